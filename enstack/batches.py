@@ -1,0 +1,158 @@
+"""The order of an epoch: length buckets, position, and a fast-forward that reads nothing."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch.utils.data import Sampler
+
+BATCHES_PER_BUCKET = 50  # measured on VDISC: random order pads 37 % of the tokens, this 1.6 %
+
+
+class Segment(NamedTuple):
+    """Batches of one size that were finished, one after another, in one epoch."""
+
+    batch_size: int
+    batches: int
+
+
+class EpochBatches(Sampler[list[int]]):
+    """Batches of sample indices in an order that is a pure function of its arguments.
+
+    lengths: int array (n_samples,), tokens. Samples are shuffled, sorted by length within buckets
+    of 50 batches, and the batches are shuffled again; a last short batch stays last. Every index
+    occurs once an epoch. batch_size counts the samples of a batch over all processes, of which
+    process `rank` gets its share. Iterating never touches a global random generator and may be
+    repeated (a DataLoader with workers asks twice). `start_batch` skips by `itertools.islice` over
+    the starts of batches: no skipped sample is ever named, so none can be read.
+    """
+
+    def __init__(
+        self,
+        lengths: Any,
+        batch_size: int,
+        *,
+        seed: int,
+        epoch: int,
+        start_batch: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.lengths = np.asarray(lengths)
+        self.batch_size, self.seed, self.epoch = batch_size, seed, epoch
+        self.start_batch, self.rank, self.world_size = start_batch, rank, world_size
+        self._check()
+
+    @property
+    def total_batches(self) -> int:
+        """Batches of the whole epoch."""
+        return -(-len(self.lengths) // self.batch_size)
+
+    def __len__(self) -> int:
+        """Batches that are left."""
+        return max(0, self.total_batches - self.start_batch)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order, starts = self._order_and_starts()
+        for start in itertools.islice(starts, self.start_batch, None):
+            batch = self._batch(order, int(start))
+            yield batch[self.rank :: self.world_size].tolist()
+
+    def _order_and_starts(self) -> tuple[np.ndarray, np.ndarray]:
+        """All samples shuffled, and where each batch starts in them, shuffled too."""
+        generator = np.random.default_rng([self.seed, self.epoch])
+        n_samples = len(self.lengths)
+        order = generator.permutation(np.arange(n_samples, dtype=_index_type(n_samples)))
+        starts = np.arange(0, n_samples, self.batch_size, dtype=np.int64)
+        generator.shuffle(starts[: n_samples // self.batch_size])
+        return order, starts
+
+    def _batch(self, order: np.ndarray, start: int) -> np.ndarray:
+        """The batch at one start: its bucket is sorted when asked for, so a late start costs none.
+
+        The sort is stable, so equal lengths keep their shuffled order.
+        """
+        if start + self.batch_size > len(order):
+            return order[start:]
+        bucket_size = BATCHES_PER_BUCKET * self.batch_size
+        first = start // bucket_size * bucket_size
+        whole = len(order) // self.batch_size * self.batch_size
+        bucket = order[first : min(first + bucket_size, whole)]
+        by_length = bucket[np.argsort(self.lengths[bucket], kind="stable")]
+        return by_length[start - first : start - first + self.batch_size]
+
+    def _check(self) -> None:
+        if self.lengths.ndim != 1:
+            raise ValueError(
+                f"lengths must have one axis (n_samples,), found {self.lengths.ndim}: "
+                "pass one number of tokens for each sample"
+            )
+        if self.batch_size < 1 or self.start_batch < 0:
+            raise ValueError(
+                "batch_size must be at least 1 and start_batch at least 0, found "
+                f"{self.batch_size} and {self.start_batch}"
+            )
+        if not 0 <= self.rank < self.world_size:
+            raise ValueError(f"rank must be in 0..world_size-1, found {self.rank}")
+        if self.world_size > self.batch_size:
+            raise ValueError(
+                "batch_size is counted over all processes and must be at least world_size, found "
+                f"{self.batch_size} for {self.world_size} processes"
+            )
+
+
+def _index_type(n_samples: int) -> type[np.signedinteger[Any]]:
+    return np.int32 if n_samples <= np.iinfo(np.int32).max else np.int64
+
+
+def rows_left(lengths: Any, segments: Sequence[Segment], *, seed: int, epoch: int) -> np.ndarray:
+    """Rows of an epoch that the finished segments have not seen, ascending, int64.
+
+    A segment is a stretch of batches of one size; each ran over what the segments before it left.
+    So a run may go on with another batch size, and still sees every sample once.
+    """
+    lengths = np.asarray(lengths)
+    rows = np.arange(len(lengths))
+    for segment in segments:
+        order = EpochBatches(lengths[rows], segment.batch_size, seed=seed, epoch=epoch)
+        seen = list(itertools.chain.from_iterable(itertools.islice(order, segment.batches)))
+        rows = np.delete(rows, np.asarray(seen, dtype=np.int64))
+    return rows
+
+
+def rest_of_epoch(
+    lengths: Any, segments: Sequence[Segment], batch_size: int, *, seed: int, epoch: int
+) -> tuple[np.ndarray, EpochBatches]:
+    """The rows and the order with which an epoch goes on after the finished segments.
+
+    The batches index the rows. With the batch size of the last segment its order goes on by
+    fast-forward; with another one the rows not yet seen are put in a new order.
+    """
+    lengths, before, start = np.asarray(lengths), list(segments), 0
+    if before and before[-1].batch_size == batch_size:
+        start = before.pop().batches
+    rows = rows_left(lengths, before, seed=seed, epoch=epoch)
+    order = EpochBatches(lengths[rows], batch_size, seed=seed, epoch=epoch, start_batch=start)
+    return rows, order
+
+
+def count_batch(segments: Sequence[Segment], batch_size: int) -> list[Segment]:
+    """The segments after one more finished batch."""
+    if segments and segments[-1].batch_size == batch_size:
+        return [*segments[:-1], Segment(batch_size, segments[-1].batches + 1)]
+    return [*segments, Segment(batch_size, 1)]
+
+
+def pad_to(longest: int, multiple: int = 8) -> int:
+    """Tokens to which a batch is padded: tensor cores like multiples of 8."""
+    return -(-longest // multiple) * multiple
+
+
+def padding_efficiency(lengths: Any, batches: EpochBatches) -> float:
+    """Real tokens over padded tokens of an epoch, 0 to 1."""
+    lengths = np.asarray(lengths)
+    padded = sum(pad_to(int(lengths[batch].max())) * len(batch) for batch in batches)
+    return float(lengths.sum() / padded)

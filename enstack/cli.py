@@ -1,0 +1,130 @@
+"""The command line: a user's mistake is told in a line or two, with its exit status."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+import typer
+
+from enstack.config import ForcedOffWarning, RunConfig, load_config
+from enstack.errors import EnstackError
+
+app = typer.Typer(
+    help="Fine-tune code models to find vulnerabilities in C/C++ functions, and stack them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+DEBUG = "--debug"
+# Learnt well by the tiny models on the toy data in about a minute.
+DEMO_SETTINGS: dict[str, Any] = {
+    "data_dir": "toy",
+    "label_mode": "cwe_or_clean",
+    "epochs": 8,
+    "learning_rate": 1e-3,
+    "save_steps": 20,
+}
+
+
+@app.command()
+def demo(
+    run_dir: Annotated[Path, typer.Option(help="Where results live.")] = Path("enstack_runs/demo"),
+) -> None:
+    """The whole pipeline on the toy data, on the CPU, without a network."""
+    with told():
+        _run(RunConfig(**DEMO_SETTINGS, run_dir=str(run_dir)))
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Argument(help="Settings, YAML or JSON.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Settings that overrule CONFIG's."),
+    ] = None,
+) -> None:
+    """The whole pipeline; the same command again goes on where it stopped."""
+    with told():
+        _run(load_config(config, settings or ()))
+
+
+@app.command()
+def inspect(
+    path: Annotated[Path, typer.Argument(help="A checkpoint, or a run folder.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Is it whole, what is in it, and from where will training go on? Changes nothing."""
+    with told():
+        from enstack.inspection import inspect_path, verdict_text
+
+        verdict = inspect_path(path)
+        print(json.dumps(verdict, indent=2) if as_json else verdict_text(verdict))
+        if not verdict["valid"]:
+            raise typer.Exit(4)
+
+
+@app.command()
+def report(
+    run_dir: Annotated[Path, typer.Argument(help="A run folder whose stacking is finished.")],
+) -> None:
+    """Write the report again from what is stored."""
+    with told():
+        from enstack.pipeline import rewrite_report
+
+        print(rewrite_report(run_dir))
+
+
+def _run(config: RunConfig) -> None:
+    # Imported late: `--help` and a wrong setting answer at once.
+    from enstack.pipeline import run_pipeline
+
+    print(config.announcement())
+    run_pipeline(config)
+
+
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """Turn errors into a line on standard error and an exit status; --debug shows all."""
+    try:
+        yield
+    except EnstackError as error:
+        _leave(error, f"{error}", error.exit_status)
+    except KeyboardInterrupt as error:
+        _leave(error, "Interrupted; what was finished before is kept.", 130)
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        _leave(error, f"A file can't be read or written: {error.strerror or error}{where}.", 4)
+
+
+def _leave(error: BaseException, message: str, status: int) -> None:
+    if DEBUG in sys.orig_argv:
+        raise error
+    print(f"enstack: {message}", file=sys.stderr)
+    raise typer.Exit(status)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Users read one line; developers' warnings stay out of a report on their data."""
+    if issubclass(category, ForcedOffWarning):
+        print(f"⚠️  {message}", file=sys.stderr)
+
+
+def main() -> None:
+    """Run the command line."""
+    warnings.showwarning = _show_warning
+    if DEBUG in sys.argv:
+        sys.argv.remove(DEBUG)
+    app()

@@ -1,0 +1,394 @@
+"""What the notebook's cells call: Drive, the update of the code, the forms, and what is shown.
+
+The only module that knows google.colab, which exists in Colab alone. Its top imports nothing that
+a fresh Colab machine lacks, for cell 2 installs the requirements with it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from enstack import __version__
+from enstack.errors import CheckpointError, EnstackError
+from enstack.progress import say
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NOTEBOOK_VERSION = 1  # raised whenever a new cell needs what an old notebook does not give
+CHECKOUT = Path(__file__).resolve().parent.parent
+DRIVE_ROOT = Path("/content/drive")
+VM_DISK = Path("/content")
+LOADED_AT = time.time()
+GIT_SECONDS = 120
+CHOICES_FILE = "notebook.json"
+LIKE_A_KEY = 0.9  # EPOCH is taken for a misspelt EPOCHS, and refused; SEEDS is the user's own
+TOY_LEARNING_RATE = 1e-3  # tiny models with random weights learn nothing at the default
+TOY_SETTINGS: dict[str, Any] = {
+    "DATA_DIR": "toy",
+    "BASE_MODELS": "tiny-a, tiny-c",
+    "LABEL_MODE": "cwe",
+    "SUBSET": 120,
+    "EPOCHS": 1,
+    "BATCH_SIZE": 8,
+    "LEARNING_RATE": TOY_LEARNING_RATE,
+    "MAX_LENGTH": 64,
+    "SAVE_STEPS": 10,
+    "PRECISION": "fp32",
+    "NUM_WORKERS": 0,
+}
+DRIVE_ADVICE = {
+    "credential propagation": "Google Drive was not connected, as a permission was not given: "
+    "run this cell again and tick every box in Google's window.",
+    "transport endpoint": "The connection to Google Drive broke (errno 107): choose Runtime > "
+    "Disconnect and delete runtime, then run the cells again; what lies on Drive is safe.",
+    "must not already contain files": "Google Drive can't be mounted, as {root} holds files "
+    "already: move them away with `!mv {root} {root}_old`, then run this cell again.",
+}
+
+
+class DriveError(EnstackError):
+    """Google Drive can't be used."""
+
+
+def in_colab() -> bool:
+    """Whether this kernel can mount Drive; an environment variable alone does not tell."""
+    return "google.colab" in sys.modules
+
+
+def toy_overrides() -> dict[str, Any]:
+    """The settings that stand in for every form when ENSTACK_TOY=1, as in the tests; else none."""
+    return dict(TOY_SETTINGS) if os.environ.get("ENSTACK_TOY") == "1" else {}
+
+
+def open_work_folder(name: str, *, use_drive: bool = True, root: Path = DRIVE_ROOT) -> Path:
+    """Make and return the folder for run folders: on Drive in Colab, else on this machine.
+
+    Raises DriveError, in one sentence, when Drive can't be mounted.
+    """
+    if toy_overrides():
+        folder = Path(os.environ.get("ENSTACK_TOY_DIR") or tempfile.mkdtemp(prefix="enstack-toy-"))
+        reason = "ENSTACK_TOY=1: a scratch folder"
+    elif not in_colab():
+        folder, reason = CHECKOUT / "enstack_runs", "Not in Colab, so there is no Drive"
+    elif not use_drive:
+        folder = VM_DISK / name
+        reason = "⚠️  Without Drive everything is lost when the runtime ends"
+    else:
+        mount_drive(root)
+        folder, reason = root / "MyDrive" / name, "Google Drive is connected"
+    from enstack.files import require_writable
+
+    require_writable(folder)
+    say(f"📁 {reason}: results go to {folder}")
+    return folder
+
+
+def mount_drive(root: Path = DRIVE_ROOT) -> None:
+    """Mount Drive unless it is mounted; DriveError says in one sentence what to do."""
+    if _is_mounted(root):
+        return
+    from google.colab import drive
+
+    try:
+        drive.mount(str(root))
+    except Exception as error:  # Colab raises ValueError, OSError and a type of its own
+        raise DriveError(_drive_advice(error, root)) from error
+    if not _is_mounted(root):
+        raise DriveError(_drive_advice(f"{root}/MyDrive is absent", root))
+
+
+def _is_mounted(root: Path) -> bool:
+    # Path.is_dir raises on a broken mount (errno 107) before Python 3.12.
+    return os.path.isdir(root / "MyDrive")  # noqa: PTH112
+
+
+def _drive_advice(error: object, root: Path) -> str:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    for sign, advice in DRIVE_ADVICE.items():
+        if sign in reason.lower():
+            return advice.format(root=root)
+    return (
+        f"Google Drive can't be mounted ({reason}): run this cell again, or untick USE_DRIVE to "
+        "work without it (results are then lost when the runtime ends)."
+    )
+
+
+def update_code(checkout: Path = CHECKOUT) -> None:
+    """Pull the newest code (in Colab alone), and let the next import read what is on the disk."""
+    if in_colab():
+        say(pull(checkout))
+    for name in [name for name in sys.modules if name.split(".")[0] == "enstack"]:
+        del sys.modules[name]
+    importlib.invalidate_caches()
+
+
+def pull(checkout: Path) -> str:
+    """`git pull --ff-only`, told in one sentence; whatever the user changed is left as it is."""
+    if _git(checkout, "rev-parse", "--git-dir") is None:
+        return f"{checkout} is no git checkout: the code is used as it is."
+    if _git(checkout, "symbolic-ref", "--quiet", "HEAD") is None:
+        return (
+            "The code stands at a fixed commit (detached head) and was not updated: to follow "
+            f"main again, run `!git -C {checkout} switch main`, then this cell."
+        )
+    if _git(checkout, "rev-parse", "@{upstream}") is None:
+        return "The code's branch follows no remote branch: the code is used as it is."
+    try:
+        _run_git(checkout, "fetch", "--quiet")
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"No update could be fetched ({_reason(error)}): the code at hand is used."
+    return _fast_forward(checkout)
+
+
+def _fast_forward(checkout: Path) -> str:
+    """Move to the fetched commit, where that loses nothing."""
+    if _git(checkout, "merge-base", "--is-ancestor", "@{upstream}", "HEAD") is not None:
+        return "The code is up to date."
+    if _git(checkout, "merge-base", "--is-ancestor", "HEAD", "@{upstream}") is None:
+        return (
+            "The published history no longer contains this checkout's commit (rewritten, or you "
+            "committed here), so nothing was updated: to keep yours as branch `mine` and take the "
+            f"published one, run `!git -C {checkout} branch mine && git -C {checkout} reset --keep "
+            "@{upstream}`, then this cell."
+        )
+    before = _git(checkout, "rev-parse", "--short", "HEAD")
+    try:
+        _run_git(checkout, "merge", "--ff-only", "--quiet", "@{upstream}")
+    except (OSError, subprocess.SubprocessError) as error:
+        return _kept_edits(checkout) or f"No update ({_reason(error)}): the code at hand is used."
+    return f"The code was updated ({before} → {_git(checkout, 'rev-parse', '--short', 'HEAD')})."
+
+
+def _kept_edits(checkout: Path) -> str | None:
+    """What to do when edited or new files of the user's own are in the update's way."""
+    changed = _git(checkout, "diff", "--name-only", "HEAD", "@{upstream}") or ""
+    status = _git(checkout, "status", "--porcelain", "--untracked-files=all") or ""
+    mine = {line.split(maxsplit=1)[1] for line in status.splitlines()}
+    both = sorted(mine & set(changed.splitlines()))
+    if not both:
+        return None
+    return (
+        f"Your edits in {', '.join(both)} are kept, and the code was not updated: to update, put "
+        f"them aside with `!git -C {checkout} stash -u`, then run this cell again (`stash pop` "
+        "brings them back)."
+    )
+
+
+def _run_git(checkout: Path, *arguments: str) -> str:
+    # No prompt for a password: it would wait for ever in a notebook.
+    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    done = subprocess.run(
+        ["git", "-C", str(checkout), *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=GIT_SECONDS,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+    )
+    return done.stdout.strip()
+
+
+def _git(checkout: Path, *arguments: str) -> str | None:
+    """A git command's output, or None where it fails."""
+    try:
+        return _run_git(checkout, *arguments)
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _reason(error: Exception) -> str:
+    """The telling line of a failed command."""
+    lines = str(getattr(error, "stderr", None) or error).strip().splitlines()
+    fatal = [line for line in lines if line.startswith(("fatal:", "error:", "ERROR:"))]
+    return (fatal or lines or [type(error).__name__])[0]
+
+
+def prepare_code(*, notebook_version: int) -> None:
+    """Install what is missing, and say which code is loaded and whether the notebook is too old."""
+    unmet = unmet_requirements((CHECKOUT / "requirements.txt").read_text(encoding="utf-8"))
+    if unmet and in_colab():
+        install(unmet)
+    elif unmet:
+        say(f"⚠️  Missing: {', '.join(unmet)}. Run `pip install -e {CHECKOUT}`.")
+    say(f"✅ enstack {__version__}, {code_commit(CHECKOUT)}, from {CHECKOUT}")
+    if notebook_version < NOTEBOOK_VERSION:
+        say(
+            f"⚠️  This notebook is version {notebook_version}, the code expects version "
+            f"{NOTEBOOK_VERSION}: open the newest notebook; your run folders stay good."
+        )
+
+
+def code_commit(checkout: Path) -> str:
+    """The commit of a checkout in a few words, and whether files were edited since."""
+    commit = _git(checkout, "log", "-1", "--format=commit %h of %cs")
+    if commit is None:
+        return "not under git"
+    edited = _git(checkout, "status", "--porcelain", "--untracked-files=no")
+    return f"{commit}, with local edits" if edited else commit
+
+
+def unmet_requirements(text: str) -> list[str]:
+    """The lines of a requirements file that the installed packages do not meet."""
+    from packaging.requirements import Requirement
+
+    unmet = []
+    for line in filter(None, map(str.strip, text.splitlines())):
+        wanted = Requirement(line)
+        try:
+            found = metadata.version(wanted.name)
+        except metadata.PackageNotFoundError:
+            unmet.append(line)
+            continue
+        # Colab's own builds are named like 2.11.0+cu128, or are pre-releases.
+        if not wanted.specifier.contains(found, prereleases=True):
+            unmet.append(line)
+    return unmet
+
+
+def install(requirements: list[str]) -> None:
+    """Let pip add these, and nothing else; EnstackError gives its reason when it fails."""
+    say(f"Installing {', '.join(requirements)} ...")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", *requirements]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = _reason(subprocess.CalledProcessError(done.returncode, "pip", stderr=done.stderr))
+        raise EnstackError(
+            f"{', '.join(requirements)} must be installed, and pip failed ({reason}). "
+            "Check the runtime's internet connection and run this cell again."
+        )
+    importlib.invalidate_caches()
+
+
+def show_hardware() -> None:
+    """Say which GPU, precision and CPU a run will use, and what to do where there is no GPU."""
+    import torch
+
+    from enstack.models import choose_device, choose_precision
+
+    device = choose_device()
+    precision = choose_precision("auto", device)
+    if device.type == "cuda":
+        card = torch.cuda.get_device_properties(device)
+        say(f"GPU: {card.name}, {card.total_memory / 2**30:.1f} GiB")
+    else:
+        say(
+            "⚠️  No GPU: enough for the toy data, too slow for real data. "
+            "In Colab: Runtime > Change runtime type > T4 GPU."
+        )
+    say(f"Precision: {precision} (chosen for this hardware)\nCPU cores: {os.cpu_count()}")
+
+
+def show_data(work: Path, **choice: Any) -> pd.DataFrame:
+    """Read the chosen data, remember the choice, and return the functions per class and split.
+
+    Raises DataError or ConfigError, and remembers nothing, when the data can't be used.
+    """
+    import pandas as pd
+
+    from enstack.config import RunConfig
+    from enstack.files import write_json
+    from enstack.pipeline import _read
+
+    config = RunConfig(**_resolved(work, choice))
+    counts = _read(config).summary()["counts"]
+    write_json(work / CHOICES_FILE, choice)
+    table = pd.DataFrame(counts)
+    table.loc["all"] = table.sum()
+    return table
+
+
+def form_settings(work: Path, names: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings among a notebook's names, for `configure`, and where the results will be.
+
+    names: the notebook's globals(); each UPPER_CASE name that is a key of RunConfig counts, so a
+    line such as SCHEDULER = "cosine" sets that too. What cell 4 chose is remembered in the work
+    folder, for a fresh kernel that did not run it.
+    """
+    from enstack.config import RunConfig
+    from enstack.files import read_json
+
+    keys = [key.upper() for key in RunConfig.model_fields]
+    chosen = read_json(work / CHOICES_FILE) if (work / CHOICES_FILE).exists() else {}
+    for name, value in names.items():
+        misspelt = difflib.get_close_matches(name, keys, n=1, cutoff=LIKE_A_KEY)
+        if name in keys or (name.isupper() and misspelt):
+            chosen[name] = value
+    resolved = _resolved(work, chosen)
+    if _code_changed():
+        say("⚠️  The code on the disk changed since it was loaded: run cell 2, then this cell.")
+    if toy_overrides():
+        say("ENSTACK_TOY=1: the toy data and small settings stand in for the forms.")
+    say(f"▶ Data: {resolved['DATA_DIR']}; run folder: {resolved['RUN_DIR']}")
+    return resolved
+
+
+def _resolved(work: Path, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with their paths made whole, and with what the toy data needs to be learnt."""
+    found = {**chosen, **toy_overrides()}
+    data_dir = str(found.get("DATA_DIR") or "toy").strip()
+    found["DATA_DIR"] = data_dir if data_dir == "toy" else str(_data_folder(data_dir))
+    run_name = str(found.get("RUN_DIR") or "").strip() or Path(data_dir).name
+    found["RUN_DIR"] = str(work / run_name)
+    if toy_overrides():
+        found["LOCAL_DIR"] = str(work / "local")
+    elif data_dir == "toy" and not found.get("BASE_MODELS"):
+        found["LEARNING_RATE"] = max(float(found.get("LEARNING_RATE") or 0), TOY_LEARNING_RATE)
+    return found
+
+
+def _data_folder(data_dir: str) -> Path:
+    """A folder as the user means it: as given, or counted from the top of their Drive."""
+    folder = Path(data_dir).expanduser()
+    on_drive = DRIVE_ROOT / "MyDrive" / folder
+    return on_drive if in_colab() and not folder.exists() and on_drive.is_dir() else folder
+
+
+def _code_changed() -> bool:
+    sources = Path(__file__).resolve().parent.glob("*.py")
+    return any(source.stat().st_mtime > LOADED_AT for source in sources)
+
+
+def show_results(run_dir: str | Path) -> pd.DataFrame:
+    """Show a run's figures and the report's path, and return its leaderboard, best first.
+
+    Raises CheckpointError when the run has no finished report or an empty leaderboard.
+    """
+    import pandas as pd
+    from IPython.display import Image, display
+
+    from enstack.files import read_json
+
+    report = Path(run_dir) / "report"
+    rows = read_json(report / "report.json")["leaderboard"] if report.is_dir() else []
+    if not rows:
+        raise CheckpointError(
+            f"The results must stand in {report}, which holds no leaderboard. "
+            "Run cell 6 to its end, then this cell."
+        )
+    for figure in sorted((report / "figures").glob("*.png")):
+        display(Image(filename=str(figure), width=640))
+    say(f"📄 Full report (one file; download it and open it in a browser): {report}/report.html")
+    return pd.DataFrame(map(_leaderboard_row, rows), index=range(1, len(rows) + 1))
+
+
+def _leaderboard_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "kind": row["kind"],
+        "name": row["title"],
+        "macro-F1": f"{row['macro_f1']:.3f}",
+        "95 % interval": f"{row['macro_f1_low']:.3f}–{row['macro_f1_high']:.3f}",
+        "accuracy": f"{row['accuracy']:.3f}",
+        "MCC": f"{row['mcc']:.3f}",
+    }

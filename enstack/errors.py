@@ -1,0 +1,37 @@
+"""The errors a user can cause or meet, each with its exit status."""
+
+from __future__ import annotations
+
+
+class EnstackError(Exception):
+    """A failure that is told in one or two lines: the rule, what was found, what to do."""
+
+    exit_status = 1
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows instead of a traceback (IPython's protocol)."""
+        return [f"{type(self).__name__}: {self}"]
+
+
+class ConfigError(EnstackError):
+    """The command or the configuration is wrong."""
+
+    exit_status = 2
+
+
+class DataError(EnstackError):
+    """The data is wrong."""
+
+    exit_status = 3
+
+
+class CheckpointError(EnstackError):
+    """A checkpoint or a run folder is wrong."""
+
+    exit_status = 4
+
+
+class Interrupted(EnstackError):  # noqa: N818 - a stop that was asked for is no error
+    """Training was asked to stop, and its progress is saved."""
+
+    exit_status = 130

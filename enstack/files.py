@@ -1,0 +1,191 @@
+"""Files that are whole or absent: write beside, sync, rename; manifests with sizes and sha256."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from enstack.errors import CheckpointError
+
+MANIFEST = "manifest.json"
+CHUNK_BYTES = 1 << 20
+
+
+def sha256_file(path: Path) -> str:
+    """Sha256 of a file's bytes, as hex, read in chunks."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def sha256_json(value: Any) -> str:
+    """Sha256 of a value's canonical JSON, as hex: equal values have equal digests."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sync_file(path: Path) -> None:
+    """Force a file's bytes (or a folder's names) onto the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Force the names in a folder onto the disk, where the mount can do that."""
+    try:
+        sync_file(folder)
+    except OSError as error:
+        # Network mounts refuse fsync on folders: then the manifest alone tells what is whole.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EISDIR):
+            raise
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace a file as one step: readers see the old bytes or the new ones, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.writing")
+    with beside.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a text file as one step, in UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace a JSON file as one step, indented for people."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_if_changed(path: Path, text: str) -> None:
+    """Write a text file unless it already holds exactly this text, so that nothing is touched."""
+    if not path.is_file() or path.read_text() != text:
+        write_text(path, text)
+
+
+def append_json_line(path: Path, record: dict[str, Any]) -> None:
+    """Add one line to a JSON-lines file."""
+    with path.open("a") as file:
+        file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; a missing or damaged one is a CheckpointError that names it."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} must be a readable JSON file: {error}.") from error
+
+
+def files_below(folder: Path) -> list[str]:
+    """Names of all files below a folder but its manifest, relative, sorted."""
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and path != folder / MANIFEST
+    )
+
+
+def write_manifest(folder: Path, **facts: Any) -> dict[str, Any]:
+    """List every file below a folder with size and sha256, beside the given facts; written last.
+
+    A folder whose manifest is absent or does not match is unfinished.
+    """
+    listed = {}
+    for name in files_below(folder):
+        path = folder / name
+        sync_file(path)
+        listed[name] = {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
+    manifest = {**facts, "files": listed}
+    write_json(folder / MANIFEST, manifest)
+    return manifest
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """The manifest of a folder, or None where there is none that can be read."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+    except (OSError, ValueError):
+        return None
+    return manifest if isinstance(manifest, dict) and "files" in manifest else None
+
+
+def problems(folder: Path, *, content: bool = True) -> list[str]:
+    """What keeps a folder from being whole: one sentence for each fault, none when it is.
+
+    content=False compares sizes alone, for caches that can be made again.
+    """
+    if not folder.is_dir():
+        return [f"{folder} does not exist"]
+    manifest = read_manifest(folder)
+    if manifest is None:
+        return [f"{folder / MANIFEST} is missing or unreadable: the folder was never finished"]
+    listed = manifest["files"].items()
+    found = [_file_problem(folder / name, facts, content) for name, facts in listed]
+    return [problem for problem in found if problem]
+
+
+def _file_problem(path: Path, facts: dict[str, Any], content: bool) -> str | None:
+    if not path.is_file():
+        return f"{path.name} is missing"
+    size = path.stat().st_size
+    if size != facts["bytes"]:
+        return f"{path.name} has {size:,} bytes, {facts['bytes']:,} were written"
+    if content and sha256_file(path) != facts["sha256"]:
+        return f"{path.name} has other content than was written (sha256 differs)"
+    return None
+
+
+def is_current(folder: Path, made_from: dict[str, Any]) -> bool:
+    """Whether a folder is whole and was made from exactly these inputs."""
+    manifest = read_manifest(folder)
+    return bool(
+        manifest is not None
+        and manifest.get("made_from") == json.loads(json.dumps(made_from, default=str))
+        and not problems(folder)
+    )
+
+
+def require_writable(folder: Path) -> None:
+    """Make a folder, or say in one line why it cannot be written to."""
+    reason = None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # A superuser passes os.access on a folder marked read-only; the mark is still a wish.
+        if not os.access(folder, os.W_OK) or not folder.stat().st_mode & 0o222:
+            reason = "it is read-only"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    if reason:
+        raise CheckpointError(
+            f"run_dir must be a folder that can be written to; {folder}: {reason}. "
+            "Name another with run_dir=PATH."
+        )
+
+
+@contextlib.contextmanager
+def replacing_folder(folder: Path, **facts: Any) -> Iterator[Path]:
+    """Fill a folder beside the old one; it takes its place, with a manifest, once it is whole."""
+    beside = folder.with_name(f".{folder.name}.writing")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    yield beside
+    write_manifest(beside, **facts)
+    shutil.rmtree(folder, ignore_errors=True)
+    beside.rename(folder)

@@ -1,0 +1,169 @@
+"""The stage of one base model: tokenize, fine-tune, and predict with the best epoch."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from enstack.checkpoint import BEST
+from enstack.config import RunConfig
+from enstack.data import VulnerabilityData
+from enstack.errors import CheckpointError
+from enstack.files import problems, replacing_folder
+from enstack.loader import worker_count
+from enstack.models import (
+    BaseModel,
+    choose_device,
+    choose_precision,
+    load_classifier,
+    load_tokenizer,
+    require_length,
+)
+from enstack.predict import predict_proba, save_probabilities
+from enstack.progress import say
+from enstack.splits import SplitPlan
+from enstack.stopping import stop_requests
+from enstack.tokens import LabelledTokens, tokenize
+from enstack.trainer import train_base_model
+from enstack.training import SEEN_FILE, TrainingData
+
+Log = Callable[..., None]
+
+
+def fine_tune_and_predict(
+    base_model: BaseModel,
+    data: VulnerabilityData,
+    plan: SplitPlan,
+    config: RunConfig,
+    folder: Path,
+    made_from: Callable[[], dict[str, Any]],
+    log: Log,
+) -> None:
+    """Leave a best model and the probabilities of every split that stacking needs.
+
+    folder: the base model's place in the run folder. made_from: asked when all is done, gives the
+    inputs that the probabilities' manifest records.
+    """
+    require_length(base_model, config.max_length)
+    tokenizer = load_tokenizer(base_model)
+    examples = _tokenize_splits(base_model, tokenizer, data, config)
+    whole = _training_data(data, plan, examples)
+    train_base_model(base_model, tokenizer, whole, config, folder, log)
+    found = {
+        split: _predict(base_model, tokenizer, data, split, examples[split], config, folder)
+        for split in ("validation", "test")
+    }
+    if plan.fold_of is not None:
+        found["train"] = _out_of_fold(
+            base_model, tokenizer, data, plan.fold_of, whole, config, folder, log
+        )
+    inputs = made_from()
+    truncated = {split: tokens.tokens.n_truncated for split, tokens in examples.items()}
+    with replacing_folder(
+        folder / "probabilities", made_from=inputs, truncated=truncated
+    ) as beside:
+        for split, (probabilities, seen) in found.items():
+            ids = data.splits[split].ids
+            save_probabilities(beside / f"{split}.npz", ids, probabilities, seen, inputs)
+    gc.collect()
+    torch.cuda.empty_cache()
+
+
+def _tokenize_splits(
+    base_model: BaseModel, tokenizer: Any, data: VulnerabilityData, config: RunConfig
+) -> dict[str, LabelledTokens]:
+    examples = {}
+    for split, functions in data.splits.items():
+        tokens = tokenize(
+            functions,
+            tokenizer,
+            max_length=config.max_length,
+            cache_dir=Path(config.local_dir),
+            title=f"Tokenizing for {base_model.name} [{split}]",
+        )
+        examples[split] = LabelledTokens(tokens, functions.labels)
+    return examples
+
+
+def _training_data(
+    data: VulnerabilityData, plan: SplitPlan, examples: dict[str, LabelledTokens]
+) -> TrainingData:
+    return TrainingData(
+        train=examples["train"],
+        train_ids=data.splits["train"].ids,
+        selection=examples["validation"].take(plan.selection),
+        selection_ids=data.splits["validation"].ids[plan.selection],
+        class_names=data.class_names,
+        fingerprint=data.fingerprint,
+    )
+
+
+def _out_of_fold(
+    base_model: BaseModel,
+    tokenizer: Any,
+    data: VulnerabilityData,
+    fold_of: np.ndarray,
+    whole: TrainingData,
+    config: RunConfig,
+    folder: Path,
+    log: Log,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities of each training row from a base model that was trained on the other folds."""
+    probabilities = np.zeros((len(fold_of), len(data.class_names)), dtype=np.float32)
+    seen = np.ones(len(fold_of), dtype=bool)
+    for fold in range(config.folds):
+        inside, outside = np.flatnonzero(fold_of == fold), np.flatnonzero(fold_of != fold)
+        say(f"▶ {base_model.name}: fold {fold + 1} of {config.folds}")
+        others = dataclasses.replace(
+            whole, train=whole.train.take(outside), train_ids=whole.train_ids[outside]
+        )
+        place = folder / "folds" / str(fold + 1)
+        train_base_model(base_model, tokenizer, others, config, place, log)
+        probabilities[inside], seen[inside] = _predict(
+            base_model, tokenizer, data, "train", whole.train.take(inside), config, place, inside
+        )
+    return probabilities, seen
+
+
+def _predict(
+    base_model: BaseModel,
+    tokenizer: Any,
+    data: VulnerabilityData,
+    split: str,
+    examples: LabelledTokens,
+    config: RunConfig,
+    folder: Path,
+    rows: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities of the best model, and for each row whether that model has seen it."""
+    best, device = folder / BEST, choose_device()
+    found = problems(best)
+    if found:
+        raise CheckpointError(
+            f"{best} must be whole to predict with, but {found[0]}. Put a good copy back, or train "
+            "anew with another run_dir."
+        )
+    model = load_classifier(
+        BaseModel(base_model.name, str(best)), data.class_names, seed=config.seed
+    )
+    with stop_requests() as stop:
+        probabilities = predict_proba(
+            model.to(device),
+            examples,
+            batch_size=2 * config.batch_size,
+            precision=choose_precision(config.precision, device),
+            num_workers=worker_count(config.num_workers, device),
+            pad_token_id=tokenizer.pad_token_id,
+            title=f"Predicting with {base_model.name} [{split}]",
+            stop=stop,
+        )
+    with np.load(best / SEEN_FILE) as arrays:
+        seen_ids = arrays["ids"]
+    ids = data.splits[split].ids
+    return probabilities, np.isin(ids if rows is None else ids[rows], seen_ids)

@@ -1,0 +1,180 @@
+"""Base models by name: load, mode tokens, device, precision."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+from enstack.errors import ConfigError
+from enstack.files import sha256_json
+
+HUB_IDS = {
+    "codebert": "microsoft/codebert-base",
+    "graphcodebert": "microsoft/graphcodebert-base",
+    "unixcoder": "microsoft/unixcoder-base",
+}
+# UniXcoder is told by this token, after the first one, to work as an encoder (Guo et al. 2022).
+ENCODER_ONLY = "<encoder-only>"
+DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """A base model's name in this run, and the hub id or folder that it is loaded from."""
+
+    name: str
+    location: str
+
+
+def load_tokenizer(base_model: BaseModel) -> Any:
+    """The fast tokenizer of a base model."""
+    with _quiet(), _explained(base_model):
+        tokenizer = AutoTokenizer.from_pretrained(base_model.location)
+    if not tokenizer.is_fast:
+        raise ConfigError(
+            f"A base model needs a fast tokenizer (tokenizer.json); {base_model.location} has none."
+        )
+    return tokenizer
+
+
+def tokenizer_digest(tokenizer: Any) -> str:
+    """Sha256 of all that decides how text becomes tokens, as hex."""
+    backend = tokenizer.backend_tokenizer
+    truncation, padding = backend.truncation, backend.padding
+    backend.no_truncation()
+    backend.no_padding()
+    text = backend.to_str()
+    # What a call set before is no part of the vocabulary, and is put back.
+    if truncation:
+        backend.enable_truncation(**truncation)
+    if padding:
+        backend.enable_padding(**padding)
+    return sha256_json([text, mode_tokens(tokenizer)])
+
+
+def mode_tokens(tokenizer: Any) -> list[int]:
+    """Token ids that belong after the first one: UniXcoder's mode and a separator, or none."""
+    mode = tokenizer.get_vocab().get(ENCODER_ONLY)
+    return [] if mode is None else [mode, tokenizer.sep_token_id]
+
+
+def load_classifier(
+    base_model: BaseModel, class_names: tuple[str, ...], *, seed: int
+) -> torch.nn.Module:
+    """A base model with a classification head for these classes, fp32, on the CPU.
+
+    The new head's weights depend on the seed alone; the global random generator is left as it was.
+    """
+    names = dict(enumerate(class_names))
+    with _quiet(), _explained(base_model), torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model: torch.nn.Module = AutoModelForSequenceClassification.from_pretrained(
+            base_model.location,
+            num_labels=len(class_names),
+            id2label=names,
+            label2id={name: number for number, name in names.items()},
+            problem_type="single_label_classification",
+            attn_implementation="sdpa",
+            dtype=torch.float32,
+            # A folder fine-tuned for other classes lends its encoder, not its head.
+            ignore_mismatched_sizes=True,
+        )
+    return _detached_from_file(model)
+
+
+def save_classifier(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Write weights, configuration and tokenizer in the hub's own layout."""
+    with _quiet():
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+
+def _detached_from_file(model: torch.nn.Module) -> torch.nn.Module:
+    """Copy weights that are mapped from their file, which a later save may cut short."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        tensor.data = tensor.data.clone()
+    return model
+
+
+def require_length(base_model: BaseModel, max_length: int) -> None:
+    """Refuse a max_length beyond the positions that a base model has."""
+    with _quiet(), _explained(base_model):
+        config = AutoConfig.from_pretrained(base_model.location)
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is None:
+        return
+    # RoBERTa counts positions from the padding id on (Liu et al. 2019, the released code).
+    limit = positions - (config.pad_token_id + 1 if "roberta" in config.model_type else 0)
+    if max_length > limit:
+        raise ConfigError(
+            f"max_length must be at most {limit} for {base_model.name}, found {max_length}."
+        )
+
+
+def choose_device() -> torch.device:
+    """The GPU if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def choose_precision(precision: str, device: torch.device) -> str:
+    """fp32, fp16 or bf16; "auto" takes bf16 where the hardware has it, else fp16 on a GPU."""
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        # A T4 emulates bf16, slower than fp16: emulation does not count.
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return "bf16" if native else "fp16"
+    return "bf16" if _cpu_has_bf16() else "fp32"
+
+
+def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[Any]:
+    """The context in which a forward pass runs at a precision."""
+    if precision == "fp32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=DTYPES[precision])
+
+
+def _cpu_has_bf16() -> bool:
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the notes on a new head's weights and the loading bars: both are expected here."""
+    level = transformers_logging.get_verbosity()
+    had_bar = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        if had_bar:
+            transformers_logging.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def _explained(base_model: BaseModel) -> Iterator[None]:
+    """Turn a failed load into one sentence that says which files to put where."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        folder = Path(base_model.location)
+        where = "the folder" if folder.is_dir() else "a folder (and name it in base_models)"
+        raise ConfigError(
+            f"The base model {base_model.name} can't be loaded from {base_model.location}: "
+            f"{reason}\nPut config.json, model.safetensors and the tokenizer's files "
+            f"(tokenizer.json, or vocab.json and merges.txt) into {where}, or go online."
+        ) from error

@@ -1,0 +1,108 @@
+"""AdamW, the learning-rate schedule and loss scaling: one optimizer step, without a host sync."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+
+def learning_rates(
+    total_steps: int, *, peak: float, warmup_ratio: float, scheduler: str
+) -> torch.Tensor:
+    """Learning rate of every optimizer step, float32 (total_steps + 1,).
+
+    It rises linearly from 0 over the warm-up, then falls to 0, linearly or as half a cosine: the
+    schedules of the BERT fine-tuning recipe (Devlin et al. 2019; transformers' optimization.py).
+    """
+    steps = torch.arange(total_steps + 1, dtype=torch.float64)
+    warmup = int(warmup_ratio * total_steps)
+    rise = steps / max(1, warmup)
+    done = (steps - warmup).clamp(min=0) / max(1, total_steps - warmup)
+    fall = 1 - done if scheduler == "linear" else 0.5 * (1 + torch.cos(torch.pi * done))
+    return (peak * torch.where(steps < warmup, rise, fall)).float()
+
+
+class Optimization:
+    """AdamW over a model's parameters with its schedule and its loss scale.
+
+    The learning rate is a tensor on the model's device, looked up by the number of steps that were
+    applied, which lives there too: a step that the scaler skips advances neither, and nothing has
+    to be asked of the GPU. `attempted` counts all steps.
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        rates: torch.Tensor,
+        *,
+        weight_decay: float,
+        max_grad_norm: float,
+        precision: str,
+    ) -> None:
+        self.parameters = list(model.parameters())
+        self.device = self.parameters[0].device
+        self.rates = rates.to(self.device)
+        self.rate = self.rates[0].clone()
+        self.max_grad_norm, self.attempted = max_grad_norm, 0
+        self.optimizer = torch.optim.AdamW(
+            self.parameters, lr=self.rate, weight_decay=weight_decay, fused=True
+        )
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
+
+    def backward(self, loss: torch.Tensor) -> None:
+        """Add a loss's gradients, scaled where the precision asks for it."""
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+
+    def step(self) -> None:
+        """Clip, look up the learning rate, step, and clear the gradients."""
+        self.scaler.unscale_(self.optimizer)
+        torch.nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm)
+        place = self._applied().long().clamp(max=len(self.rates) - 1)
+        self.rate.copy_(self.rates.index_select(0, place.reshape(1)).squeeze())
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.attempted += 1
+
+    def applied_steps(self) -> int:
+        """Steps that changed the weights; reads from the device, so ask when logging or saving."""
+        return int(self._applied())
+
+    def next_rate(self) -> float:
+        """Learning rate of the next step; reads from the device."""
+        return float(self.rates[min(self.applied_steps(), len(self.rates) - 1)])
+
+    def _applied(self) -> torch.Tensor:
+        """AdamW's own count, which fused kernels leave alone when gradients are not finite."""
+        for state in self.optimizer.state.values():
+            return torch.as_tensor(state["step"], device=self.device)
+        return torch.zeros((), device=self.device)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Optimizer, schedule and scaler in the shape that torch's own classes save."""
+        optimizer = self.optimizer.state_dict()
+        rate, applied = self.next_rate(), self.applied_steps()
+        groups = [{**group, "lr": rate} for group in optimizer["param_groups"]]
+        return {
+            "optimizer_state_dict": {**optimizer, "param_groups": groups},
+            "scheduler_state_dict": {
+                "last_epoch": applied,
+                "_step_count": applied + 1,
+                "_last_lr": [rate],
+            },
+            "scaler_state_dict": self.scaler.state_dict(),
+            "attempted_steps": self.attempted,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state; learning rate and weight decay stay as configured."""
+        saved = state["optimizer_state_dict"]
+        settings = {k: v for k, v in self.optimizer.param_groups[0].items() if k != "params"}
+        groups = [{**group, **settings} for group in saved["param_groups"]]
+        self.optimizer.load_state_dict({**saved, "param_groups": groups})
+        # torch copies the settings: the learning rate must be our tensor again.
+        self.optimizer.param_groups[0]["lr"] = self.rate
+        if self.scaler.is_enabled() and state.get("scaler_state_dict"):
+            self.scaler.load_state_dict(state["scaler_state_dict"])
+        self.attempted = int(state["attempted_steps"])

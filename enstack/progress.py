@@ -1,0 +1,150 @@
+"""What a user sees while work goes on: bars, plain lines, and the share of time spent waiting."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Any, TypeVar
+
+from tqdm.auto import tqdm
+
+TEXT_FORMAT = (
+    "{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
+)
+PLAIN_LINES, PLAIN_SECONDS = 10, 2.0  # a log file gets at most ten lines a bar, and not in bursts
+DATA_SHARE_LIMIT = 0.10
+WARM_UP_BATCHES = 20  # the first batches open files and start workers: they judge nothing
+DATA_ADVICE = (
+    "💡 The model waits {share:.0%} of the time for data. Put local_dir on the machine's own disk "
+    "(not on Drive), or raise num_workers."
+)
+
+Item = TypeVar("Item")
+
+
+def say(text: str) -> None:
+    """Print a line for the user, without tearing a bar that is being drawn."""
+    with tqdm.external_write_mode(file=sys.stdout):
+        print(text, flush=True)
+
+
+def in_notebook() -> bool:
+    """Whether this code runs in a Jupyter or Colab kernel."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return shell is not None and hasattr(shell, "kernel")
+
+
+class Bar:
+    """A progress bar on a terminal and in a notebook, a few plain lines elsewhere.
+
+    seconds_each: show seconds for one ("0.47s/it") however fast it goes, so that runs compare.
+    """
+
+    def __init__(self, total: int, description: str, *, seconds_each: bool = False) -> None:
+        rate = "rate_inv_fmt" if seconds_each else "rate_fmt"
+        self.format = TEXT_FORMAT.replace("rate_fmt", rate)
+        self.total, self.description = total, description
+        self.done, self.postfix = 0, ""
+        self.started = self.last_line = time.perf_counter()
+        self._drawn: Any = None
+
+    def __enter__(self) -> Bar:
+        if in_notebook() or sys.stderr.isatty():
+            self._drawn = tqdm(
+                total=self.total,
+                desc=self.description,
+                bar_format=self.format.replace("% ", "% {bar} ") if in_notebook() else self.format,
+            )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._drawn is not None:
+            self._drawn.close()
+
+    def advance(self, count: int = 1) -> None:
+        """Count finished batches, and redraw the bar when it is time to."""
+        before, self.done = self.done, self.done + count
+        if self._drawn is not None:
+            self._drawn.update(count)
+        elif self._line_due(before):
+            self.last_line = time.perf_counter()
+            print(self.line(), flush=True)
+
+    def show(self, **facts: float) -> None:
+        """Put figures behind the bar: loss, lr, and the share of time spent waiting for data."""
+        self.postfix = ", ".join(f"{name}={_figure(name, fact)}" for name, fact in facts.items())
+        if self._drawn is not None:
+            self._drawn.set_postfix_str(self.postfix, refresh=False)
+
+    def line(self) -> str:
+        """The bar as one line of text."""
+        return str(
+            tqdm.format_meter(
+                self.done,
+                self.total,
+                time.perf_counter() - self.started,
+                prefix=self.description,
+                bar_format=self.format,
+                postfix=self.postfix or None,
+            )
+        )
+
+    def _line_due(self, before: int) -> bool:
+        if self.done == self.total:
+            return True
+        tenth = max(1, self.total // PLAIN_LINES)
+        waited = time.perf_counter() - self.last_line
+        return self.done // tenth > before // tenth and waited > PLAIN_SECONDS
+
+
+def _figure(name: str, value: float) -> str:
+    return {"lr": f"{value:.1e}", "data": f"{value:.0%}"}.get(name, f"{value:.4f}")
+
+
+class DataWait:
+    """Measures which share of the time the loop waits for its next batch."""
+
+    def __init__(self) -> None:
+        self.waited, self.batches = 0.0, 0
+        self.started = time.perf_counter()
+        self.advised = False
+
+    def watch(self, batches: Iterable[Item]) -> Iterator[Item]:
+        """Yield the batches, timing each wait; the first ones are not counted."""
+        iterator = iter(batches)
+        while True:
+            before = time.perf_counter()
+            try:
+                batch = next(iterator)
+            except StopIteration:
+                return
+            self.batches += 1
+            if self.batches > WARM_UP_BATCHES:
+                self.waited += time.perf_counter() - before
+            else:
+                self.started = time.perf_counter()
+            yield batch
+
+    def share(self) -> float:
+        """Time waited over time passed, 0 to 1."""
+        passed = time.perf_counter() - self.started
+        return self.waited / passed if self.batches > WARM_UP_BATCHES and passed > 0 else 0.0
+
+    def facts(self) -> dict[str, float]:
+        """What belongs behind the bar: nothing, or `data` when the share is too high."""
+        share = self.share()
+        return {"data": share} if share > DATA_SHARE_LIMIT else {}
+
+    def advise(self) -> None:
+        """Say once what to do when too much time goes into waiting."""
+        if not self.advised and self.share() > DATA_SHARE_LIMIT:
+            self.advised = True
+            say(DATA_ADVICE.format(share=self.share()))

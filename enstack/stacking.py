@@ -1,0 +1,388 @@
+"""Meta-features from base models' probabilities, meta-classifiers on them, and the leak guard.
+
+skops is imported where it is used: it imports every module of scikit-learn, one of them torch.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sklearn
+import xgboost
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.svm import SVC
+from xgboost import XGBClassifier
+
+from enstack.baselines import with_absent_classes
+from enstack.errors import CheckpointError, ConfigError, DataError
+from enstack.files import write_bytes
+
+__all__ = [
+    "META_CLASSIFIERS",
+    "BaseModelProbabilities",
+    "MetaClassifier",
+    "fit_meta_classifiers",
+    "load_meta_classifier",
+    "make_meta_classifier",
+    "mean_vote",
+    "meta_features",
+    "predict_proba",
+    "refuse_leaks",
+    "save_meta_classifier",
+]
+
+META_CLASSIFIERS = ("lr", "svm", "rf", "xgboost")
+# What our files hold beyond the types that skops trusts by itself. XGBoost's trees are stored in
+# its own format, which outlives its versions, so none of its types is needed.
+ALLOWED_TYPES = frozenset(
+    {
+        "sklearn.calibration._CalibratedClassifier",
+        "sklearn.calibration._SigmoidCalibration",
+        "sklearn.model_selection._split.StratifiedKFold",
+        "sklearn.tree._tree.Tree",
+    }
+)
+FILE_KEYS = {"name", "estimator", "classes", "base_models", "n_features", "probe", "made_with"}
+PROBE_TOLERANCE = 1e-5
+
+
+@dataclass(frozen=True)
+class BaseModelProbabilities:
+    """What one base model says of some functions.
+
+    ids: (n,) unicode; probabilities: (n, k) float32; seen: (n,) bool, True where the base model
+    was trained on the function or was selected on it.
+    """
+
+    name: str
+    ids: np.ndarray
+    probabilities: np.ndarray
+    seen: np.ndarray
+
+
+@dataclass(frozen=True)
+class MetaClassifier:
+    """A fitted meta-classifier and what goes in and comes out.
+
+    classes: (m,) int64, the class of each column that the estimator gives; base_models: whose
+    probabilities it was fitted on, in order; n_features: columns of the meta-features.
+    """
+
+    name: str
+    estimator: Any
+    classes: np.ndarray
+    base_models: tuple[str, ...]
+    n_features: int
+
+
+def meta_features(models: Sequence[BaseModelProbabilities]) -> np.ndarray:
+    """The base models' probabilities side by side: (n, m * k) float64, or (n, m) for two classes.
+
+    Raises DataError unless all models hold the same ids in the same order and as many classes.
+    Method: EnStack (arXiv 2411.16561).
+    """
+    _require_alike(models)
+    # Of two classes one column says all: the other is one minus it, collinear.
+    first = 1 if models[0].probabilities.shape[1] == 2 else 0
+    columns = [model.probabilities[:, first:] for model in models]
+    return np.concatenate(columns, axis=1).astype(np.float64)
+
+
+def mean_vote(models: Sequence[BaseModelProbabilities]) -> np.ndarray:
+    """The plain mean of the base models' probabilities: (n, k) float32."""
+    _require_alike(models)
+    stacked = np.stack([model.probabilities for model in models])
+    return np.asarray(stacked.mean(axis=0, dtype=np.float64), dtype=np.float32)
+
+
+def refuse_leaks(models: Iterable[BaseModelProbabilities]) -> None:
+    """Raise DataError when a base model has seen a row that a meta-classifier would be fitted on.
+
+    On such rows a base model is surer than it will ever be again, and a stack learns to trust it.
+    """
+    for model in models:
+        seen = np.flatnonzero(model.seen)
+        if len(seen):
+            raise DataError(
+                f"Meta-classifiers must be fitted on functions that no base model has seen: "
+                f"{model.name} was trained or selected on {len(seen):,} of {len(model.ids):,}, "
+                f"first {model.ids[seen[0]]}.\n"
+                "Give holdout or out-of-fold probabilities (meta_features=holdout|out_of_fold)."
+            )
+
+
+def make_meta_classifier(name: str, *, seed: int, labels: np.ndarray) -> Any:
+    """An unfitted meta-classifier with the paper's settings: "lr", "svm", "rf" or "xgboost".
+
+    labels: (n,) what it will be fitted on. The SVM's probabilities come from a sigmoid fitted on
+    cross-validated decisions, in 5 parts, fewer where a class has fewer rows; it needs two rows of
+    each class. All run in one thread, so that equal input gives equal output.
+    Settings: EnStack (arXiv 2411.16561), section on meta-classifiers.
+    """
+    if name == "lr":
+        # One-vs-rest is what liblinear does; alone it refuses several classes since 1.8.
+        lr = LogisticRegression(solver="liblinear", max_iter=200, random_state=seed)
+        return OneVsRestClassifier(lr)
+    if name == "svm":
+        return CalibratedClassifierCV(SVC(kernel="rbf"), cv=_parts(labels, seed), ensemble=False)
+    if name == "rf":
+        return RandomForestClassifier(n_estimators=200, max_depth=10, random_state=seed, n_jobs=1)
+    if name == "xgboost":
+        return XGBClassifier(
+            n_estimators=100,
+            learning_rate=0.1,
+            max_depth=6,
+            eval_metric="mlogloss" if len(np.unique(labels)) > 2 else "logloss",
+            random_state=seed,
+            n_jobs=1,
+        )
+    raise ConfigError(
+        f"meta_classifiers must be some of {', '.join(META_CLASSIFIERS)}, found {name!r}."
+    )
+
+
+def fit_meta_classifiers(
+    names: Iterable[str],
+    models: Sequence[BaseModelProbabilities],
+    labels: np.ndarray,
+    *,
+    n_classes: int,
+    seed: int,
+) -> dict[str, MetaClassifier]:
+    """Fit meta-classifiers on base models' probabilities and the labels (n,) int of the same rows.
+
+    Raises DataError when a base model has seen any row, when labels do not fit the rows, or when
+    fewer than two classes occur. Returns them by name.
+    """
+    refuse_leaks(models)
+    features = meta_features(models)
+    labels = np.asarray(labels)
+    _require_labels(labels, models[0], n_classes)
+    return {name: _fitted(name, models, features, labels, seed) for name in names}
+
+
+def predict_proba(
+    meta_classifier: MetaClassifier, models: Sequence[BaseModelProbabilities], n_classes: int
+) -> np.ndarray:
+    """Class probabilities (n, n_classes) float32; 0 for classes that no fitted row had.
+
+    Raises DataError unless the base models are those it was fitted on, in that order.
+    """
+    names = tuple(model.name for model in models)
+    if names != meta_classifier.base_models:
+        raise DataError(
+            f"Meta-classifier {meta_classifier.name} was fitted on "
+            f"{', '.join(meta_classifier.base_models)}; it must get these in this order, "
+            f"found {', '.join(names) or 'none'}."
+        )
+    features = meta_features(models)
+    if features.shape[1] != meta_classifier.n_features:
+        raise DataError(
+            f"Meta-classifier {meta_classifier.name} was fitted on {meta_classifier.n_features} "
+            f"meta-features, found {features.shape[1]}: the number of classes has changed."
+        )
+    found = meta_classifier.estimator.predict_proba(features)
+    return with_absent_classes(found, meta_classifier.classes, n_classes)
+
+
+def save_meta_classifier(path: Path, meta_classifier: MetaClassifier) -> None:
+    """Write a fitted meta-classifier as one .skops file, which holds no code."""
+    content = {
+        "name": meta_classifier.name,
+        "estimator": _packed(meta_classifier.estimator),
+        "classes": meta_classifier.classes,
+        "base_models": list(meta_classifier.base_models),
+        "n_features": meta_classifier.n_features,
+        "probe": _probe(meta_classifier),
+        "made_with": _versions(),
+    }
+    import skops.io
+
+    write_bytes(path, skops.io.dumps(content))
+
+
+def load_meta_classifier(path: Path) -> MetaClassifier:
+    """Read a file of save_meta_classifier, made under this scikit-learn or another.
+
+    Raises CheckpointError when the file is damaged, holds a type that our files never hold, or
+    gives other probabilities here than where it was saved.
+    """
+    try:
+        content = _read_content(Path(path))
+        meta_classifier = MetaClassifier(
+            name=content["name"],
+            estimator=_unpacked(content["estimator"]),
+            classes=content["classes"],
+            base_models=tuple(content["base_models"]),
+            n_features=content["n_features"],
+        )
+    except CheckpointError:
+        raise
+    except Exception as error:  # a damaged file fails anywhere between zip and native code
+        raise CheckpointError(
+            f"{path} must be a meta-classifier saved by enstack, it can't be read "
+            f"({_first_line(error)}). Fit it again."
+        ) from error
+    _require_same_probabilities(path, meta_classifier, content)
+    return meta_classifier
+
+
+def _fitted(
+    name: str,
+    models: Sequence[BaseModelProbabilities],
+    features: np.ndarray,
+    labels: np.ndarray,
+    seed: int,
+) -> MetaClassifier:
+    rows = _rows_in_pairs(labels) if name == "svm" else np.arange(len(labels))
+    # XGBoost wants classes 0..m-1 without gaps.
+    classes, targets = np.unique(labels[rows], return_inverse=True)
+    estimator = make_meta_classifier(name, seed=seed, labels=targets)
+    estimator.fit(features[rows], targets)
+    base_models = tuple(model.name for model in models)
+    return MetaClassifier(name, estimator, classes.astype(np.int64), base_models, features.shape[1])
+
+
+def _rows_in_pairs(labels: np.ndarray) -> np.ndarray:
+    """All rows, and once more those that are alone in their class: one can't be split in two."""
+    counts = np.bincount(labels)
+    return np.concatenate([np.arange(len(labels)), np.flatnonzero(counts[labels] == 1)])
+
+
+def _parts(labels: np.ndarray, seed: int) -> StratifiedKFold:
+    """The SVM's cross-validation: every part holds every class."""
+    smallest = int(np.unique(labels, return_counts=True)[1].min())
+    return StratifiedKFold(max(2, min(5, smallest)), shuffle=True, random_state=seed)
+
+
+def _require_alike(models: Sequence[BaseModelProbabilities]) -> None:
+    if not models:
+        raise DataError("A stack must have at least one base model, found none.")
+    for model in models:
+        _require_same_rows(models[0], model)
+        _require_whole(model)
+    n_classes = {model.name: model.probabilities.shape[1] for model in models}
+    if len(set(n_classes.values())) > 1:
+        raise DataError(f"All base models must have as many classes, found {n_classes}.")
+
+
+def _require_same_rows(first: BaseModelProbabilities, model: BaseModelProbabilities) -> None:
+    if len(model.ids) != len(first.ids):
+        raise DataError(
+            f"All base models must hold the same functions: {first.name} holds "
+            f"{len(first.ids):,}, {model.name} {len(model.ids):,}."
+        )
+    differing = np.flatnonzero(model.ids != first.ids)
+    if len(differing):
+        row = differing[0]
+        raise DataError(
+            f"All base models must hold the same functions in the same order: row {row} is "
+            f"{first.ids[row]} for {first.name}, {model.ids[row]} for {model.name} "
+            f"({len(differing):,} such rows)."
+        )
+
+
+def _require_whole(model: BaseModelProbabilities) -> None:
+    n_rows, shape = len(model.ids), model.probabilities.shape
+    if len(shape) != 2 or shape[0] != n_rows or model.seen.shape != (n_rows,):
+        raise DataError(
+            f"{model.name} must hold one row of probabilities and one seen mark per id ({n_rows:,})"
+            f", found shapes {shape} and {model.seen.shape}."
+        )
+    bad = np.flatnonzero(~np.isfinite(model.probabilities).all(axis=1))
+    if len(bad):
+        raise DataError(
+            f"Probabilities must be finite, {model.name} has NaN or infinity in {len(bad):,} of "
+            f"{n_rows:,} rows, first {model.ids[bad[0]]}: the base model diverged, train it again."
+        )
+
+
+def _require_labels(labels: np.ndarray, model: BaseModelProbabilities, n_classes: int) -> None:
+    if labels.shape != (len(model.ids),) or model.probabilities.shape[1] != n_classes:
+        raise DataError(
+            f"There must be one label per function and {n_classes} classes, found "
+            f"{len(labels):,} labels for probabilities of shape {model.probabilities.shape}."
+        )
+    present = np.unique(labels)
+    if len(present) < 2 or present[0] < 0 or present[-1] >= n_classes:
+        raise DataError(
+            f"Labels must hold at least two classes from 0 to {n_classes - 1}, "
+            f"found {present[:10].tolist()}."
+        )
+
+
+def _packed(estimator: Any) -> Any:
+    """An estimator in types that skops can store; XGBoost as bytes of its own stable format."""
+    if isinstance(estimator, XGBClassifier):
+        return bytes(estimator.get_booster().save_raw("ubj"))
+    return estimator
+
+
+def _unpacked(stored: Any) -> Any:
+    if not isinstance(stored, bytes):
+        return stored
+    estimator = XGBClassifier(n_jobs=1)
+    estimator.load_model(bytearray(stored))
+    return estimator
+
+
+def _probe(meta_classifier: MetaClassifier) -> np.ndarray:
+    """What it gives on fixed rows: each meta-feature alone at 1, and all alike."""
+    n_features = meta_classifier.n_features
+    rows = np.concatenate([np.eye(n_features), np.full((1, n_features), 1 / n_features)])
+    return np.asarray(meta_classifier.estimator.predict_proba(rows), dtype=np.float64)
+
+
+def _require_same_probabilities(
+    path: Path, meta_classifier: MetaClassifier, content: dict[str, Any]
+) -> None:
+    """Whether it still works under the installed versions: newer files may not under old ones."""
+    try:
+        change = float(np.abs(_probe(meta_classifier) - content["probe"]).max())
+        found = "" if change <= PROBE_TOLERANCE else f"they differ by {change:.2g}"
+    except Exception as error:  # estimators of other versions lack attributes, fail anywhere
+        found = _first_line(error)
+    if found:
+        raise CheckpointError(
+            f"{path} must give the probabilities that it gave when it was saved: {found}.\n"
+            f"It was saved under {content['made_with']}, here is {_versions()}: "
+            "install those, or fit it again."
+        )
+
+
+def _versions() -> str:
+    return f"scikit-learn {sklearn.__version__}, xgboost {xgboost.__version__}"
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def _read_content(path: Path) -> dict[str, Any]:
+    """The stored values, once every type in the file is known to be one of ours."""
+    import skops.io
+
+    data = path.read_bytes()
+    foreign = sorted(set(skops.io.get_untrusted_types(data=data)) - ALLOWED_TYPES)
+    if foreign:
+        raise CheckpointError(
+            f"{path} must hold only the types of enstack's meta-classifiers, found "
+            f"{', '.join(foreign)}: it was not loaded. Use files that you trust, or fit it again."
+        )
+    with warnings.catch_warnings():
+        # The probe tells better than a version number whether it still works.
+        warnings.simplefilter("ignore", InconsistentVersionWarning)
+        content = skops.io.loads(data, trusted=sorted(ALLOWED_TYPES))
+    if not isinstance(content, dict) or set(content) != FILE_KEYS:
+        raise CheckpointError(f"{path} must be a meta-classifier saved by enstack, it is not one.")
+    return content

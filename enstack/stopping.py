@@ -1,0 +1,51 @@
+"""Ctrl-C and SIGTERM as a wish that is granted at the next batch boundary."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+from enstack.progress import say
+
+
+class StopRequest:
+    """Whether a stop was asked for."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def ask(self) -> None:
+        """Ask for a stop at the next batch boundary."""
+        self.requested = True
+
+
+@contextlib.contextmanager
+def stop_requests() -> Iterator[StopRequest]:
+    """Catch SIGINT and SIGTERM while the block runs; a second one stops at once, unsaved."""
+    stop = StopRequest()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if stop.requested:
+            raise KeyboardInterrupt
+        stop.ask()
+        say("🛑 Stopping at the next batch boundary, then saving; once more stops without a save.")
+
+    # Python delivers signals to the main thread only; elsewhere there is nothing to catch.
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    caught = (signal.SIGINT, signal.SIGTERM) if in_main_thread else ()
+    before: dict[int, Any] = {number: signal.signal(number, on_signal) for number in caught}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def leave_signals_to_the_parent(_worker: int) -> None:
+    """Let a DataLoader worker live through Ctrl-C, so that the batch in work can be finished."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

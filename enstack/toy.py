@@ -1,0 +1,400 @@
+"""Toy data in the shape of Draper VDISC, and three tiny base models: all made offline.
+
+The functions are written here, from templates. What makes one vulnerable is mostly a relation:
+the bound of a copy and the size of its buffer, a check before or after the use, two pointers into
+one array or into two. Safe blocks of every kind stand in every class.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+
+from enstack.data import CWE_CLASSES
+from enstack.files import is_current, write_bytes, write_manifest
+
+TOY_SIZES = {"train": 600, "validation": 240, "test": 240}
+FILE_NAMES = {"train": "VDISC_train", "validation": "VDISC_validate", "test": "VDISC_test"}
+LABEL_NOISE = 0.04  # share of functions with a wrong class, as tools that label are wrong at times
+SHARE_LONG = 0.015  # share of functions longer than most models read
+# Share of each class among functions, in the order of CWE_CLASSES; the rest is clean.
+CLASS_SHARES = (0.20, 0.18, 0.08, 0.15, 0.17)
+
+
+class Block(NamedTuple):
+    """Some lines of C: what they declare, and what they do when safe and when not.
+
+    Names in braces: {b} {s} {p} {q} are buffers, a source and pointers, {i} an index, {n} the size
+    of the buffer, {k} less than it, {m} more.
+    """
+
+    declare: str
+    safe: str
+    unsafe: str
+
+
+BLOCKS: dict[str, tuple[Block, ...]] = {
+    "CWE-119": (
+        Block(
+            "int {b}[{n}];\nint {i};",
+            "for ({i} = 0; {i} < {n}; {i}++)\n    {b}[{i}] = {s}->width;",
+            "for ({i} = 0; {i} <= {n}; {i}++)\n    {b}[{i}] = {s}->width;",
+        ),
+        Block(
+            "unsigned char {b}[{n}];",
+            "memset({b}, 0, {k});\ntotal += {b}[0];",
+            "memset({b}, 0, {m});\ntotal += {b}[0];",
+        ),
+        Block(
+            "int {b}[{n}];\nint {i} = {s}->count;",
+            "if ({i} < 0 || {i} >= {n})\n    return -1;\n{b}[{i}] = total;",
+            "{b}[{i}] = total;\nif ({i} < 0 || {i} >= {n})\n    return -1;",
+        ),
+        Block(
+            "long {b}[{n}];\nint {i};",
+            "{i} = {s}->count;\nif ({i} >= 0 && {i} < {n})\n    total += {b}[{i}];",
+            "{i} = {s}->count;\nif ({i} >= 0 || {i} < {n})\n    total += {b}[{i}];",
+        ),
+        Block(
+            "char {b}[{n}];",
+            "if (getcwd({b}, sizeof({b})))\n    total += {b}[{k}];",
+            "if (getwd({b}))\n    total += {b}[{k}];",
+        ),
+    ),
+    "CWE-120": (
+        Block(
+            "char {b}[{n}];",
+            "strncpy({b}, {s}->name, {k});\n{b}[{k}] = 0;",
+            "strncpy({b}, {s}->name, {m});\n{b}[{k}] = 0;",
+        ),
+        Block(
+            "char {b}[{n}];",
+            "if (strlen({s}->name) >= sizeof({b}))\n    return -1;\nstrcpy({b}, {s}->name);",
+            "strcpy({b}, {s}->name);\nif (strlen({b}) >= sizeof({b}))\n    return -1;",
+        ),
+        Block(
+            "char {b}[{n}];",
+            'snprintf({b}, sizeof({b}), "%s/%d", {s}->name, total);',
+            'sprintf({b}, "%s/%d", {s}->name, total);',
+        ),
+        Block(
+            "char {b}[{n}];\nsize_t {i};",
+            "{i} = strlen({s}->name);\nif ({i} > sizeof({b}))\n    {i} = sizeof({b});\n"
+            "memcpy({b}, {s}->name, {i});",
+            "{i} = strlen({s}->name);\nmemcpy({b}, {s}->name, {i});\nif ({i} > sizeof({b}))\n"
+            "    {i} = sizeof({b});",
+        ),
+        Block(
+            "char {b}[{n}];",
+            "if (fgets({b}, sizeof({b}), stdin))\n    total += strlen({b});",
+            "if (gets({b}))\n    total += strlen({b});",
+        ),
+    ),
+    "CWE-469": (
+        Block(
+            "char *{p} = {s}->name;\nchar *{q};",
+            "{q} = strchr({p}, ',');\nif ({q} != NULL)\n    total += {q} - {p};",
+            "{q} = strchr({s}->text, ',');\nif ({q} != NULL)\n    total += {q} - {p};",
+        ),
+        Block(
+            "char {b}[{n}];\nchar *{p} = {b};",
+            "while (*{p} != 0)\n    {p}++;\ntotal = {p} - {b};",
+            "while (*{p} != 0)\n    {p}++;\ntotal = {p} - {s}->text;",
+        ),
+        Block(
+            "char *{p};\nchar *{q};",
+            "{p} = {s}->text;\n{q} = {s}->text + {n};\ntotal = {q} - {p};",
+            "{p} = {s}->name;\n{q} = {s}->text + {n};\ntotal = {q} - {p};",
+        ),
+        Block(
+            "char *{p} = {s}->text;\nchar *{q} = {p} + {k};",
+            "total += {q} - {p};",
+            "total += (long) {q} - (long) {s};",
+        ),
+    ),
+    "CWE-476": (
+        Block(
+            "struct node *{p};",
+            "{p} = find_node({s}, {k});\nif ({p} == NULL)\n    return -1;\n{p}->refs++;",
+            "{p} = find_node({s}, {k});\n{p}->refs++;\nif ({p} == NULL)\n    return -1;",
+        ),
+        Block(
+            "char *{p} = malloc({n});",
+            "if ({p} == NULL)\n    return -1;\n{p}[0] = 0;\nfree({p});",
+            "{p}[0] = 0;\nif ({p} == NULL)\n    return -1;\nfree({p});",
+        ),
+        Block(
+            "struct node *{p} = {s}->next;\nstruct node *{q} = {s}->prev;",
+            "if ({p} != NULL && {q} != NULL)\n    {p}->prev = {q}->next;",
+            "if ({p} != NULL || {q} != NULL)\n    {p}->prev = {q}->next;",
+        ),
+        Block(
+            "struct node *{p} = {s}->next;",
+            "if ({p})\n    total += {p}->width;",
+            "if (!{p})\n    total += {p}->width;",
+        ),
+        Block(
+            "struct node *{p};",
+            "{p} = find_node({s}, {k});\nif ({p} != NULL)\n    total += {p}->refs;",
+            "total += find_node({s}, {k})->refs;",
+        ),
+    ),
+    "CWE-other": (
+        Block(
+            "int {i} = {s}->count;",
+            "if ({i} == 0)\n    return -1;\ntotal = total / {i};",
+            "total = total / {i};\nif ({i} == 0)\n    return -1;",
+        ),
+        Block(
+            "char *{p} = strdup({s}->name);",
+            "log_line({p});\nfree({p});",
+            "free({p});\nlog_line({p});",
+        ),
+        Block(
+            "char *{p} = {s}->text;",
+            'printf("%s", {p});\nfflush(stdout);',
+            "printf({p});\nfflush(stdout);",
+        ),
+        Block(
+            'FILE *{p} = fopen({s}->name, "r");',
+            "if ({p}) {{\n    total += fgetc({p});\n    fclose({p});\n}}",
+            "if ({p}) {{\n    total += fgetc({p});\n    return total;\n}}",
+        ),
+        Block(
+            "char *{p} = {s}->text;",
+            "if (mkstemp({p}) < 0)\n    return -1;",
+            "if (mktemp({p}) == 0)\n    return -1;",
+        ),
+    ),
+}
+FILLERS = (
+    "total += {s}->width * {k};",
+    "if ({s}->flags & {k})\n    total--;",
+    "log_line({s}->text);",
+    "{s}->flags |= {k};",
+    "switch ({s}->state) {{\ncase {k}:\n    total++;\n    break;\ndefault:\n    break;\n}}",
+    "while (total > {m})\n    total -= {k};",
+    "if (total < 0)\n    goto out;",
+)
+COMMENTS = (
+    "/* keep the old value */",
+    "// nothing to do here",
+    "/* TODO: check this again */",
+    "/* the caller holds the lock */",
+    "// see the manual",
+)
+VERBS = ("read", "parse", "copy", "get", "set", "open", "update", "send", "load", "scan")
+# Functions of one class tend to do the same kind of work.
+USUAL_VERBS = {
+    "CWE-119": "read",
+    "CWE-120": "copy",
+    "CWE-469": "scan",
+    "CWE-476": "get",
+    "CWE-other": "open",
+    "clean": "set",
+}
+USUAL = 0.3  # share of functions with their class's usual verb
+NOUNS = ("header", "packet", "name", "entry", "frame", "option", "table", "record", "path", "key")
+POOLS = {
+    "b": ("buf", "tmp", "line", "data", "dest", "out", "cache", "field"),
+    "p": ("cur", "ptr", "head", "item", "first", "res"),
+    "q": ("end", "last", "tail", "pos", "other"),
+    "i": ("i", "j", "n", "len", "idx", "pos", "cnt"),
+}
+BUFFER_SIZES = (16, 32, 48, 64, 100, 128, 256)
+
+
+def write_toy_data(folder: Path, *, seed: int = 42, sizes: Mapping[str, int] = TOY_SIZES) -> Path:
+    """Write three VDISC_*.hdf5 files of made-up functions, byte for byte the same for a seed."""
+    random = Random(seed)
+    for split, size in sizes.items():
+        functions = [_function(random) for _ in range(size)]
+        write_bytes(folder / f"{FILE_NAMES[split]}.hdf5", _vdisc_bytes(functions))
+    return folder
+
+
+def _vdisc_bytes(functions: list[tuple[str, set[str]]]) -> bytes:
+    """An HDF5 file as VDISC has them: five boolean columns and variable-length UTF-8."""
+    file = io.BytesIO()
+    with h5py.File(file, "w") as hdf5:
+        for name in CWE_CLASSES:
+            hdf5[name] = np.array([name in flags for _, flags in functions], dtype=bool)
+        sources = np.array([source.encode() for source, _ in functions], dtype=object)
+        hdf5.create_dataset("functionSource", data=sources, dtype=h5py.string_dtype())
+    return file.getvalue()
+
+
+def _function(random: Random) -> tuple[str, set[str]]:
+    """One function's text and its flags."""
+    name = random.choices((*CWE_CLASSES, "clean"), (*CLASS_SHARES, 1 - sum(CLASS_SHARES)))[0]
+    unsafe = {name} - {"clean"}
+    if unsafe and random.random() < 1 / 6:
+        unsafe.add(random.choice(CWE_CLASSES))
+    verb = USUAL_VERBS[name] if random.random() < USUAL else random.choice(VERBS)
+    source = _source(random, verb, sorted(unsafe))
+    return source, _noisy(random, unsafe)
+
+
+def _noisy(random: Random, flags: set[str]) -> set[str]:
+    if random.random() >= LABEL_NOISE:
+        return flags
+    others = [name for name in (*CWE_CLASSES, "clean") if name not in flags]
+    return {random.choice(others)} - {"clean"}
+
+
+def _source(random: Random, verb: str, unsafe: list[str]) -> str:
+    """The text of a function with these flaws, among safe blocks of any kind."""
+    kinds = [(kind, True) for kind in unsafe for _ in range(random.choice((1, 2)))]
+    n_more = random.randint(25, 40) if random.random() < SHARE_LONG else random.randint(1, 3)
+    kinds += [(random.choice(CWE_CLASSES), False) for _ in range(max(1, n_more - len(unsafe)))]
+    random.shuffle(kinds)
+    source, declared, done = random.choice(("ctx", "req", "dev", "msg")), ["int total = 0;"], []
+    for number, (kind, is_unsafe) in enumerate(kinds):
+        block, names = random.choice(BLOCKS[kind]), _names(random, source, number)
+        declared.append(block.declare.format(**names))
+        done.append((block.unsafe if is_unsafe else block.safe).format(**names))
+        if random.random() < 0.5:
+            done.append(random.choice(FILLERS).format(**names))
+    if random.random() < 0.5:
+        done.insert(random.randrange(len(done) + 1), random.choice(COMMENTS))
+    return _written(random, verb, source, declared, done)
+
+
+def _names(random: Random, source: str, number: int) -> dict[str, str]:
+    size = random.choice(BUFFER_SIZES)
+    names = {
+        key: random.choice(pool) + (str(number) if number else "") for key, pool in POOLS.items()
+    }
+    return {
+        **names,
+        "s": source,
+        "n": str(size),
+        "k": str(size - random.choice((1, 4, 8))),
+        "m": str(size + random.choice((8, 16, 64))),
+    }
+
+
+def _written(random: Random, verb: str, source: str, declared: list[str], done: list[str]) -> str:
+    """A whole function from its name on: VDISC strips the return type."""
+    name = f"{verb}_{random.choice(NOUNS)}"
+    lines = "\n".join([*declared, *done, "return total;"]).split("\n")
+    body = "\n".join(f"    {line}" for line in lines)
+    return f"{name}(struct {random.choice(NOUNS)} *{source})\n{{\n{body}\n}}\n"
+
+
+class TinyModel(NamedTuple):
+    """The shape of one tiny encoder."""
+
+    vocabulary: int
+    hidden: int
+    layers: int
+    heads: int
+    mode_token: str | None = None
+
+
+TINY_SHAPES = {
+    "tiny-a": TinyModel(vocabulary=800, hidden=64, layers=2, heads=2),
+    "tiny-b": TinyModel(vocabulary=1200, hidden=48, layers=3, heads=2),
+    "tiny-c": TinyModel(vocabulary=600, hidden=96, layers=2, heads=3, mode_token="<encoder-only>"),
+}
+SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
+MAX_TOKENS = 512
+
+
+def make_tiny_models(folder: Path, sources: Iterable[str], *, seed: int = 42) -> dict[str, Path]:
+    """Make three small RoBERTa-like encoders, each with a tokenizer trained on the sources.
+
+    Each lies in its own folder as on the hub, with random weights; tiny-c has UniXcoder's mode
+    token. A folder that is whole and was made from the same sources and seed is left alone.
+    """
+    texts = list(sources)
+    digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()
+    paths = {name: folder / name for name in TINY_SHAPES}
+    for number, (name, path) in enumerate(paths.items()):
+        made_from = {"sources": digest, "seed": seed, "shape": list(TINY_SHAPES[name])}
+        if not is_current(path, made_from):
+            path.mkdir(parents=True, exist_ok=True)
+            (path / "manifest.json").unlink(missing_ok=True)
+            write_encoder(path, TINY_SHAPES[name], texts, seed + number)
+            write_manifest(path, made_from=made_from)
+    return paths
+
+
+def write_encoder(path: Path, shape: TinyModel, texts: list[str], seed: int) -> None:
+    """Write a RoBERTa-like encoder with random weights and a tokenizer trained on the texts."""
+    # Imported here: the toy data alone needs neither, and they take seconds.
+    import torch
+    from safetensors.torch import save_file
+    from transformers import RobertaConfig, RobertaModel
+
+    tokenizer = _tokenizer(shape, texts)
+    config = RobertaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=shape.hidden,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        intermediate_size=2 * shape.hidden,
+        max_position_embeddings=MAX_TOKENS + 2,
+        type_vocab_size=1,
+        initializer_range=0.08,
+        # Dropout on attention makes a CPU step two to three times as slow; in the layers it keeps
+        # so small a model from learning in a few epochs. The head keeps it.
+        attention_probs_dropout_prob=0.0,
+        hidden_dropout_prob=0.0,
+        classifier_dropout=0.1,
+        **{f"{word}_token_id": SPECIAL_TOKENS.index(token) for word, token in _ROLES.items()},
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = RobertaModel(config, add_pooling_layer=False)
+        # From scratch, words are learnt sooner than places: let those speak first.
+        model.embeddings.position_embeddings.weight.data.mul_(0.05)
+    config.architectures = ["RobertaModel"]
+    config.save_pretrained(path)
+    # Not save_pretrained, which draws a progress bar for these few kilobytes.
+    save_file(model.state_dict(), path / "model.safetensors", metadata={"format": "pt"})
+    tokenizer.save_pretrained(path)
+
+
+_ROLES = {"bos": "<s>", "eos": "</s>", "pad": "<pad>"}
+
+
+def _tokenizer(shape: TinyModel, texts: list[str]) -> Any:
+    """A byte-level BPE tokenizer that writes <s> ... </s>, as RoBERTa's does."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    bpe = Tokenizer(models.BPE(unk_token="<unk>"))
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=shape.vocabulary,
+        special_tokens=list(SPECIAL_TOKENS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    bpe.train_from_iterator(texts, trainer)
+    bpe.post_processor = processors.RobertaProcessing(
+        ("</s>", 2), ("<s>", 0), add_prefix_space=False, trim_offsets=True
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=bpe,
+        bos_token="<s>",
+        cls_token="<s>",
+        eos_token="</s>",
+        sep_token="</s>",
+        pad_token="<pad>",
+        unk_token="<unk>",
+        mask_token="<mask>",
+        model_max_length=MAX_TOKENS,
+    )
+    if shape.mode_token:
+        tokenizer.add_special_tokens({"additional_special_tokens": [shape.mode_token]})
+    return tokenizer

@@ -1,0 +1,301 @@
+"""The loop: fine-tune one base model, validate each epoch, keep the best, resume exactly."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import torch
+
+from enstack import checkpoint
+from enstack.batches import count_batch
+from enstack.config import RunConfig
+from enstack.errors import CheckpointError, EnstackError, Interrupted
+from enstack.files import write_text
+from enstack.loader import make_loader
+from enstack.metrics import confusion_matrix, macro_f1_from_confusion
+from enstack.models import BaseModel, autocast, load_classifier, save_classifier
+from enstack.predict import predict_proba
+from enstack.progress import Bar, DataWait, say
+from enstack.randomness import seed_everything
+from enstack.stopping import StopRequest, stop_requests
+from enstack.training import (
+    SEEN_FILE,
+    Progress,
+    Training,
+    TrainingData,
+    identity_of,
+    refuse_other_run,
+)
+
+LOG_EVERY = 10  # batches; the loss is read from the device then, and only then
+Log = Callable[..., None]
+
+
+def train_base_model(
+    base_model: BaseModel,
+    tokenizer: Any,
+    data: TrainingData,
+    config: RunConfig,
+    folder: Path,
+    log: Log,
+) -> dict[str, Any]:
+    """Fine-tune a base model to its last epoch, from wherever it stands; returns its best figures.
+
+    folder: the base model's place in the run folder. Ctrl-C and SIGTERM save at the next batch
+    boundary and raise Interrupted.
+    """
+    training = start_or_resume(base_model, tokenizer, data, config, folder)
+    with stop_requests() as stop:
+        while not training.finished():
+            train_epoch(training, stop, log)
+            finish_epoch(training, stop, log)
+    _write_history(training)
+    progress = training.progress
+    return {
+        "epoch": progress.best_epoch,
+        "macro_f1": progress.best_macro_f1,
+        "accuracy": progress.best_accuracy,
+    }
+
+
+def start_or_resume(
+    base_model: BaseModel, tokenizer: Any, data: TrainingData, config: RunConfig, folder: Path
+) -> Training:
+    """A training at the newest checkpoint that verifies, or at the very beginning."""
+    folder.mkdir(parents=True, exist_ok=True)
+    identity = identity_of(base_model, tokenizer, data, config)
+    found = checkpoint.newest(folder, config.keep_checkpoints)
+    seed_everything(config.seed)
+    source = BaseModel(base_model.name, str(found)) if found else base_model
+    state = checkpoint.read_state(found) if found else None
+    if state is not None:
+        refuse_other_run(state.get("identity", {}), identity, folder)
+    model = load_classifier(source, data.class_names, seed=config.seed)
+    training = Training(folder, model, tokenizer, data, config, Progress(), identity)
+    if state is None:
+        training.plan(0)
+    else:
+        training.load_state_dict(state)
+        _announce_epochs(training)
+    return training
+
+
+def _announce_epochs(training: Training) -> None:
+    complete = training.progress.epoch - 1
+    if complete and not training.progress.batches_done and not training.finished():
+        say(f"⏭️  Resuming: {complete} of {training.config.epochs} epochs are complete")
+
+
+def train_epoch(training: Training, stop: StopRequest, log: Log) -> None:
+    """Train what is left of the epoch in work."""
+    progress = training.progress
+    rows, order = training.rest_of_epoch()
+    if progress.batches_done:
+        _announce_resume(training, len(order), log)
+    loader = make_loader(
+        training.data.train.take(rows),
+        order,
+        pad_token_id=training.tokenizer.pad_token_id,
+        num_workers=training.workers,
+        device=training.device,
+    )
+    training.model.train()
+    total, wait = progress.batches_done + len(order), DataWait()
+    with Bar(len(order), f"Epoch {progress.epoch} [Train]", seconds_each=True) as bar:
+        for batch in wait.watch(loader):
+            train_batch(training, batch, total)
+            bar.advance()
+            _log_if_due(training, bar, wait)
+            _save_if_due(training, total, stop, log)
+    wait.advise()
+
+
+def train_batch(training: Training, batch: dict[str, torch.Tensor], total: int) -> None:
+    """Forward and backward of one batch, and a step where its accumulation group ends."""
+    progress, size = training.progress, training.config.accumulation_steps
+    group_start = progress.batches_done // size * size
+    group = min(size, total - group_start)
+    with autocast(training.device, training.precision):
+        logits = training.model(
+            input_ids=batch["input_ids"].to(training.device, non_blocking=True),
+            attention_mask=batch["attention_mask"].to(training.device, non_blocking=True),
+        ).logits
+    labels = batch["labels"].to(training.device, non_blocking=True)
+    loss = torch.nn.functional.cross_entropy(logits.float(), labels)
+    training.optimization.backward(loss / group)
+    training.epoch_loss += loss.detach()
+    training.window_loss += loss.detach()
+    training.window_batches += 1
+    progress.segments = count_batch(progress.segments, training.config.batch_size)
+    if progress.batches_done == group_start + group:
+        training.optimization.step()
+
+
+def finish_epoch(training: Training, stop: StopRequest, log: Log) -> None:
+    """Validate, keep the best model, count the epoch as complete, and save."""
+    try:
+        figures = validate(training, stop)
+    except Interrupted:
+        _save_and_stop(training, log)
+    progress = training.progress
+    best = figures["val_macro_f1"] > progress.best_macro_f1
+    record = {"epoch": progress.epoch, **figures, "best": best}
+    progress.history.append({"event": "epoch", **record})
+    progress.stale_epochs = 0 if best else progress.stale_epochs + 1
+    if best:
+        progress.best_epoch = progress.epoch
+        progress.best_macro_f1 = figures["val_macro_f1"]
+        progress.best_accuracy = figures["val_accuracy"]
+        _save_best(training, figures)
+    say(_epoch_line(record))
+    progress.epoch, progress.segments = progress.epoch + 1, []
+    training.epoch_loss.zero_()
+    training.window_loss.zero_()
+    training.window_batches = 0
+    log("epoch_finished", base_model=training.identity["base_model"], **record)
+    _save(training, log, required=training.finished())
+
+
+def validate(training: Training, stop: StopRequest) -> dict[str, float]:
+    """Losses, accuracy and macro-F1 of the epoch in work."""
+    data, config = training.data.selection, training.config
+    probabilities = predict_proba(
+        training.model,
+        data,
+        batch_size=2 * config.batch_size,
+        precision=training.precision,
+        num_workers=training.workers,
+        pad_token_id=training.tokenizer.pad_token_id,
+        title=f"Epoch {training.progress.epoch} [Validate]",
+        stop=stop,
+    )
+    labels, predicted = data.labels, probabilities.argmax(axis=1)
+    of_label = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    confusion = confusion_matrix(labels, predicted, probabilities.shape[1])
+    return {
+        "train_loss": float(training.epoch_loss) / max(1, training.progress.batches_done),
+        "val_loss": float(-np.log(np.clip(of_label, 1e-12, 1)).mean()),
+        "val_accuracy": float((predicted == labels).mean()),
+        "val_macro_f1": float(macro_f1_from_confusion(confusion)),
+    }
+
+
+def _announce_resume(training: Training, left: int, log: Log) -> None:
+    done = training.progress.batches_done
+    say(f"⏭️  Resuming: will skip {done} batches (fast-forward), train {left} batches")
+    log(
+        "resumed",
+        base_model=training.identity["base_model"],
+        epoch=training.progress.epoch,
+        skipped_batches=done,
+        batches_left=left,
+    )
+
+
+def _log_if_due(training: Training, bar: Bar, wait: DataWait) -> None:
+    progress = training.progress
+    if progress.batches_done % LOG_EVERY:
+        return
+    loss = float(training.window_loss) / training.window_batches
+    if math.isnan(loss):
+        raise EnstackError(
+            f"The loss must be a number; it became NaN by batch {progress.batches_done} of epoch "
+            f"{progress.epoch}. Lower learning_rate, or set precision=fp32."
+        )
+    training.window_loss.zero_()
+    training.window_batches = 0
+    rate = training.optimization.next_rate()
+    record = {
+        "event": "step",
+        "epoch": progress.epoch,
+        "batch": progress.batches_done,
+        "optimizer_steps": training.optimization.applied_steps(),
+        "loss": loss,
+        "lr": rate,
+    }
+    progress.history.append(record)
+    bar.show(loss=loss, lr=rate, **wait.facts())
+
+
+def _save_if_due(training: Training, total: int, stop: StopRequest, log: Log) -> None:
+    """Save every save_steps batches and on request, where an accumulation group ends."""
+    done, config = training.progress.batches_done, training.config
+    group_open = done % config.accumulation_steps and done < total
+    if group_open:
+        return
+    if stop.requested:
+        _save_and_stop(training, log)
+    if done < total and _passes_multiple(done, config.accumulation_steps, config.save_steps):
+        _save(training, log, required=False)
+
+
+def _passes_multiple(done: int, group: int, save_steps: int) -> bool:
+    """Whether the accumulation group that ends here holds a multiple of save_steps."""
+    return save_steps > 0 and done // save_steps > (done - group) // save_steps
+
+
+def _save_and_stop(training: Training, log: Log) -> NoReturn:
+    _save(training, log, required=True)
+    progress = training.progress
+    raise Interrupted(
+        f"Interrupted; progress is saved: {training.identity['base_model']}, epoch "
+        f"{progress.epoch}, {progress.batches_done} of {training.total_batches()} batches. "
+        "Run the same again to go on."
+    )
+
+
+def _save(training: Training, log: Log, *, required: bool) -> None:
+    """Save a checkpoint; one that fails is said aloud, and ends the run only where it must."""
+    progress, name = training.progress, training.identity["base_model"]
+    progress.saves += 1
+    state = training.state_dict()
+
+    def write(folder: Path) -> None:
+        save_classifier(training.model, training.tokenizer, folder)
+        checkpoint.write_state(folder, state)
+
+    position = {key: state[key] for key in ("epoch", "step", "total_batches")}
+    try:
+        checkpoint.save(
+            training.folder,
+            write,
+            number=progress.saves,
+            keep=training.config.keep_checkpoints,
+            **position,
+        )
+        _write_history(training)
+    except (CheckpointError, OSError) as error:
+        log("save_failed", base_model=name, **position, reason=str(error))
+        if required:
+            raise
+        say(f"⚠️  {error} Training goes on; the next save is tried as usual.")
+    else:
+        log("saved", base_model=name, **position)
+
+
+def _save_best(training: Training, figures: dict[str, float]) -> None:
+    def write(folder: Path) -> None:
+        save_classifier(training.model, training.tokenizer, folder)
+        seen = np.concatenate([training.data.train_ids, training.data.selection_ids])
+        np.savez_compressed(folder / SEEN_FILE, ids=seen)
+
+    checkpoint.save_best(training.folder, write, best_epoch=training.progress.epoch, **figures)
+
+
+def _write_history(training: Training) -> None:
+    lines = [json.dumps(record) + "\n" for record in training.progress.history]
+    write_text(training.folder / "history.jsonl", "".join(lines))
+
+
+def _epoch_line(record: dict[str, Any]) -> str:
+    star = "  ⭐ best so far" if record["best"] else ""
+    return (
+        f"Epoch {record['epoch']}: train loss {record['train_loss']:.4f}, validation loss "
+        f"{record['val_loss']:.4f}, accuracy {record['val_accuracy']:.4f}, macro-F1 "
+        f"{record['val_macro_f1']:.4f}{star}"
+    )

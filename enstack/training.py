@@ -1,0 +1,187 @@
+"""One base model in training: how far it has come, and all that a checkpoint must bring back."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from enstack.batches import EpochBatches, Segment, rest_of_epoch
+from enstack.config import FIXED_SETTINGS, RunConfig
+from enstack.errors import CheckpointError
+from enstack.loader import worker_count
+from enstack.models import BaseModel, choose_device, choose_precision, tokenizer_digest
+from enstack.optimization import Optimization, learning_rates
+from enstack.randomness import random_state, restore_random_state
+from enstack.tokens import LabelledTokens
+
+SEEN_FILE = "seen_ids.npz"
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What one base model trains on and is selected on; ids (n,) name the same functions."""
+
+    train: LabelledTokens
+    train_ids: np.ndarray
+    selection: LabelledTokens
+    selection_ids: np.ndarray
+    class_names: tuple[str, ...]
+    fingerprint: str
+
+
+@dataclass
+class Progress:
+    """How far training has come: completed work only, never what a loader has read ahead."""
+
+    epoch: int = 1
+    segments: list[Segment] = field(default_factory=list)
+    saves: int = 0
+    best_epoch: int = 0
+    best_macro_f1: float = -1.0
+    best_accuracy: float = 0.0
+    stale_epochs: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def batches_done(self) -> int:
+        """Finished batches of the epoch in work."""
+        return sum(segment.batches for segment in self.segments)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain numbers, strings and lists."""
+        return {**vars(self), "segments": [list(segment) for segment in self.segments]}
+
+    @classmethod
+    def from_state_dict(cls, state: dict[str, Any]) -> Progress:
+        """What `state_dict` gave."""
+        return cls(**{**state, "segments": [Segment(*pair) for pair in state["segments"]]})
+
+
+class Training:
+    """One base model in training: all that a checkpoint has to bring back."""
+
+    def __init__(
+        self,
+        folder: Path,
+        model: torch.nn.Module,
+        tokenizer: Any,
+        data: TrainingData,
+        config: RunConfig,
+        progress: Progress,
+        identity: dict[str, Any],
+    ) -> None:
+        self.folder, self.tokenizer, self.data, self.config = folder, tokenizer, data, config
+        self.device = choose_device()
+        self.precision = choose_precision(config.precision, self.device)
+        self.workers = worker_count(config.num_workers, self.device)
+        self.model, self.progress, self.identity = model.to(self.device), progress, identity
+        # float64 sums of the losses since the epoch began and since the last logged step.
+        self.epoch_loss = torch.zeros((), dtype=torch.float64, device=self.device)
+        self.window_loss = torch.zeros_like(self.epoch_loss)
+        self.window_batches = 0
+
+    def plan(self, attempted_steps: int) -> None:
+        """Make the optimizer with a schedule that ends when the last epoch does."""
+        config, step = self.config, self.config.accumulation_steps
+        this_epoch = math.ceil(len(self.rest_of_epoch()[1]) / step)
+        whole_epoch = math.ceil(math.ceil(len(self.data.train) / config.batch_size) / step)
+        left = this_epoch + max(0, config.epochs - self.progress.epoch) * whole_epoch
+        rates = learning_rates(
+            attempted_steps + left,
+            peak=config.learning_rate,
+            warmup_ratio=config.warmup_ratio,
+            scheduler=config.scheduler,
+        )
+        self.optimization = Optimization(
+            self.model,
+            rates,
+            weight_decay=config.weight_decay,
+            max_grad_norm=config.max_grad_norm,
+            precision=self.precision,
+        )
+
+    def rest_of_epoch(self) -> tuple[np.ndarray, EpochBatches]:
+        """Rows of the training split, and the order over them, that the epoch in work has left."""
+        return rest_of_epoch(
+            self.data.train.lengths,
+            self.progress.segments,
+            self.config.batch_size,
+            seed=self.config.seed,
+            epoch=self.progress.epoch,
+        )
+
+    def total_batches(self) -> int:
+        """Batches of the epoch in work: those finished, at their size, and those to come."""
+        return self.progress.batches_done + len(self.rest_of_epoch()[1])
+
+    def finished(self) -> bool:
+        """Whether no epoch is left, or none has helped for too long."""
+        patience, progress = self.config.early_stopping_patience, self.progress
+        tired = bool(patience) and progress.stale_epochs >= patience
+        return progress.epoch > self.config.epochs or tired
+
+    def state_dict(self) -> dict[str, Any]:
+        """The training state: the documented keys, and beside them what exact resume needs.
+
+        `step` counts the finished batches of `epoch`; 0 means that the epoch is complete.
+        """
+        progress = self.progress
+        inside = progress.batches_done > 0
+        return {
+            "epoch": progress.epoch if inside else progress.epoch - 1,
+            "step": progress.batches_done,
+            "total_batches": self.total_batches(),
+            "best_val_f1": progress.best_macro_f1,
+            "best_val_acc": progress.best_accuracy,
+            **self.optimization.state_dict(),
+            "identity": self.identity,
+            "progress": progress.state_dict(),
+            "random": random_state(),
+            "losses": {
+                "epoch": self.epoch_loss.cpu(),
+                "window": self.window_loss.cpu(),
+                "window_batches": self.window_batches,
+            },
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a training state, to the last random bit."""
+        self.progress = Progress.from_state_dict(state["progress"])
+        self.plan(int(state["attempted_steps"]))
+        self.optimization.load_state_dict(state)
+        self.epoch_loss = state["losses"]["epoch"].to(self.device)
+        self.window_loss = state["losses"]["window"].to(self.device)
+        self.window_batches = int(state["losses"]["window_batches"])
+        restore_random_state(state["random"])
+
+
+def identity_of(
+    base_model: BaseModel, tokenizer: Any, data: TrainingData, config: RunConfig
+) -> dict[str, Any]:
+    """What must be the same for a checkpoint to be gone on from."""
+    settings = {name: getattr(config, name) for name in FIXED_SETTINGS}
+    return {
+        "base_model": base_model.name,
+        "data": data.fingerprint,
+        "tokenizer": tokenizer_digest(tokenizer),
+        "classes": list(data.class_names),
+        "train_functions": len(data.train_ids),
+        "selection_functions": len(data.selection_ids),
+        **settings,
+    }
+
+
+def refuse_other_run(stored: dict[str, Any], wanted: dict[str, Any], folder: Path) -> None:
+    """Raise where a checkpoint was made with other data or settings, naming them."""
+    changed = [name for name in wanted if stored.get(name) != wanted[name]]
+    if changed:
+        name = changed[0]
+        raise CheckpointError(
+            f"The checkpoint in {folder} was made with {name}={stored.get(name)}, this run has "
+            f"{name}={wanted[name]}. Go back to that value, or name another run_dir."
+        )

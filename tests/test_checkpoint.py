@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import contextlib
+import itertools
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from enstack import checkpoint
+from enstack.errors import CheckpointError
+from enstack.files import problems
+
+from .conftest import tree_digest
+
+
+def save(folder: Path, number: int, keep: int = 2) -> None:
+    def write(beside: Path) -> None:
+        (beside / "model.safetensors").write_bytes(bytes([number]) * 5000)
+        checkpoint.write_state(beside, {"epoch": number, "step": 0})
+
+    checkpoint.save(folder, write, number=number, keep=keep)
+
+
+def epoch_of(folder: Path | None) -> int:
+    assert folder is not None
+    return int(checkpoint.read_state(folder)["epoch"])
+
+
+def test_the_newest_two_are_kept_by_default(tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        save(tmp_path, number)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "last_checkpoint",
+        "previous_checkpoint",
+    ]
+    assert epoch_of(tmp_path / "last_checkpoint") == 3
+    assert epoch_of(tmp_path / "previous_checkpoint") == 2
+
+
+def test_more_are_kept_when_asked_for(tmp_path: Path) -> None:
+    for number in range(1, 7):
+        save(tmp_path, number, keep=4)
+    kept = [epoch_of(tmp_path / name) for name in checkpoint.slots(4)]
+    assert kept == [6, 5, 4, 3]
+
+
+def test_a_run_that_saved_nothing_has_no_newest(tmp_path: Path) -> None:
+    assert checkpoint.newest(tmp_path, 2) is None
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "training_state.pth"])
+@pytest.mark.parametrize("fault", ["truncated", "flipped", "removed"])
+def test_a_damaged_checkpoint_is_named_kept_aside_and_the_older_one_used(
+    tmp_path: Path, name: str, fault: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save(tmp_path, 1)
+    save(tmp_path, 2)
+    path = tmp_path / "last_checkpoint" / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content[:-7] if fault == "truncated" else content)
+    if fault == "removed":
+        path.unlink()
+    assert epoch_of(checkpoint.newest(tmp_path, 2)) == 1
+    told = capsys.readouterr().out
+    assert f"last_checkpoint is damaged ({name}" in told
+    assert "kept as damaged_checkpoint_1" in told
+    assert (tmp_path / "damaged_checkpoint_1").is_dir()
+
+
+def test_when_all_are_damaged_training_never_starts_from_scratch(tmp_path: Path) -> None:
+    save(tmp_path, 1)
+    save(tmp_path, 2)
+    for name in checkpoint.slots(2):
+        (tmp_path / name / "model.safetensors").write_bytes(b"")
+    before = tree_digest(tmp_path)
+    with pytest.raises(CheckpointError, match=r"Every checkpoint.*damaged.*Nothing was changed"):
+        checkpoint.newest(tmp_path, 2)
+    assert tree_digest(tmp_path) == before
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing below may catch it."""
+
+
+def test_a_save_killed_at_any_file_operation_leaves_a_whole_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Renames, removals and writes are counted, and the save dies at each of them in turn."""
+    done = 0
+    for instant in itertools.count(1):
+        folder = tmp_path / str(instant)
+        for number in (1, 2, 3):
+            save(folder, number)
+        with monkeypatch.context() as patched:
+            died = _die_at(patched, instant)
+            try:
+                save(folder, 4)
+            except Killed:
+                done += 1
+        found = checkpoint.newest(folder, 2)
+        assert found is not None
+        assert problems(found) == []
+        assert epoch_of(found) in (3, 4)
+        save(folder, 5)
+        assert epoch_of(checkpoint.newest(folder, 2)) == 5
+        if not died:
+            break
+    assert done > 10
+
+
+def _die_at(patched: pytest.MonkeyPatch, instant: int) -> list[bool]:
+    left, died = [instant], []
+
+    def wrap(original: object) -> object:
+        def dying(*args: object, **kwargs: object) -> object:
+            left[0] -= 1
+            if left[0] == 0:
+                died.append(True)
+                raise Killed
+            return original(*args, **kwargs)  # type: ignore[operator]
+
+        return dying
+
+    for owner, name in (
+        (Path, "rename"),
+        (Path, "replace"),
+        (Path, "write_bytes"),
+        (Path, "mkdir"),
+        (shutil, "rmtree"),
+    ):
+        patched.setattr(owner, name, wrap(getattr(owner, name)))
+    return died
+
+
+def test_the_best_model_is_never_missing_after_a_killed_swap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(content: bytes) -> checkpoint.WriteFiles:
+        return lambda beside: (beside / "model.safetensors").write_bytes(content) and None
+
+    for instant in itertools.count(1):
+        folder = tmp_path / str(instant)
+        checkpoint.save_best(folder, write(b"old"), best_epoch=1)
+        with monkeypatch.context() as patched:
+            died = _die_at(patched, instant)
+            with contextlib.suppress(Killed):
+                checkpoint.save_best(folder, write(b"new"), best_epoch=2)
+        checkpoint.newest(folder, 2)
+        assert problems(folder / "best_model") == []
+        if not died:
+            break
+
+
+def test_states_with_numpy_scalars_load_and_code_is_never_run(tmp_path: Path) -> None:
+    checkpoint.write_state(tmp_path, {"best_val_f1": np.float64(0.5), "epoch": 1})
+    assert checkpoint.read_state(tmp_path)["best_val_f1"] == 0.5
+
+    torch.save({"bad": Evil(tmp_path / "ran")}, tmp_path / "training_state.pth")
+    with pytest.raises(CheckpointError, match=r"training_state\.pth can't be read"):
+        checkpoint.read_state(tmp_path)
+    assert not (tmp_path / "ran").exists()
+
+
+class Evil:
+    """A pickle that would touch a file when it is loaded."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self.path,)
+
+
+def test_a_save_that_fails_leaves_the_ones_before_it(tmp_path: Path) -> None:
+    save(tmp_path, 1)
+
+    def write(beside: Path) -> None:
+        (beside / "model.safetensors").write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(CheckpointError, match=r"could not be saved.*No space left"):
+        checkpoint.save(tmp_path, write, number=2, keep=2)
+    assert epoch_of(checkpoint.newest(tmp_path, 2)) == 1

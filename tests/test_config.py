@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from enstack.config import (
+    META_CLASSIFIERS,
+    ForcedOffWarning,
+    RunConfig,
+    base_model_names,
+    configure,
+    load_config,
+    parse_overrides,
+)
+from enstack.errors import ConfigError
+
+FIVE_LINES = """\
+✅ Configuration updated:
+   - Epochs: 10
+   - Batch Size: 16
+   - SWA (Stochastic Weight Averaging): False
+   - Checkpoint Strategy: save every 500 steps
+   - Resume: True
+"""
+
+
+def test_defaults_are_those_of_the_contract() -> None:
+    config = RunConfig()
+    assert (config.data_dir, config.label_mode, config.subset) == ("toy", "cwe", "all")
+    assert (config.max_length, config.epochs, config.batch_size) == (512, 10, 16)
+    assert (config.learning_rate, config.weight_decay, config.warmup_ratio) == (2e-5, 0.01, 0.1)
+    assert (config.scheduler, config.max_grad_norm, config.seed) == ("linear", 1.0, 42)
+    assert (config.precision, config.save_steps, config.resume) == ("auto", 500, True)
+    assert (config.num_workers, config.early_stopping_patience) == ("auto", 0)
+    assert (config.meta_features, config.folds) == ("holdout", 5)
+    assert config.meta_classifiers == list(META_CLASSIFIERS)
+    assert (config.run_dir, config.keep_checkpoints) == ("enstack_runs/toy", 2)
+
+
+def test_base_models_depend_on_the_data() -> None:
+    assert RunConfig().base_models == ["tiny-a", "tiny-b", "tiny-c"]
+    assert RunConfig(data_dir="d/vdisc").base_models == ["codebert", "graphcodebert", "unixcoder"]
+    assert RunConfig(data_dir="d/vdisc").run_dir == "enstack_runs/vdisc"
+
+
+def test_configure_prints_exactly_the_five_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(EPOCHS=10, BATCH_SIZE=16, USE_SWA=False, SAVE_STEPS=500, RESUME=True)
+    assert capsys.readouterr().out == FIVE_LINES
+
+
+def test_without_save_steps_the_strategy_is_the_end_of_each_epoch() -> None:
+    line = "   - Checkpoint Strategy: save at the end of each epoch"
+    assert line in RunConfig(save_steps=0).announcement().splitlines()
+
+
+def test_a_config_can_not_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        RunConfig().epochs = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("value", [True, 1, "true", "yes", "True", "1", "on"])
+def test_swa_is_forced_off_with_one_warning_from_the_form(value: object) -> None:
+    with pytest.warns(ForcedOffWarning, match="forced to False.*20-30 %") as caught:
+        config = configure(USE_SWA=value)
+    assert config.use_swa is False
+    assert len(caught) == 1
+
+
+@pytest.mark.parametrize("name", ["c.yaml", "c.json"])
+def test_swa_is_forced_off_from_files_and_settings(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text(json.dumps({"USE_SWA": True}))
+    with pytest.warns(ForcedOffWarning, match="forced to False"):
+        assert load_config(path).use_swa is False
+    path.write_text("{}")
+    with pytest.warns(ForcedOffWarning, match="forced to False"):
+        assert load_config(path, ["use_swa=yes"]).use_swa is False
+
+
+def test_swa_that_is_off_warns_of_nothing() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert RunConfig(use_swa="no").use_swa is False
+
+
+def test_all_faults_are_reported_at_once_with_key_rule_and_value() -> None:
+    with pytest.raises(ConfigError) as error:
+        RunConfig(epochs=0, precision="fp8", epoch=3)
+    text = str(error.value)
+    assert "epochs must be greater than or equal to 1, found 0" in text
+    assert "precision must be 'auto', 'fp32', 'fp16' or 'bf16', found 'fp8'" in text
+    assert "epoch is not a known key (found 3); did you mean epochs?" in text
+
+
+@pytest.mark.parametrize(
+    ("settings", "rule"),
+    [
+        ({"subset": "papr"}, "subset must be 'all' or 'paper' or .*found 'papr'"),
+        ({"subset": 0}, "subset .*greater than or equal to 1, found 0"),
+        ({"num_workers": -1}, "num_workers must be 'auto' or .*found -1"),
+        ({"meta_classifiers": "lr,foo"}, "out of lr, svm, rf, xgboost, found 'lr,foo'"),
+        ({"epochs": True}, "epochs must be a number, not true or false, found True"),
+        ({"learning_rate": float("nan")}, "learning_rate .*finite"),
+        ({"subset": "paper", "label_mode": "binary"}, "subset=paper must go with label_mode=cwe"),
+        ({"keep_checkpoints": 1}, "keep_checkpoints must be greater than or equal to 2"),
+        ({"EPOCHS": 3, "epochs": 4}, "epochs must be given once, found it twice"),
+        ({"base_models": 5}, "base_models must be a valid list, found 5"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_rule(settings: dict[str, object], rule: str) -> None:
+    with pytest.raises(ConfigError, match=rule):
+        RunConfig(**settings)
+
+
+def test_settings_overrule_the_file_and_are_read_as_yaml(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("epochs: 3\nbase_models: [a/x, b/x]\n")
+    config = load_config(path, ["EPOCHS=4", "learning_rate=2e-5", "early_stopping_patience=2"])
+    assert (config.epochs, config.learning_rate, config.early_stopping_patience) == (4, 2e-5, 2)
+    assert config.base_models == ["a/x", "b/x"]
+
+
+def test_a_stored_config_is_read_back_as_it_was(tmp_path: Path) -> None:
+    config = RunConfig(epochs=3, subset=100, num_workers=2)
+    path = tmp_path / "config.json"
+    path.write_text(config.model_dump_json())
+    assert load_config(path) == config
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "rule"),
+    [
+        ("c.yaml", "a: [", "not valid"),
+        ("c.json", "{", "not valid"),
+        ("c.yaml", "- a", "must hold KEY: VALUE"),
+        ("c.toml", "", "must be a .yaml, .yml or .json file"),
+        ("c.yaml", "epochs: 1\nEPOCHS: 2\n", "given once"),
+    ],
+)
+def test_a_file_that_is_no_configuration_is_refused(
+    tmp_path: Path, name: str, text: str, rule: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigError, match=rule):
+        load_config(tmp_path / name)
+
+
+def test_a_missing_file_and_a_setting_without_value_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="can't be read: No such file"):
+        load_config(tmp_path / "none.yaml")
+    with pytest.raises(ConfigError, match="must look like KEY=VALUE, found 'epochs'"):
+        parse_overrides(["epochs"])
+
+
+def test_base_models_go_by_their_last_part_made_unique() -> None:
+    models = ["codebert", "microsoft/codebert", "/drive/x/model", "y/model/", "model-2"]
+    names = base_model_names(models)
+    assert names == ["codebert", "codebert-2", "model", "model-2", "model-2-2"]
+    assert len(set(names)) == len(models)

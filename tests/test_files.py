@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from enstack import files
+from enstack.errors import CheckpointError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "made"
+    (made / "inner").mkdir(parents=True)
+    (made / "a.bin").write_bytes(bytes(range(256)) * 40)
+    (made / "inner" / "b.txt").write_text("b")
+    files.write_manifest(made, made_from={"x": 1})
+    return made
+
+
+def test_a_folder_with_its_manifest_is_whole(folder: Path) -> None:
+    assert files.problems(folder) == []
+    assert files.is_current(folder, {"x": 1})
+    assert not files.is_current(folder, {"x": 2})
+
+
+@given(place=st.integers(0, 10239), bit=st.integers(0, 7))
+def test_any_flipped_bit_is_found(
+    tmp_path_factory: pytest.TempPathFactory, place: int, bit: int
+) -> None:
+    made = tmp_path_factory.mktemp("flip")
+    content = bytearray(bytes(range(256)) * 40)
+    (made / "a.bin").write_bytes(content)
+    files.write_manifest(made)
+    content[place] ^= 1 << bit
+    (made / "a.bin").write_bytes(content)
+    assert files.problems(made) == ["a.bin has other content than was written (sha256 differs)"]
+
+
+def test_a_truncated_and_a_missing_file_are_found(folder: Path) -> None:
+    os.truncate(folder / "a.bin", 100)
+    (folder / "inner" / "b.txt").unlink()
+    assert files.problems(folder) == [
+        "a.bin has 100 bytes, 10,240 were written",
+        "b.txt is missing",
+    ]
+
+
+def test_a_folder_without_manifest_is_unfinished(folder: Path) -> None:
+    (folder / files.MANIFEST).unlink()
+    assert "never finished" in files.problems(folder)[0]
+
+
+def test_a_write_that_fails_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.json"
+    files.write_json(path, {"old": 1})
+
+    def full_disk(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        files.write_json(path, {"new": 2})
+    assert files.read_json(path) == {"old": 1}
+
+
+def test_an_unchanged_text_is_not_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "x.txt"
+    files.write_if_changed(path, "a")
+    before = path.stat().st_mtime_ns, path.stat().st_ino
+    files.write_if_changed(path, "a")
+    assert (path.stat().st_mtime_ns, path.stat().st_ino) == before
+
+
+def test_a_folder_that_fails_to_fill_leaves_the_old_one(folder: Path) -> None:
+    def fill_half() -> None:
+        with files.replacing_folder(folder, made_from={"x": 2}) as beside:
+            (beside / "new").write_text("n")
+            raise RuntimeError("half-way")
+
+    with pytest.raises(RuntimeError, match="half-way"):
+        fill_half()
+    assert files.is_current(folder, {"x": 1})
+
+
+def test_a_run_folder_that_is_a_file_or_marked_read_only_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match=r"can be written to.*Name another with run_dir"):
+        files.require_writable(tmp_path / "file")
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    locked.chmod(0o555)
+    with pytest.raises(CheckpointError, match="it is read-only"):
+        files.require_writable(locked)
+
+
+def test_a_damaged_json_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text("{")
+    with pytest.raises(CheckpointError, match=r"x\.json must be a readable JSON file"):
+        files.read_json(tmp_path / "x.json")

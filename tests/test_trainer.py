@@ -1,0 +1,316 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from enstack import checkpoint, trainer
+from enstack.batches import EpochBatches
+from enstack.config import RunConfig
+from enstack.errors import CheckpointError, EnstackError, Interrupted
+from enstack.files import read_manifest
+from enstack.models import BaseModel
+from enstack.tokens import LabelledTokens
+from enstack.trainer import train_base_model
+from enstack.training import SEEN_FILE, TrainingData
+
+from .conftest import same, train_config
+
+BATCHES = 11  # 42 functions in batches of 4
+
+
+def no_log(event: str, **details: Any) -> None:
+    pass
+
+
+class Stop:
+    """Asks for a stop before a batch is trained, counted over the whole run; -1: never."""
+
+    def __init__(self, before_batch: int) -> None:
+        self.left, self.requested = before_batch, False
+
+
+def run(
+    model: BaseModel,
+    tokenizer: Any,
+    data: TrainingData,
+    config: RunConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    stop_after: int = -1,
+) -> None:
+    """Train, and ask for a stop while batch `stop_after` (from 1) of this call is trained."""
+    trained = 0
+    original = trainer.train_batch
+
+    @contextmanager
+    def requests() -> Iterator[Stop]:
+        yield stop
+
+    def counted(*args: Any) -> None:
+        nonlocal trained
+        original(*args)
+        trained += 1
+        stop.requested |= trained == stop_after
+
+    stop = Stop(stop_after)
+    with monkeypatch.context() as patched:
+        patched.setattr(trainer, "stop_requests", requests)
+        patched.setattr(trainer, "train_batch", counted)
+        train_base_model(model, tokenizer, data, config, Path(config.run_dir), no_log)
+
+
+def final(folder: Path) -> dict[str, Any]:
+    """All that a run leaves: weights, training state, best model, history."""
+    state = checkpoint.read_state(folder / "last_checkpoint")
+    state["progress"] = {**state["progress"], "saves": None}
+    return {
+        "weights": load_file(folder / "last_checkpoint" / "model.safetensors"),
+        "best": load_file(folder / "best_model" / "model.safetensors"),
+        "history": (folder / "history.jsonl").read_text(),
+        **state,
+    }
+
+
+@pytest.fixture
+def parts(micro_model: BaseModel, micro_tokenizer: Any, training_data: TrainingData) -> Any:
+    return micro_model, micro_tokenizer, training_data
+
+
+@pytest.mark.parametrize("accumulation", [1, 3])
+def test_interrupted_at_every_batch_a_run_ends_as_the_unbroken_one_bit_for_bit(
+    parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accumulation: int
+) -> None:
+    settings = {"accumulation_steps": accumulation, "epochs": 2}
+    unbroken = train_config(tmp_path / "unbroken", **settings)
+    run(*parts, unbroken, monkeypatch)
+    expected = final(tmp_path / "unbroken")
+    for instant in range(1, 2 * BATCHES + 1):
+        config = train_config(tmp_path / str(instant), **settings)
+        with pytest.raises(Interrupted, match="progress is saved"):
+            run(*parts, config, monkeypatch, stop_after=instant)
+        run(*parts, config, monkeypatch)
+        assert same(final(tmp_path / str(instant)), expected), f"interrupted at batch {instant}"
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_chain_of_interruptions_changes_nothing(
+    parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    run(*parts, train_config(tmp_path / "unbroken"), monkeypatch)
+    config = train_config(tmp_path / "chain", num_workers=workers)
+    for stop_after in (4, 9, 7):
+        with pytest.raises(Interrupted, match="progress is saved"):
+            run(*parts, config, monkeypatch, stop_after=stop_after)
+    run(*parts, config, monkeypatch)
+    assert same(final(tmp_path / "chain"), final(tmp_path / "unbroken"))
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: no save, no clean-up."""
+
+
+def test_a_killed_run_goes_on_from_its_last_save_bit_for_bit(
+    parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(*parts, train_config(tmp_path / "unbroken"), monkeypatch)
+    config = train_config(tmp_path / "killed")
+    for kill_after in (2, 8, 13):
+        with monkeypatch.context() as patched:
+            _kill_after(patched, kill_after)
+            with pytest.raises(Killed):
+                train_base_model(*parts, config, Path(config.run_dir), no_log)
+    run(*parts, config, monkeypatch)
+    assert same(final(tmp_path / "killed"), final(tmp_path / "unbroken"))
+
+
+def _kill_after(patched: pytest.MonkeyPatch, batches: int) -> None:
+    original, trained = trainer.train_batch, 0
+
+    def counted(*args: Any) -> None:
+        nonlocal trained
+        original(*args)
+        trained += 1
+        if trained == batches:
+            raise Killed
+
+    patched.setattr(trainer, "train_batch", counted)
+
+
+def test_resume_prints_the_two_lines_with_the_right_numbers_and_reads_no_skipped_function(
+    parts: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config = train_config(tmp_path, epochs=1)
+    with pytest.raises(Interrupted, match=r"epoch 1, 4 of 11 batches"):
+        run(*parts, config, monkeypatch, stop_after=4)
+    capsys.readouterr()
+    read = _record_reads(monkeypatch)
+    run(*parts, config, monkeypatch)
+    out = capsys.readouterr().out
+    assert "⏭️  Resuming: will skip 4 batches (fast-forward), train 7 batches\n" in out
+    assert "Epoch 1 [Train]: 100% 7/7 [" in out
+    lengths = parts[2].train.lengths
+    order = list(EpochBatches(lengths, 4, seed=42, epoch=1))
+    assert read[:7] == order[4:]
+
+
+def _record_reads(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    read: list[list[int]] = []
+    original = LabelledTokens.__getitems__
+
+    def noted(self: LabelledTokens, rows: list[int]) -> Any:
+        read.append(list(rows))
+        return original(self, rows)
+
+    monkeypatch.setattr(LabelledTokens, "__getitems__", noted)
+    return read
+
+
+def test_another_batch_size_goes_on_with_the_functions_not_yet_seen(
+    parts: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(Interrupted):
+        run(*parts, train_config(tmp_path, epochs=1), monkeypatch, stop_after=5)
+    seen = {
+        i
+        for batch in list(EpochBatches(parts[2].train.lengths, 4, seed=42, epoch=1))[:5]
+        for i in batch
+    }
+    read: list[int] = []
+    original = LabelledTokens.__getitems__
+
+    def noted(self: LabelledTokens, rows: list[int]) -> Any:
+        read.extend(self.places[rows].tolist())
+        return original(self, rows)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LabelledTokens, "__getitems__", noted)
+        run(*parts, train_config(tmp_path, epochs=1, batch_size=7), monkeypatch)
+    assert "will skip 5 batches (fast-forward), train 4 batches" in capsys.readouterr().out
+    assert sorted([*seen, *read[:22]]) == list(range(42))
+
+
+def test_more_epochs_go_on_after_the_last_one(
+    parts: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run(*parts, train_config(tmp_path, epochs=1), monkeypatch)
+    run(*parts, train_config(tmp_path, epochs=2), monkeypatch)
+    assert "Resuming: 1 of 2 epochs are complete" in capsys.readouterr().out
+    assert checkpoint.read_state(tmp_path / "last_checkpoint")["epoch"] == 2
+
+
+def test_the_training_state_keeps_the_documented_keys_with_their_meaning(
+    parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = train_config(tmp_path, epochs=1)
+    with pytest.raises(Interrupted):
+        run(*parts, config, monkeypatch, stop_after=4)
+    state = checkpoint.read_state(tmp_path / "last_checkpoint")
+    assert (state["epoch"], state["step"], state["total_batches"]) == (1, 4, 11)
+    assert state["scheduler_state_dict"]["last_epoch"] == 4
+    assert len(state["optimizer_state_dict"]["param_groups"]) == 1
+    run(*parts, config, monkeypatch)
+    state = checkpoint.read_state(tmp_path / "last_checkpoint")
+    assert (state["epoch"], state["step"], state["total_batches"]) == (1, 0, 11)
+    assert 0 <= state["best_val_f1"] <= 1
+    assert 0 <= state["best_val_acc"] <= 1
+
+
+@pytest.mark.parametrize(("name", "value"), [("seed", 7), ("learning_rate", 0.5)])
+def test_other_settings_are_refused_by_name_with_both_values(
+    parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: float
+) -> None:
+    run(*parts, train_config(tmp_path, epochs=1), monkeypatch)
+    with pytest.raises(CheckpointError, match=rf"{name}=.*this run has {name}={value}.*run_dir"):
+        run(*parts, train_config(tmp_path, epochs=2, **{name: value}), monkeypatch)
+
+
+def test_early_stopping_ends_after_the_patience(
+    parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures = {"train_loss": 1.0, "val_loss": 1.0, "val_accuracy": 0.5, "val_macro_f1": 0.5}
+    monkeypatch.setattr(trainer, "validate", lambda training, stop: dict(figures))
+    config = train_config(tmp_path, epochs=9, early_stopping_patience=2)
+    run(*parts, config, monkeypatch)
+    lines = (tmp_path / "history.jsonl").read_text().splitlines()
+    epochs = [json.loads(line) for line in lines if '"event": "epoch"' in line]
+    assert [record["best"] for record in epochs] == [True, False, False]
+
+
+def test_the_best_model_is_the_epoch_with_the_best_macro_f1_and_knows_what_it_saw(
+    parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([0.2, 0.6, 0.4])
+
+    def figures(training: Any, stop: Any) -> dict[str, float]:
+        return dict.fromkeys(("train_loss", "val_loss", "val_accuracy"), 0.5) | {
+            "val_macro_f1": next(scores)
+        }
+
+    monkeypatch.setattr(trainer, "validate", figures)
+    run(*parts, train_config(tmp_path), monkeypatch)
+    manifest = read_manifest(tmp_path / "best_model")
+    assert manifest is not None
+    assert (manifest["best_epoch"], manifest["val_macro_f1"]) == (2, 0.6)
+    with np.load(tmp_path / "best_model" / SEEN_FILE) as arrays:
+        expected = {*parts[2].train_ids, *parts[2].selection_ids}
+        assert set(arrays["ids"]) == expected
+
+
+def test_a_save_that_fails_is_said_and_training_goes_on(
+    parts: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    original, failed = checkpoint.write_state, []
+
+    def full_disk_once(folder: Path, state: dict[str, Any]) -> None:
+        if not failed:
+            failed.append(True)
+            raise OSError(28, "No space left on device")
+        original(folder, state)
+
+    monkeypatch.setattr(checkpoint, "write_state", full_disk_once)
+    run(*parts, train_config(tmp_path, epochs=1), monkeypatch)
+    assert "No space left on device" in capsys.readouterr().out
+    assert checkpoint.read_state(tmp_path / "last_checkpoint")["step"] == 0
+
+
+def test_a_loss_that_is_no_number_stops_the_run_with_advice(
+    parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoil(training: Any, batch: Any, total: int) -> None:
+        original(training, batch, total)
+        training.window_loss.fill_(float("nan"))
+
+    original = trainer.train_batch
+    monkeypatch.setattr(trainer, "train_batch", spoil)
+    with pytest.raises(EnstackError, match=r"became NaN by batch 10 of epoch 1.*learning_rate"):
+        train_base_model(*parts, train_config(tmp_path), tmp_path, no_log)
+
+
+def test_the_global_generators_drift_by_no_loader_and_no_validation(
+    parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With another number of workers the same dropout masks are drawn."""
+    run(*parts, train_config(tmp_path / "none", epochs=1), monkeypatch)
+    run(*parts, train_config(tmp_path / "two", epochs=1, num_workers=2), monkeypatch)
+    left, right = (final(tmp_path / name) for name in ("none", "two"))
+    assert same(left["weights"], right["weights"])
+    assert torch.equal(left["random"]["torch"], right["random"]["torch"])
