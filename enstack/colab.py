@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -38,7 +39,7 @@ TOY_SETTINGS: dict[str, Any] = {
     "DATA_DIR": "toy",
     "BASE_MODELS": "tiny-a, tiny-c",
     "LABEL_MODE": "cwe",
-    "SUBSET": 120,
+    "SUBSET": 80,
     "EPOCHS": 1,
     "BATCH_SIZE": 8,
     "LEARNING_RATE": TOY_LEARNING_RATE,
@@ -155,14 +156,15 @@ def _fast_forward(checkout: Path) -> str:
     """Move to the fetched commit, where that loses nothing."""
     if _git(checkout, "merge-base", "--is-ancestor", "@{upstream}", "HEAD") is not None:
         return "The code is up to date."
-    if _git(checkout, "merge-base", "--is-ancestor", "HEAD", "@{upstream}") is None:
-        return (
-            "The published history no longer contains this checkout's commit (rewritten, or you "
-            "committed here), so nothing was updated: to keep yours as branch `mine` and take the "
-            f"published one, run `!git -C {checkout} branch mine && git -C {checkout} reset --keep "
-            "@{upstream}`, then this cell."
-        )
     before = _git(checkout, "rev-parse", "--short", "HEAD")
+    if _git(checkout, "merge-base", "--is-ancestor", "HEAD", "@{upstream}") is None:
+        published = _git(checkout, "rev-parse", "--abbrev-ref", "@{upstream}")
+        return (
+            "The published history no longer contains this checkout's commit (it was rewritten, or "
+            "you committed here), so nothing was updated: to keep yours as a branch and take the "
+            f"published one, run `!git -C {checkout} branch mine-{before} && git -C {checkout} "
+            f"reset --keep {published}`, then this cell."
+        )
     try:
         _run_git(checkout, "merge", "--ff-only", "--quiet", "@{upstream}")
     except (OSError, subprocess.SubprocessError) as error:
@@ -330,6 +332,8 @@ def form_settings(work: Path, names: Mapping[str, Any]) -> dict[str, Any]:
         say("⚠️  The code on the disk changed since it was loaded: run cell 2, then this cell.")
     if toy_overrides():
         say("ENSTACK_TOY=1: the toy data and small settings stand in for the forms.")
+    elif resolved.get("LEARNING_RATE") != chosen.get("LEARNING_RATE"):
+        say(f"The tiny models have random weights: LEARNING_RATE {TOY_LEARNING_RATE} is used.")
     say(f"▶ Data: {resolved['DATA_DIR']}; run folder: {resolved['RUN_DIR']}")
     return resolved
 
@@ -343,9 +347,24 @@ def _resolved(work: Path, chosen: Mapping[str, Any]) -> dict[str, Any]:
     found["RUN_DIR"] = str(work / run_name)
     if toy_overrides():
         found["LOCAL_DIR"] = str(work / "local")
-    elif data_dir == "toy" and not found.get("BASE_MODELS"):
-        found["LEARNING_RATE"] = max(float(found.get("LEARNING_RATE") or 0), TOY_LEARNING_RATE)
+    elif _only_tiny(found.get("BASE_MODELS"), data_dir) and _is_default("LEARNING_RATE", found):
+        found["LEARNING_RATE"] = TOY_LEARNING_RATE
     return found
+
+
+def _only_tiny(base_models: object, data_dir: str) -> bool:
+    """Whether no model but the tiny ones will be trained; the form has names in one text."""
+    from enstack.config import TINY_MODELS
+
+    names = set(re.findall(r"[^\s,'\[\]]+", str(base_models or "")))
+    return names <= set(TINY_MODELS) if names else data_dir == "toy"
+
+
+def _is_default(key: str, settings: Mapping[str, Any]) -> bool:
+    from enstack.config import RunConfig
+
+    default = RunConfig.model_fields[key.lower()].default
+    return bool(settings.get(key, default) == default)
 
 
 def _data_folder(data_dir: str) -> Path:

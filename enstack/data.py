@@ -133,7 +133,7 @@ def read_data(
     splits: dict[str, Functions] = {}
     for number, (split, table) in enumerate(tables.items()):
         functions = _read_split(split, table, label_mode, notes)
-        splits[split] = _subset(functions, subset, split, class_names, seed + number, notes)
+        splits[split] = _subset(functions, subset, split, class_names, [seed, number], notes)
         _note_absent_classes(split, splits[split], class_names, notes)
     _require_two_classes(splits["train"], class_names)
     return VulnerabilityData(
@@ -198,10 +198,12 @@ def _labels(table: Table, label_mode: str) -> np.ndarray:
         return _named_labels(table, CLASS_NAMES[label_mode])
     vulnerable = table.flags.any(axis=1)
     if label_mode == "binary":
-        return vulnerable.astype(np.int64)
+        return np.asarray(vulnerable, dtype=np.int64)
     # argmax: the first flag that is set.
     unflagged = DROPPED if label_mode == "cwe" else len(CWE_CLASSES)
-    return np.where(vulnerable, table.flags.argmax(axis=1), unflagged).astype(np.int64)
+    labels = np.asarray(table.flags.argmax(axis=1), dtype=np.int64)
+    labels[~vulnerable] = unflagged
+    return labels
 
 
 def _named_labels(table: Table, class_names: Sequence[str]) -> np.ndarray:
@@ -221,11 +223,8 @@ def _named_labels(table: Table, class_names: Sequence[str]) -> np.ndarray:
 
 def _label_word(value: Any) -> str:
     """A label as text; 3.0, as tables with gaps store whole numbers, reads as 3."""
-    if isinstance(value, bytes):
-        return value.decode("latin-1").strip()
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value).strip()
+    word = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+    return word.strip().removesuffix(".0")
 
 
 def _shown(value: Any) -> str:
@@ -258,7 +257,8 @@ def _texts(
 
 def _ids(split: str, rows: np.ndarray) -> np.ndarray:
     width = len(f"{split}/{rows[-1]}")
-    return np.char.add(f"{split}/", rows.astype(np.str_)).astype(f"U{width}")
+    ids: np.ndarray = np.char.add(f"{split}/", rows.astype(np.str_)).astype(f"U{width}")
+    return ids
 
 
 def _n_several(table: Table) -> int:
@@ -292,7 +292,7 @@ def _subset(
     subset: str | int,
     split: str,
     class_names: Sequence[str],
-    seed: int,
+    seed: Sequence[int],
     notes: list[str],
 ) -> Functions:
     """A seeded choice of functions in file order; asked for more than there are, it says so."""
@@ -317,15 +317,17 @@ def _shares(available: np.ndarray, n_rows: int) -> np.ndarray:
     """How many of each class make n_rows: in proportion, one at least of each while they last."""
     n_rows = min(n_rows, int(available.sum()))
     exact = available * n_rows / available.sum()
-    shares = np.minimum(np.maximum(exact.astype(np.int64), 1), available)
+    shares: np.ndarray = np.minimum(np.maximum(exact.astype(np.int64), 1), available)
     while shares.sum() != n_rows:
         over = shares.sum() > n_rows
-        distance = np.where(shares > 0, shares - exact, -np.inf) if over else exact - shares
+        # A class gives up its only row last.
+        spare = shares > min(1, int(shares.max()) - 1)
+        distance = np.where(spare, shares - exact, -np.inf) if over else exact - shares
         shares[distance.argmax()] += -1 if over else 1
     return shares
 
 
-def _choice(labels: np.ndarray, wanted: np.ndarray, seed: int) -> np.ndarray:
+def _choice(labels: np.ndarray, wanted: np.ndarray, seed: Sequence[int]) -> np.ndarray:
     """Rows (m,), sorted: a random choice of `wanted` functions of each class."""
     # RandomState: its stream is frozen, so a subset is the same under every NumPy.
     random = np.random.RandomState(seed)

@@ -93,9 +93,8 @@ def meta_features(models: Sequence[BaseModelProbabilities]) -> np.ndarray:
     """
     _require_alike(models)
     # Of two classes one column says all: the other is one minus it, collinear.
-    first = 1 if models[0].probabilities.shape[1] == 2 else 0
-    columns = [model.probabilities[:, first:] for model in models]
-    return np.concatenate(columns, axis=1).astype(np.float64)
+    first = int(models[0].probabilities.shape[1] == 2)
+    return np.hstack([model.probabilities[:, first:] for model in models]).astype(np.float64)
 
 
 def mean_vote(models: Sequence[BaseModelProbabilities]) -> np.ndarray:

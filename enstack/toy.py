@@ -215,7 +215,7 @@ def write_toy_data(folder: Path, *, seed: int = 42, sizes: Mapping[str, int] = T
     """Write three VDISC_*.hdf5 files of made-up functions, byte for byte the same for a seed."""
     random = Random(seed)
     for split, size in sizes.items():
-        functions = [_function(random) for _ in range(size)]
+        functions = [_function(random, name) for name in _class_of_each(random, size)]
         write_bytes(folder / f"{FILE_NAMES[split]}.hdf5", _vdisc_bytes(functions))
     return folder
 
@@ -231,9 +231,20 @@ def _vdisc_bytes(functions: list[tuple[str, set[str]]]) -> bytes:
     return file.getvalue()
 
 
-def _function(random: Random) -> tuple[str, set[str]]:
-    """One function's text and its flags."""
-    name = random.choices((*CWE_CLASSES, "clean"), (*CLASS_SHARES, 1 - sum(CLASS_SHARES)))[0]
+def _class_of_each(random: Random, size: int) -> list[str]:
+    """A class for each function of a split, in the shares above, shuffled."""
+    names = [
+        name
+        for name, share in zip(CWE_CLASSES, CLASS_SHARES, strict=True)
+        for _ in range(round(size * share))
+    ]
+    names = [*names, *["clean"] * size][:size]
+    random.shuffle(names)
+    return names
+
+
+def _function(random: Random, name: str) -> tuple[str, set[str]]:
+    """One function's text and its flags; name is its class."""
     unsafe = {name} - {"clean"}
     if unsafe and random.random() < 1 / 6:
         unsafe.add(random.choice(CWE_CLASSES))
@@ -301,7 +312,7 @@ class TinyModel(NamedTuple):
 
 TINY_SHAPES = {
     "tiny-a": TinyModel(vocabulary=800, hidden=64, layers=2, heads=2),
-    "tiny-b": TinyModel(vocabulary=1200, hidden=48, layers=3, heads=2),
+    "tiny-b": TinyModel(vocabulary=1200, hidden=80, layers=2, heads=4),
     "tiny-c": TinyModel(vocabulary=600, hidden=96, layers=2, heads=3, mode_token="<encoder-only>"),
 }
 SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")

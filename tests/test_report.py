@@ -6,6 +6,7 @@ import base64
 import csv
 import json
 import re
+import zipfile
 from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enstack.errors import CheckpointError
+from enstack.figures import training_curves
 from enstack.metrics import evaluate
 from enstack.report import leaderboard_text, load_results, write_report
 
@@ -126,7 +128,13 @@ def write_facts(run_dir: Path, bases: Sequence[str], support: dict[str, int]) ->
             "<i>test</i>: 3 were cut.",
         ],
         "truncated": {name: {"train": 31, "validation": 5, "test": 6} for name in bases},
-        "holdout": {"fit": 120, "choose": 120},
+        "holdout": {
+            "meta_features": "holdout",
+            "seed": 42,
+            "selection": {"split": "validation", "functions": 120},
+            "stacking": {"split": "validation", "functions": 120},
+            "folds": None,
+        },
     }
     settings = {
         "data_dir": "toy",
@@ -353,11 +361,19 @@ def test_base_model_without_an_epoch_of_its_own_is_listed(minimal_run: Path) -> 
     assert "tiny-a – – – – –" in Page(write_report(minimal_run)).text
 
 
-@pytest.mark.parametrize("name", ["_hidden", "模型", "$x_1$ \\frac{", "x" * 200])
+@pytest.mark.parametrize("name", ["_hidden", "模型", "$\\frac{$", "x" * 200])
 def test_any_name_can_be_drawn(tmp_path: Path, name: str) -> None:
     leans = {f"base:{name}": 2.0, "stack:lr": 2.4}
     run_dir = write_run(tmp_path / "run", leans, SUPPORT, CWE, 2)
     assert name in Page(write_report(run_dir)).text
+
+
+def test_name_that_starts_with_an_underscore_has_its_place_in_the_legend() -> None:
+    # matplotlib before 3.10 leaves such a label out, and warns.
+    figure = training_curves([{"name": "_hidden", "epochs": []}], "Loss", "train_loss")
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels[0].strip() == "_hidden"
+    assert not labels[0].startswith("_")
 
 
 def test_plotting_settings_of_the_caller_stay(minimal_run: Path) -> None:
@@ -393,6 +409,25 @@ def test_missing_or_damaged_input_is_named_in_one_line(
     assert "\n" not in message
     assert message.endswith("Run the pipeline again.")
     assert not (minimal_run / "report").exists()
+
+
+def test_counts_that_name_no_classes_are_refused(minimal_run: Path) -> None:
+    data = json.loads((minimal_run / "data.json").read_text())
+    (minimal_run / "data.json").write_text(json.dumps(data | {"counts": {"train": 5}}))
+    with pytest.raises(CheckpointError, match="counts must hold every class of every split"):
+        load_results(minimal_run)
+
+
+def test_cause_of_several_lines_is_told_in_one(minimal_run: Path) -> None:
+    path = minimal_run / "stacking" / "test_probabilities.npz"
+    header = b"{'descr': '<i8', 'fortran_order': False, 'shape': (0,)}".ljust(20_000) + b"\n"
+    with zipfile.ZipFile(path, "w") as stored:
+        # numpy's complaint about a header this long has two lines.
+        length = len(header).to_bytes(2, "little")
+        stored.writestr("labels.npy", b"\x93NUMPY\x01\x00" + length + header)
+    with pytest.raises(CheckpointError, match="Header info length") as raised:
+        load_results(minimal_run)
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize("name", INPUTS)

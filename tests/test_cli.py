@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from enstack.data import CWE_CLASSES
+
+from .conftest import tree_digest
+
+
+def enstack(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "enstack", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def refused(done: subprocess.CompletedProcess[str], status: int, *words: str) -> None:
+    """One clear error, the right status, no traceback."""
+    assert done.returncode == status, done.stderr
+    assert done.stderr.startswith("enstack: ")
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) <= 4
+    for word in words:
+        assert word in done.stderr
+
+
+@pytest.fixture
+def configuration(tmp_path: Path) -> Path:
+    path = tmp_path / "run.yaml"
+    settings = {
+        "data_dir": str(tmp_path / "data"),
+        "base_models": ["tiny-a"],
+        "run_dir": str(tmp_path / "run"),
+        "local_dir": str(tmp_path / "local"),
+    }
+    path.write_text(json.dumps(settings))
+    return path
+
+
+def test_wrong_settings_end_with_status_2(configuration: Path) -> None:
+    refused(enstack("run", configuration, "EPOCHS=0"), 2, "epochs must be", "found 0")
+    refused(enstack("run", configuration, "epoch=3"), 2, "not a known key", "did you mean epochs")
+    refused(enstack("run", configuration.with_name("none.yaml")), 2, "can't be read")
+    refused(enstack("run", configuration, "epochs"), 2, "KEY=VALUE")
+
+
+def test_an_unknown_command_ends_with_status_2() -> None:
+    assert enstack("fly").returncode == 2
+
+
+def write_hdf5(path: Path, sources: list[bytes], **columns: np.ndarray) -> None:
+    path.parent.mkdir(exist_ok=True)
+    with h5py.File(path, "w") as file:
+        flags = {name: np.arange(len(sources)) % 5 == i for i, name in enumerate(CWE_CLASSES)}
+        for name, values in {**flags, **columns}.items():
+            file[name] = values
+        file.create_dataset(
+            "functionSource", data=np.array(sources, dtype=object), dtype=h5py.string_dtype()
+        )
+
+
+SOURCES = [f"f{number}(int a) {{ return a; }}".encode() for number in range(20)]
+
+
+def write_splits(folder: Path) -> None:
+    for name in ("train", "validate", "test"):
+        write_hdf5(folder / f"VDISC_{name}.hdf5", SOURCES)
+
+
+def odd_nan(folder: Path) -> None:
+    values = np.zeros(20)
+    values[3] = np.nan
+    write_hdf5(folder / "VDISC_train.hdf5", SOURCES, **{"CWE-119": values})
+
+
+def odd_length(folder: Path) -> None:
+    write_hdf5(folder / "VDISC_train.hdf5", SOURCES, **{"CWE-119": np.zeros(19, bool)})
+
+
+def odd_key(folder: Path) -> None:
+    with h5py.File(folder / "VDISC_train.hdf5", "a") as file:
+        file.move("functionSource", "functionSources")
+
+
+def odd_rows(folder: Path) -> None:
+    write_hdf5(folder / "VDISC_train.hdf5", [])
+
+
+def odd_truncated(folder: Path) -> None:
+    path = folder / "VDISC_train.hdf5"
+    path.write_bytes(path.read_bytes()[:3000])
+
+
+def odd_page(folder: Path) -> None:
+    (folder / "VDISC_train.hdf5").write_text("<!DOCTYPE html><html>Quota exceeded</html>")
+
+
+def odd_missing(folder: Path) -> None:
+    (folder / "VDISC_test.hdf5").unlink()
+
+
+def odd_empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+
+
+def odd_csv(folder: Path) -> None:
+    odd_empty(folder)
+    for name in ("train", "validation", "test"):
+        (folder / f"{name}.csv").write_text("code,label\nf(),1\n")
+
+
+def odd_label(folder: Path) -> None:
+    odd_empty(folder)
+    for name in ("train", "validation", "test"):
+        (folder / f"{name}.csv").write_text("func,label\nf(),1\ng(),9\n")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (odd_nan, ["CWE-119", "VDISC_train.hdf5"]),
+        (odd_length, ["19", "20"]),
+        (odd_key, ["functionSource"]),
+        (odd_rows, ["VDISC_train.hdf5"]),
+        (odd_truncated, ["VDISC_train.hdf5"]),
+        (odd_page, ["web page"]),
+        (odd_missing, ["VDISC_test"]),
+        (odd_empty, ["data"]),
+        (odd_csv, ["func"]),
+        (odd_label, ["9", "0 to 4"]),
+    ],
+)
+def test_each_odd_file_is_one_clear_error_with_status_3_and_leaves_no_trace(
+    configuration: Path, tmp_path: Path, spoil: object, words: list[str]
+) -> None:
+    write_splits(tmp_path / "data")
+    spoil(tmp_path / "data")  # type: ignore[operator]
+    refused(enstack("run", configuration), 3, *words)
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_read_only_run_folder_is_one_clear_error_with_status_4(
+    configuration: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "kept").write_text("kept")
+    (tmp_path / "run").chmod(0o555)
+    refused(enstack("run", configuration), 4, "read-only", "run_dir=PATH")
+    assert (tmp_path / "run" / "kept").read_text() == "kept"
+
+
+def test_a_base_model_that_can_not_be_loaded_says_which_files_to_put_where(
+    configuration: Path, tmp_path: Path
+) -> None:
+    write_splits(tmp_path / "data")
+    done = enstack("run", configuration, "base_models=codebert")
+    refused(done, 2, "codebert", "tokenizer.json", "model.safetensors", "base_models")
+
+
+def test_debug_shows_the_traceback(configuration: Path) -> None:
+    done = enstack("--debug", "run", configuration, "epochs=0")
+    assert "Traceback" in done.stderr
+
+
+def test_swa_is_forced_off_with_one_line(configuration: Path) -> None:
+    done = enstack("run", configuration, "USE_SWA=true")
+    assert done.stderr.count("forced to False") == 1
+    assert "SWA (Stochastic Weight Averaging): False" in done.stdout
+
+
+def test_inspect_of_no_checkpoint_ends_with_status_4(tmp_path: Path) -> None:
+    refused(enstack("inspect", tmp_path), 4, "holds no checkpoint")
+    refused(enstack("inspect", tmp_path / "none"), 4, "is none")
+
+
+def test_report_without_a_finished_run_ends_with_status_4(tmp_path: Path) -> None:
+    before = tree_digest(tmp_path)
+    refused(enstack("report", tmp_path), 4)
+    assert tree_digest(tmp_path) == before

@@ -1,0 +1,514 @@
+"""Drive, git and the forms, against a faithful google.colab and real local repositories."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from enstack import colab
+from enstack.colab import DriveError, pull
+from enstack.config import RunConfig, configure
+from enstack.errors import CheckpointError, ConfigError, DataError, EnstackError
+from enstack.files import write_json
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class MessageError(Exception):
+    """As google.colab._message.MessageError: what a refused permission raises."""
+
+
+class FakeDrive(types.ModuleType):
+    """google.colab.drive: mounts a folder, or fails as the real one does."""
+
+    def __init__(self) -> None:
+        super().__init__("google.colab.drive")
+        self.mounts = 0
+        self.error: Exception | None = None
+
+    def mount(
+        self,
+        mountpoint: str,
+        force_remount: bool = False,
+        timeout_ms: int = 120000,
+        readonly: bool = False,
+    ) -> None:
+        self.mounts += 1
+        if self.error:
+            raise self.error
+        if Path(mountpoint).is_dir() and any(Path(mountpoint).iterdir()):
+            raise ValueError("Mountpoint must not already contain files")
+        (Path(mountpoint) / "MyDrive").mkdir(parents=True)
+
+
+@pytest.fixture(autouse=True)
+def _no_toy_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ENSTACK_TOY")
+
+
+@pytest.fixture
+def fake_drive(monkeypatch: pytest.MonkeyPatch) -> FakeDrive:
+    """A kernel in Colab, where google.colab is loaded before any cell."""
+    drive, package = FakeDrive(), types.ModuleType("google.colab")
+    monkeypatch.setitem(sys.modules, "google", types.ModuleType("google"))
+    monkeypatch.setitem(sys.modules, "google.colab", package)
+    monkeypatch.setitem(sys.modules, "google.colab.drive", drive)
+    package.drive = drive  # type: ignore[attr-defined]
+    return drive
+
+
+# Drive
+
+
+def test_results_go_to_drive_in_colab(fake_drive: FakeDrive, tmp_path: Path) -> None:
+    folder = colab.open_work_folder("runs", root=tmp_path / "drive")
+    assert folder == tmp_path / "drive" / "MyDrive" / "runs"
+    assert folder.is_dir()
+
+
+def test_a_mounted_drive_is_not_mounted_again(fake_drive: FakeDrive, tmp_path: Path) -> None:
+    colab.mount_drive(tmp_path)
+    colab.mount_drive(tmp_path)
+    assert fake_drive.mounts == 1
+
+
+def test_without_drive_results_go_to_the_runtime_with_a_warning(
+    fake_drive: FakeDrive,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(colab, "VM_DISK", tmp_path)
+    assert colab.open_work_folder("runs", use_drive=False) == tmp_path / "runs"
+    assert "lost when the runtime ends" in capsys.readouterr().out
+    assert fake_drive.mounts == 0
+
+
+def test_outside_colab_results_go_to_the_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(colab, "CHECKOUT", tmp_path)
+    monkeypatch.setenv("COLAB_RELEASE_TAG", "a subprocess in Colab has this, and can't mount")
+    assert colab.open_work_folder("runs") == tmp_path / "enstack_runs"
+    assert f"Not in Colab, so there is no Drive: results go to {tmp_path}" in (
+        capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (MessageError("Error: credential propagation was unsuccessful"), "tick every box"),
+        (OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN)), "Disconnect and delete runtime"),
+        (ValueError("mount failed: timed out"), r"\(mount failed: timed out\).*untick USE_DRIVE"),
+        (TimeoutError(), r"\(TimeoutError\).*untick USE_DRIVE"),
+    ],
+)
+def test_a_failed_mount_is_one_sentence_and_leaves_no_folder(
+    fake_drive: FakeDrive, tmp_path: Path, error: Exception, advice: str
+) -> None:
+    fake_drive.error = error
+    with pytest.raises(DriveError, match=advice) as caught:
+        colab.open_work_folder("runs", root=tmp_path / "drive")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "drive").exists()
+
+
+def test_files_in_the_way_of_the_mount_are_named_and_kept(
+    fake_drive: FakeDrive, tmp_path: Path
+) -> None:
+    (tmp_path / "results.csv").write_text("mine")
+    with pytest.raises(DriveError, match=f"!mv {tmp_path} {tmp_path}_old"):
+        colab.mount_drive(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["results.csv"]
+
+
+def test_a_mount_that_brings_no_drive_is_an_error(
+    fake_drive: FakeDrive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fake_drive, "mount", lambda mountpoint: None)
+    with pytest.raises(DriveError, match="MyDrive is absent"):
+        colab.open_work_folder("runs", root=tmp_path / "drive")
+    assert not (tmp_path / "drive").exists()
+
+
+# The code
+
+
+Git = Callable[..., str]
+
+
+@pytest.fixture
+def git(monkeypatch: pytest.MonkeyPatch) -> Git:
+    for name in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{name}_NAME", "someone")
+        monkeypatch.setenv(f"GIT_{name}_EMAIL", "someone@example.org")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+
+    def run(folder: Path, *arguments: str) -> str:
+        command = ["git", "-C", str(folder), *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    return run
+
+
+@pytest.fixture
+def published(tmp_path: Path, git: Git) -> Path:
+    """The repository that others push to."""
+    folder = tmp_path / "published"
+    folder.mkdir()
+    git(folder, "init", "--quiet", "--initial-branch", "main")
+    publish(git, folder, "code.py", "old")
+    publish(git, folder, "other.py", "old")
+    return folder
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, published: Path, git: Git) -> Path:
+    git(tmp_path, "clone", "--quiet", str(published), "checkout")
+    return tmp_path / "checkout"
+
+
+def publish(git: Git, folder: Path, name: str, text: str, *options: str) -> None:
+    (folder / name).write_text(text)
+    git(folder, "add", name)
+    git(folder, "commit", "--quiet", "--message", f"{name}: {text}", *options)
+
+
+def state(git: Git, folder: Path) -> tuple[str, str, dict[str, str]]:
+    files = {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}
+    return git(folder, "rev-parse", "HEAD"), git(folder, "stash", "list"), files
+
+
+def test_pull_takes_a_new_commit(git: Git, published: Path, checkout: Path) -> None:
+    publish(git, published, "code.py", "new")
+    before = git(checkout, "rev-parse", "--short", "HEAD")
+    after = git(published, "rev-parse", "--short", "HEAD")
+    assert pull(checkout) == f"The code was updated ({before} → {after})."
+    assert (checkout / "code.py").read_text() == "new"
+    assert pull(checkout) == "The code is up to date."
+
+
+def test_pull_takes_a_new_commit_and_keeps_edits_elsewhere(
+    git: Git, published: Path, checkout: Path
+) -> None:
+    publish(git, published, "code.py", "new")
+    (checkout / "other.py").write_text("mine")
+    assert pull(checkout).startswith("The code was updated")
+    assert (checkout / "other.py").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["code.py", "fresh.py"])
+def test_pull_keeps_files_that_are_in_its_way_and_names_them(
+    git: Git, published: Path, checkout: Path, name: str
+) -> None:
+    publish(git, published, name, "new")
+    (checkout / name).write_text("mine")
+    before = state(git, checkout)
+    said = pull(checkout)
+    assert said.startswith(f"Your edits in {name} are kept, and the code was not updated")
+    assert state(git, checkout) == before
+    follow(git, said)
+    assert pull(checkout).startswith("The code was updated")
+    assert (checkout / name).read_text() == "new"
+    assert "stash@{0}" in git(checkout, "stash", "list")
+
+
+def test_pull_survives_a_force_push_and_its_advice_loses_nothing(
+    git: Git, published: Path, checkout: Path
+) -> None:
+    publish(git, published, "code.py", "rewritten", "--amend")
+    (checkout / "mine.txt").write_text("mine")
+    before = state(git, checkout)
+    said = pull(checkout)
+    assert said.startswith("The published history no longer contains this checkout's commit")
+    assert state(git, checkout) == before
+    follow(git, said)
+    assert pull(checkout) == "The code is up to date."
+    assert (checkout / "code.py").read_text() == "rewritten"
+    assert (checkout / "mine.txt").read_text() == "mine"
+    assert before[0] in git(checkout, "log", "--format=%H", f"mine-{before[0][:7]}")
+
+
+def test_pull_leaves_commits_of_the_users_own(git: Git, published: Path, checkout: Path) -> None:
+    publish(git, checkout, "code.py", "mine")
+    assert pull(checkout) == "The code is up to date."
+    publish(git, published, "code.py", "new")
+    before = state(git, checkout)
+    assert "or you committed here" in pull(checkout)
+    assert state(git, checkout) == before
+
+
+def test_pull_says_how_to_leave_a_detached_head(git: Git, published: Path, checkout: Path) -> None:
+    git(checkout, "checkout", "--quiet", "--detach")
+    publish(git, published, "code.py", "new")
+    before = state(git, checkout)
+    said = pull(checkout)
+    assert "detached head" in said
+    assert state(git, checkout) == before
+    follow(git, said)
+    assert pull(checkout).startswith("The code was updated")
+
+
+def test_pull_without_a_remote_or_a_repository_goes_on(
+    git: Git, published: Path, tmp_path: Path
+) -> None:
+    assert "follows no remote branch" in pull(published)
+    (tmp_path / "plain").mkdir()
+    assert "is no git checkout" in pull(tmp_path / "plain")
+
+
+def test_pull_goes_on_when_the_remote_is_gone(git: Git, published: Path, checkout: Path) -> None:
+    published.rename(published.with_name("moved"))
+    said = pull(checkout)
+    assert said.startswith("No update could be fetched (fatal: ")
+    assert said.endswith("the code at hand is used.")
+
+
+def test_pull_goes_on_when_another_git_holds_the_lock(
+    git: Git, published: Path, checkout: Path
+) -> None:
+    publish(git, published, "code.py", "new")
+    (checkout / ".git" / "index.lock").touch()
+    assert "index.lock" in pull(checkout)
+    assert (checkout / "code.py").read_text() == "old"
+
+
+def follow(git: Git, advice: str) -> None:
+    """Run the command that a sentence gives, as a user would in a cell."""
+    command = advice.split("`")[1].removeprefix("!")
+    subprocess.run(command, shell=True, check=True, capture_output=True)
+
+
+def test_the_commit_is_said_with_local_edits(git: Git, checkout: Path, tmp_path: Path) -> None:
+    commit = git(checkout, "rev-parse", "--short", "HEAD")
+    assert colab.code_commit(checkout).startswith(f"commit {commit} of 20")
+    (checkout / "code.py").write_text("mine")
+    assert colab.code_commit(checkout).endswith(", with local edits")
+    assert colab.code_commit(tmp_path) == "not under git"
+
+
+LIVE_UPDATE = """
+import subprocess, sys, types
+sys.dont_write_bytecode = True
+sys.modules["google.colab"] = types.ModuleType("google.colab")
+sys.path[:0] = [sys.argv[1]]
+from enstack import colab
+import enstack.errors
+first = enstack.__version__
+subprocess.run(["git", "-C", sys.argv[2], "commit", "-qam", "new"], check=True)
+colab.update_code()
+from enstack import colab
+import enstack
+print(first, enstack.__version__, colab.__version__, colab.__file__)
+"""
+
+
+def test_new_code_is_used_without_a_restart(git: Git, tmp_path: Path) -> None:
+    published = tmp_path / "published"
+    (published / "enstack").mkdir(parents=True)
+    for name in ("colab", "errors", "progress"):
+        text = (ROOT / "enstack" / f"{name}.py").read_text(encoding="utf-8")
+        (published / "enstack" / f"{name}.py").write_text(text, encoding="utf-8")
+    version = published / "enstack" / "__init__.py"
+    version.write_text("__version__ = '1'\n")
+    git(published, "init", "--quiet", "--initial-branch", "main")
+    git(published, "add", ".")
+    git(published, "commit", "--quiet", "--message", "old")
+    git(tmp_path, "clone", "--quiet", str(published), "checkout")
+    # Of the same size and within the same second: what stale bytecode would hide.
+    version.write_text("__version__ = '2'\n")
+    command = [sys.executable, "-c", LIVE_UPDATE, str(tmp_path / "checkout"), str(published)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path)
+    assert "The code was updated" in done.stdout
+    source = tmp_path / "checkout" / "enstack" / "colab.py"
+    assert done.stdout.splitlines()[-1] == f"1 2 2 {source}"
+
+
+def test_the_checkout_is_not_pulled_outside_colab(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    monkeypatch.setattr(colab, "pull", lambda checkout: pytest.fail("pulled"))
+    colab.update_code()
+    assert capsys.readouterr().out == ""
+
+
+def test_only_requirements_that_are_not_met_are_installed() -> None:
+    met = "pytest>=1\nnumpy>=1.26\n\n"
+    assert colab.unmet_requirements(met) == []
+    unmet = ["pytest>=9999", "no-such-package-of-anyone>=1"]
+    assert colab.unmet_requirements(met + "\n".join(unmet)) == unmet
+
+
+def test_a_local_or_early_build_meets_a_lower_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(colab.metadata, "version", lambda name: "2.11.0rc1+cu128")
+    assert colab.unmet_requirements("torch>=2.4") == []
+
+
+def test_pip_is_asked_for_what_is_missing_in_colab_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "requirements.txt").write_text("pytest>=1\npytest>=9999\n")
+    monkeypatch.setattr(colab, "CHECKOUT", tmp_path)
+    asked: list[list[str]] = []
+    monkeypatch.setattr(colab, "install", asked.append)
+    colab.prepare_code(notebook_version=colab.NOTEBOOK_VERSION)
+    assert f"Missing: pytest>=9999. Run `pip install -e {tmp_path}`." in capsys.readouterr().out
+    monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
+    colab.prepare_code(notebook_version=colab.NOTEBOOK_VERSION)
+    assert asked == [["pytest>=9999"]]
+
+
+def test_a_failed_pip_is_one_error_with_its_reason() -> None:
+    with pytest.raises(EnstackError, match=r"pip failed \(ERROR: .*no-such-package"):
+        colab.install(["no-such-package-of-anyone @ file:///no-such-package-of-anyone"])
+
+
+def test_an_old_notebook_is_told_so(capsys: pytest.CaptureFixture[str]) -> None:
+    colab.prepare_code(notebook_version=colab.NOTEBOOK_VERSION - 1)
+    assert "open the newest notebook" in capsys.readouterr().out
+    colab.prepare_code(notebook_version=colab.NOTEBOOK_VERSION)
+    said = capsys.readouterr().out
+    assert "notebook" not in said.replace(str(ROOT), "")
+    assert f"from {ROOT}" in said
+
+
+# The forms
+
+
+def test_form_fields_become_settings_and_other_names_do_not(tmp_path: Path) -> None:
+    names = {"EPOCHS": 3, "SCHEDULER": "cosine", "epochs": 9, "SEEDS": [1, 2], "WORK": 1, "_": 2}
+    settings = colab.form_settings(tmp_path, names)
+    assert settings["EPOCHS"] == 3
+    assert settings["SCHEDULER"] == "cosine"
+    assert not {"epochs", "SEEDS", "WORK", "_"} & settings.keys()
+    assert configure(**settings).scheduler == "cosine"
+
+
+def test_a_misspelt_setting_is_refused_with_the_right_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="did you mean epochs"):
+        configure(**colab.form_settings(tmp_path, {"EPOCH": 3}))
+
+
+def test_the_run_folder_lies_in_the_work_folder(tmp_path: Path) -> None:
+    assert colab.form_settings(tmp_path, {})["RUN_DIR"] == str(tmp_path / "toy")
+    named = colab.form_settings(tmp_path, {"RUN_DIR": "second", "DATA_DIR": "/data/vdisc"})
+    assert named["RUN_DIR"] == str(tmp_path / "second")
+    whole = colab.form_settings(tmp_path, {"RUN_DIR": "", "DATA_DIR": "/data/vdisc/"})
+    assert whole["RUN_DIR"] == str(tmp_path / "vdisc")
+
+
+def test_a_relative_data_folder_is_looked_up_on_drive(
+    fake_drive: FakeDrive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(colab, "DRIVE_ROOT", tmp_path)
+    (tmp_path / "MyDrive" / "vdisc").mkdir(parents=True)
+    settings = colab.form_settings(tmp_path, {"DATA_DIR": "vdisc"})
+    assert settings["DATA_DIR"] == str(tmp_path / "MyDrive" / "vdisc")
+    assert colab.form_settings(tmp_path, {"DATA_DIR": "else"})["DATA_DIR"] == "else"
+
+
+def test_the_choice_of_data_outlives_the_kernel(
+    tmp_path: Path, toy_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    choice = {"DATA_DIR": str(toy_folder), "LABEL_MODE": "binary", "SUBSET": "8", "SEED": 7}
+    table = colab.show_data(tmp_path, **choice)
+    assert table.loc["all"].to_dict() == {"train": 8, "validation": 8, "test": 8}
+    assert list(table.index) == ["clean", "vulnerable", "all"]
+    config = RunConfig(**colab.form_settings(tmp_path, {"EPOCHS": 3}))
+    assert (config.data_dir, config.label_mode) == (str(toy_folder), "binary")
+    assert (config.subset, config.seed, config.epochs) == (8, 7, 3)
+    assert f"Data: {toy_folder}" in capsys.readouterr().out
+    changed = colab.form_settings(tmp_path, {"LABEL_MODE": "cwe"})
+    assert changed["LABEL_MODE"] == "cwe"
+
+
+def test_data_that_cannot_be_used_is_not_remembered(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="data_dir must be a folder"):
+        colab.show_data(tmp_path, DATA_DIR=str(tmp_path / "nothing"))
+    with pytest.raises(ConfigError, match="label_mode must be"):
+        colab.show_data(tmp_path, LABEL_MODE="all")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tiny_models_get_a_learning_rate_they_learn_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    form = {"LEARNING_RATE": 2e-5}
+    assert colab.form_settings(tmp_path, form)["LEARNING_RATE"] == colab.TOY_LEARNING_RATE
+    assert "LEARNING_RATE 0.001 is used" in capsys.readouterr().out
+    for models in ("tiny-a, tiny-b", ["tiny-a"]):
+        chosen = colab.form_settings(tmp_path, {**form, "BASE_MODELS": models})
+        assert chosen["LEARNING_RATE"] == colab.TOY_LEARNING_RATE
+    for kept in ({"BASE_MODELS": "codebert, tiny-a"}, {"DATA_DIR": "/data"}):
+        assert colab.form_settings(tmp_path, {**form, **kept})["LEARNING_RATE"] == 2e-5
+    assert colab.form_settings(tmp_path, {"LEARNING_RATE": 5e-4})["LEARNING_RATE"] == 5e-4
+
+
+def test_the_toy_settings_stand_in_for_every_form(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert colab.toy_overrides() == {}
+    monkeypatch.setenv("ENSTACK_TOY", "1")
+    monkeypatch.setenv("ENSTACK_TOY_DIR", str(tmp_path / "toy-work"))
+    work = colab.open_work_folder("runs")
+    assert work == tmp_path / "toy-work"
+    settings = colab.form_settings(work, {"EPOCHS": 10, "DATA_DIR": "/data"})
+    config = RunConfig(**settings)
+    assert (config.data_dir, config.epochs) == ("toy", 1)
+    assert config.local_dir == str(work / "local")
+
+
+def test_changed_code_asks_for_cell_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(colab, "LOADED_AT", 0.0)
+    colab.form_settings(tmp_path, {})
+    assert "changed since it was loaded: run cell 2" in capsys.readouterr().out
+
+
+def test_hardware_names_precision_and_cores(capsys: pytest.CaptureFixture[str]) -> None:
+    colab.show_hardware()
+    said = capsys.readouterr().out
+    assert f"CPU cores: {os.cpu_count()}" in said
+    assert "Precision: " in said
+    assert "GPU" in said
+
+
+# The results
+
+
+def test_results_show_the_leaderboard_and_the_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row: dict[str, Any] = {"kind": "stack", "title": "SVM", "macro_f1": 0.5, "accuracy": 0.25}
+    row |= {"macro_f1_low": 0.4, "macro_f1_high": 0.6, "mcc": 0.1}
+    write_json(tmp_path / "report" / "report.json", {"leaderboard": [row]})
+    table = colab.show_results(tmp_path)
+    assert table.loc[1].to_dict() == {
+        "kind": "stack",
+        "name": "SVM",
+        "macro-F1": "0.500",
+        "95 % interval": "0.400–0.600",
+        "accuracy": "0.250",
+        "MCC": "0.100",
+    }
+    assert str(tmp_path / "report" / "report.html") in capsys.readouterr().out
+
+
+def test_missing_or_empty_results_are_an_error_that_names_cell_6(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="Run cell 6 to its end"):
+        colab.show_results(tmp_path)
+    write_json(tmp_path / "report" / "report.json", {"leaderboard": []})
+    with pytest.raises(CheckpointError, match="holds no leaderboard"):
+        colab.show_results(tmp_path)

@@ -1,0 +1,174 @@
+"""Notebooks are committed in one form, their cells only call, and they run on the toy data."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbclient
+import nbformat
+import pytest
+
+from enstack.colab import NOTEBOOK_VERSION, TOY_SETTINGS
+
+FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+COLAB = FOLDER / "enstack_colab.ipynb"
+TITLES = [
+    "1. Mount Drive",
+    "2. Get the Code",
+    "3. Hardware",
+    "4. Data",
+    "5. Training Configuration",
+    "6. Run Optimized Training Pipeline",
+    "7. Results",
+]
+FORBIDDEN = (
+    *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda),
+    *(ast.For, ast.AsyncFor, ast.While, ast.Try),
+)
+METADATA = {"accelerator", "colab", "kernelspec", "language_info"}
+FIELD = re.compile(r'^[A-Z_]+ = .+ #@param (\{type:"\w+"\}|\[.+\]( \{allow-input: true\})?)$')
+
+every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+
+
+def cells(path: Path, kind: str) -> list[dict[str, Any]]:
+    found = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return [cell for cell in found if cell["cell_type"] == kind]
+
+
+def source(cell: dict[str, Any]) -> str:
+    return "".join(cell["source"])
+
+
+def python(cell: dict[str, Any]) -> ast.Module:
+    """A code cell's syntax tree, its shell lines left out."""
+    return ast.parse(re.sub(r"^(\s*)[!%].*$", r"\1pass", source(cell), flags=re.MULTILINE))
+
+
+@every_notebook
+def test_a_notebook_is_committed_in_canonical_form(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    notebook = json.loads(text)
+    nbformat.validate(notebook)
+    assert text == json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+    assert notebook["metadata"].keys() <= METADATA
+    assert notebook["metadata"]["kernelspec"]["name"] == "python3"
+    ids = [cell["id"] for cell in notebook["cells"]]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch(r"[a-z0-9-]+", name) for name in ids), "ids are words, and stay"
+
+
+@every_notebook
+def test_a_notebook_holds_no_outputs(path: Path) -> None:
+    for cell in cells(path, "code"):
+        assert (cell["outputs"], cell["execution_count"]) == ([], None)
+        assert cell["metadata"] == {"cellView": "form"}
+
+
+@every_notebook
+def test_a_cell_is_short_and_only_calls(path: Path) -> None:
+    for cell in cells(path, "code"):
+        assert len(source(cell).splitlines()) <= 12
+        found = [node for node in ast.walk(python(cell)) if isinstance(node, FORBIDDEN)]
+        assert not found, f"{cell['id']} defines or loops"
+
+
+@every_notebook
+def test_a_cell_is_a_titled_form_with_typed_fields(path: Path) -> None:
+    for cell in cells(path, "code"):
+        lines = source(cell).splitlines()
+        assert lines[0].startswith("#@title ")
+        for line in lines:
+            assert "#@param" not in line or FIELD.match(line), line
+
+
+@every_notebook
+def test_only_the_package_knows_google_colab(path: Path) -> None:
+    for cell in cells(path, "code"):
+        imported = [
+            name
+            for node in ast.walk(python(cell))
+            if isinstance(node, (ast.Import, ast.ImportFrom))
+            for name in [getattr(node, "module", ""), *(alias.name for alias in node.names)]
+        ]
+        assert not any(str(name).startswith("google") for name in imported)
+
+
+def test_the_colab_notebook_has_its_seven_numbered_cells() -> None:
+    headings = [line[3:] for cell in cells(COLAB, "markdown") for line in cell["source"]]
+    titles = [
+        source(cell).splitlines()[0].removeprefix("#@title ") for cell in cells(COLAB, "code")
+    ]
+    assert titles == TITLES
+    assert [line.strip() for line in headings if line[:1].isdigit()] == TITLES
+
+
+def test_the_colab_notebook_is_set_up_for_a_gpu_and_opens_by_its_badge() -> None:
+    metadata = json.loads(COLAB.read_text(encoding="utf-8"))["metadata"]
+    assert metadata["accelerator"] == "GPU"
+    assert metadata["colab"] == {"gpuType": "T4", "provenance": [], "toc_visible": True}
+    first = source(cells(COLAB, "markdown")[0])
+    badge = r"https://colab\.research\.google\.com/github/\S+/blob/main/notebooks/"
+    assert re.search(badge + re.escape(COLAB.name), first)
+
+
+def test_the_colab_notebook_has_the_version_that_the_code_expects() -> None:
+    assert f"notebook_version={NOTEBOOK_VERSION})" in source(cells(COLAB, "code")[1])
+
+
+def test_averaging_is_off_in_the_form() -> None:
+    assert 'USE_SWA = False #@param {type:"boolean"}\n' in cells(COLAB, "code")[4]["source"]
+
+
+@pytest.fixture(scope="module")
+def toy_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("notebook")
+
+
+def test_the_notebooks_run_on_the_toy_data(toy_dir: Path) -> None:
+    """First, a machine that has seen nothing; the work folder stays for the next test."""
+    before = sorted(FOLDER.rglob("*"))
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+    command += ["--nbval-lax", "--nbval-current-env", *map(str, NOTEBOOKS)]
+    environment = {**os.environ, "ENSTACK_TOY_DIR": str(toy_dir)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (toy_dir / "toy" / "report" / "report.html").is_file()
+    assert sorted(FOLDER.rglob("*")) == before, "the checkout stays as it was"
+
+
+def test_a_fresh_kernel_needs_cells_1_2_5_6_7_and_trains_nothing_twice(
+    toy_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENSTACK_TOY_DIR", str(toy_dir))
+    notebook = nbformat.read(COLAB, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    notebook.cells = [code[number - 1] for number in (1, 2, 5, 6, 7)]
+    nbclient.NotebookClient(notebook, resources={"metadata": {"path": FOLDER}}).execute()
+    configured, trained, shown = (printed(cell) for cell in notebook.cells[2:])
+    assert (
+        "✅ Configuration updated:\n"
+        f"   - Epochs: {TOY_SETTINGS['EPOCHS']}\n"
+        f"   - Batch Size: {TOY_SETTINGS['BATCH_SIZE']}\n"
+        "   - SWA (Stochastic Weight Averaging): False\n"
+        f"   - Checkpoint Strategy: save every {TOY_SETTINGS['SAVE_STEPS']} steps\n"
+        "   - Resume: True\n"
+    ) in configured
+    assert trained.count("finished before, skipped") == 4
+    assert "[Train]" not in trained
+    assert "report.html" in shown
+    kinds = [next(iter(output.data)) for output in notebook.cells[-1].outputs if "data" in output]
+    assert kinds.count("image/png") == 4
+    assert "macro-F1" in notebook.cells[-1].outputs[-1].data["text/plain"]
+
+
+def printed(cell: Any) -> str:
+    return "".join(output.get("text", "") for output in cell.outputs)

@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from enstack.config import ForcedOffWarning, RunConfig
+from enstack.data import VulnerabilityData
+from enstack.errors import CheckpointError, ConfigError, DataError
+from enstack.models import BaseModel
+from enstack.pipeline import run_pipeline
+
+from .conftest import tree_digest
+
+KINDS = {"base:micro", "stack:lr", "stack:rf", "baseline:tfidf_lr", "baseline:majority"}
+
+
+@pytest.fixture
+def config(
+    toy_folder: Path, micro_model: BaseModel, tmp_path: Path, tmp_path_factory: Any
+) -> RunConfig:
+    """One epoch of one micro model; the token cache is shared by all tests of a session."""
+    return RunConfig(
+        data_dir=str(toy_folder),
+        label_mode="cwe_or_clean",
+        base_models=[micro_model.location],
+        epochs=2,
+        batch_size=4,
+        max_length=32,
+        save_steps=3,
+        precision="fp32",
+        meta_classifiers=["lr", "rf"],
+        run_dir=str(tmp_path / "run"),
+        local_dir=str(tmp_path_factory.getbasetemp() / "local"),
+    )
+
+
+def changed(config: RunConfig, **settings: Any) -> RunConfig:
+    return RunConfig(**{**config.model_dump(), **settings})
+
+
+def test_a_run_leaves_everything_that_the_contract_names(config: RunConfig) -> None:
+    results = run_pipeline(config)
+    run_dir = Path(config.run_dir)
+    for name in (
+        "config.json",
+        "data.json",
+        "events.jsonl",
+        "base_models/micro/last_checkpoint/model.safetensors",
+        "base_models/micro/last_checkpoint/config.json",
+        "base_models/micro/last_checkpoint/training_state.pth",
+        "base_models/micro/last_checkpoint/tokenizer.json",
+        "base_models/micro/last_checkpoint/manifest.json",
+        "base_models/micro/previous_checkpoint/manifest.json",
+        "base_models/micro/best_model/manifest.json",
+        "base_models/micro/history.jsonl",
+        "base_models/micro/probabilities/validation.npz",
+        "base_models/micro/probabilities/test.npz",
+        "stacking/leaderboard.csv",
+        "stacking/lr.skops",
+        "stacking/manifest.json",
+        "report/report.html",
+        "report/report.json",
+    ):
+        assert (run_dir / name).is_file(), name
+    board = results.leaderboard
+    assert set(board["kind"] + ":" + board["name"]) == KINDS
+    assert (board["n"] == 10).all()
+    assert board["macro_f1"].is_monotonic_decreasing
+
+
+def test_the_same_run_again_changes_no_file_but_the_events(
+    config: RunConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_pipeline(config)
+    before = tree_digest(Path(config.run_dir))
+    capsys.readouterr()
+    run_pipeline(config)
+    after = tree_digest(Path(config.run_dir))
+    assert before.pop("events.jsonl") != after.pop("events.jsonl")
+    assert after == before
+    out = capsys.readouterr().out
+    for stage in ("micro", "stacking", "report"):
+        assert f"✓ {stage}: finished before, skipped" in out
+    assert "[Train]" not in out
+
+
+def test_a_finished_run_is_shown_again_without_loading_torch(config: RunConfig) -> None:
+    run_pipeline(config)
+    code = (
+        "import sys; from enstack.cli import load_config; from enstack.pipeline import run_pipeline;"
+        "from pathlib import Path;"
+        f"run_pipeline(load_config(Path({config.run_dir!r}) / 'config.json'));"
+        "sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+DRIVER = """
+import os, signal, sys
+import torch
+torch.set_num_threads(1)
+import enstack.trainer as trainer
+from enstack.cli import main
+name, after = sys.argv.pop(), int(sys.argv.pop())
+original, trained = trainer.train_batch, 0
+def counted(*args):
+    global trained
+    original(*args)
+    trained += 1
+    if trained == after:
+        os.kill(os.getpid(), getattr(signal, name))
+trainer.train_batch = counted
+main()
+"""
+
+
+def run_with_signal(config: RunConfig, after: int, name: str) -> subprocess.CompletedProcess[str]:
+    """`enstack run` in its own process, which gets a signal after some trained batches."""
+    Path(config.run_dir).mkdir(parents=True, exist_ok=True)
+    path = Path(config.run_dir).parent / "config.json"
+    path.write_text(config.model_dump_json())
+    return subprocess.run(
+        [sys.executable, "-c", DRIVER, "run", str(path), str(after), name],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "skipped"), [("SIGINT", 130, 5), ("SIGTERM", 130, 5), ("SIGKILL", -9, 3)]
+)
+def test_a_run_stopped_by_a_signal_goes_on_and_ends_as_the_unbroken_one(
+    config: RunConfig, name: str, status: int, skipped: int, tmp_path: Path
+) -> None:
+    unbroken = changed(config, run_dir=str(tmp_path / "unbroken"))
+    run_pipeline(unbroken)
+    stopped = run_with_signal(config, 5, name)
+    assert stopped.returncode == status, stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    again = run_with_signal(config, -1, name)
+    assert again.returncode == 0, again.stderr
+    line = f"⏭️  Resuming: will skip {skipped} batches (fast-forward), train {11 - skipped} batches"
+    assert line in again.stdout
+    assert f"{11 - skipped}/{11 - skipped} [" in again.stdout
+    left, right = (tree_digest(Path(c.run_dir)) for c in (config, unbroken))
+    for kept in ("stacking/leaderboard.csv", "base_models/micro/history.jsonl"):
+        assert left[kept] == right[kept]
+    weights = "base_models/micro/best_model/model.safetensors"
+    assert left[weights] == right[weights]
+
+
+def test_stacking_fits_on_no_row_that_selected_or_trained_a_base_model(
+    config: RunConfig, toy_data: VulnerabilityData
+) -> None:
+    run_pipeline(config)
+    folder = Path(config.run_dir) / "base_models" / "micro"
+    with np.load(folder / "best_model" / "seen_ids.npz") as arrays:
+        seen = set(arrays["ids"].tolist())
+    with np.load(folder / "probabilities" / "validation.npz") as arrays:
+        unseen = set(arrays["ids"][~arrays["seen"]].tolist())
+    facts = json.loads((Path(config.run_dir) / "data.json").read_text())
+    assert facts["holdout"]["stacking"] == {"split": "validation", "functions": 10}
+    assert len(unseen) == 10
+    assert not unseen & seen
+    assert seen | unseen == {*toy_data.splits["train"].ids, *toy_data.splits["validation"].ids}
+
+
+def test_probabilities_of_rows_a_base_model_has_seen_are_refused(config: RunConfig) -> None:
+    run_pipeline(config)
+    path = Path(config.run_dir) / "base_models" / "micro" / "probabilities" / "validation.npz"
+    with np.load(path) as arrays:
+        stored = dict(arrays)
+    np.savez(path, **{**stored, "seen": np.ones_like(stored["seen"])})
+    manifest = path.parent / "manifest.json"
+    facts = json.loads(manifest.read_text())
+    from enstack.files import write_manifest
+
+    write_manifest(path.parent, **{k: v for k, v in facts.items() if k != "files"})
+    with pytest.raises(DataError, match="micro"):
+        run_pipeline(config)
+
+
+def test_probabilities_in_another_order_are_refused(config: RunConfig) -> None:
+    from enstack.files import read_manifest, write_manifest
+
+    run_pipeline(config)
+    path = Path(config.run_dir) / "base_models" / "micro" / "probabilities" / "test.npz"
+    with np.load(path) as arrays:
+        stored = dict(arrays)
+    np.savez(path, **{**stored, "ids": stored["ids"][::-1]})
+    facts = read_manifest(path.parent) or {}
+    write_manifest(path.parent, **{k: v for k, v in facts.items() if k != "files"})
+    with pytest.raises(CheckpointError, match="must hold the functions of the test split"):
+        run_pipeline(config)
+
+
+def test_damaged_probabilities_are_made_again(config: RunConfig) -> None:
+    first = run_pipeline(config).leaderboard
+    (Path(config.run_dir) / "base_models" / "micro" / "probabilities" / "test.npz").write_bytes(b"")
+    pd.testing.assert_frame_equal(run_pipeline(config).leaderboard, first)
+
+
+def test_out_of_fold_meta_features_come_from_models_that_have_not_seen_the_row(
+    config: RunConfig, toy_data: VulnerabilityData
+) -> None:
+    settings = changed(config, meta_features="out_of_fold", folds=3, epochs=1)
+    run_pipeline(settings)
+    folder = Path(settings.run_dir) / "base_models" / "micro"
+    with np.load(folder / "probabilities" / "train.npz") as arrays:
+        assert np.array_equal(arrays["ids"], toy_data.splits["train"].ids)
+        assert not arrays["seen"].any()
+        np.testing.assert_allclose(arrays["probabilities"].sum(axis=1), 1, rtol=1e-5)
+    folds = [set(_seen(folder / "folds" / str(k))) for k in (1, 2, 3)]
+    assert set.union(*folds) >= set(toy_data.splits["train"].ids)
+    assert not set.intersection(*folds) & set(toy_data.splits["train"].ids)
+
+
+def _seen(folder: Path) -> list[str]:
+    with np.load(folder / "best_model" / "seen_ids.npz") as arrays:
+        return [str(name) for name in arrays["ids"]]
+
+
+def test_resume_false_refuses_a_folder_with_a_run_and_names_another(config: RunConfig) -> None:
+    run_pipeline(config)
+    before = tree_digest(Path(config.run_dir))
+    with pytest.raises(ConfigError, match=r"holds one.*Use run_dir=.*run-2"):
+        run_pipeline(changed(config, resume=False))
+    assert tree_digest(Path(config.run_dir)) == before
+
+
+def test_other_data_or_settings_in_a_run_folder_are_refused_by_name(
+    config: RunConfig, toy_folder: Path, tmp_path: Path
+) -> None:
+    run_pipeline(config)
+    before = tree_digest(Path(config.run_dir))
+    with pytest.raises(CheckpointError, match=r"seed=42, asked for is seed=1.*another run_dir"):
+        run_pipeline(changed(config, seed=1))
+    other = tmp_path / "other"
+    shutil.copytree(toy_folder, other)
+    shutil.copy(other / "VDISC_test.hdf5", other / "VDISC_validate.hdf5")
+    with pytest.raises(CheckpointError, match="data fingerprint="):
+        run_pipeline(changed(config, data_dir=str(other)))
+    assert tree_digest(Path(config.run_dir)) == before
+
+
+def test_a_stored_config_with_swa_warns_once_and_is_set_to_false(config: RunConfig) -> None:
+    run_dir = Path(config.run_dir)
+    run_dir.mkdir()
+    (run_dir / "config.json").write_text(json.dumps({"USE_SWA": True, "SEED": 42}))
+    with pytest.warns(ForcedOffWarning, match="forced to False") as caught:
+        run_pipeline(config)
+    assert len(caught) == 1
+    assert json.loads((run_dir / "config.json").read_text())["use_swa"] is False
+
+
+def test_another_set_of_meta_classifiers_trains_no_base_model(
+    config: RunConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_pipeline(config)
+    capsys.readouterr()
+    board = run_pipeline(changed(config, meta_classifiers=["svm"])).leaderboard
+    assert set(board.loc[board["kind"] == "stack", "name"]) == {"svm"}
+    assert not (Path(config.run_dir) / "stacking" / "lr.skops").exists()
+    assert "[Train]" not in capsys.readouterr().out
+
+
+def test_bad_data_leaves_the_run_folder_as_it_was(config: RunConfig, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError):
+        run_pipeline(changed(config, data_dir=str(tmp_path / "empty")))
+    assert list(Path(config.run_dir).iterdir()) == []
