@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch.utils.data import Sampler
 
-BATCHES_PER_BUCKET = 50  # measured on VDISC: random order pads 37 % of the tokens, this 1.6 %
+BATCHES_PER_BUCKET = 100  # measured on Juliet at 16 a batch: 50 keep 94.4 % real tokens, 100 95.8 %
 
 
 class Segment(NamedTuple):
@@ -23,7 +23,7 @@ class EpochBatches(Sampler[list[int]]):
     """Batches of sample indices in an order that is a pure function of its arguments.
 
     lengths: int array (n_samples,), tokens. Samples are shuffled, sorted by length within buckets
-    of 50 batches, and the batches are shuffled again; a last short batch stays last. Every index
+    of 100 batches, and the batches are shuffled again; a last short batch stays last. Every index
     occurs once an epoch. batch_size counts the samples of a batch over all processes, of which
     process `rank` gets its share. Iterating never touches a global random generator and may be
     repeated (a DataLoader with workers asks twice). `start_batch` skips by `itertools.islice` over

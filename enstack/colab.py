@@ -6,6 +6,7 @@ a fresh Colab machine lacks, for cell 2 installs the requirements with it.
 
 from __future__ import annotations
 
+import base64
 import difflib
 import importlib
 import os
@@ -79,7 +80,7 @@ def open_work_folder(name: str, *, use_drive: bool = True, root: Path = DRIVE_RO
     """
     if toy_overrides():
         folder = Path(os.environ.get("ENSTACK_TOY_DIR") or tempfile.mkdtemp(prefix="enstack-toy-"))
-        reason = "ENSTACK_TOY=1: a scratch folder"
+        reason = "A scratch folder is used (ENSTACK_TOY=1)"
     elif not in_colab():
         folder, reason = CHECKOUT / "enstack_runs", "Not in Colab, so there is no Drive"
     elif not use_drive:
@@ -379,13 +380,13 @@ def _code_changed() -> bool:
     return any(source.stat().st_mtime > LOADED_AT for source in sources)
 
 
-def show_results(run_dir: str | Path) -> pd.DataFrame:
-    """Show a run's figures and the report's path, and return its leaderboard, best first.
+def show_results(run_dir: str | Path) -> None:
+    """Show a run's leaderboard, best first, its figures, and where the report lies.
 
     Raises CheckpointError when the run has no finished report or an empty leaderboard.
     """
     import pandas as pd
-    from IPython.display import Image, display
+    from IPython.display import HTML, display
 
     from enstack.files import read_json
 
@@ -396,18 +397,32 @@ def show_results(run_dir: str | Path) -> pd.DataFrame:
             f"The results must stand in {report}, which holds no leaderboard. "
             "Run cell 6 to its end, then this cell."
         )
-    for figure in sorted((report / "figures").glob("*.png")):
-        display(Image(filename=str(figure), width=640))
+    display(pd.DataFrame(map(_leaderboard_row, rows), index=range(1, len(rows) + 1)))
+    display(HTML(_figure_grid(sorted((report / "figures").glob("*.png")))))
     say(f"📄 Full report (one file; download it and open it in a browser): {report}/report.html")
-    return pd.DataFrame(map(_leaderboard_row, rows), index=range(1, len(rows) + 1))
 
 
-def _leaderboard_row(row: Mapping[str, Any]) -> dict[str, Any]:
+def _leaderboard_row(row: Mapping[str, Any]) -> dict[str, str]:
+    from enstack.report import KINDS
+
+    measures = {"accuracy": "accuracy", "AUC": "auc", "MCC": "mcc"}
     return {
-        "kind": row["kind"],
+        "kind": KINDS[row["kind"]],
         "name": row["title"],
         "macro-F1": f"{row['macro_f1']:.3f}",
         "95 % interval": f"{row['macro_f1_low']:.3f}–{row['macro_f1_high']:.3f}",
-        "accuracy": f"{row['accuracy']:.3f}",
-        "MCC": f"{row['mcc']:.3f}",
+        **{
+            title: "–" if row[key] is None else f"{row[key]:.3f}" for title, key in measures.items()
+        },
     }
+
+
+def _figure_grid(figures: list[Path]) -> str:
+    """Figures side by side where the page is wide enough, as HTML that needs no other file."""
+    images = [
+        f'<img alt="{path.stem}" style="width: 400px; background: white" '
+        f'src="data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}">'
+        for path in figures
+    ]
+    style = "display: flex; flex-wrap: wrap; gap: 16px; align-items: flex-start"
+    return f'<div style="{style}">{"".join(images)}</div>'

@@ -180,8 +180,11 @@ def require_writable(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def replacing_folder(folder: Path, **facts: Any) -> Iterator[Path]:
-    """Fill a folder beside the old one; it takes its place, with a manifest, once it is whole."""
+def replacing_folder(folder: Path, facts: dict[str, Any]) -> Iterator[Path]:
+    """Fill a folder beside the old one; it takes its place, with a manifest, once it is whole.
+
+    facts: what the manifest says beside the files; may still be filled in the block.
+    """
     beside = folder.with_name(f".{folder.name}.writing")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)

@@ -65,9 +65,8 @@ def fine_tune_and_predict(
         )
     inputs = made_from()
     truncated = {split: tokens.tokens.n_truncated for split, tokens in examples.items()}
-    with replacing_folder(
-        folder / "probabilities", made_from=inputs, truncated=truncated
-    ) as beside:
+    facts = {"made_from": inputs, "truncated": truncated}
+    with replacing_folder(folder / "probabilities", facts) as beside:
         for split, (probabilities, seen) in found.items():
             ids = data.splits[split].ids
             save_probabilities(beside / f"{split}.npz", ids, probabilities, seen, inputs)

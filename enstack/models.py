@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
@@ -169,7 +170,7 @@ def _explained(base_model: BaseModel) -> Iterator[None]:
     """Turn a failed load into one sentence that says which files to put where."""
     try:
         yield
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         folder = Path(base_model.location)
         where = "the folder" if folder.is_dir() else "a folder (and name it in base_models)"

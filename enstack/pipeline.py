@@ -226,7 +226,7 @@ def _stacking_stage(
     say(f"▶ Stacking {len(names)} base models: {', '.join(config.meta_classifiers)}")
     train, test = data.splits["train"], data.splits["test"]
     n_classes = len(data.class_names)
-    with replacing_folder(folder, made_from=made_from) as beside:
+    with replacing_folder(folder, {"made_from": made_from}) as beside:
         probabilities = _stack(data, plan, config, run_dir, beside)
         probabilities["baseline:tfidf_lr"] = tfidf_logistic_regression(train, test, n_classes)
         probabilities["baseline:majority"] = majority_class(train.labels, len(test), n_classes)

@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 from tqdm.auto import tqdm
 
 TEXT_FORMAT = (
-    "{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
+    "{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {pace}{postfix}]"
 )
+NOTEBOOK_FORMAT = TEXT_FORMAT.replace("% ", "% {bar} ")
 PLAIN_LINES, PLAIN_SECONDS = 10, 2.0  # a log file gets at most ten lines a bar, and not in bursts
 DATA_SHARE_LIMIT = 0.10
 WARM_UP_BATCHES = 20  # the first batches open files and start workers: they judge nothing
@@ -44,8 +45,7 @@ class Bar:
     """
 
     def __init__(self, total: int, description: str, *, seconds_each: bool = False) -> None:
-        rate = "rate_inv_fmt" if seconds_each else "rate_fmt"
-        self.format = TEXT_FORMAT.replace("rate_fmt", rate)
+        self.seconds_each = seconds_each
         self.total, self.description = total, description
         self.done, self.postfix = 0, ""
         self.started = self.last_line = time.perf_counter()
@@ -53,11 +53,12 @@ class Bar:
 
     def __enter__(self) -> Bar:
         if in_notebook() or sys.stderr.isatty():
-            self._drawn = tqdm(
+            self._drawn = _PacedBar(
                 total=self.total,
                 desc=self.description,
-                bar_format=self.format.replace("% ", "% {bar} ") if in_notebook() else self.format,
+                bar_format=NOTEBOOK_FORMAT if in_notebook() else TEXT_FORMAT,
             )
+            self._drawn.seconds_each = self.seconds_each
         return self
 
     def __exit__(
@@ -86,14 +87,17 @@ class Bar:
 
     def line(self) -> str:
         """The bar as one line of text."""
+        elapsed = max(time.perf_counter() - self.started, 1e-9)
         return str(
             tqdm.format_meter(
                 self.done,
                 self.total,
-                time.perf_counter() - self.started,
+                elapsed,
                 prefix=self.description,
-                bar_format=self.format,
+                bar_format=TEXT_FORMAT,
                 postfix=self.postfix or None,
+                # A field of our own, which tqdm's hints do not know.
+                pace=_pace(self.done / elapsed, self.seconds_each),  # type: ignore[call-arg]
             )
         )
 
@@ -103,6 +107,25 @@ class Bar:
         tenth = max(1, self.total // PLAIN_LINES)
         waited = time.perf_counter() - self.last_line
         return self.done // tenth > before // tenth and waited > PLAIN_SECONDS
+
+
+class _PacedBar(tqdm):  # type: ignore[type-arg]
+    """A tqdm bar that writes its pace as this project does."""
+
+    seconds_each = False
+
+    @property
+    def format_dict(self) -> dict[str, Any]:
+        facts = super().format_dict
+        elapsed = facts["elapsed"]
+        rate = facts["rate"] or (facts["n"] / elapsed if elapsed else None)
+        return {**facts, "pace": _pace(rate, self.seconds_each)}
+
+
+def _pace(rate: float | None, seconds_each: bool) -> str:
+    if not rate:
+        return "?it/s"
+    return f"{1 / rate:.2f}s/it" if seconds_each or rate < 1 else f"{rate:.1f}it/s"
 
 
 def _figure(name: str, value: float) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +13,7 @@ import torch
 from datasets import Dataset
 
 from enstack.data import Functions
-from enstack.files import problems, read_manifest, sha256_json, write_manifest
+from enstack.files import problems, read_manifest, replacing_folder, sha256_json
 from enstack.models import mode_tokens, tokenizer_digest
 from enstack.progress import Bar
 
@@ -108,27 +106,32 @@ def encode(
 def _write_cache(
     folder: Path, functions: Functions, tokenizer: Any, max_length: int, title: str
 ) -> None:
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
     lengths: list[np.ndarray] = []
-    n_truncated = 0
+    facts: dict[str, int] = {"max_length": max_length, "n_truncated": 0}
+    with replacing_folder(folder, facts) as beside:
+        for input_ids, cut in _written(
+            beside / TOKENS_FILE, functions, tokenizer, max_length, title
+        ):
+            lengths.append(np.array([len(ids) for ids in input_ids], dtype=np.int32))
+            facts["n_truncated"] += sum(cut)
+        np.save(beside / LENGTHS_FILE, np.concatenate(lengths))
+
+
+def _written(
+    path: Path, functions: Functions, tokenizer: Any, max_length: int, title: str
+) -> Iterator[tuple[list[list[int]], list[bool]]]:
+    """Write the token file chunk by chunk, and yield what was written."""
     schema = pa.schema({"input_ids": pa.list_(pa.int32())})
     with (
-        pa.OSFile(str(beside / TOKENS_FILE), "wb") as sink,
+        pa.OSFile(str(path), "wb") as sink,
         pa.ipc.new_stream(sink, schema) as writer,
         Bar(len(functions), title) as bar,
     ):
         for sources in _chunks(functions):
             input_ids, cut = encode(sources, tokenizer, max_length)
             writer.write_batch(pa.record_batch([pa.array(input_ids, pa.list_(pa.int32()))], schema))
-            lengths.append(np.array([len(ids) for ids in input_ids], dtype=np.int32))
-            n_truncated += sum(cut)
+            yield input_ids, cut
             bar.advance(len(sources))
-    np.save(beside / LENGTHS_FILE, np.concatenate(lengths))
-    write_manifest(beside, n_truncated=n_truncated, max_length=max_length)
-    shutil.rmtree(folder, ignore_errors=True)
-    beside.rename(folder)
 
 
 def _chunks(functions: Functions) -> Iterator[list[str]]:

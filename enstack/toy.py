@@ -311,7 +311,7 @@ class TinyModel(NamedTuple):
 
 
 TINY_SHAPES = {
-    "tiny-a": TinyModel(vocabulary=800, hidden=64, layers=2, heads=2),
+    "tiny-a": TinyModel(vocabulary=680, hidden=64, layers=2, heads=2),
     "tiny-b": TinyModel(vocabulary=1200, hidden=80, layers=2, heads=4),
     "tiny-c": TinyModel(vocabulary=600, hidden=96, layers=2, heads=3, mode_token="<encoder-only>"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import errno
 import os
 import subprocess
@@ -12,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from enstack import colab
 from enstack.colab import DriveError, pull
 from enstack.config import RunConfig, configure
 from enstack.errors import CheckpointError, ConfigError, DataError, EnstackError
-from enstack.files import write_json
+from enstack.files import write_bytes, write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -485,24 +487,43 @@ def test_hardware_names_precision_and_cores(capsys: pytest.CaptureFixture[str]) 
     assert "GPU" in said
 
 
+def test_hardware_names_a_gpu_and_its_memory(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = types.SimpleNamespace(name="Tesla T4", total_memory=15 * 2**30)
+    monkeypatch.setattr("enstack.models.choose_device", lambda: torch.device("cuda"))
+    monkeypatch.setattr("enstack.models.choose_precision", lambda asked, device: "fp16")
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: card)
+    colab.show_hardware()
+    said = capsys.readouterr().out
+    assert "GPU: Tesla T4, 15.0 GiB\n" in said
+    assert "Precision: fp16" in said
+
+
 # The results
 
 
-def test_results_show_the_leaderboard_and_the_report(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_results_show_leaderboard_figures_and_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     row: dict[str, Any] = {"kind": "stack", "title": "SVM", "macro_f1": 0.5, "accuracy": 0.25}
-    row |= {"macro_f1_low": 0.4, "macro_f1_high": 0.6, "mcc": 0.1}
+    row |= {"macro_f1_low": 0.4, "macro_f1_high": 0.6, "mcc": 0.1, "auc": None}
     write_json(tmp_path / "report" / "report.json", {"leaderboard": [row]})
-    table = colab.show_results(tmp_path)
+    write_bytes(tmp_path / "report" / "figures" / "curves.png", b"a picture")
+    shown: list[Any] = []
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    colab.show_results(tmp_path)
+    table, figures = shown
     assert table.loc[1].to_dict() == {
         "kind": "stack",
         "name": "SVM",
         "macro-F1": "0.500",
         "95 % interval": "0.400–0.600",
         "accuracy": "0.250",
+        "AUC": "–",
         "MCC": "0.100",
     }
+    assert f"base64,{base64.b64encode(b'a picture').decode()}" in figures.data
     assert str(tmp_path / "report" / "report.html") in capsys.readouterr().out
 
 

@@ -436,6 +436,17 @@ def test_a_parquet_file_may_hold_texts_as_bytes_or_as_a_dictionary(tmp_path: Pat
         assert read_data(tmp_path).fingerprint == plain
 
 
+@pytest.mark.parametrize("dictionary", [True, False])
+def test_a_parquet_text_that_is_no_utf_8_is_read_as_latin_1(
+    tmp_path: Path, dictionary: bool
+) -> None:
+    write_rows(tmp_path, "parquet", label_rows([0, 1]))
+    texts = pa.array([b"f() { /* caf\xe9 */ }", b"g() { }"]).view(pa.string())
+    texts = texts.dictionary_encode() if dictionary else texts
+    pq.write_table(pa.table({"func": texts, "label": [0, 1]}), tmp_path / "train.parquet")
+    assert read_data(tmp_path).splits["train"].sources[0].as_py() == "f() { /* café */ }"
+
+
 def test_hdf5_is_read_in_slices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readers, "BATCH_ROWS", 1024)
     n_rows = 40_000
@@ -582,6 +593,21 @@ def test_an_empty_file_is_recognised(tmp_path: Path, name: str) -> None:
         read_data(tmp_path)
 
 
+def test_bytes_of_no_known_kind_are_no_hdf5(tmp_path: Path) -> None:
+    write_all_hdf5(tmp_path)
+    (tmp_path / "VDISC_train.hdf5").write_bytes(b"PK\x03\x04" + bytes(4000))
+    with pytest.raises(DataError, match=r"VDISC_train.hdf5 must be an HDF5 file, it is none"):
+        read_data(tmp_path)
+
+
+def test_a_git_lfs_pointer_is_recognised(tmp_path: Path) -> None:
+    write_all_hdf5(tmp_path)
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+    (tmp_path / "VDISC_train.hdf5").write_text(pointer)
+    with pytest.raises(DataError, match=r"Git LFS pointer.*git lfs pull"):
+        read_data(tmp_path)
+
+
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.9, 0.999])
 @pytest.mark.parametrize("name", ["VDISC_train.hdf5", "train.parquet"])
 def test_a_truncated_download_is_told_in_two_lines(tmp_path: Path, name: str, share: float) -> None:
@@ -624,6 +650,14 @@ def test_a_csv_row_of_another_width_is_refused(tmp_path: Path, row: str) -> None
     with (tmp_path / "train.csv").open("a") as file:
         file.write(row + "\n")
     with pytest.raises(DataError, match=r"train.csv"):
+        read_data(tmp_path)
+
+
+def test_a_csv_with_one_field_too_many_in_every_row_is_refused(tmp_path: Path) -> None:
+    # pandas takes the first field of such rows for a row name, and every column shifts by one.
+    write_rows(tmp_path, "csv", label_rows([0, 1]))
+    (tmp_path / "train.csv").write_text("func,label\n0,1,2\n1,0,3\n")
+    with pytest.raises(DataError, match=r"train.csv can't be read"):
         read_data(tmp_path)
 
 

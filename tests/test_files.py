@@ -79,7 +79,7 @@ def test_an_unchanged_text_is_not_written_again(tmp_path: Path) -> None:
 
 def test_a_folder_that_fails_to_fill_leaves_the_old_one(folder: Path) -> None:
     def fill_half() -> None:
-        with files.replacing_folder(folder, made_from={"x": 2}) as beside:
+        with files.replacing_folder(folder, {"made_from": {"x": 2}}) as beside:
             (beside / "new").write_text("n")
             raise RuntimeError("half-way")
 

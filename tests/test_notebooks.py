@@ -6,6 +6,7 @@ import ast
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -128,6 +129,52 @@ def test_averaging_is_off_in_the_form() -> None:
     assert 'USE_SWA = False #@param {type:"boolean"}\n' in cells(COLAB, "code")[4]["source"]
 
 
+IN_COLAB = """
+import json, os, sys, types
+os.environ.pop("ENSTACK_TOY")
+package, drive = types.ModuleType("google.colab"), types.ModuleType("google.colab.drive")
+drive.mount = lambda mountpoint: os.makedirs(mountpoint + "/MyDrive")
+package.drive = drive
+sys.modules |= {"google": types.ModuleType("google"), "google.colab": package}
+sys.modules["google.colab.drive"] = drive
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+for source in json.loads(sys.stdin.read()):
+    shell.run_cell(source).raise_error()
+print(shell.user_ns["WORK"], shell.user_ns["colab"].__file__)
+"""
+
+
+def test_cells_1_and_2_clone_mount_and_update_in_a_colab_kernel(tmp_path: Path) -> None:
+    published, content = tmp_path / "published", tmp_path / "content"
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(FOLDER.parent / "enstack", published / "enstack", ignore=ignored)
+    shutil.copy(FOLDER.parent / "requirements.txt", published)
+    module = published / "enstack" / "colab.py"
+    module.write_text(module.read_text().replace('"/content', f'"{content}'))
+    environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "IPYTHONDIR": str(tmp_path)}
+    environment |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": ""}
+    for role in ("AUTHOR", "COMMITTER"):
+        environment |= {f"GIT_{role}_NAME": "someone", f"GIT_{role}_EMAIL": "s@example.org"}
+    git = ["git", "-C", str(published)]
+    for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "new"]):
+        subprocess.run([*git, *command], env=environment, check=True)
+    first, second = (source(cell) for cell in cells(COLAB, "code")[:2])
+    first, replaced = re.subn(r"https://github\.com/\S+", str(published), first)
+    assert replaced == 1
+    sources = json.dumps([first.replace("/content", str(content)), second])
+    command = [sys.executable, "-c", IN_COLAB]
+    done = subprocess.run(
+        command, input=sources, env=environment, capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "The code is up to date." in done.stdout
+    work, loaded = done.stdout.splitlines()[-1].split()
+    assert work == str(content / "drive" / "MyDrive" / "enstack_runs")
+    assert loaded == str(content / "enstack" / "enstack" / "colab.py")
+    assert not list((content / "enstack").rglob("__pycache__")), "an update meets no old bytecode"
+
+
 @pytest.fixture(scope="module")
 def toy_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("notebook")
@@ -165,9 +212,9 @@ def test_a_fresh_kernel_needs_cells_1_2_5_6_7_and_trains_nothing_twice(
     assert trained.count("finished before, skipped") == 4
     assert "[Train]" not in trained
     assert "report.html" in shown
-    kinds = [next(iter(output.data)) for output in notebook.cells[-1].outputs if "data" in output]
-    assert kinds.count("image/png") == 4
-    assert "macro-F1" in notebook.cells[-1].outputs[-1].data["text/plain"]
+    leaderboard, figures = (out.data for out in notebook.cells[-1].outputs if "data" in out)
+    assert "macro-F1" in leaderboard["text/html"]
+    assert figures["text/html"].count("data:image/png;base64,") == 4
 
 
 def printed(cell: Any) -> str:

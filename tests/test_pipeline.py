@@ -95,8 +95,8 @@ def test_the_same_run_again_changes_no_file_but_the_events(
 def test_a_finished_run_is_shown_again_without_loading_torch(config: RunConfig) -> None:
     run_pipeline(config)
     code = (
-        "import sys; from enstack.cli import load_config; from enstack.pipeline import run_pipeline;"
-        "from pathlib import Path;"
+        "import sys; from pathlib import Path;"
+        "from enstack.cli import load_config; from enstack.pipeline import run_pipeline;"
         f"run_pipeline(load_config(Path({config.run_dir!r}) / 'config.json'));"
         "sys.exit('torch' in sys.modules)"
     )

@@ -1,0 +1,1 @@
+"""Measurements: ratios against peers, taken in the same run."""

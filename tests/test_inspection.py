@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import save_file
+
+from enstack import checkpoint
+from enstack.errors import CheckpointError
+from enstack.inspection import inspect_checkpoint, inspect_path, verdict_text
+
+from .conftest import tree_digest
+
+KEYS = {
+    "path", "valid", "problems", "layout", "epoch", "step", "total_batches", "epoch_complete",
+    "optimizer_steps", "skipped_optimizer_steps", "weights_bytes", "resume_epoch", "resume_step",
+    "remaining_batches",
+}  # fmt: skip
+
+
+def state(epoch: int, step: int, **more: Any) -> dict[str, Any]:
+    slot = {"step": torch.tensor(997.0), "exp_avg": torch.zeros(2)}
+    optimizer = {"state": {0: slot}, "param_groups": [{"lr": 1e-5, "params": [0]}]}
+    return {"epoch": epoch, "step": step, "optimizer_state_dict": optimizer, **more}
+
+
+def write_files(folder: Path, stored: dict[str, Any]) -> None:
+    save_file({"w": np.zeros(1000, np.float32)}, folder / "model.safetensors")
+    checkpoint.write_state(folder, stored)
+
+
+def save(folder: Path, stored: dict[str, Any]) -> Path:
+    checkpoint.save(folder, lambda beside: write_files(beside, stored), number=1, keep=2)
+    return folder / "last_checkpoint"
+
+
+@pytest.mark.parametrize(
+    ("epoch", "step", "expected"),
+    [(1, 1000, (False, 1, 1000, 270)), (1, 0, (True, 2, 0, 1270)), (3, 1270, (True, 4, 0, 1270))],
+)
+def test_the_verdict_says_where_training_goes_on(
+    tmp_path: Path, epoch: int, step: int, expected: tuple[Any, ...]
+) -> None:
+    folder = save(tmp_path, state(epoch, step, total_batches=1270, attempted_steps=1000))
+    verdict = inspect_path(folder)
+    assert verdict.keys() == KEYS
+    assert (verdict["valid"], verdict["layout"]) == (True, "enstack")
+    assert (verdict["optimizer_steps"], verdict["skipped_optimizer_steps"]) == (997, 3)
+    names = ("epoch_complete", "resume_epoch", "resume_step", "remaining_batches")
+    assert tuple(verdict[name] for name in names) == expected
+    assert "Nothing needs to be trained again" in verdict_text(verdict)
+
+
+def test_inspecting_changes_nothing(tmp_path: Path) -> None:
+    save(tmp_path, state(1, 5, total_batches=10))
+    before = tree_digest(tmp_path)
+    inspect_path(tmp_path)
+    assert tree_digest(tmp_path) == before
+
+
+def test_a_damaged_checkpoint_is_not_valid_and_the_file_is_named(tmp_path: Path) -> None:
+    folder = save(tmp_path, state(1, 5, total_batches=10))
+    os.truncate(folder / "model.safetensors", 100)
+    verdict = inspect_path(folder)
+    assert not verdict["valid"]
+    assert verdict["problems"][0].startswith("model.safetensors has 100 bytes")
+    assert "Run the pipeline again" in verdict_text(verdict)
+
+
+def test_a_folder_of_the_old_layout_is_read_with_what_it_does_not_know_left_open(
+    tmp_path: Path,
+) -> None:
+    write_files(tmp_path, state(1, 1000, best_val_f1=np.float64(0.7)))
+    verdict = inspect_checkpoint(tmp_path)
+    assert (verdict["valid"], verdict["layout"]) == (True, "legacy")
+    assert (verdict["resume_epoch"], verdict["resume_step"]) == (1, 1000)
+    assert verdict["total_batches"] is None
+    assert verdict["remaining_batches"] is None
+
+
+def test_old_checkpoints_with_a_part_missing_or_cut_are_not_valid(tmp_path: Path) -> None:
+    write_files(tmp_path, state(1, 1000))
+    (tmp_path / "training_state.pth").unlink()
+    assert inspect_checkpoint(tmp_path)["problems"] == ["training_state.pth is missing"]
+    write_files(tmp_path, state(1, 1000))
+    os.truncate(tmp_path / "model.safetensors", 50)
+    assert "model.safetensors is damaged" in inspect_checkpoint(tmp_path)["problems"][0]
+    write_files(tmp_path, {"epoch": 1})
+    assert "lacks what training needs" in inspect_checkpoint(tmp_path)["problems"][0]
+
+
+def test_a_run_folder_gives_all_and_the_one_that_has_come_least_far(tmp_path: Path) -> None:
+    save(tmp_path / "base_models" / "a", state(3, 0, total_batches=10))
+    save(tmp_path / "base_models" / "b", state(1, 4, total_batches=10))
+    verdict = inspect_path(tmp_path)
+    assert (verdict["epoch"], verdict["resume_step"], verdict["valid"]) == (1, 4, True)
+    assert len(verdict["checkpoints"]) == 2
+    os.truncate(tmp_path / "base_models" / "a" / "last_checkpoint" / "model.safetensors", 1)
+    verdict = inspect_path(tmp_path)
+    assert not verdict["valid"]
+    assert verdict["problems"][0].startswith("base_models/a/last_checkpoint: model.safetensors")
+
+
+def test_what_holds_no_checkpoint_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="holds no checkpoint"):
+        inspect_path(tmp_path)
+    with pytest.raises(CheckpointError, match="is a folder"):
+        inspect_path(tmp_path / "none")

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import pytest
+
+from enstack import progress
+from enstack.progress import Bar, DataWait
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(progress.time, "perf_counter", made)
+    return made
+
+
+def test_the_line_of_a_bar_reads_as_the_guide_shows_it(clock: Clock) -> None:
+    with Bar(270, "Epoch 1 [Train]", seconds_each=True) as bar:
+        clock.now = 13.0
+        bar.done = 27
+        bar.show(loss=0.45674, lr=1.2e-5)
+        assert bar.line() == (
+            "Epoch 1 [Train]:  10% 27/270 [00:13<01:56, 0.48s/it, loss=0.4567, lr=1.2e-05]"
+        )
+
+
+def test_a_log_file_gets_at_most_ten_lines_and_always_the_last(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Bar(1000, "t") as bar:
+        for _ in range(1000):
+            clock.now += 1.0
+            bar.advance()
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 10
+    assert "1000/1000" in lines[-1]
+
+
+def test_the_share_of_waiting_is_measured_after_the_warm_up_and_advised_on_once(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def slow_batches() -> object:
+        for _ in range(60):
+            clock.now += 0.25
+            yield 0
+
+    wait = DataWait()
+    for _ in wait.watch(slow_batches()):  # type: ignore[arg-type]
+        clock.now += 0.75
+    assert wait.share() == pytest.approx(0.25, abs=0.02)
+    assert wait.facts() == {"data": wait.share()}
+    wait.advise()
+    wait.advise()
+    assert capsys.readouterr().out.count("% of the time for data") == 1
+
+
+def test_a_loop_that_does_not_wait_shows_nothing(clock: Clock) -> None:
+    wait = DataWait()
+    for _ in wait.watch(range(60)):
+        clock.now += 1.0
+    assert wait.facts() == {}

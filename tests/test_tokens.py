@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from enstack import tokens as tokens_module
+from enstack.data import VulnerabilityData
+from enstack.models import BaseModel, load_tokenizer
+from enstack.tokens import LabelledTokens, encode, tokenize
+from enstack.toy import TinyModel, write_encoder
+
+from .conftest import tree_digest
+
+
+@pytest.fixture(scope="module")
+def unixcoder_like(tmp_path_factory: pytest.TempPathFactory, toy_data: VulnerabilityData) -> Any:
+    """A tokenizer with another vocabulary that has UniXcoder's mode token."""
+    folder = tmp_path_factory.mktemp("models") / "unixcoder-like"
+    shape = TinyModel(vocabulary=280, hidden=8, layers=1, heads=2, mode_token="<encoder-only>")
+    write_encoder(folder, shape, toy_data.splits["train"].sources.to_pylist(), seed=2)
+    return load_tokenizer(BaseModel("unixcoder-like", str(folder)))
+
+
+def test_tokens_are_those_of_the_tokenizer_and_cuts_are_counted(
+    toy_data: VulnerabilityData, micro_tokenizer: Any, tmp_path: Path
+) -> None:
+    train = toy_data.splits["train"]
+    found = tokenize(train, micro_tokenizer, max_length=150, cache_dir=tmp_path, title="t")
+    whole = micro_tokenizer(train.sources.to_pylist())["input_ids"]
+    assert found.n_truncated == sum(len(ids) > 150 for ids in whole)
+    assert 0 < found.n_truncated < len(train)
+    for row, ids in enumerate(whole):
+        stored = found.rows[row]["input_ids"].tolist()
+        assert len(stored) == found.lengths[row]
+        assert stored == (ids if len(ids) <= 150 else [*ids[:149], ids[-1]])
+
+
+def test_the_second_time_nothing_is_tokenized(
+    toy_data: VulnerabilityData,
+    micro_tokenizer: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    train = toy_data.splits["train"]
+    first = tokenize(train, micro_tokenizer, max_length=64, cache_dir=tmp_path, title="t")
+    monkeypatch.delattr(tokens_module, "encode")
+    again = tokenize(train, micro_tokenizer, max_length=64, cache_dir=tmp_path, title="t")
+    assert (again.key, again.n_truncated) == (first.key, first.n_truncated)
+    assert np.array_equal(again.lengths, first.lengths)
+
+
+def test_another_tokenizer_text_or_length_has_a_cache_of_its_own(
+    toy_data: VulnerabilityData, micro_tokenizer: Any, unixcoder_like: Any
+) -> None:
+    train, test = toy_data.splits["train"], toy_data.splits["test"]
+    keys = {
+        tokens_module.cache_key(train, micro_tokenizer, 64),
+        tokens_module.cache_key(train, micro_tokenizer, 65),
+        tokens_module.cache_key(train, unixcoder_like, 64),
+        tokens_module.cache_key(test, micro_tokenizer, 64),
+    }
+    assert len(keys) == 4
+    micro_tokenizer(["f()"], truncation=True, max_length=8)
+    assert tokens_module.cache_key(train, micro_tokenizer, 64) in keys
+
+
+def test_a_truncated_cache_is_made_again(
+    toy_data: VulnerabilityData, micro_tokenizer: Any, tmp_path: Path
+) -> None:
+    test = toy_data.splits["test"]
+    tokenize(test, micro_tokenizer, max_length=64, cache_dir=tmp_path, title="t")
+    before = tree_digest(tmp_path)
+    (arrow,) = tmp_path.rglob("tokens.arrow")
+    os.truncate(arrow, 100)
+    tokenize(test, micro_tokenizer, max_length=64, cache_dir=tmp_path, title="t")
+    assert tree_digest(tmp_path) == before
+
+
+def test_unixcoder_gets_its_mode_token_within_max_length(unixcoder_like: Any) -> None:
+    mode = unixcoder_like.get_vocab()["<encoder-only>"]
+    (short, long), cut = encode(["f()", "g(int a);" * 50], unixcoder_like, 32)
+    plain = unixcoder_like("f()")["input_ids"]
+    sep = unixcoder_like.sep_token_id
+    assert short == [plain[0], mode, sep, *plain[1:]]
+    assert (len(long), long[-1], cut) == (32, sep, [False, True])
+
+
+def test_other_tokenizers_get_no_mode_token(micro_tokenizer: Any) -> None:
+    (ids,), _ = encode(["f()"], micro_tokenizer, 32)
+    assert ids == micro_tokenizer("f()")["input_ids"]
+
+
+def test_labelled_tokens_keep_labels_beside_their_tokens_when_rows_are_taken(
+    toy_data: VulnerabilityData, micro_tokenizer: Any, tmp_path: Path
+) -> None:
+    train = toy_data.splits["train"]
+    found = tokenize(train, micro_tokenizer, max_length=64, cache_dir=tmp_path, title="t")
+    whole = LabelledTokens(found, train.labels)
+    rows = np.array([30, 2, 17, 5])
+    twice = whole.take(rows).take(np.array([3, 0]))
+    for place, row in enumerate([5, 30]):
+        assert twice[place]["input_ids"].tolist() == whole[row]["input_ids"].tolist()
+        assert twice[place]["label"] == train.labels[row]
+        assert twice.lengths[place] == whole.lengths[row]
