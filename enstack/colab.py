@@ -15,12 +15,14 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from enstack import __version__
+from enstack.checkout import code_commit, failure_reason, pull
 from enstack.errors import CheckpointError, EnstackError
 from enstack.progress import say
 
@@ -32,7 +34,6 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 DRIVE_ROOT = Path("/content/drive")
 VM_DISK = Path("/content")
 LOADED_AT = time.time()
-GIT_SECONDS = 120
 CHOICES_FILE = "notebook.json"
 LIKE_A_KEY = 0.9  # EPOCH is taken for a misspelt EPOCHS, and refused; SEEDS is the user's own
 TOY_LEARNING_RATE = 1e-3  # tiny models with random weights learn nothing at the default
@@ -135,91 +136,9 @@ def update_code(checkout: Path = CHECKOUT) -> None:
     importlib.invalidate_caches()
 
 
-def pull(checkout: Path) -> str:
-    """`git pull --ff-only`, told in one sentence; whatever the user changed is left as it is."""
-    if _git(checkout, "rev-parse", "--git-dir") is None:
-        return f"{checkout} is no git checkout: the code is used as it is."
-    if _git(checkout, "symbolic-ref", "--quiet", "HEAD") is None:
-        return (
-            "The code stands at a fixed commit (detached head) and was not updated: to follow "
-            f"main again, run `!git -C {checkout} switch main`, then this cell."
-        )
-    if _git(checkout, "rev-parse", "@{upstream}") is None:
-        return "The code's branch follows no remote branch: the code is used as it is."
-    try:
-        _run_git(checkout, "fetch", "--quiet")
-    except (OSError, subprocess.SubprocessError) as error:
-        return f"No update could be fetched ({_reason(error)}): the code at hand is used."
-    return _fast_forward(checkout)
-
-
-def _fast_forward(checkout: Path) -> str:
-    """Move to the fetched commit, where that loses nothing."""
-    if _git(checkout, "merge-base", "--is-ancestor", "@{upstream}", "HEAD") is not None:
-        return "The code is up to date."
-    before = _git(checkout, "rev-parse", "--short", "HEAD")
-    if _git(checkout, "merge-base", "--is-ancestor", "HEAD", "@{upstream}") is None:
-        published = _git(checkout, "rev-parse", "--abbrev-ref", "@{upstream}")
-        return (
-            "The published history no longer contains this checkout's commit (it was rewritten, or "
-            "you committed here), so nothing was updated: to keep yours as a branch and take the "
-            f"published one, run `!git -C {checkout} branch mine-{before} && git -C {checkout} "
-            f"reset --keep {published}`, then this cell."
-        )
-    try:
-        _run_git(checkout, "merge", "--ff-only", "--quiet", "@{upstream}")
-    except (OSError, subprocess.SubprocessError) as error:
-        return _kept_edits(checkout) or f"No update ({_reason(error)}): the code at hand is used."
-    return f"The code was updated ({before} → {_git(checkout, 'rev-parse', '--short', 'HEAD')})."
-
-
-def _kept_edits(checkout: Path) -> str | None:
-    """What to do when edited or new files of the user's own are in the update's way."""
-    changed = _git(checkout, "diff", "--name-only", "HEAD", "@{upstream}") or ""
-    status = _git(checkout, "status", "--porcelain", "--untracked-files=all") or ""
-    mine = {line.split(maxsplit=1)[1] for line in status.splitlines()}
-    both = sorted(mine & set(changed.splitlines()))
-    if not both:
-        return None
-    return (
-        f"Your edits in {', '.join(both)} are kept, and the code was not updated: to update, put "
-        f"them aside with `!git -C {checkout} stash -u`, then run this cell again (`stash pop` "
-        "brings them back)."
-    )
-
-
-def _run_git(checkout: Path, *arguments: str) -> str:
-    # No prompt for a password: it would wait for ever in a notebook.
-    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
-    done = subprocess.run(
-        ["git", "-C", str(checkout), *arguments],
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=GIT_SECONDS,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-    )
-    return done.stdout.strip()
-
-
-def _git(checkout: Path, *arguments: str) -> str | None:
-    """A git command's output, or None where it fails."""
-    try:
-        return _run_git(checkout, *arguments)
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def _reason(error: Exception) -> str:
-    """The telling line of a failed command."""
-    lines = str(getattr(error, "stderr", None) or error).strip().splitlines()
-    fatal = [line for line in lines if line.startswith(("fatal:", "error:", "ERROR:"))]
-    return (fatal or lines or [type(error).__name__])[0]
-
-
 def prepare_code(*, notebook_version: int) -> None:
     """Install what is missing, and say which code is loaded and whether the notebook is too old."""
+    _show_own_warnings_plainly()
     unmet = unmet_requirements((CHECKOUT / "requirements.txt").read_text(encoding="utf-8"))
     if unmet and in_colab():
         install(unmet)
@@ -233,13 +152,19 @@ def prepare_code(*, notebook_version: int) -> None:
         )
 
 
-def code_commit(checkout: Path) -> str:
-    """The commit of a checkout in a few words, and whether files were edited since."""
-    commit = _git(checkout, "log", "-1", "--format=commit %h of %cs")
-    if commit is None:
-        return "not under git"
-    edited = _git(checkout, "status", "--porcelain", "--untracked-files=no")
-    return f"{commit}, with local edits" if edited else commit
+def _show_own_warnings_plainly() -> None:
+    """A setting that is forced off is said each time, in one line without a file's name."""
+    from enstack.config import ForcedOffWarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if category.__name__ == ForcedOffWarning.__name__:
+            say(f"⚠️  {message}")
+        else:
+            before(message, category, *place, **more)
+
+    before = warnings.showwarning
+    warnings.simplefilter("always", ForcedOffWarning)
+    warnings.showwarning = show
 
 
 def unmet_requirements(text: str) -> list[str]:
@@ -266,7 +191,9 @@ def install(requirements: list[str]) -> None:
     command = [sys.executable, "-m", "pip", "install", "--quiet", *requirements]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        reason = _reason(subprocess.CalledProcessError(done.returncode, "pip", stderr=done.stderr))
+        reason = failure_reason(
+            subprocess.CalledProcessError(done.returncode, "pip", stderr=done.stderr)
+        )
         raise EnstackError(
             f"{', '.join(requirements)} must be installed, and pip failed ({reason}). "
             "Check the runtime's internet connection and run this cell again."
@@ -302,10 +229,10 @@ def show_data(work: Path, **choice: Any) -> pd.DataFrame:
 
     from enstack.config import RunConfig
     from enstack.files import write_json
-    from enstack.pipeline import _read
+    from enstack.pipeline import read_run_data
 
     config = RunConfig(**_resolved(work, choice))
-    counts = _read(config).summary()["counts"]
+    counts = read_run_data(config).summary()["counts"]
     write_json(work / CHOICES_FILE, choice)
     table = pd.DataFrame(counts)
     table.loc["all"] = table.sum()

@@ -75,20 +75,20 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_if_changed(path: Path, text: str) -> None:
     """Write a text file unless it already holds exactly this text, so that nothing is touched."""
-    if not path.is_file() or path.read_text() != text:
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
         write_text(path, text)
 
 
 def append_json_line(path: Path, record: dict[str, Any]) -> None:
     """Add one line to a JSON-lines file."""
-    with path.open("a") as file:
+    with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
     """Read a JSON file; a missing or damaged one is a CheckpointError that names it."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} must be a readable JSON file: {error}.") from error
 
@@ -120,7 +120,7 @@ def write_manifest(folder: Path, **facts: Any) -> dict[str, Any]:
 def read_manifest(folder: Path) -> dict[str, Any] | None:
     """The manifest of a folder, or None where there is none that can be read."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return manifest if isinstance(manifest, dict) and "files" in manifest else None

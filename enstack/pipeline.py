@@ -66,7 +66,7 @@ def run_pipeline(config: RunConfig) -> RunResults:
     run_dir = Path(config.run_dir)
     require_writable(run_dir)
     _refuse_unwanted_resume(config, run_dir)
-    data = _read(config)
+    data = read_run_data(config)
     _refuse_other_run(config, data, run_dir)
     plan = plan_splits(
         data, meta_features=config.meta_features, folds=config.folds, seed=config.seed
@@ -90,7 +90,8 @@ def run_pipeline(config: RunConfig) -> RunResults:
     return RunResults(run_dir, report, pd.read_csv(run_dir / "stacking" / "leaderboard.csv"))
 
 
-def _read(config: RunConfig) -> VulnerabilityData:
+def read_run_data(config: RunConfig) -> VulnerabilityData:
+    """The data that a configuration names, after a line on what it holds."""
     folder = Path(config.data_dir)
     if config.data_dir == "toy":
         folder = _toy_folder(config) / "data"
