@@ -35,3 +35,6 @@ class Interrupted(EnstackError):  # noqa: N818 - a stop that was asked for is no
     """Training was asked to stop, and its progress is saved."""
 
     exit_status = 130
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"🛑 {self}"]

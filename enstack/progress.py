@@ -138,7 +138,6 @@ class DataWait:
     def __init__(self) -> None:
         self.waited, self.batches = 0.0, 0
         self.started = time.perf_counter()
-        self.advised = False
 
     def watch(self, batches: Iterable[Item]) -> Iterator[Item]:
         """Yield the batches, timing each wait; the first ones are not counted."""
@@ -166,8 +165,9 @@ class DataWait:
         share = self.share()
         return {"data": share} if share > DATA_SHARE_LIMIT else {}
 
-    def advise(self) -> None:
-        """Say once what to do when too much time goes into waiting."""
-        if not self.advised and self.share() > DATA_SHARE_LIMIT:
-            self.advised = True
-            say(DATA_ADVICE.format(share=self.share()))
+    def advise(self) -> bool:
+        """Say what to do when too much time goes into waiting; whether that was said."""
+        share = self.share()
+        if share > DATA_SHARE_LIMIT:
+            say(DATA_ADVICE.format(share=share))
+        return share > DATA_SHARE_LIMIT

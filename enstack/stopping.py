@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-from enstack.progress import say
+NOTE = "\n🛑 Stopping at the next batch boundary, then saving; once more stops without a save.\n"
 
 
 class StopRequest:
@@ -32,7 +33,9 @@ def stop_requests() -> Iterator[StopRequest]:
         if stop.requested:
             raise KeyboardInterrupt
         stop.ask()
-        say("🛑 Stopping at the next batch boundary, then saving; once more stops without a save.")
+        # A print could tear the one that was interrupted; a failed note must not stop the stop.
+        with contextlib.suppress(OSError):
+            os.write(2, NOTE.encode())
 
     # Python delivers signals to the main thread only; elsewhere there is nothing to catch.
     in_main_thread = threading.current_thread() is threading.main_thread()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -55,6 +56,11 @@ def train_base_model(
             train_epoch(training, stop, log)
             finish_epoch(training, stop, log)
     _write_history(training)
+    if stop.requested:
+        raise Interrupted(
+            f"Interrupted; {base_model.name} is trained to its end and saved. "
+            "Run the same again to go on."
+        )
     progress = training.progress
     return {
         "epoch": progress.best_epoch,
@@ -105,21 +111,48 @@ def train_epoch(training: Training, stop: StopRequest, log: Log) -> None:
         device=training.device,
     )
     training.model.train()
-    total, wait = progress.batches_done + len(order), DataWait()
+    groups = AccumulationGroups(
+        first=progress.batches_done,
+        total=progress.batches_done + len(order),
+        size=training.config.accumulation_steps,
+    )
+    wait = DataWait()
     with Bar(len(order), f"Epoch {progress.epoch} [Train]", seconds_each=True) as bar:
         for batch in wait.watch(loader):
-            train_batch(training, batch, total)
+            train_batch(training, batch, groups)
             bar.advance()
             _log_if_due(training, bar, wait)
-            _save_if_due(training, total, stop, log)
-    wait.advise()
+            _save_if_due(training, groups, stop, log)
+    training.told_of_waiting = training.told_of_waiting or wait.advise()
 
 
-def train_batch(training: Training, batch: dict[str, torch.Tensor], total: int) -> None:
+@dataclass(frozen=True)
+class AccumulationGroups:
+    """Batches `first` to `total` of an epoch, `size` of them to an optimizer step.
+
+    The last group may be shorter. Saves fall on the ends of groups, so a resumed run starts one.
+    """
+
+    first: int
+    total: int
+    size: int
+
+    def bounds(self, batch: int) -> tuple[int, int]:
+        """Where the group of a batch starts and ends."""
+        start = self.first + (batch - self.first) // self.size * self.size
+        return start, min(start + self.size, self.total)
+
+    def ends_at(self, done: int) -> bool:
+        """Whether a group is complete when so many batches are done."""
+        return self.bounds(done - 1)[1] == done
+
+
+def train_batch(
+    training: Training, batch: dict[str, torch.Tensor], groups: AccumulationGroups
+) -> None:
     """Forward and backward of one batch, and a step where its accumulation group ends."""
-    progress, size = training.progress, training.config.accumulation_steps
-    group_start = progress.batches_done // size * size
-    group = min(size, total - group_start)
+    progress = training.progress
+    start, end = groups.bounds(progress.batches_done)
     with autocast(training.device, training.precision):
         logits = training.model(
             input_ids=batch["input_ids"].to(training.device, non_blocking=True),
@@ -127,12 +160,12 @@ def train_batch(training: Training, batch: dict[str, torch.Tensor], total: int) 
         ).logits
     labels = batch["labels"].to(training.device, non_blocking=True)
     loss = torch.nn.functional.cross_entropy(logits.float(), labels)
-    training.optimization.backward(loss / group)
+    training.optimization.backward(loss / (end - start))
     training.epoch_loss += loss.detach()
     training.window_loss += loss.detach()
     training.window_batches += 1
     progress.segments = count_batch(progress.segments, training.config.batch_size)
-    if progress.batches_done == group_start + group:
+    if progress.batches_done == end:
         training.optimization.step()
 
 
@@ -222,21 +255,20 @@ def _log_if_due(training: Training, bar: Bar, wait: DataWait) -> None:
     bar.show(loss=loss, lr=rate, **wait.facts())
 
 
-def _save_if_due(training: Training, total: int, stop: StopRequest, log: Log) -> None:
+def _save_if_due(
+    training: Training, groups: AccumulationGroups, stop: StopRequest, log: Log
+) -> None:
     """Save every save_steps batches and on request, where an accumulation group ends."""
-    done, config = training.progress.batches_done, training.config
-    group_open = done % config.accumulation_steps and done < total
-    if group_open:
+    done, save_steps = training.progress.batches_done, training.config.save_steps
+    if not groups.ends_at(done):
         return
     if stop.requested:
         _save_and_stop(training, log)
-    if done < total and _passes_multiple(done, config.accumulation_steps, config.save_steps):
+    start, _ = groups.bounds(done - 1)
+    # The group that ends here holds a multiple of save_steps.
+    due = save_steps > 0 and done // save_steps > start // save_steps
+    if due and done < groups.total:
         _save(training, log, required=False)
-
-
-def _passes_multiple(done: int, group: int, save_steps: int) -> bool:
-    """Whether the accumulation group that ends here holds a multiple of save_steps."""
-    return save_steps > 0 and done // save_steps > (done - group) // save_steps
 
 
 def _save_and_stop(training: Training, log: Log) -> NoReturn:

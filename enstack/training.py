@@ -84,6 +84,7 @@ class Training:
         self.epoch_loss = torch.zeros((), dtype=torch.float64, device=self.device)
         self.window_loss = torch.zeros_like(self.epoch_loss)
         self.window_batches = 0
+        self.told_of_waiting = False
 
     def plan(self, attempted_steps: int) -> None:
         """Make the optimizer with a schedule that ends when the last epoch does."""

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from enstack import data as data_module
@@ -178,20 +178,29 @@ def test_the_fingerprint_does_not_depend_on_how_the_file_was_cut(
     assert read_data(tmp_path).fingerprint == whole
 
 
-@pytest.mark.parametrize("change", ["text", "label", "split of bytes", "class names"])
-def test_the_fingerprint_changes_with_the_data(tmp_path: Path, change: str) -> None:
-    before = read_data(write_all_hdf5(tmp_path)).fingerprint
-    sources, flags, mode = list(SOURCES), FLAGS.copy(), "cwe"
-    if change == "text":
-        sources[2] += " "
-    if change == "label":
-        flags[2] = [1, 0, 0, 0, 0]
-    if change == "split of bytes":  # the same bytes end to end
-        sources[0], sources[1] = sources[0] + sources[1][0], sources[1][1:]
-    if change == "class names":
-        mode = "binary"
-    write_hdf5(tmp_path, "train", sources, flags)
-    assert read_data(tmp_path, label_mode=mode).fingerprint != before
+@pytest.mark.parametrize("change", ["text", "label", "id", "cut", "split", "class name"])
+def test_the_fingerprint_changes_with_every_part_of_the_data(change: str) -> None:
+    ids, texts, labels, names, split = ["train/0", "train/1"], ["ab", "cd"], [0, 1], "xy", "train"
+    before = _fingerprint(split, ids, texts, labels, names)
+    assert before == _fingerprint(split, ids, texts, labels, names)
+    changed = {
+        "text": (split, ids, ["ab", "cx"], labels, names),
+        "label": (split, ids, texts, [1, 1], names),
+        "id": (split, ["train/0", "train/2"], texts, labels, names),
+        "cut": (split, ids, ["abc", "d"], labels, names),
+        "split": ("test", ids, texts, labels, names),
+        "class name": (split, ids, texts, labels, "xz"),
+    }
+    assert _fingerprint(*changed[change]) != before
+
+
+def _fingerprint(
+    split: str, ids: list[str], texts: list[str], labels: list[int], names: str
+) -> str:
+    functions = data_module.Functions(
+        np.array(ids), pa.array(texts, type=pa.large_string()), np.array(labels)
+    )
+    return data_module.VulnerabilityData({split: functions}, tuple(names), "cwe", "").fingerprint
 
 
 def test_the_fingerprint_of_a_selection_is_that_of_the_same_rows_read_alone(tmp_path: Path) -> None:
@@ -277,6 +286,7 @@ def test_a_subset_that_is_none_is_a_config_error(tmp_path: Path, subset: Any) ->
 
 
 @quick
+@example([1, 1, 1, 100], 4)
 @given(st.lists(st.integers(0, 40), min_size=2, max_size=6).filter(sum), st.integers(1, 150))
 def test_shares_make_the_number_asked_for_and_leave_no_class_out(
     available: list[int], asked: int

@@ -295,8 +295,8 @@ def test_a_save_that_fails_is_said_and_training_goes_on(
 def test_a_loss_that_is_no_number_stops_the_run_with_advice(
     parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def spoil(training: Any, batch: Any, total: int) -> None:
-        original(training, batch, total)
+    def spoil(training: Any, batch: Any, groups: Any) -> None:
+        original(training, batch, groups)
         training.window_loss.fill_(float("nan"))
 
     original = trainer.train_batch
@@ -314,3 +314,56 @@ def test_the_global_generators_drift_by_no_loader_and_no_validation(
     left, right = (final(tmp_path / name) for name in ("none", "two"))
     assert same(left["weights"], right["weights"])
     assert torch.equal(left["random"]["torch"], right["random"]["torch"])
+
+
+def test_another_accumulation_goes_on_with_whole_groups(
+    parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches 5-7, 8-10 and 11 are one step each, though 4 is no multiple of 3."""
+    with pytest.raises(Interrupted):
+        run(*parts, train_config(tmp_path, epochs=1), monkeypatch, stop_after=4)
+    run(*parts, train_config(tmp_path, epochs=1, accumulation_steps=3), monkeypatch)
+    state = checkpoint.read_state(tmp_path / "last_checkpoint")
+    assert state["attempted_steps"] == 4 + 3
+
+
+def test_a_stop_while_the_last_epoch_is_saved_is_not_forgotten(
+    parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = train_config(tmp_path, epochs=1)
+
+    @contextmanager
+    def requests() -> Iterator[Stop]:
+        yield stop
+
+    original, stop = trainer._save_best, Stop(-1)
+
+    def ask_while_saving(*args: Any) -> None:
+        stop.requested = True
+        original(*args)
+
+    monkeypatch.setattr(trainer, "stop_requests", requests)
+    monkeypatch.setattr(trainer, "_save_best", ask_while_saving)
+    with pytest.raises(Interrupted, match="trained to its end and saved"):
+        train_base_model(*parts, config, tmp_path, no_log)
+
+
+def test_a_stop_while_validating_saves_the_whole_epoch_and_validates_again(
+    parts: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run(*parts, train_config(tmp_path / "unbroken", epochs=1), monkeypatch)
+    config = train_config(tmp_path / "stopped", epochs=1)
+
+    def interrupted(*args: Any) -> dict[str, float]:
+        raise Interrupted("Stopped")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(trainer, "validate", interrupted)
+        with pytest.raises(Interrupted, match="11 of 11 batches"):
+            run(*parts, config, monkeypatch)
+    run(*parts, config, monkeypatch)
+    assert "will skip 11 batches (fast-forward), train 0 batches" in capsys.readouterr().out
+    assert same(final(tmp_path / "stopped"), final(tmp_path / "unbroken"))
