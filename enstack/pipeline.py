@@ -105,12 +105,12 @@ def read_run_data(config: RunConfig) -> VulnerabilityData:
 
 def _toy_folder(config: RunConfig) -> Path:
     """The toy data and, once a base model asks for them, the tiny models: made on this machine."""
-    from enstack.toy import write_toy_data
+    from enstack.toy import TOY_EDITION, write_toy_data
 
-    folder = Path(config.local_dir) / "toy"
-    if not is_current(folder / "data", {"toy": 1}):
+    folder, made_from = Path(config.local_dir) / "toy", {"edition": TOY_EDITION}
+    if not is_current(folder / "data", made_from):
         write_toy_data(folder / "data")
-        write_manifest(folder / "data", made_from={"toy": 1})
+        write_manifest(folder / "data", made_from=made_from)
     return folder
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from enstack.data import CWE_CLASSES
 from enstack.files import is_current, write_bytes, write_manifest
 
+TOY_EDITION = 2  # raise when the functions change, so that no cached copy of old ones is used
 TOY_SIZES = {"train": 600, "validation": 240, "test": 240}
 FILE_NAMES = {"train": "VDISC_train", "validation": "VDISC_validate", "test": "VDISC_test"}
 LABEL_NOISE = 0.04  # share of functions with a wrong class, as tools that label are wrong at times
@@ -181,7 +182,7 @@ FILLERS = (
     "{s}->flags |= {k};",
     "switch ({s}->state) {{\ncase {k}:\n    total++;\n    break;\ndefault:\n    break;\n}}",
     "while (total > {m})\n    total -= {k};",
-    "if (total < 0)\n    goto out;",
+    "if (total < 0)\n    total = 0;",
 )
 COMMENTS = (
     "/* keep the old value */",
