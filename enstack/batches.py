@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -151,7 +151,7 @@ def pad_to(longest: int, multiple: int = 8) -> int:
     return -(-longest // multiple) * multiple
 
 
-def padding_efficiency(lengths: Any, batches: EpochBatches) -> float:
+def padding_efficiency(lengths: Any, batches: Iterable[Sequence[int]]) -> float:
     """Real tokens over padded tokens of an epoch, 0 to 1."""
     lengths = np.asarray(lengths)
     padded = sum(pad_to(int(lengths[batch].max())) * len(batch) for batch in batches)

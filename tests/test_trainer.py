@@ -367,3 +367,14 @@ def test_a_stop_while_validating_saves_the_whole_epoch_and_validates_again(
     run(*parts, config, monkeypatch)
     assert "will skip 11 batches (fast-forward), train 0 batches" in capsys.readouterr().out
     assert same(final(tmp_path / "stopped"), final(tmp_path / "unbroken"))
+
+
+def test_a_short_last_group_weighs_as_much_as_a_whole_one(
+    parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Groups of 11 and of 100 are the same group in an epoch of 11 batches."""
+    for size in (11, 100):
+        config = train_config(tmp_path / str(size), epochs=1, accumulation_steps=size)
+        run(*parts, config, monkeypatch)
+    left, right = (final(tmp_path / size) for size in ("11", "100"))
+    assert same(left["optimizer_state_dict"], right["optimizer_state_dict"])
