@@ -39,10 +39,8 @@ def prepare(folder: Path) -> tuple[BaseModel, Any, VulnerabilityData, TrainingDa
     base_model = BaseModel("model", str(folder / "model"))
     tokenizer = load_tokenizer(base_model)
     tokens = tokenize(train, tokenizer, max_length=512, cache_dir=folder, title="tokens")
-    examples = LabelledTokens(tokens, train.labels)
-    training = TrainingData(
-        examples, train.ids, examples, train.ids, data.class_names, data.fingerprint
-    )
+    examples = LabelledTokens(tokens, train.labels, train.ids)
+    training = TrainingData(examples, examples, data.class_names, data.fingerprint)
     return base_model, tokenizer, data, training
 
 

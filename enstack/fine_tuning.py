@@ -56,20 +56,21 @@ def fine_tune_and_predict(
     whole = _training_data(data, plan, examples)
     train_base_model(base_model, tokenizer, whole, config, folder, log)
     found = {
-        split: _predict(base_model, tokenizer, data, split, examples[split], config, folder)
+        split: _predict(base_model, tokenizer, whole, examples[split], split, config, folder)
         for split in ("validation", "test")
     }
     if plan.fold_of is not None:
         found["train"] = _out_of_fold(
-            base_model, tokenizer, data, plan.fold_of, whole, config, folder, log
+            base_model, tokenizer, whole, plan.fold_of, config, folder, log
         )
     inputs = made_from()
     truncated = {split: tokens.tokens.n_truncated for split, tokens in examples.items()}
     facts = {"made_from": inputs, "truncated": truncated}
     with replacing_folder(folder / "probabilities", facts) as beside:
         for split, (probabilities, seen) in found.items():
-            ids = data.splits[split].ids
-            save_probabilities(beside / f"{split}.npz", ids, probabilities, seen, inputs)
+            save_probabilities(
+                beside / f"{split}.npz", examples[split].ids, probabilities, seen, inputs
+            )
     gc.collect()
     torch.cuda.empty_cache()
 
@@ -86,7 +87,7 @@ def _tokenize_splits(
             cache_dir=Path(config.local_dir),
             title=f"Tokenizing for {base_model.name} [{split}]",
         )
-        examples[split] = LabelledTokens(tokens, functions.labels)
+        examples[split] = LabelledTokens(tokens, functions.labels, functions.ids)
     return examples
 
 
@@ -95,9 +96,7 @@ def _training_data(
 ) -> TrainingData:
     return TrainingData(
         train=examples["train"],
-        train_ids=data.splits["train"].ids,
         selection=examples["validation"].take(plan.selection),
-        selection_ids=data.splits["validation"].ids[plan.selection],
         class_names=data.class_names,
         fingerprint=data.fingerprint,
     )
@@ -106,26 +105,23 @@ def _training_data(
 def _out_of_fold(
     base_model: BaseModel,
     tokenizer: Any,
-    data: VulnerabilityData,
-    fold_of: np.ndarray,
     whole: TrainingData,
+    fold_of: np.ndarray,
     config: RunConfig,
     folder: Path,
     log: Log,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities of each training row from a base model that was trained on the other folds."""
-    probabilities = np.zeros((len(fold_of), len(data.class_names)), dtype=np.float32)
+    probabilities = np.zeros((len(fold_of), len(whole.class_names)), dtype=np.float32)
     seen = np.ones(len(fold_of), dtype=bool)
     for fold in range(config.folds):
         inside, outside = np.flatnonzero(fold_of == fold), np.flatnonzero(fold_of != fold)
         say(f"▶ {base_model.name}: fold {fold + 1} of {config.folds}")
-        others = dataclasses.replace(
-            whole, train=whole.train.take(outside), train_ids=whole.train_ids[outside]
-        )
+        others = dataclasses.replace(whole, train=whole.train.take(outside))
         place = folder / "folds" / str(fold + 1)
         train_base_model(base_model, tokenizer, others, config, place, log)
         probabilities[inside], seen[inside] = _predict(
-            base_model, tokenizer, data, "train", whole.train.take(inside), config, place, inside
+            base_model, tokenizer, whole, whole.train.take(inside), "train", config, place
         )
     return probabilities, seen
 
@@ -133,12 +129,11 @@ def _out_of_fold(
 def _predict(
     base_model: BaseModel,
     tokenizer: Any,
-    data: VulnerabilityData,
-    split: str,
+    whole: TrainingData,
     examples: LabelledTokens,
+    split: str,
     config: RunConfig,
     folder: Path,
-    rows: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities of the best model, and for each row whether that model has seen it."""
     best, device = folder / BEST, choose_device()
@@ -149,7 +144,7 @@ def _predict(
             "anew with another run_dir."
         )
     model = load_classifier(
-        BaseModel(base_model.name, str(best)), data.class_names, seed=config.seed
+        BaseModel(base_model.name, str(best)), whole.class_names, seed=config.seed
     )
     with stop_requests() as stop:
         probabilities = predict_proba(
@@ -163,6 +158,4 @@ def _predict(
             stop=stop,
         )
     with np.load(best / SEEN_FILE) as arrays:
-        seen_ids = arrays["ids"]
-    ids = data.splits[split].ids
-    return probabilities, np.isin(ids if rows is None else ids[rows], seen_ids)
+        return probabilities, np.isin(examples.ids, arrays["ids"])

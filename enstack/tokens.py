@@ -37,15 +37,19 @@ class Tokens:
 
 
 class LabelledTokens(torch.utils.data.Dataset[dict[str, Any]]):
-    """Tokens with labels (n,), as a DataLoader reads them: {input_ids, label}.
+    """Tokens with labels and ids (n,), as a DataLoader reads them: {input_ids, label}.
 
     places: int64 (n,), where each example's tokens lie in the split; all of them by default.
     """
 
     def __init__(
-        self, tokens: Tokens, labels: np.ndarray, places: np.ndarray | None = None
+        self,
+        tokens: Tokens,
+        labels: np.ndarray,
+        ids: np.ndarray,
+        places: np.ndarray | None = None,
     ) -> None:
-        self.tokens, self.labels = tokens, labels
+        self.tokens, self.labels, self.ids = tokens, labels, ids
         self.places = np.arange(len(labels)) if places is None else places
 
     @property
@@ -55,7 +59,7 @@ class LabelledTokens(torch.utils.data.Dataset[dict[str, Any]]):
 
     def take(self, rows: np.ndarray) -> LabelledTokens:
         """Some of the examples, in the order asked for."""
-        return LabelledTokens(self.tokens, self.labels[rows], self.places[rows])
+        return LabelledTokens(self.tokens, self.labels[rows], self.ids[rows], self.places[rows])
 
     def __len__(self) -> int:
         return len(self.labels)

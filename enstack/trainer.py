@@ -313,7 +313,7 @@ def _save(training: Training, log: Log, *, required: bool) -> None:
 def _save_best(training: Training, figures: dict[str, float]) -> None:
     def write(folder: Path) -> None:
         save_classifier(training.model, training.tokenizer, folder)
-        seen = np.concatenate([training.data.train_ids, training.data.selection_ids])
+        seen = np.concatenate([training.data.train.ids, training.data.selection.ids])
         np.savez_compressed(folder / SEEN_FILE, ids=seen)
 
     checkpoint.save_best(training.folder, write, best_epoch=training.progress.epoch, **figures)

@@ -24,12 +24,10 @@ SEEN_FILE = "seen_ids.npz"
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What one base model trains on and is selected on; ids (n,) name the same functions."""
+    """What one base model trains on and is selected on."""
 
     train: LabelledTokens
-    train_ids: np.ndarray
     selection: LabelledTokens
-    selection_ids: np.ndarray
     class_names: tuple[str, ...]
     fingerprint: str
 
@@ -171,8 +169,8 @@ def identity_of(
         "data": data.fingerprint,
         "tokenizer": tokenizer_digest(tokenizer),
         "classes": list(data.class_names),
-        "train_functions": len(data.train_ids),
-        "selection_functions": len(data.selection_ids),
+        "train_functions": len(data.train),
+        "selection_functions": len(data.selection),
         **settings,
     }
 

@@ -52,15 +52,15 @@ def training_data(
     cache = tmp_path_factory.mktemp("cache")
     examples = {
         split: LabelledTokens(
-            tokenize(f, micro_tokenizer, max_length=32, cache_dir=cache, title=split), f.labels
+            tokenize(f, micro_tokenizer, max_length=150, cache_dir=cache, title=split),
+            f.labels,
+            f.ids,
         )
         for split, f in toy_data.splits.items()
     }
     return TrainingData(
         train=examples["train"],
-        train_ids=toy_data.splits["train"].ids,
         selection=examples["validation"],
-        selection_ids=toy_data.splits["validation"].ids,
         class_names=toy_data.class_names,
         fingerprint=toy_data.fingerprint,
     )
@@ -73,7 +73,7 @@ def train_config(run_dir: Path, **settings: Any) -> RunConfig:
         "batch_size": 4,
         "save_steps": 3,
         "learning_rate": 1e-3,
-        "max_length": 32,
+        "max_length": 150,
         "precision": "fp32",
         "label_mode": "cwe_or_clean",
         "num_workers": 0,

@@ -105,6 +105,8 @@ def test_a_save_killed_at_any_file_operation_leaves_a_whole_checkpoint(
         assert found is not None
         assert problems(found) == []
         assert epoch_of(found) in (3, 4)
+        whole = [name for name in checkpoint.slots(2) if not problems(folder / name)]
+        assert whole == checkpoint.slots(2), "an older good checkpoint is never given up for room"
         save(folder, 5)
         assert epoch_of(checkpoint.newest(folder, 2)) == 5
         if not died:

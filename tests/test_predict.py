@@ -20,7 +20,13 @@ def predict(model: torch.nn.Module, data: TrainingData, **settings: Any) -> np.n
 
 @pytest.fixture
 def model(micro_model: BaseModel, training_data: TrainingData) -> torch.nn.Module:
-    return load_classifier(micro_model, training_data.class_names, seed=1)
+    """Large weights, so that different functions get different probabilities."""
+    made = load_classifier(micro_model, training_data.class_names, seed=1)
+    with torch.no_grad():
+        for name, parameter in made.named_parameters():
+            if "LayerNorm" not in name:
+                parameter.mul_(15)
+    return made
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -30,11 +36,12 @@ def test_row_i_is_example_i_whatever_the_batches(
     together = predict(model, training_data, num_workers=workers)
     assert together.dtype == np.float32
     np.testing.assert_allclose(together.sum(axis=1), 1, rtol=1e-5)
+    assert together.std(axis=0).max() > 0.01
     for row in range(len(training_data.train)):
         ids = torch.as_tensor(training_data.train[row]["input_ids"]).long()[None]
         with torch.inference_mode():
             alone = model(input_ids=ids).logits.softmax(-1)[0].numpy()
-        np.testing.assert_allclose(together[row], alone, atol=1e-5)
+        np.testing.assert_allclose(together[row], alone, atol=1e-3)
 
 
 def test_every_row_is_in_one_batch_and_long_ones_come_first() -> None:

@@ -99,10 +99,11 @@ def test_labelled_tokens_keep_labels_beside_their_tokens_when_rows_are_taken(
 ) -> None:
     train = toy_data.splits["train"]
     found = tokenize(train, micro_tokenizer, max_length=64, cache_dir=tmp_path, title="t")
-    whole = LabelledTokens(found, train.labels)
+    whole = LabelledTokens(found, train.labels, train.ids)
     rows = np.array([30, 2, 17, 5])
     twice = whole.take(rows).take(np.array([3, 0]))
     for place, row in enumerate([5, 30]):
         assert twice[place]["input_ids"].tolist() == whole[row]["input_ids"].tolist()
         assert twice[place]["label"] == train.labels[row]
         assert twice.lengths[place] == whole.lengths[row]
+        assert twice.ids[place] == train.ids[row]

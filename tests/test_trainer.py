@@ -268,7 +268,7 @@ def test_the_best_model_is_the_epoch_with_the_best_macro_f1_and_knows_what_it_sa
     assert manifest is not None
     assert (manifest["best_epoch"], manifest["val_macro_f1"]) == (2, 0.6)
     with np.load(tmp_path / "best_model" / SEEN_FILE) as arrays:
-        expected = {*parts[2].train_ids, *parts[2].selection_ids}
+        expected = {*parts[2].train.ids, *parts[2].selection.ids}
         assert set(arrays["ids"]) == expected
 
 
