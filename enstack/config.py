@@ -105,6 +105,8 @@ class RunConfig(BaseModel):
     # Batches between checkpoints inside an epoch; 0: at the end of each epoch.
     save_steps: Annotated[Whole, Field(ge=0)] = 500
     resume: bool = True
+    # A checkpoint of the program before this one, or a folder above it, to go on from.
+    resume_from: str = ""
     # Always ends up false.
     use_swa: bool = False
     num_workers: Workers = "auto"
@@ -151,7 +153,7 @@ class RunConfig(BaseModel):
             settings["run_dir"] = f"enstack_runs/{PurePosixPath(data_dir).name or 'data'}"
         if not settings.get("local_dir"):
             settings["local_dir"] = str(Path.home() / ".cache" / "enstack")
-        for key in ("data_dir", "run_dir", "local_dir"):
+        for key in ("data_dir", "run_dir", "local_dir", "resume_from"):
             if isinstance(settings.get(key), Path):
                 settings[key] = str(settings[key])
         return settings

@@ -54,7 +54,8 @@ def fine_tune_and_predict(
     tokenizer = load_tokenizer(base_model)
     examples = _tokenize_splits(base_model, tokenizer, data, config)
     whole = _training_data(data, plan, examples)
-    train_base_model(base_model, tokenizer, whole, config, folder, log)
+    old_runs = Path(config.resume_from or config.run_dir)
+    train_base_model(base_model, tokenizer, whole, config, folder, log, old_runs)
     found = {
         split: _predict(base_model, tokenizer, whole, examples[split], split, config, folder)
         for split in ("validation", "test")

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
 from enstack.checkpoint import LAST, STATE_FILE, WEIGHTS_FILE, read_state
 from enstack.errors import CheckpointError
 from enstack.files import MANIFEST, problems, read_manifest
+from enstack.legacy import optimizer_steps, structural_problems
 
 NOT_KNOWN: dict[str, Any] = dict.fromkeys(
     (
@@ -60,7 +59,7 @@ def inspect_path(path: Path) -> dict[str, Any]:
 def inspect_checkpoint(folder: Path) -> dict[str, Any]:
     """The verdict on one checkpoint folder, with the keys of `enstack inspect --json`."""
     layout = "enstack" if (folder / MANIFEST).exists() else "legacy"
-    found = problems(folder) if layout == "enstack" else _structural_problems(folder)
+    found = problems(folder) if layout == "enstack" else structural_problems(folder)
     weights = folder / WEIGHTS_FILE
     facts = {**NOT_KNOWN, "weights_bytes": weights.stat().st_size if weights.is_file() else None}
     if (folder / STATE_FILE).is_file():
@@ -84,26 +83,12 @@ def _place(verdict: dict[str, Any]) -> tuple[int, int, int]:
     return (verdict["valid"], verdict["resume_epoch"] or 0, verdict["resume_step"] or 0)
 
 
-def _structural_problems(folder: Path) -> list[str]:
-    """Faults that can be told without a manifest: missing files, weights that can't be opened."""
-    found = [
-        f"{name} is missing" for name in (WEIGHTS_FILE, STATE_FILE) if not (folder / name).is_file()
-    ]
-    if (folder / WEIGHTS_FILE).is_file():
-        try:
-            with safe_open(str(folder / WEIGHTS_FILE), framework="numpy") as weights:
-                weights.keys()
-        except (OSError, SafetensorError) as error:
-            found.append(f"{WEIGHTS_FILE} is damaged: {error}")
-    return found
-
-
 def _position(state: dict[str, Any]) -> dict[str, Any]:
     """Where a training state stands; step 0, or one at the epoch's end, is a complete epoch."""
     try:
         epoch, step = int(state["epoch"]), int(state["step"])
         total = int(state.get("total_batches") or 0) or None
-        applied = _optimizer_steps(state["optimizer_state_dict"])
+        applied = optimizer_steps(state["optimizer_state_dict"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{STATE_FILE} lacks what training needs: {error!r}.") from error
     complete = step == 0 or (total is not None and step >= total)
@@ -119,10 +104,6 @@ def _position(state: dict[str, Any]) -> dict[str, Any]:
         "resume_step": 0 if complete else step,
         "remaining_batches": total if complete else total and total - step,
     }
-
-
-def _optimizer_steps(optimizer: dict[str, Any]) -> int:
-    return max((int(slot["step"]) for slot in optimizer["state"].values()), default=0)
 
 
 def verdict_text(verdict: dict[str, Any]) -> str:

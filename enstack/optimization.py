@@ -98,9 +98,14 @@ class Optimization:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a saved state; learning rate and weight decay stay as configured."""
         saved = state["optimizer_state_dict"]
+        # Old torch stored the count as a number; fused kernels want a tensor.
+        slots = {
+            place: {**slot, "step": torch.as_tensor(slot["step"], dtype=torch.float32)}
+            for place, slot in saved["state"].items()
+        }
         settings = {k: v for k, v in self.optimizer.param_groups[0].items() if k != "params"}
         groups = [{**group, **settings} for group in saved["param_groups"]]
-        self.optimizer.load_state_dict({**saved, "param_groups": groups})
+        self.optimizer.load_state_dict({"state": slots, "param_groups": groups})
         # torch copies the settings: the learning rate must be our tensor again.
         self.optimizer.param_groups[0]["lr"] = self.rate
         if self.scaler.is_enabled() and state.get("scaler_state_dict"):

@@ -17,6 +17,7 @@ from enstack.batches import count_batch
 from enstack.config import RunConfig
 from enstack.errors import CheckpointError, EnstackError, Interrupted
 from enstack.files import write_text
+from enstack.legacy import LegacyCheckpoint, find_legacy
 from enstack.loader import make_loader
 from enstack.metrics import confusion_matrix, macro_f1_from_confusion
 from enstack.models import BaseModel, autocast, load_classifier, save_classifier
@@ -44,13 +45,15 @@ def train_base_model(
     config: RunConfig,
     folder: Path,
     log: Log,
+    old_runs: Path | None = None,
 ) -> dict[str, Any]:
     """Fine-tune a base model to its last epoch, from wherever it stands; returns its best figures.
 
-    folder: the base model's place in the run folder. Ctrl-C and SIGTERM save at the next batch
-    boundary and raise Interrupted.
+    folder: the base model's place in the run folder. old_runs: where checkpoints of the program
+    before this one may lie, looked at when the folder holds none. Ctrl-C and SIGTERM save at the
+    next batch boundary and raise Interrupted.
     """
-    training = start_or_resume(base_model, tokenizer, data, config, folder)
+    training = start_or_resume(base_model, tokenizer, data, config, folder, log, old_runs)
     with stop_requests() as stop:
         while not training.finished():
             train_epoch(training, stop, log)
@@ -70,25 +73,61 @@ def train_base_model(
 
 
 def start_or_resume(
-    base_model: BaseModel, tokenizer: Any, data: TrainingData, config: RunConfig, folder: Path
+    base_model: BaseModel,
+    tokenizer: Any,
+    data: TrainingData,
+    config: RunConfig,
+    folder: Path,
+    log: Log,
+    old_runs: Path | None = None,
 ) -> Training:
-    """A training at the newest checkpoint that verifies, or at the very beginning."""
+    """A training at the newest checkpoint that verifies, at an old one, or at the beginning."""
     folder.mkdir(parents=True, exist_ok=True)
     identity = identity_of(base_model, tokenizer, data, config)
     found = checkpoint.newest(folder, config.keep_checkpoints)
-    seed_everything(config.seed)
-    source = BaseModel(base_model.name, str(found)) if found else base_model
+    old = None if found else _find_old(base_model.name, data, config, old_runs)
     state = checkpoint.read_state(found) if found else None
     if state is not None:
         refuse_other_run(state.get("identity", {}), identity, folder)
-    model = load_classifier(source, data.class_names, seed=config.seed)
+    seed_everything(config.seed)
+    source = found or (old.folder if old else None)
+    model = load_classifier(
+        BaseModel(base_model.name, str(source)) if source else base_model,
+        data.class_names,
+        seed=config.seed,
+    )
     training = Training(folder, model, tokenizer, data, config, Progress(), identity)
-    if state is None:
-        training.plan(0)
-    else:
+    if state is not None:
         training.load_state_dict(state)
-        _announce_epochs(training)
+    elif old is not None:
+        training.load_legacy(old)
+        _announce_import(old, log)
+    else:
+        training.plan(0)
+    _announce_epochs(training)
     return training
+
+
+def _find_old(
+    name: str, data: TrainingData, config: RunConfig, old_runs: Path | None
+) -> LegacyCheckpoint | None:
+    if old_runs is None or not config.resume:
+        return None
+    alone = len(config.base_models) == 1
+    old = find_legacy(old_runs, name, n_classes=len(data.class_names), alone=alone)
+    if old is None and config.resume_from:
+        raise CheckpointError(
+            f"resume_from must hold an old checkpoint of {name} (itself, in {name}/ or in "
+            f"checkpoints/{name}/); {old_runs} holds none."
+        )
+    return old
+
+
+def _announce_import(old: LegacyCheckpoint, log: Log) -> None:
+    say(f"📦 Going on from the old checkpoint {old.folder} (it is only read)")
+    for note in old.notes:
+        say(f"   · {note}")
+    log("imported", folder=str(old.folder), epoch=old.epoch, step=old.step, notes=old.notes)
 
 
 def _announce_epochs(training: Training) -> None:
@@ -163,6 +202,7 @@ def train_batch(
     training.optimization.backward(loss / (end - start))
     training.epoch_loss += loss.detach()
     training.window_loss += loss.detach()
+    training.epoch_batches += 1
     training.window_batches += 1
     progress.segments = count_batch(progress.segments, training.config.batch_size)
     if progress.batches_done == end:
@@ -186,10 +226,7 @@ def finish_epoch(training: Training, stop: StopRequest, log: Log) -> None:
         progress.best_accuracy = figures["val_accuracy"]
         _save_best(training, figures)
     say(_epoch_line(record))
-    progress.epoch, progress.segments = progress.epoch + 1, []
-    training.epoch_loss.zero_()
-    training.window_loss.zero_()
-    training.window_batches = 0
+    training.start_epoch()
     log("epoch_finished", base_model=training.identity["base_model"], **record)
     _save(training, log, required=training.finished())
 
@@ -211,11 +248,17 @@ def validate(training: Training, stop: StopRequest) -> dict[str, float]:
     of_label = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     confusion = confusion_matrix(labels, predicted, probabilities.shape[1])
     return {
-        "train_loss": float(training.epoch_loss) / max(1, training.progress.batches_done),
+        "train_loss": _mean_loss(training),
         "val_loss": float(-np.log(np.clip(of_label, 1e-12, 1)).mean()),
         "val_accuracy": float((predicted == labels).mean()),
         "val_macro_f1": float(macro_f1_from_confusion(confusion)),
     }
+
+
+def _mean_loss(training: Training) -> float:
+    """Of the epoch's batches trained here; NaN where an old checkpoint brought them all."""
+    batches = training.epoch_batches
+    return float(training.epoch_loss) / batches if batches else math.nan
 
 
 def _announce_resume(training: Training, left: int, log: Log) -> None:

@@ -13,6 +13,7 @@ import torch
 from enstack.batches import EpochBatches, Segment, rest_of_epoch
 from enstack.config import FIXED_SETTINGS, RunConfig
 from enstack.errors import CheckpointError
+from enstack.legacy import LegacyCheckpoint
 from enstack.loader import worker_count
 from enstack.models import BaseModel, choose_device, choose_precision, tokenizer_digest
 from enstack.optimization import Optimization, learning_rates
@@ -81,7 +82,7 @@ class Training:
         # float64 sums of the losses since the epoch began and since the last logged step.
         self.epoch_loss = torch.zeros((), dtype=torch.float64, device=self.device)
         self.window_loss = torch.zeros_like(self.epoch_loss)
-        self.window_batches = 0
+        self.epoch_batches = self.window_batches = 0
         self.told_of_waiting = False
 
     def plan(self, attempted_steps: int) -> None:
@@ -114,6 +115,13 @@ class Training:
             epoch=self.progress.epoch,
         )
 
+    def start_epoch(self) -> None:
+        """Count the epoch in work as complete, and turn to the next."""
+        self.progress.epoch, self.progress.segments = self.progress.epoch + 1, []
+        self.epoch_loss.zero_()
+        self.window_loss.zero_()
+        self.epoch_batches = self.window_batches = 0
+
     def total_batches(self) -> int:
         """Batches of the epoch in work: those finished, at their size, and those to come."""
         return self.progress.batches_done + len(self.rest_of_epoch()[1])
@@ -144,6 +152,7 @@ class Training:
             "losses": {
                 "epoch": self.epoch_loss.cpu(),
                 "window": self.window_loss.cpu(),
+                "epoch_batches": self.epoch_batches,
                 "window_batches": self.window_batches,
             },
         }
@@ -155,8 +164,40 @@ class Training:
         self.optimization.load_state_dict(state)
         self.epoch_loss = state["losses"]["epoch"].to(self.device)
         self.window_loss = state["losses"]["window"].to(self.device)
+        self.epoch_batches = int(state["losses"]["epoch_batches"])
         self.window_batches = int(state["losses"]["window_batches"])
         restore_random_state(state["random"])
+
+    def load_legacy(self, old: LegacyCheckpoint) -> None:
+        """Go on from a checkpoint of the program before; its random state and order are lost."""
+        self._require_shapes(old)
+        n_functions = len(self.data.train)
+        batch_size = old.batch_size(n_functions, self.config.batch_size)
+        # A complete epoch is entered at its end: it has yet to be validated, and may be the best.
+        done = math.ceil(n_functions / batch_size) if old.complete else old.step
+        self.progress = Progress(epoch=old.epoch, segments=[Segment(batch_size, done)])
+        self.plan(old.attempted_steps())
+        self.optimization.load_state_dict(
+            {
+                "optimizer_state_dict": old.optimizer,
+                "scaler_state_dict": old.scaler,
+                "attempted_steps": old.attempted_steps(),
+            }
+        )
+
+    def _require_shapes(self, old: LegacyCheckpoint) -> None:
+        """AdamW's moments must be those of this model's parameters, in their order."""
+        wanted = [tuple(parameter.shape) for parameter in self.model.parameters()]
+        stored = {place: slot.get("exp_avg") for place, slot in old.optimizer["state"].items()}
+        fits = all(
+            place in range(len(wanted)) and tuple(getattr(moment, "shape", ())) == wanted[place]
+            for place, moment in stored.items()
+        )
+        if not fits or len(old.optimizer["param_groups"]) != 1:
+            raise CheckpointError(
+                f"The optimizer state in {old.folder} belongs to another model than "
+                f"{self.identity['base_model']}. Name the base model it was made with."
+            )
 
 
 def identity_of(
