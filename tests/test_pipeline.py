@@ -14,6 +14,7 @@ import pytest
 from enstack.config import ForcedOffWarning, RunConfig
 from enstack.data import VulnerabilityData
 from enstack.errors import CheckpointError, ConfigError, DataError
+from enstack.files import read_manifest, write_manifest
 from enstack.models import BaseModel
 from enstack.pipeline import run_pipeline
 
@@ -174,31 +175,31 @@ def test_stacking_fits_on_no_row_that_selected_or_trained_a_base_model(
     assert seen | unseen == {*toy_data.splits["train"].ids, *toy_data.splits["validation"].ids}
 
 
-def test_probabilities_of_rows_a_base_model_has_seen_are_refused(config: RunConfig) -> None:
-    run_pipeline(config)
-    path = Path(config.run_dir) / "base_models" / "micro" / "probabilities" / "validation.npz"
-    with np.load(path) as arrays:
-        stored = dict(arrays)
-    np.savez(path, **{**stored, "seen": np.ones_like(stored["seen"])})
-    manifest = path.parent / "manifest.json"
-    facts = json.loads(manifest.read_text())
-    from enstack.files import write_manifest
+def rewrite_probabilities(config: RunConfig, split: str, **arrays: np.ndarray) -> None:
+    """Change stored probabilities behind the pipeline's back, and make the manifest fit again."""
+    folder = Path(config.run_dir) / "base_models" / "micro" / "probabilities"
+    with np.load(folder / f"{split}.npz") as stored:
+        changed_arrays = {**dict(stored), **arrays}
+    np.savez(folder / f"{split}.npz", **changed_arrays)
+    facts = read_manifest(folder) or {}
+    write_manifest(folder, **{key: value for key, value in facts.items() if key != "files"})
 
-    write_manifest(path.parent, **{k: v for k, v in facts.items() if k != "files"})
+
+@pytest.mark.parametrize(("split", "n_rows"), [("validation", 20), ("test", 10)])
+def test_probabilities_of_rows_a_base_model_has_seen_are_refused(
+    config: RunConfig, split: str, n_rows: int
+) -> None:
+    run_pipeline(config)
+    rewrite_probabilities(config, split, seen=np.ones(n_rows, dtype=bool))
     with pytest.raises(DataError, match="micro"):
         run_pipeline(config)
 
 
-def test_probabilities_in_another_order_are_refused(config: RunConfig) -> None:
-    from enstack.files import read_manifest, write_manifest
-
+def test_probabilities_in_another_order_are_refused(
+    config: RunConfig, toy_data: VulnerabilityData
+) -> None:
     run_pipeline(config)
-    path = Path(config.run_dir) / "base_models" / "micro" / "probabilities" / "test.npz"
-    with np.load(path) as arrays:
-        stored = dict(arrays)
-    np.savez(path, **{**stored, "ids": stored["ids"][::-1]})
-    facts = read_manifest(path.parent) or {}
-    write_manifest(path.parent, **{k: v for k, v in facts.items() if k != "files"})
+    rewrite_probabilities(config, "test", ids=toy_data.splits["test"].ids[::-1])
     with pytest.raises(CheckpointError, match="must hold the functions of the test split"):
         run_pipeline(config)
 
