@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any, TextIO
 
 import typer
@@ -91,6 +93,8 @@ def _run(config: RunConfig) -> None:
 @contextlib.contextmanager
 def told() -> Iterator[None]:
     """Turn errors into a line on standard error and an exit status; --debug shows all."""
+    # Outside of training, where a stop is a wish, SIGTERM is told and counted as Ctrl-C is.
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield
     except EnstackError as error:
@@ -100,6 +104,10 @@ def told() -> Iterator[None]:
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         _leave(error, f"A file can't be read or written: {error.strerror or error}{where}.", 4)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _leave(error: BaseException, message: str, status: int) -> None:
@@ -127,4 +135,7 @@ def main() -> None:
     warnings.showwarning = _show_warning
     if DEBUG in sys.argv:
         sys.argv.remove(DEBUG)
-    app()
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -92,7 +92,7 @@ def open_work_folder(name: str, *, use_drive: bool = True, root: Path = DRIVE_RO
         folder, reason = root / "MyDrive" / name, "Google Drive is connected"
     from enstack.files import require_writable
 
-    require_writable(folder)
+    require_writable(folder, "DRIVE_FOLDER", CheckpointError)
     say(f"📁 {reason}: results go to {folder}")
     return folder
 

@@ -147,7 +147,7 @@ class RunConfig(BaseModel):
         """Accept the notebook's UPPER_CASE keys, and fill what depends on another setting."""
         settings = _lower_keys(values)
         data_dir = str(settings.get("data_dir") or "toy")
-        if not settings.get("base_models"):
+        if settings.get("base_models") in (None, ""):
             settings["base_models"] = list(TINY_MODELS if data_dir == "toy" else HUB_MODELS)
         if not settings.get("run_dir"):
             settings["run_dir"] = f"enstack_runs/{PurePosixPath(data_dir).name or 'data'}"
@@ -296,7 +296,7 @@ def _explain(error: ValidationError) -> str:
 def _rule(key: str, fault: Any) -> str:
     if fault["type"] == "extra_forbidden":
         nearest = difflib.get_close_matches(key, RunConfig.model_fields, n=1, cutoff=0.4)
-        advice = f"did you mean {nearest[0]}?" if nearest else "see the README for the keys"
+        advice = f"did you mean {nearest[0]}" if nearest else "see the README for the keys"
         return f"is not a known key (found {fault['input']!r}); {advice}"
     if fault["type"] == "value_error":
         rule = str(fault["ctx"]["error"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from enstack.errors import CheckpointError
+from enstack.errors import CheckpointError, EnstackError
 
 MANIFEST = "manifest.json"
 CHUNK_BYTES = 1 << 20
@@ -93,6 +94,17 @@ def read_json(path: Path) -> Any:
         raise CheckpointError(f"{path} must be a readable JSON file: {error}.") from error
 
 
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Read a JSON file that must hold an object."""
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise CheckpointError(
+            f"{path} must hold a JSON object, found a {type(value).__name__}. Put a good copy "
+            "back, or remove it to have it written anew."
+        )
+    return value
+
+
 def files_below(folder: Path) -> list[str]:
     """Names of all files below a folder but its manifest, relative, sorted."""
     return sorted(
@@ -123,31 +135,29 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return manifest if isinstance(manifest, dict) and "files" in manifest else None
+    whole = isinstance(manifest, dict) and isinstance(manifest.get("files"), dict)
+    return manifest if whole else None
 
 
-def problems(folder: Path, *, content: bool = True) -> list[str]:
-    """What keeps a folder from being whole: one sentence for each fault, none when it is.
-
-    content=False compares sizes alone, for caches that can be made again.
-    """
+def problems(folder: Path) -> list[str]:
+    """What keeps a folder from being whole: one sentence for each fault, none when it is."""
     if not folder.is_dir():
         return [f"{folder} does not exist"]
     manifest = read_manifest(folder)
     if manifest is None:
         return [f"{folder / MANIFEST} is missing or unreadable: the folder was never finished"]
     listed = manifest["files"].items()
-    found = [_file_problem(folder / name, facts, content) for name, facts in listed]
+    found = [_file_problem(folder / name, facts) for name, facts in listed]
     return [problem for problem in found if problem]
 
 
-def _file_problem(path: Path, facts: dict[str, Any], content: bool) -> str | None:
+def _file_problem(path: Path, facts: dict[str, Any]) -> str | None:
     if not path.is_file():
         return f"{path.name} is missing"
     size = path.stat().st_size
     if size != facts["bytes"]:
         return f"{path.name} has {size:,} bytes, {facts['bytes']:,} were written"
-    if content and sha256_file(path) != facts["sha256"]:
+    if sha256_file(path) != facts["sha256"]:
         return f"{path.name} has other content than was written (sha256 differs)"
     return None
 
@@ -162,10 +172,12 @@ def is_current(folder: Path, made_from: dict[str, Any]) -> bool:
     )
 
 
-def require_writable(folder: Path) -> None:
-    """Make a folder, or say in one line why it cannot be written to."""
+def require_writable(folder: Path, setting: str, error_type: type[EnstackError]) -> None:
+    """Make the folder that a setting names, or say in one line why it cannot be written to."""
     reason = None
     try:
+        if folder.exists() and not folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "it is a file")
         folder.mkdir(parents=True, exist_ok=True)
         # A superuser passes os.access on a folder marked read-only; the mark is still a wish.
         if not os.access(folder, os.W_OK) or not folder.stat().st_mode & 0o222:
@@ -173,10 +185,28 @@ def require_writable(folder: Path) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
     if reason:
-        raise CheckpointError(
-            f"run_dir must be a folder that can be written to; {folder}: {reason}. "
-            "Name another with run_dir=PATH."
+        raise error_type(
+            f"{setting} must be a folder that can be written to; {folder}: {reason}. "
+            f"Name another with {setting}=PATH."
         )
+
+
+@contextlib.contextmanager
+def only_one(lock: Path, what: str) -> Iterator[None]:
+    """Let one process at a time into the block; a dead one's lock is gone with it.
+
+    lock: a file on a local disk, where the system's own locks work.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CheckpointError(
+                f"{what} must have one run at a time, and another process is at work in it. "
+                "Wait for that one, stop it, or name another run_dir."
+            ) from None
+        yield
 
 
 @contextlib.contextmanager
@@ -190,5 +220,15 @@ def replacing_folder(folder: Path, facts: dict[str, Any]) -> Iterator[Path]:
     beside.mkdir(parents=True)
     yield beside
     write_manifest(beside, **facts)
+    _keep_strangers(folder, beside)
     shutil.rmtree(folder, ignore_errors=True)
     beside.rename(folder)
+
+
+def _keep_strangers(folder: Path, beside: Path) -> None:
+    """Take along what a user has put into a folder: whatever its manifest does not name."""
+    listed = (read_manifest(folder) or {"files": {}})["files"]
+    for name in files_below(folder):
+        if name not in listed and not (beside / name).exists():
+            (beside / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).rename(beside / name)

@@ -36,6 +36,13 @@ from enstack.training import SEEN_FILE, TrainingData
 Log = Callable[..., None]
 
 
+def require_base_models(base_models: list[BaseModel], max_length: int) -> None:
+    """Refuse base models that can't be loaded or read so far, before any of them is trained."""
+    for base_model in base_models:
+        require_length(base_model, max_length)
+        load_tokenizer(base_model)
+
+
 def fine_tune_and_predict(
     base_model: BaseModel,
     data: VulnerabilityData,
@@ -50,7 +57,6 @@ def fine_tune_and_predict(
     folder: the base model's place in the run folder. made_from: asked when all is done, gives the
     inputs that the probabilities' manifest records.
     """
-    require_length(base_model, config.max_length)
     tokenizer = load_tokenizer(base_model)
     examples = _tokenize_splits(base_model, tokenizer, data, config)
     whole = _training_data(data, plan, examples)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.utils import logging as hub_logging
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
+from enstack.config import TINY_MODELS
 from enstack.errors import ConfigError
 from enstack.files import sha256_json
 
@@ -154,6 +158,8 @@ def _cpu_has_bf16() -> bool:
 def _quiet() -> Iterator[None]:
     """Silence the notes on a new head's weights and the loading bars: both are expected here."""
     level = transformers_logging.get_verbosity()
+    hub_level = hub_logging.get_verbosity()
+    hub_logging.set_verbosity(logging.ERROR)
     had_bar = transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
@@ -161,8 +167,14 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         transformers_logging.set_verbosity(level)
+        hub_logging.set_verbosity(hub_level)
         if had_bar:
             transformers_logging.enable_progress_bar()
+
+
+def _suggestion(base_model: BaseModel) -> str:
+    nearest = difflib.get_close_matches(base_model.name, (*HUB_IDS, *TINY_MODELS), n=1, cutoff=0.7)
+    return f" Did you mean {nearest[0]}?" if nearest and nearest[0] != base_model.name else ""
 
 
 @contextlib.contextmanager
@@ -173,9 +185,12 @@ def _explained(base_model: BaseModel) -> Iterator[None]:
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         folder = Path(base_model.location)
+        if str(folder).startswith(("/", "./", "../")) and not folder.exists():
+            reason = "there is no such folder."
         where = "the folder" if folder.is_dir() else "a folder (and name it in base_models)"
         raise ConfigError(
             f"The base model {base_model.name} can't be loaded from {base_model.location}: "
-            f"{reason}\nPut config.json, model.safetensors and the tokenizer's files "
-            f"(tokenizer.json, or vocab.json and merges.txt) into {where}, or go online."
+            f"{reason}{_suggestion(base_model)}\n"
+            "Put config.json, model.safetensors and the tokenizer's files (tokenizer.json, or "
+            f"vocab.json and merges.txt) into {where}, or go online."
         ) from error

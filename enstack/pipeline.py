@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Callable
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,27 +15,31 @@ from enstack.config import (
     FIXED_SETTINGS,
     TINY_MODELS,
     RunConfig,
-    asks_for_swa,
     base_model_names,
-    warn_of_swa,
 )
 from enstack.data import VulnerabilityData, read_data
 from enstack.errors import CheckpointError, ConfigError, EnstackError
 from enstack.files import (
-    append_json_line,
     is_current,
+    only_one,
     read_json,
     read_manifest,
     replacing_folder,
     require_writable,
     sha256_json,
-    write_if_changed,
-    write_json,
     write_manifest,
 )
 from enstack.leaderboard import leaderboard
 from enstack.progress import say
 from enstack.report import leaderboard_text, write_report
+from enstack.run_folder import (
+    Log,
+    event_log,
+    record_run,
+    record_truncation,
+    refuse_other_run,
+    refuse_unwanted_resume,
+)
 from enstack.splits import SplitPlan, plan_splits
 from enstack.stacking import (
     BaseModelProbabilities,
@@ -47,9 +50,11 @@ from enstack.stacking import (
     save_meta_classifier,
 )
 
-Log = Callable[..., None]
+if TYPE_CHECKING:
+    from enstack.models import BaseModel
+
 # Settings that decide what a finished base model is; the batch size may differ and be right still.
-TRAINING_SETTINGS = (*FIXED_SETTINGS, "epochs", "early_stopping_patience", "folds")
+TRAINING_SETTINGS = (*FIXED_SETTINGS, "epochs", "early_stopping_patience")
 
 
 @dataclass(frozen=True)
@@ -63,22 +68,30 @@ class RunResults:
 
 def run_pipeline(config: RunConfig) -> RunResults:
     """Data, base models, stacking, report: each stage is done once, and gone on with if stopped."""
-    run_dir = Path(config.run_dir)
-    require_writable(run_dir)
-    _refuse_unwanted_resume(config, run_dir)
+    run_dir, local_dir = Path(config.run_dir), Path(config.local_dir)
+    require_writable(run_dir, "run_dir", CheckpointError)
+    require_writable(local_dir, "local_dir", ConfigError)
+    name = hashlib.sha256(str(run_dir.resolve()).encode()).hexdigest()
+    with only_one(local_dir / "locks" / name, f"run_dir {run_dir}"):
+        return _run(config, run_dir)
+
+
+def _run(config: RunConfig, run_dir: Path) -> RunResults:
+    refuse_unwanted_resume(config, run_dir)
     data = read_run_data(config)
-    _refuse_other_run(config, data, run_dir)
+    refuse_other_run(config, data, run_dir)
     plan = plan_splits(
         data, meta_features=config.meta_features, folds=config.folds, seed=config.seed
     )
-    log = _event_log(run_dir)
+    log = event_log(run_dir)
     log("run_started", base_models=config.base_models)
     try:
-        _record_run(config, data, plan, run_dir)
-        for name, model in zip(
-            base_model_names(config.base_models), config.base_models, strict=True
-        ):
-            _base_model_stage(name, model, data, plan, config, run_dir, log)
+        stages = _base_model_stages(data, config, run_dir)
+        unfinished = [stage for stage in stages if not stage.finished()]
+        _require_base_models(unfinished, config)
+        record_run(config, data, plan, run_dir, trains=bool(unfinished))
+        for stage in stages:
+            _base_model_stage(stage, data, plan, config, run_dir, log)
         _stacking_stage(data, plan, config, run_dir, log)
         report = _report_stage(run_dir, log)
     except (EnstackError, KeyboardInterrupt) as error:
@@ -114,92 +127,81 @@ def _toy_folder(config: RunConfig) -> Path:
     return folder
 
 
-def _refuse_unwanted_resume(config: RunConfig, run_dir: Path) -> None:
-    if not config.resume and (run_dir / "config.json").exists():
-        other = next(
-            path
-            for number in range(2, 10_000)
-            if not (path := run_dir.with_name(f"{run_dir.name}-{number}")).exists()
+@dataclass(frozen=True)
+class BaseModelStage:
+    """One base model of a run: its name, how it was asked for, its folder, what decides on it."""
+
+    name: str
+    model: str
+    folder: Path
+    settings: dict[str, Any]
+
+    def made_from(self) -> dict[str, Any]:
+        """The inputs of its probabilities, the best model's files as they are now among them."""
+        best = read_manifest(self.folder / "best_model") or {}
+        return {**self.settings, "best_model": sha256_json(best.get("files"))}
+
+    def finished(self) -> bool:
+        """Whether its probabilities were made from these inputs, and the report can show it."""
+        has_history = (self.folder / "history.jsonl").is_file()
+        return has_history and is_current(self.folder / "probabilities", self.made_from())
+
+
+def _base_model_stages(
+    data: VulnerabilityData, config: RunConfig, run_dir: Path
+) -> list[BaseModelStage]:
+    settings = {key: getattr(config, key) for key in TRAINING_SETTINGS}
+    if config.meta_features == "out_of_fold":
+        settings["folds"] = config.folds
+    return [
+        BaseModelStage(
+            name,
+            model,
+            run_dir / "base_models" / name,
+            {"data": data.fingerprint, "base_model": model, **settings},
         )
-        raise ConfigError(
-            f"resume=false starts a new run, but run_dir {run_dir} holds one, and nothing is ever "
-            f"deleted. Use run_dir={other}, or resume=true to go on."
+        for name, model in zip(
+            base_model_names(config.base_models), config.base_models, strict=True
         )
+    ]
 
 
-def _refuse_other_run(config: RunConfig, data: VulnerabilityData, run_dir: Path) -> None:
-    """A run folder belongs to one data set and one set of training settings."""
-    if not (run_dir / "config.json").exists():
-        return
-    stored = {key.lower(): value for key, value in read_json(run_dir / "config.json").items()}
-    if asks_for_swa(stored.get("use_swa", False)) and not config.swa_was_forced_off:
-        warn_of_swa()
-    wanted = config.model_dump(mode="json")
-    compared = {key: (stored[key], wanted[key]) for key in FIXED_SETTINGS if key in stored}
-    if (run_dir / "data.json").exists():
-        before = read_json(run_dir / "data.json").get("fingerprint")
-        compared["data fingerprint"] = (before, data.fingerprint)
-    for key, (before, now) in compared.items():
-        if before != now:
-            raise CheckpointError(
-                f"run_dir {run_dir} holds a run with {key}={before}, asked for is {key}={now}. "
-                "Go back to that value, or name another run_dir."
-            )
+def _require_base_models(stages: list[BaseModelStage], config: RunConfig) -> None:
+    """Refuse a base model that can't be loaded before any of them is trained."""
+    if stages:
+        from enstack.fine_tuning import require_base_models
+
+        require_base_models([_base_model(stage, config) for stage in stages], config.max_length)
 
 
-def _event_log(run_dir: Path) -> Log:
-    def log(event: str, **details: Any) -> None:
-        time = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-        append_json_line(run_dir / "events.jsonl", {"time": time, "event": event, **details})
+def _base_model(stage: BaseModelStage, config: RunConfig) -> BaseModel:
+    from enstack.models import HUB_IDS, BaseModel
 
-    return log
-
-
-def _record_run(config: RunConfig, data: VulnerabilityData, plan: SplitPlan, run_dir: Path) -> None:
-    """Write config.json and data.json, or leave them alone where they say this already."""
-    write_if_changed(run_dir / "config.json", config.model_dump_json(indent=2) + "\n")
-    summary = data.summary() | {"holdout": plan.summary(config.meta_features, config.seed)}
-    path = run_dir / "data.json"
-    truncated = read_json(path).get("truncated", {}) if path.exists() else {}
-    _write_json_if_changed(path, {**summary, "truncated": truncated})
+    tiny = stage.model in TINY_MODELS
+    location = str(_tiny_model(stage.model, config)) if tiny else stage.model
+    return BaseModel(stage.name, HUB_IDS.get(location, location))
 
 
 def _base_model_stage(
-    name: str,
-    model: str,
+    stage: BaseModelStage,
     data: VulnerabilityData,
     plan: SplitPlan,
     config: RunConfig,
     run_dir: Path,
     log: Log,
 ) -> None:
-    folder = run_dir / "base_models" / name
-
-    def made_from() -> dict[str, Any]:
-        best = read_manifest(folder / "best_model") or {}
-        settings = {key: getattr(config, key) for key in TRAINING_SETTINGS}
-        return {
-            "data": data.fingerprint,
-            "base_model": model,
-            "best_model": sha256_json(best.get("files")),
-            **settings,
-        }
-
-    if is_current(folder / "probabilities", made_from()):
-        say(f"✓ {name}: finished before, skipped")
+    if stage.finished():
+        say(f"✓ {stage.name}: finished before, skipped")
     else:
-        say(f"▶ {name}: fine-tuning {model}")
+        say(f"▶ {stage.name}: fine-tuning {stage.model}")
         # torch takes seconds to load: a run that is finished does without it.
         from enstack.fine_tuning import fine_tune_and_predict
-        from enstack.models import HUB_IDS, BaseModel
 
-        location = str(_tiny_model(model, config)) if model in TINY_MODELS else model
-        base_model = BaseModel(name, HUB_IDS.get(location, location))
-        fine_tune_and_predict(base_model, data, plan, config, folder, made_from, log)
-        log("base_model_finished", base_model=name)
-    facts = read_json(run_dir / "data.json")
-    facts["truncated"][name] = (read_manifest(folder / "probabilities") or {})["truncated"]
-    _write_json_if_changed(run_dir / "data.json", facts)
+        base_model = _base_model(stage, config)
+        fine_tune_and_predict(base_model, data, plan, config, stage.folder, stage.made_from, log)
+        log("base_model_finished", base_model=stage.name)
+    truncated = (read_manifest(stage.folder / "probabilities") or {})["truncated"]
+    record_truncation(run_dir, stage.name, truncated)
 
 
 def _tiny_model(name: str, config: RunConfig) -> Path:
@@ -313,8 +315,3 @@ def _report_inputs(run_dir: Path) -> dict[str, Any]:
 def _files_digest(run_dir: Path, name: str) -> str:
     manifest = read_manifest(run_dir / "base_models" / name / "probabilities") or {}
     return sha256_json(manifest.get("files"))
-
-
-def _write_json_if_changed(path: Path, value: Any) -> None:
-    if not path.exists() or read_json(path) != value:
-        write_json(path, value)

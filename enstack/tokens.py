@@ -81,7 +81,8 @@ def tokenize(
     """The tokens of a split, from the cache or made now; an unfinished cache is made again."""
     key = cache_key(functions, tokenizer, max_length)
     folder = cache_dir / "tokens" / key
-    if problems(folder, content=False):
+    # Its content is read in full: training on tokens that have rotted would go unnoticed.
+    if problems(folder):
         _write_cache(folder, functions, tokenizer, max_length, title)
     return _open_cache(folder, key)
 

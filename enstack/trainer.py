@@ -34,6 +34,7 @@ from enstack.training import (
     refuse_other_run,
 )
 
+HISTORY = "history.jsonl"  # written after a checkpoint: where it lies, one was saved
 LOG_EVERY = 10  # batches; the loss is read from the device then, and only then
 Log = Callable[..., None]
 
@@ -85,6 +86,11 @@ def start_or_resume(
     folder.mkdir(parents=True, exist_ok=True)
     identity = identity_of(base_model, tokenizer, data, config)
     found = checkpoint.newest(folder, config.keep_checkpoints)
+    if found is None and (folder / HISTORY).exists():
+        raise CheckpointError(
+            f"{folder} holds the history of a training but no checkpoint of it, and training never "
+            "starts anew in silence. Put it back, or move the folder away to start anew."
+        )
     old = None if found else _find_old(base_model.name, data, config, old_runs)
     state = checkpoint.read_state(found) if found else None
     if state is not None:
@@ -104,8 +110,18 @@ def start_or_resume(
         _announce_import(old, log)
     else:
         training.plan(0)
+    _refuse_fewer_epochs(training)
     _announce_epochs(training)
     return training
+
+
+def _refuse_fewer_epochs(training: Training) -> None:
+    complete = training.progress.epoch - 1
+    if complete > training.config.epochs:
+        raise CheckpointError(
+            f"{training.folder} is trained for {complete} epochs already, asked for are "
+            f"{training.config.epochs}. Use epochs={complete} or more, or name another run_dir."
+        )
 
 
 def _find_old(
@@ -364,7 +380,7 @@ def _save_best(training: Training, figures: dict[str, float]) -> None:
 
 def _write_history(training: Training) -> None:
     lines = [json.dumps(record) + "\n" for record in training.progress.history]
-    write_text(training.folder / "history.jsonl", "".join(lines))
+    write_text(training.folder / HISTORY, "".join(lines))
 
 
 def _epoch_line(record: dict[str, Any]) -> str:

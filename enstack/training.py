@@ -146,6 +146,7 @@ class Training:
             "best_val_f1": progress.best_macro_f1,
             "best_val_acc": progress.best_accuracy,
             **self.optimization.state_dict(),
+            "epochs": self.config.epochs,
             "identity": self.identity,
             "progress": progress.state_dict(),
             "random": random_state(),

@@ -187,3 +187,22 @@ def test_report_without_a_finished_run_ends_with_status_4(tmp_path: Path) -> Non
     before = tree_digest(tmp_path)
     refused(enstack("report", tmp_path), 4)
     assert tree_digest(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_outside_of_training_ends_with_status_130_and_one_line(
+    configuration: Path, name: str
+) -> None:
+    code = (
+        "import os, signal, sys; import enstack.pipeline as pipeline; from enstack.cli import main;"
+        f"pipeline.read_run_data = lambda config: os.kill(os.getpid(), signal.{name});"
+        f"sys.argv = ['enstack', 'run', {str(configuration)!r}]; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    refused(done, 130, "Interrupted")
+
+
+def test_a_scratch_folder_that_can_not_be_written_to_is_named_with_its_setting(
+    configuration: Path,
+) -> None:
+    refused(enstack("run", configuration, "local_dir=/proc/x"), 2, "local_dir must be a folder")

@@ -93,7 +93,7 @@ def test_all_faults_are_reported_at_once_with_key_rule_and_value() -> None:
     text = str(error.value)
     assert "epochs must be greater than or equal to 1, found 0" in text
     assert "precision must be 'auto', 'fp32', 'fp16' or 'bf16', found 'fp8'" in text
-    assert "epoch is not a known key (found 3); did you mean epochs?" in text
+    assert "epoch is not a known key (found 3); did you mean epochs" in text
 
 
 @pytest.mark.parametrize(

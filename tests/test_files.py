@@ -90,13 +90,15 @@ def test_a_folder_that_fails_to_fill_leaves_the_old_one(folder: Path) -> None:
 
 def test_a_run_folder_that_is_a_file_or_marked_read_only_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(CheckpointError, match=r"can be written to.*Name another with run_dir"):
-        files.require_writable(tmp_path / "file")
+    with pytest.raises(
+        CheckpointError, match=r"can be written to.*it is a file.*with run_dir=PATH"
+    ):
+        files.require_writable(tmp_path / "file", "run_dir", CheckpointError)
     locked = tmp_path / "locked"
     locked.mkdir()
     locked.chmod(0o555)
     with pytest.raises(CheckpointError, match="it is read-only"):
-        files.require_writable(locked)
+        files.require_writable(locked, "run_dir", CheckpointError)
 
 
 def test_a_damaged_json_file_is_named(tmp_path: Path) -> None:

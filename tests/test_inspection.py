@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from .conftest import tree_digest
 KEYS = {
     "path", "valid", "problems", "layout", "epoch", "step", "total_batches", "epoch_complete",
     "optimizer_steps", "skipped_optimizer_steps", "weights_bytes", "resume_epoch", "resume_step",
-    "remaining_batches",
+    "remaining_batches", "epochs",
 }  # fmt: skip
 
 
@@ -68,7 +69,7 @@ def test_a_damaged_checkpoint_is_not_valid_and_the_file_is_named(tmp_path: Path)
     verdict = inspect_path(folder)
     assert not verdict["valid"]
     assert verdict["problems"][0].startswith("model.safetensors has 100 bytes")
-    assert "Run the pipeline again" in verdict_text(verdict)
+    assert "newest checkpoint that is whole" in verdict_text(verdict)
 
 
 def test_a_folder_of_the_old_layout_is_read_with_what_it_does_not_know_left_open(
@@ -110,3 +111,41 @@ def test_what_holds_no_checkpoint_is_refused(tmp_path: Path) -> None:
         inspect_path(tmp_path)
     with pytest.raises(CheckpointError, match="is a folder"):
         inspect_path(tmp_path / "none")
+
+
+def test_a_checkpoint_without_its_manifest_is_unfinished_and_not_an_old_one(tmp_path: Path) -> None:
+    folder = save(tmp_path, state(2, 16, total_batches=38, identity={}))
+    (folder / "manifest.json").unlink()
+    verdict = inspect_path(folder)
+    assert (verdict["valid"], verdict["layout"]) == (False, "enstack")
+    assert "never finished" in verdict["problems"][0]
+
+
+def test_beside_a_damaged_checkpoint_the_older_one_tells_where_training_goes_on(
+    tmp_path: Path,
+) -> None:
+    for number, step in ((1, 15), (2, 16)):
+        stored = state(2, step, total_batches=38)
+        checkpoint.save(
+            tmp_path, lambda beside, s=stored: write_files(beside, s), number=number, keep=2
+        )
+    os.truncate(tmp_path / "last_checkpoint" / "model.safetensors", 8)
+    verdict = inspect_path(tmp_path)
+    assert not verdict["valid"]
+    assert (verdict["resume_epoch"], verdict["resume_step"]) == (2, 15)
+    shutil.rmtree(tmp_path / "last_checkpoint")
+    verdict = inspect_path(tmp_path)
+    assert (verdict["valid"], verdict["resume_step"]) == (True, 15)
+
+
+def test_a_damaged_best_model_spoils_the_verdict_on_its_run(tmp_path: Path) -> None:
+    save(tmp_path, state(2, 0, total_batches=38))
+    checkpoint.save_best(tmp_path, lambda beside: write_files(beside, state(2, 0)), best_epoch=2)
+    assert inspect_path(tmp_path)["valid"]
+    os.truncate(tmp_path / "best_model" / "model.safetensors", 8)
+    assert inspect_path(tmp_path)["problems"][0].startswith("best_model: model.safetensors")
+
+
+def test_a_training_that_is_finished_is_said_to_be(tmp_path: Path) -> None:
+    folder = save(tmp_path, state(2, 0, total_batches=38, epochs=2))
+    assert "Training is finished" in verdict_text(inspect_path(folder))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -279,3 +280,112 @@ def test_bad_data_leaves_the_run_folder_as_it_was(config: RunConfig, tmp_path: P
     with pytest.raises(DataError):
         run_pipeline(changed(config, data_dir=str(tmp_path / "empty")))
     assert list(Path(config.run_dir).iterdir()) == []
+
+
+def test_a_lost_checkpoint_never_means_a_silent_start(config: RunConfig) -> None:
+    run_pipeline(config)
+    folder = Path(config.run_dir) / "base_models" / "micro"
+    for name in ("last_checkpoint", "previous_checkpoint", "probabilities"):
+        shutil.rmtree(folder / name)
+    before = tree_digest(folder)
+    with pytest.raises(CheckpointError, match="history of a training but no checkpoint"):
+        run_pipeline(config)
+    assert tree_digest(folder) == before
+
+
+def test_fewer_epochs_than_are_trained_are_refused(config: RunConfig) -> None:
+    run_pipeline(config)
+    with pytest.raises(CheckpointError, match=r"trained for 2 epochs already.*epochs=2 or more"):
+        run_pipeline(changed(config, epochs=1))
+
+
+def test_a_finished_run_keeps_the_record_of_how_it_was_trained(
+    config: RunConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_pipeline(config)
+    run_pipeline(changed(config, batch_size=8, precision="bf16"))
+    assert "Training is finished: batch_size stays 4, precision stays fp32" in (
+        capsys.readouterr().out
+    )
+    stored = json.loads((Path(config.run_dir) / "config.json").read_text())
+    assert (stored["batch_size"], stored["precision"]) == (4, "fp32")
+
+
+def test_a_run_that_failed_before_training_binds_nobody(config: RunConfig) -> None:
+    with pytest.raises(ConfigError, match="max_length must be at most 512"):
+        run_pipeline(changed(config, max_length=1024))
+    run_pipeline(config)
+
+
+def test_a_base_model_that_can_not_be_loaded_is_refused_before_any_is_trained(
+    config: RunConfig,
+) -> None:
+    models = [*config.base_models, "/nowhere/model"]
+    with pytest.raises(ConfigError, match="there is no such folder"):
+        run_pipeline(changed(config, base_models=models))
+    assert not (Path(config.run_dir) / "base_models").exists()
+
+
+def test_files_of_the_user_outlive_a_stage_that_is_done_again(config: RunConfig) -> None:
+    note = Path(config.run_dir) / "stacking" / "notes.txt"
+    note.parent.mkdir(parents=True)
+    note.write_text("mine")
+    run_pipeline(config)
+    run_pipeline(changed(config, meta_classifiers=["svm"]))
+    assert note.read_text() == "mine"
+
+
+def test_two_runs_at_once_in_one_folder_are_refused(config: RunConfig) -> None:
+    from enstack.files import only_one
+
+    run_dir = Path(config.run_dir).resolve()
+    name = hashlib.sha256(str(run_dir).encode()).hexdigest()
+    with (
+        only_one(Path(config.local_dir) / "locks" / name, "run_dir"),
+        pytest.raises(CheckpointError, match="another process is at work in it"),
+    ):
+        run_pipeline(config)
+    run_pipeline(config)
+
+
+def test_a_lost_history_is_written_again(config: RunConfig) -> None:
+    run_pipeline(config)
+    path = Path(config.run_dir) / "base_models" / "micro" / "history.jsonl"
+    before = path.read_text()
+    path.unlink()
+    run_pipeline(config)
+    assert path.read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "rule"),
+    [
+        ("config.json", "[1]", "must hold a JSON object"),
+        ("config.json", '{"use_swa": "perhaps"}', "use_swa in .* must be true or false"),
+        ("data.json", "[1]", "must hold a JSON object"),
+        ("data.json", "garbage", "must be a readable JSON file"),
+    ],
+)
+def test_a_spoilt_record_is_one_clear_error(
+    config: RunConfig, name: str, text: str, rule: str
+) -> None:
+    run_pipeline(config)
+    (Path(config.run_dir) / name).write_text(text)
+    with pytest.raises(CheckpointError, match=rule):
+        run_pipeline(config)
+
+
+def test_a_checkpoint_whose_manifest_is_nonsense_is_damaged(
+    config: RunConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_pipeline(config)
+    folder = Path(config.run_dir) / "base_models" / "micro"
+    (folder / "last_checkpoint" / "manifest.json").write_text('{"files": []}')
+    run_pipeline(changed(config, epochs=3))
+    assert "last_checkpoint is damaged" in capsys.readouterr().out
+
+
+def test_other_folds_are_refused_by_name(config: RunConfig) -> None:
+    run_pipeline(changed(config, meta_features="out_of_fold", folds=2, epochs=1))
+    with pytest.raises(CheckpointError, match="folds=2, asked for is folds=3"):
+        run_pipeline(changed(config, meta_features="out_of_fold", folds=3, epochs=1))

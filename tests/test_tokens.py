@@ -80,6 +80,21 @@ def test_a_truncated_cache_is_made_again(
     assert tree_digest(tmp_path) == before
 
 
+def test_a_cache_that_has_rotted_is_made_again(
+    toy_data: VulnerabilityData, micro_tokenizer: Any, tmp_path: Path
+) -> None:
+    """Same size, other bytes: training on it would go unnoticed."""
+    test = toy_data.splits["test"]
+    tokenize(test, micro_tokenizer, max_length=64, cache_dir=tmp_path, title="t")
+    before = tree_digest(tmp_path)
+    (arrow,) = tmp_path.rglob("tokens.arrow")
+    content = bytearray(arrow.read_bytes())
+    content[1000:1100] = bytes(100)
+    arrow.write_bytes(content)
+    tokenize(test, micro_tokenizer, max_length=64, cache_dir=tmp_path, title="t")
+    assert tree_digest(tmp_path) == before
+
+
 def test_unixcoder_gets_its_mode_token_within_max_length(unixcoder_like: Any) -> None:
     mode = unixcoder_like.get_vocab()["<encoder-only>"]
     (short, long), cut = encode(["f()", "g(int a);" * 50], unixcoder_like, 32)
