@@ -104,7 +104,7 @@ def start_or_resume(
     )
     training = Training(folder, model, tokenizer, data, config, Progress(), identity)
     if state is not None:
-        training.load_state_dict(state)
+        _load(training, state)
     elif old is not None:
         training.load_legacy(old)
         _announce_import(old, log)
@@ -113,6 +113,16 @@ def start_or_resume(
     _refuse_fewer_epochs(training)
     _announce_epochs(training)
     return training
+
+
+def _load(training: Training, state: dict[str, Any]) -> None:
+    try:
+        training.load_state_dict(state)
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"The checkpoint in {training.folder} was written by another version of enstack "
+            f"({error}). Go on with that version, or name another run_dir."
+        ) from error
 
 
 def _refuse_fewer_epochs(training: Training) -> None:

@@ -378,3 +378,17 @@ def test_a_short_last_group_weighs_as_much_as_a_whole_one(
         run(*parts, config, monkeypatch)
     left, right = (final(tmp_path / size) for size in ("11", "100"))
     assert same(left["optimizer_state_dict"], right["optimizer_state_dict"])
+
+
+def test_a_state_of_another_version_is_one_clear_error(
+    parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(*parts, train_config(tmp_path, epochs=1), monkeypatch)
+    original = checkpoint.read_state
+
+    def without_losses(folder: Path) -> dict[str, Any]:
+        return {key: value for key, value in original(folder).items() if key != "losses"}
+
+    monkeypatch.setattr(checkpoint, "read_state", without_losses)
+    with pytest.raises(CheckpointError, match=r"written by another version of enstack.*losses"):
+        run(*parts, train_config(tmp_path, epochs=2), monkeypatch)
