@@ -20,10 +20,11 @@ from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 from enstack.config import RunConfig
 from enstack.data import VulnerabilityData, read_data
 from enstack.models import BaseModel, load_classifier, load_tokenizer
+from enstack.starting import start_or_resume
 from enstack.stopping import StopRequest
 from enstack.tokens import LabelledTokens, tokenize
 from enstack.toy import TinyModel, write_encoder, write_toy_data
-from enstack.trainer import start_or_resume, train_epoch
+from enstack.trainer import train_epoch
 from enstack.training import TrainingData
 
 SHAPE = TinyModel(vocabulary=1000, hidden=128, layers=2, heads=4)

@@ -19,7 +19,7 @@ from enstack.files import problems, read_manifest, sync_folder, write_manifest
 from enstack.progress import say
 
 LAST, PREVIOUS, BEST = "last_checkpoint", "previous_checkpoint", "best_model"
-SAVING, DISCARDED = ".saving", ".discarded"
+SAVING, SAVING_BEST, DISCARDED = ".saving", ".saving_best", ".discarded"
 STATE_FILE, WEIGHTS_FILE = "training_state.pth", "model.safetensors"
 
 # Old checkpoints hold metrics as numpy scalars, pickled under numpy 1 or 2; these rebuild a number
@@ -48,7 +48,7 @@ def save(folder: Path, write: WriteFiles, *, number: int, keep: int, **facts: An
 
     number: counts the saves of a run, so that the newest can be told without a clock.
     """
-    beside = _write_verified(folder, write, saved=number, **facts)
+    beside = _write_verified(folder / SAVING, write, saved=number, **facts)
     _rotate(folder, slots(keep))
     beside.rename(folder / LAST)
     sync_folder(folder)
@@ -56,14 +56,14 @@ def save(folder: Path, write: WriteFiles, *, number: int, keep: int, **facts: An
 
 def save_best(folder: Path, write: WriteFiles, **facts: Any) -> None:
     """Write the best model; the one before stays until this one is verified."""
-    beside = _write_verified(folder, write, **facts)
+    beside = _write_verified(folder / SAVING_BEST, write, **facts)
     _discard(folder / BEST)
     beside.rename(folder / BEST)
     sync_folder(folder)
 
 
-def _write_verified(folder: Path, write: WriteFiles, **facts: Any) -> Path:
-    beside = folder / (SAVING if "saved" in facts else f"{SAVING}_best")
+def _write_verified(beside: Path, write: WriteFiles, **facts: Any) -> Path:
+    folder = beside.parent
     try:
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
@@ -146,7 +146,7 @@ def _finish_interrupted_save(folder: Path, keep: int) -> None:
             beside.rename(folder / LAST)
         else:
             empty(beside)
-    best = folder / f"{SAVING}_best"
+    best = folder / SAVING_BEST
     if best.is_dir() and not (folder / BEST).exists() and not problems(best):
         best.rename(folder / BEST)
 

@@ -31,9 +31,7 @@ from enstack.splits import SplitPlan
 from enstack.stopping import stop_requests
 from enstack.tokens import LabelledTokens, tokenize
 from enstack.trainer import train_base_model
-from enstack.training import SEEN_FILE, TrainingData
-
-Log = Callable[..., None]
+from enstack.training import SEEN_FILE, Log, TrainingData
 
 
 def require_base_models(base_models: list[BaseModel], max_length: int) -> None:

@@ -87,11 +87,12 @@ def _run(config: RunConfig, run_dir: Path) -> RunResults:
     log("run_started", base_models=config.base_models)
     try:
         stages = _base_model_stages(data, config, run_dir)
-        unfinished = [stage for stage in stages if not stage.finished()]
-        _require_base_models(unfinished, config)
-        record_run(config, data, plan, run_dir, trains=bool(unfinished))
+        wanted = _base_models_to_train(stages, config)
+        record_run(config, data, plan, run_dir, trains=bool(wanted))
         for stage in stages:
-            _base_model_stage(stage, data, plan, config, run_dir, log)
+            _base_model_stage(stage, wanted.get(stage.name), data, plan, config, log)
+            truncated = (read_manifest(stage.folder / "probabilities") or {})["truncated"]
+            record_truncation(run_dir, stage.name, truncated)
         _stacking_stage(data, plan, config, run_dir, log)
         report = _report_stage(run_dir, log)
     except (EnstackError, KeyboardInterrupt) as error:
@@ -166,12 +167,17 @@ def _base_model_stages(
     ]
 
 
-def _require_base_models(stages: list[BaseModelStage], config: RunConfig) -> None:
-    """Refuse a base model that can't be loaded before any of them is trained."""
-    if stages:
-        from enstack.fine_tuning import require_base_models
+def _base_models_to_train(stages: list[BaseModelStage], config: RunConfig) -> dict[str, BaseModel]:
+    """By name, those not finished; one that can't be loaded is refused before any is trained."""
+    unfinished = [stage for stage in stages if not stage.finished()]
+    if not unfinished:
+        return {}
+    # torch takes seconds to load: a run that is finished does without it.
+    from enstack.fine_tuning import require_base_models
 
-        require_base_models([_base_model(stage, config) for stage in stages], config.max_length)
+    wanted = {stage.name: _base_model(stage, config) for stage in unfinished}
+    require_base_models(list(wanted.values()), config.max_length)
+    return wanted
 
 
 def _base_model(stage: BaseModelStage, config: RunConfig) -> BaseModel:
@@ -184,24 +190,21 @@ def _base_model(stage: BaseModelStage, config: RunConfig) -> BaseModel:
 
 def _base_model_stage(
     stage: BaseModelStage,
+    base_model: BaseModel | None,
     data: VulnerabilityData,
     plan: SplitPlan,
     config: RunConfig,
-    run_dir: Path,
     log: Log,
 ) -> None:
-    if stage.finished():
+    """Fine-tune and predict; no base model means that this was done before."""
+    if base_model is None:
         say(f"✓ {stage.name}: finished before, skipped")
-    else:
-        say(f"▶ {stage.name}: fine-tuning {stage.model}")
-        # torch takes seconds to load: a run that is finished does without it.
-        from enstack.fine_tuning import fine_tune_and_predict
+        return
+    from enstack.fine_tuning import fine_tune_and_predict
 
-        base_model = _base_model(stage, config)
-        fine_tune_and_predict(base_model, data, plan, config, stage.folder, stage.made_from, log)
-        log("base_model_finished", base_model=stage.name)
-    truncated = (read_manifest(stage.folder / "probabilities") or {})["truncated"]
-    record_truncation(run_dir, stage.name, truncated)
+    say(f"▶ {stage.name}: fine-tuning {stage.model}")
+    fine_tune_and_predict(base_model, data, plan, config, stage.folder, stage.made_from, log)
+    log("base_model_finished", base_model=stage.name)
 
 
 def _tiny_model(name: str, config: RunConfig) -> Path:

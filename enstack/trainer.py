@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,26 +16,16 @@ from enstack.batches import count_batch
 from enstack.config import RunConfig
 from enstack.errors import CheckpointError, EnstackError, Interrupted
 from enstack.files import write_text
-from enstack.legacy import LegacyCheckpoint, find_legacy
 from enstack.loader import make_loader
 from enstack.metrics import confusion_matrix, macro_f1_from_confusion
-from enstack.models import BaseModel, autocast, load_classifier, save_classifier
+from enstack.models import BaseModel, autocast, save_classifier
 from enstack.predict import predict_proba
 from enstack.progress import Bar, DataWait, say
-from enstack.randomness import seed_everything
+from enstack.starting import start_or_resume
 from enstack.stopping import StopRequest, stop_requests
-from enstack.training import (
-    SEEN_FILE,
-    Progress,
-    Training,
-    TrainingData,
-    identity_of,
-    refuse_other_run,
-)
+from enstack.training import HISTORY, SEEN_FILE, Log, Training, TrainingData
 
-HISTORY = "history.jsonl"  # written after a checkpoint: where it lies, one was saved
 LOG_EVERY = 10  # batches; the loss is read from the device then, and only then
-Log = Callable[..., None]
 
 
 def train_base_model(
@@ -47,8 +36,8 @@ def train_base_model(
     folder: Path,
     log: Log,
     old_runs: Path | None = None,
-) -> dict[str, Any]:
-    """Fine-tune a base model to its last epoch, from wherever it stands; returns its best figures.
+) -> None:
+    """Fine-tune a base model to its last epoch, from wherever it stands.
 
     folder: the base model's place in the run folder. old_runs: where checkpoints of the program
     before this one may lie, looked at when the folder holds none. Ctrl-C and SIGTERM save at the
@@ -65,101 +54,6 @@ def train_base_model(
             f"Interrupted; {base_model.name} is trained to its end and saved. "
             "Run the same again to go on."
         )
-    progress = training.progress
-    return {
-        "epoch": progress.best_epoch,
-        "macro_f1": progress.best_macro_f1,
-        "accuracy": progress.best_accuracy,
-    }
-
-
-def start_or_resume(
-    base_model: BaseModel,
-    tokenizer: Any,
-    data: TrainingData,
-    config: RunConfig,
-    folder: Path,
-    log: Log,
-    old_runs: Path | None = None,
-) -> Training:
-    """A training at the newest checkpoint that verifies, at an old one, or at the beginning."""
-    folder.mkdir(parents=True, exist_ok=True)
-    identity = identity_of(base_model, tokenizer, data, config)
-    found = checkpoint.newest(folder, config.keep_checkpoints)
-    if found is None and (folder / HISTORY).exists():
-        raise CheckpointError(
-            f"{folder} holds the history of a training but no checkpoint of it, and training never "
-            "starts anew in silence. Put it back, or move the folder away to start anew."
-        )
-    old = None if found else _find_old(base_model.name, data, config, old_runs)
-    state = checkpoint.read_state(found) if found else None
-    if state is not None:
-        refuse_other_run(state.get("identity", {}), identity, folder)
-    seed_everything(config.seed)
-    source = found or (old.folder if old else None)
-    model = load_classifier(
-        BaseModel(base_model.name, str(source)) if source else base_model,
-        data.class_names,
-        seed=config.seed,
-    )
-    training = Training(folder, model, tokenizer, data, config, Progress(), identity)
-    if state is not None:
-        _load(training, state)
-    elif old is not None:
-        training.load_legacy(old)
-        _announce_import(old, log)
-    else:
-        training.plan(0)
-    _refuse_fewer_epochs(training)
-    _announce_epochs(training)
-    return training
-
-
-def _load(training: Training, state: dict[str, Any]) -> None:
-    try:
-        training.load_state_dict(state)
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"The checkpoint in {training.folder} was written by another version of enstack "
-            f"({error}). Go on with that version, or name another run_dir."
-        ) from error
-
-
-def _refuse_fewer_epochs(training: Training) -> None:
-    complete = training.progress.epoch - 1
-    if complete > training.config.epochs:
-        raise CheckpointError(
-            f"{training.folder} is trained for {complete} epochs already, asked for are "
-            f"{training.config.epochs}. Use epochs={complete} or more, or name another run_dir."
-        )
-
-
-def _find_old(
-    name: str, data: TrainingData, config: RunConfig, old_runs: Path | None
-) -> LegacyCheckpoint | None:
-    if old_runs is None or not config.resume:
-        return None
-    alone = len(config.base_models) == 1
-    old = find_legacy(old_runs, name, n_classes=len(data.class_names), alone=alone)
-    if old is None and config.resume_from:
-        raise CheckpointError(
-            f"resume_from must hold an old checkpoint of {name} (itself, in {name}/ or in "
-            f"checkpoints/{name}/); {old_runs} holds none."
-        )
-    return old
-
-
-def _announce_import(old: LegacyCheckpoint, log: Log) -> None:
-    say(f"📦 Going on from the old checkpoint {old.folder} (it is only read)")
-    for note in old.notes:
-        say(f"   · {note}")
-    log("imported", folder=str(old.folder), epoch=old.epoch, step=old.step, notes=old.notes)
-
-
-def _announce_epochs(training: Training) -> None:
-    complete = training.progress.epoch - 1
-    if complete and not training.progress.batches_done and not training.finished():
-        say(f"⏭️  Resuming: {complete} of {training.config.epochs} epochs are complete")
 
 
 def train_epoch(training: Training, stop: StopRequest, log: Log) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from enstack.randomness import random_state, restore_random_state
 from enstack.tokens import LabelledTokens
 
 SEEN_FILE = "seen_ids.npz"
+HISTORY = "history.jsonl"  # written after a checkpoint: where it lies, one was saved
+Log = Callable[..., None]  # takes an event and its details
 
 
 @dataclass(frozen=True)
