@@ -1,8 +1,9 @@
-"""Checkpoints: written beside, verified, renamed into place, rotated, and found again."""
+"""Checkpoints in one place: written beside, verified, rotated; and the newest over two places."""
 
 from __future__ import annotations
 
 import codecs
+import contextlib
 import itertools
 import pickle
 import shutil
@@ -12,14 +13,24 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 
 from enstack.errors import CheckpointError
-from enstack.files import problems, read_manifest, sync_folder, write_manifest
+from enstack.files import (
+    CHUNK_BYTES,
+    HashedFolder,
+    Moved,
+    ignore,
+    problems,
+    read_manifest,
+    sync,
+)
 from enstack.progress import say
 
 LAST, PREVIOUS, BEST = "last_checkpoint", "previous_checkpoint", "best_model"
-SAVING, SAVING_BEST, DISCARDED = ".saving", ".saving_best", ".discarded"
+# Never under a name that a search takes for a checkpoint.
+BESIDE = {LAST: ".saving", BEST: ".saving_best"}
+DISCARDED = ".discarded"
+HISTORY = "history.jsonl"  # written after a checkpoint: where it lies, one was saved
 STATE_FILE, WEIGHTS_FILE = "training_state.pth", "model.safetensors"
 
 # Old checkpoints hold metrics as numpy scalars, pickled under numpy 1 or 2; these rebuild a number
@@ -34,7 +45,8 @@ NUMPY_SCALARS: list[Any] = [
     codecs.encode,
 ]
 
-WriteFiles = Callable[[Path], None]
+WriteFiles = Callable[[HashedFolder], None]
+Remove = Callable[[Path], None]
 
 
 def slots(keep: int) -> list[str]:
@@ -43,61 +55,10 @@ def slots(keep: int) -> list[str]:
     return [LAST, PREVIOUS, *older][:keep]
 
 
-def save(folder: Path, write: WriteFiles, *, number: int, keep: int, **facts: Any) -> None:
-    """Write a checkpoint into a base model's folder; what was there stays until it is verified.
-
-    number: counts the saves of a run, so that the newest can be told without a clock.
-    """
-    beside = _write_verified(folder / SAVING, write, saved=number, **facts)
-    _rotate(folder, slots(keep))
-    beside.rename(folder / LAST)
-    sync_folder(folder)
-
-
-def save_best(folder: Path, write: WriteFiles, **facts: Any) -> None:
-    """Write the best model; the one before stays until this one is verified."""
-    beside = _write_verified(folder / SAVING_BEST, write, **facts)
-    _discard(folder / BEST)
-    beside.rename(folder / BEST)
-    sync_folder(folder)
-
-
-def _write_verified(beside: Path, write: WriteFiles, **facts: Any) -> Path:
-    folder = beside.parent
-    try:
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
-        write(beside)
-        write_manifest(beside, **facts)
-        found = problems(beside)
-    except (OSError, RuntimeError, SafetensorError) as error:
-        raise CheckpointError(f"A checkpoint could not be saved in {folder}: {error}.") from error
-    if found:
-        raise CheckpointError(
-            f"A checkpoint in {folder} was not read back as written: {found[0]}. "
-            "The ones before it are untouched; check the disk."
-        )
-    return beside
-
-
-def _rotate(folder: Path, names: list[str]) -> None:
-    """Make room for a new newest checkpoint: every one moves down a slot, the oldest goes."""
-    if not (folder / LAST).exists():
-        return  # a rotation was interrupted when there was room already
-    _discard(folder / names[-1])
-    for newer, older in reversed(list(itertools.pairwise(names))):
-        if (folder / newer).exists():
-            (folder / newer).rename(folder / older)
-
-
-def _discard(folder: Path) -> None:
-    """Remove a folder under a name that no search takes for a checkpoint."""
-    if not folder.exists():
-        return
-    doomed = folder.with_name(DISCARDED)
-    empty(doomed)
-    folder.rename(doomed)
-    empty(doomed)
+def remove(folder: Path) -> None:
+    """Remove a folder from a disk that gives the room back at once."""
+    if folder.exists():
+        shutil.rmtree(folder)
 
 
 def empty(folder: Path) -> None:
@@ -105,25 +66,140 @@ def empty(folder: Path) -> None:
     for path in folder.rglob("*") if folder.is_dir() else ():
         if path.is_file():
             path.write_bytes(b"")
-    shutil.rmtree(folder, ignore_errors=True)
+    remove(folder)
 
 
-def newest(folder: Path, keep: int) -> Path | None:
-    """The newest checkpoint that verifies, or None where a run has not saved one.
+def write(
+    folder: Path,
+    name: str,
+    write_files: WriteFiles,
+    *,
+    remove: Remove = remove,
+    moved: Moved = ignore,
+    **facts: Any,
+) -> None:
+    """Write a checkpoint or best model beside the one in place, and verify it.
 
-    Damaged ones are named with the reason and kept aside. If all are damaged that is an error:
-    training never starts from scratch in silence.
+    name: LAST or BEST. facts: what its manifest says beside the files; a checkpoint's has `saved`,
+    which counts the saves of a run, so that the newest can be told without a clock. remove: how
+    the remains of an earlier attempt go. moved: told of what is read back.
     """
-    _finish_interrupted_save(folder, keep)
-    present = [folder / name for name in _slots_on_disk(folder, keep) if (folder / name).is_dir()]
-    faults = {path: problems(path) for path in present}
-    whole = [path for path in present if not faults[path]]
-    if present and not whole:
+    beside = folder / BESIDE[name]
+    remove(beside)
+    beside.mkdir(parents=True)
+    new = HashedFolder(beside)
+    write_files(new)
+    new.finish(moved, **facts)
+
+
+def install(folder: Path, name: str, *, keep: int, remove: Remove = remove) -> None:
+    """Put what `write` left beside into its place; only now is anything older given up."""
+    if name == BEST:
+        _discard(folder / BEST, remove)
+    else:
+        _rotate(folder, slots(keep), remove)
+    (folder / BESIDE[name]).rename(folder / name)
+    sync(folder)
+
+
+def _rotate(folder: Path, names: list[str], remove: Remove) -> None:
+    """Make room for a new newest checkpoint: every one moves down a slot, the oldest goes."""
+    if not (folder / LAST).exists():
+        return  # a rotation was interrupted when there was room already
+    _discard(folder / names[-1], remove)
+    for newer, older in reversed(list(itertools.pairwise(names))):
+        if (folder / newer).exists():
+            (folder / newer).rename(folder / older)
+
+
+def _discard(folder: Path, remove: Remove) -> None:
+    """Remove a folder under a name that no search takes for a checkpoint."""
+    doomed = folder.with_name(DISCARDED)
+    remove(doomed)
+    if folder.exists():
+        folder.rename(doomed)
+        remove(doomed)
+
+
+class OpenCheckpoint:
+    """A finished checkpoint or best model, held open: a rotation can't take its files away."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __enter__(self) -> OpenCheckpoint:
+        manifest = read_manifest(self.folder)
+        if manifest is None:
+            raise CheckpointError(f"{self.folder} has no manifest that can be read.")
+        self.listed: dict[str, dict[str, Any]] = manifest.pop("files")
+        self.facts: dict[str, Any] = manifest
+        with contextlib.ExitStack() as opened:
+            self._files = {
+                name: opened.enter_context((self.folder / name).open("rb")) for name in self.listed
+            }
+            self._opened = opened.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+    def bytes(self) -> int:
+        """Size of all its files."""
+        return sum(facts["bytes"] for facts in self.listed.values())
+
+    def copy(self, new: HashedFolder, moved: Moved = ignore) -> None:
+        """Copy its files; a CheckpointError where one no longer is what was written."""
+        for name, source in self._files.items():
+            with new.file(name) as target:
+                while chunk := source.read(CHUNK_BYTES):
+                    target.write(chunk)
+                    moved(len(chunk))
+            if target.facts() != self.listed[name]:
+                raise CheckpointError(f"{self.folder / name} has other content than was written.")
+
+
+def newest(scratch: Path, folder: Path, keep: int) -> Path | None:
+    """The newest checkpoint that verifies, on the scratch disk; None where a run has saved none.
+
+    scratch, folder: a base model's places on the scratch disk and in the run folder. One that lies
+    in the run folder alone is brought to the scratch disk, hashed on the way: slow storage is read
+    once. Damaged ones are named with the reason and kept aside. If all are damaged that is an
+    error: training never starts from scratch in silence.
+    """
+    for place, how in ((scratch, remove), (folder, empty)):
+        finish_interrupted_save(place, keep, how)
+    present = [*_checkpoints(scratch), *_checkpoints(folder)]
+    faults = {path: problems(path)[0] for path in present if read_manifest(path) is None}
+    finished = [path for path in present if path not in faults]
+    for path in sorted(finished, key=saved_number, reverse=True):
+        fault = first_problem(path) if path.parent == scratch else _bring(path, scratch, keep)
+        if fault is None:
+            for damaged, reason in faults.items():
+                say(keep_aside(damaged, reason, f"training goes on from {path.name}"))
+            return path if path.parent == scratch else scratch / LAST
+        faults[path] = fault
+    if faults:
         raise CheckpointError(_all_damaged(folder, faults))
-    for path, found in faults.items():
-        if found:
-            _keep_aside(path, found[0], whole[0])
-    return max(whole, key=saved_number) if whole else None
+    return None
+
+
+def first_problem(folder: Path, moved: Moved = ignore) -> str | None:
+    """The first fault that keeps a folder from being whole, or None."""
+    return next(iter(problems(folder, moved)), None)
+
+
+def _bring(path: Path, scratch: Path, keep: int) -> str | None:
+    """Copy a checkpoint to the scratch disk, or say what is wrong with it."""
+    try:
+        with OpenCheckpoint(path) as source:
+            write(scratch, LAST, source.copy, **source.facts)
+            install(scratch, LAST, keep=keep)
+    except (CheckpointError, FileNotFoundError):
+        fault = first_problem(path)
+        if fault is None:
+            raise
+        return fault
+    return None
 
 
 def saved_number(folder: Path) -> int:
@@ -131,48 +207,43 @@ def saved_number(folder: Path) -> int:
     return int((read_manifest(folder) or {}).get("saved", 0))
 
 
-def _slots_on_disk(folder: Path, keep: int) -> list[str]:
-    """The slots in use now, and those of a run that kept more."""
-    extra = [path.name for path in sorted(folder.glob(f"{PREVIOUS}_*"))]
-    return list(dict.fromkeys([*slots(keep), *extra]))
+def _checkpoints(folder: Path) -> list[Path]:
+    """Every checkpoint in a base model's folder, those of a run that kept more included."""
+    found = [folder / LAST, *sorted(folder.glob(f"{PREVIOUS}*"))]
+    return [path for path in found if path.is_dir()]
 
 
-def _finish_interrupted_save(folder: Path, keep: int) -> None:
+def finish_interrupted_save(folder: Path, keep: int, remove: Remove) -> None:
     """A save that was killed after its manifest was written is whole: put it in its place."""
-    beside = folder / SAVING
+    beside = folder / BESIDE[LAST]
     if beside.is_dir() and not problems(beside):
         if saved_number(beside) > saved_number(folder / LAST):
-            _rotate(folder, slots(keep))
-            beside.rename(folder / LAST)
+            install(folder, LAST, keep=keep, remove=remove)
         else:
-            empty(beside)
-    best = folder / SAVING_BEST
+            remove(beside)
+    best = folder / BESIDE[BEST]
     if best.is_dir() and not (folder / BEST).exists() and not problems(best):
         best.rename(folder / BEST)
 
 
-def _keep_aside(path: Path, reason: str, used: Path) -> None:
+def keep_aside(path: Path, reason: str, then: str) -> str:
+    """Put a damaged checkpoint out of the way; returns the line that says so."""
     number = 1
     while (aside := path.with_name(f"damaged_checkpoint_{number}")).exists():
         number += 1
     path.rename(aside)
-    say(
-        f"⚠️  {path.name} is damaged ({reason}); it is kept as {aside.name}, "
-        f"and training goes on from {used.name}."
+    return (
+        f"⚠️  {path.name} is damaged ({reason}); it is kept as {aside.name} in {aside.parent}, "
+        f"and {then}."
     )
 
 
-def _all_damaged(folder: Path, faults: dict[Path, list[str]]) -> str:
-    named = "; ".join(f"{path.name}: {found[0]}" for path, found in faults.items())
+def _all_damaged(folder: Path, faults: dict[Path, str]) -> str:
+    named = "; ".join(f"{path.name}: {fault}" for path, fault in faults.items())
     return (
         f"Every checkpoint in {folder} is damaged ({named}). Nothing was changed. Put a good copy "
         "back, or train anew with another run_dir."
     )
-
-
-def write_state(folder: Path, state: dict[str, Any]) -> None:
-    """Write the training state: tensors, numbers and strings only, for weights_only=True."""
-    torch.save(state, folder / STATE_FILE)
 
 
 def read_state(folder: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
 import sys
 import warnings
@@ -118,7 +119,7 @@ class RunConfig(BaseModel):
     meta_classifiers: Names = Field(default_factory=lambda: list(META_CLASSIFIERS))
     # Where results live.
     run_dir: Annotated[str, Field(min_length=1)] = ""
-    # Fast scratch disk for staged data and token caches.
+    # Fast scratch disk for staged data, token caches, and checkpoints on their way to run_dir.
     local_dir: str = ""
     # Verified checkpoints kept per base model, best not counted.
     keep_checkpoints: Annotated[Whole, Field(ge=2, le=100)] = 2
@@ -180,6 +181,16 @@ class RunConfig(BaseModel):
                 f"found label_mode={self.label_mode}"
             )
         return self
+
+    @property
+    def run_key(self) -> str:
+        """A name for run_dir on the scratch disk, hex."""
+        return hashlib.sha256(str(Path(self.run_dir).resolve()).encode()).hexdigest()[:16]
+
+    @property
+    def scratch_dir(self) -> Path:
+        """Where the scratch disk keeps the checkpoints of this run_dir until they are copied."""
+        return Path(self.local_dir) / "checkpoints" / self.run_key
 
     def announcement(self) -> str:
         """The five lines that tell a user what a run will do."""

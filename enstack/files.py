@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import errno
 import fcntl
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from enstack.errors import CheckpointError, EnstackError
 
 MANIFEST = "manifest.json"
+BLANK = "0" * 64  # stands where a manifest's own sha256 comes
 CHUNK_BYTES = 1 << 20
+Moved = Callable[[int], None]  # told of the bytes that were read or written, chunk by chunk
 
 
-def sha256_file(path: Path) -> str:
+def ignore(size: int) -> None:
+    """Nobody wants to know how many bytes were moved."""
+
+
+def sha256_file(path: Path, moved: Moved = ignore) -> str:
     """Sha256 of a file's bytes, as hex, read in chunks."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             digest.update(chunk)
+            moved(len(chunk))
     return digest.hexdigest()
 
 
@@ -34,23 +42,17 @@ def sha256_json(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def sync_file(path: Path) -> None:
-    """Force a file's bytes (or a folder's names) onto the disk."""
+def sync(path: Path) -> None:
+    """Force a file's bytes, or a folder's names, onto the disk, where the mount can do that."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def sync_folder(folder: Path) -> None:
-    """Force the names in a folder onto the disk, where the mount can do that."""
-    try:
-        sync_file(folder)
     except OSError as error:
-        # Network mounts refuse fsync on folders: then the manifest alone tells what is whole.
+        # Network mounts may refuse fsync: then reading back alone tells what has arrived.
         if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EISDIR):
             raise
+    finally:
+        os.close(descriptor)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -61,7 +63,14 @@ def write_bytes(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    beside.replace(path)
+    try:
+        beside.replace(path)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTSUP, errno.EPERM, errno.EINVAL):
+            raise
+        # A mount that can't rename over a file: for a moment the new bytes stand beside alone.
+        path.unlink()
+        beside.rename(path)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -80,10 +89,19 @@ def write_if_changed(path: Path, text: str) -> None:
         write_text(path, text)
 
 
+def timestamp() -> str:
+    """Now, as events are dated: UTC, to the second."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+
+
 def append_json_line(path: Path, record: dict[str, Any]) -> None:
-    """Add one line to a JSON-lines file."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record, ensure_ascii=False) + "\n")
+    """Add one line to a JSON-lines file; what a failed write left of one is ended before it."""
+    line = json.dumps(record, ensure_ascii=False) + "\n"
+    with path.open("ab+") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            line = line if file.read() == b"\n" else "\n" + line
+        file.write(line.encode())
 
 
 def read_json(path: Path) -> Any:
@@ -105,6 +123,67 @@ def read_json_object(path: Path) -> dict[str, Any]:
     return value
 
 
+class HashedFile:
+    """A new file whose size and sha256 are known the moment that it is written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.bytes, self._digest = path, 0, hashlib.sha256()
+
+    def __enter__(self) -> HashedFile:
+        self._file = self.path.open("wb")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._file.close()
+        if kind is None:
+            sync(self.path)
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Append bytes; torch.save and others take this for an open file."""
+        self._file.write(data)
+        self._digest.update(data)
+        size = memoryview(data).nbytes
+        self.bytes += size
+        return size
+
+    def flush(self) -> None:
+        """Hand what was written to the system."""
+        self._file.flush()
+
+    def facts(self) -> dict[str, Any]:
+        """What a manifest says of this file."""
+        return {"bytes": self.bytes, "sha256": self._digest.hexdigest()}
+
+
+class HashedFolder:
+    """A new folder that is hashed while it is written; `finish` writes its manifest, the last file.
+
+    The hashes are those of the bytes that were meant, so reading back finds what a disk made of
+    them. Only new names are made: nothing depends on replacing a file.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._files: list[HashedFile] = []
+
+    def file(self, name: str) -> HashedFile:
+        """A file to be written into the folder, as a context."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._files.append(HashedFile(path))
+        return self._files[-1]
+
+    def finish(self, moved: Moved = ignore, **facts: Any) -> None:
+        """Write the manifest, and read everything back; a CheckpointError says what differs."""
+        listed = {f.path.relative_to(self.folder).as_posix(): f.facts() for f in self._files}
+        with HashedFile(self.folder / MANIFEST) as manifest:
+            manifest.write(manifest_bytes({**facts, "files": listed}))
+        sync(self.folder)
+        found = problems(self.folder, moved)
+        if found:
+            raise CheckpointError(f"{self.folder} was not read back as written: {found[0]}.")
+
+
 def files_below(folder: Path) -> list[str]:
     """Names of all files below a folder but its manifest, relative, sorted."""
     return sorted(
@@ -114,7 +193,14 @@ def files_below(folder: Path) -> list[str]:
     )
 
 
-def write_manifest(folder: Path, **facts: Any) -> dict[str, Any]:
+def manifest_bytes(manifest: dict[str, Any]) -> bytes:
+    """A manifest as JSON that ends in the sha256 of itself, taken with zeros in that place."""
+    text = json.dumps({**manifest, "sha256": BLANK}, indent=2, ensure_ascii=False, default=str)
+    blank = f"{text}\n".encode()
+    return hashlib.sha256(blank).hexdigest().join(blank.decode().rsplit(BLANK, 1)).encode()
+
+
+def write_manifest(folder: Path, **facts: Any) -> None:
     """List every file below a folder with size and sha256, beside the given facts; written last.
 
     A folder whose manifest is absent or does not match is unfinished.
@@ -122,42 +208,51 @@ def write_manifest(folder: Path, **facts: Any) -> dict[str, Any]:
     listed = {}
     for name in files_below(folder):
         path = folder / name
-        sync_file(path)
+        sync(path)
         listed[name] = {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
-    manifest = {**facts, "files": listed}
-    write_json(folder / MANIFEST, manifest)
-    return manifest
+    write_bytes(folder / MANIFEST, manifest_bytes({**facts, "files": listed}))
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest of a folder, or None where there is none that can be read."""
+    """The manifest of a folder, or None where there is none that can be read and is whole."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = (folder / MANIFEST).read_bytes()
+        manifest = json.loads(content)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None  # any other fault is the disk's: it says nothing of the manifest
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
         return None
-    whole = isinstance(manifest, dict) and isinstance(manifest.get("files"), dict)
-    return manifest if whole else None
+    digest = manifest.pop("sha256", None)
+    return manifest if _is_whole(content, manifest, digest) else None
 
 
-def problems(folder: Path) -> list[str]:
+def _is_whole(content: bytes, manifest: dict[str, Any], digest: Any) -> bool:
+    """Whether a manifest's own digest is right; the first ones had none, and no other either."""
+    if digest is None:
+        return not any(isinstance(fact, str) and len(fact) == 64 for fact in manifest.values())
+    blank = content.replace(str(digest).encode(), BLANK.encode())
+    return hashlib.sha256(blank).hexdigest() == digest
+
+
+def problems(folder: Path, moved: Moved = ignore) -> list[str]:
     """What keeps a folder from being whole: one sentence for each fault, none when it is."""
     if not folder.is_dir():
         return [f"{folder} does not exist"]
     manifest = read_manifest(folder)
     if manifest is None:
-        return [f"{folder / MANIFEST} is missing or unreadable: the folder was never finished"]
+        return [f"{folder / MANIFEST} is missing or damaged: the folder was never finished"]
     listed = manifest["files"].items()
-    found = [_file_problem(folder / name, facts) for name, facts in listed]
+    found = [_file_problem(folder / name, facts, moved) for name, facts in listed]
     return [problem for problem in found if problem]
 
 
-def _file_problem(path: Path, facts: dict[str, Any]) -> str | None:
+def _file_problem(path: Path, facts: dict[str, Any], moved: Moved) -> str | None:
     if not path.is_file():
         return f"{path.name} is missing"
     size = path.stat().st_size
     if size != facts["bytes"]:
         return f"{path.name} has {size:,} bytes, {facts['bytes']:,} were written"
-    if sha256_file(path) != facts["sha256"]:
+    if sha256_file(path, moved) != facts["sha256"]:
         return f"{path.name} has other content than was written (sha256 differs)"
     return None
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import difflib
 import logging
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +20,7 @@ from transformers.utils import logging as transformers_logging
 
 from enstack.config import TINY_MODELS
 from enstack.errors import ConfigError
-from enstack.files import sha256_json
+from enstack.files import files_below, sha256_json
 
 HUB_IDS = {
     "codebert": "microsoft/codebert-base",
@@ -94,11 +96,15 @@ def load_classifier(
     return _detached_from_file(model)
 
 
-def save_classifier(model: Any, tokenizer: Any, folder: Path) -> None:
-    """Write weights, configuration and tokenizer in the hub's own layout."""
-    with _quiet():
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+def classifier_files(model: Any, tokenizer: Any) -> dict[str, bytes]:
+    """All that lies beside the weights in the hub's own layout: configuration and tokenizer."""
+    config = copy.deepcopy(model.config)
+    config.architectures = [type(model).__name__]
+    config.dtype = str(model.dtype).removeprefix("torch.")
+    with tempfile.TemporaryDirectory() as name, _quiet():
+        config.save_pretrained(name)
+        tokenizer.save_pretrained(name)
+        return {file: (Path(name) / file).read_bytes() for file in files_below(Path(name))}
 
 
 def _detached_from_file(model: torch.nn.Module) -> torch.nn.Module:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,8 +70,7 @@ def run_pipeline(config: RunConfig) -> RunResults:
     run_dir, local_dir = Path(config.run_dir), Path(config.local_dir)
     require_writable(run_dir, "run_dir", CheckpointError)
     require_writable(local_dir, "local_dir", ConfigError)
-    name = hashlib.sha256(str(run_dir.resolve()).encode()).hexdigest()
-    with only_one(local_dir / "locks" / name, f"run_dir {run_dir}"):
+    with only_one(local_dir / "locks" / config.run_key, f"run_dir {run_dir}"):
         return _run(config, run_dir)
 
 

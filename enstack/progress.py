@@ -42,10 +42,13 @@ class Bar:
     """A progress bar on a terminal and in a notebook, a few plain lines elsewhere.
 
     seconds_each: show seconds for one ("0.47s/it") however fast it goes, so that runs compare.
+    unit: what is counted.
     """
 
-    def __init__(self, total: int, description: str, *, seconds_each: bool = False) -> None:
-        self.seconds_each = seconds_each
+    def __init__(
+        self, total: int, description: str, *, seconds_each: bool = False, unit: str = "it"
+    ) -> None:
+        self.seconds_each, self.unit = seconds_each, unit
         self.total, self.description = total, description
         self.done, self.postfix = 0, ""
         self.started = self.last_line = time.perf_counter()
@@ -58,7 +61,7 @@ class Bar:
                 desc=self.description,
                 bar_format=NOTEBOOK_FORMAT if in_notebook() else TEXT_FORMAT,
             )
-            self._drawn.seconds_each = self.seconds_each
+            self._drawn.seconds_each, self._drawn.counted = self.seconds_each, self.unit
         return self
 
     def __exit__(
@@ -79,8 +82,8 @@ class Bar:
             self.last_line = time.perf_counter()
             print(self.line(), flush=True)
 
-    def show(self, **facts: float) -> None:
-        """Put figures behind the bar: loss, lr, and the share of time spent waiting for data."""
+    def show(self, **facts: float | str) -> None:
+        """Put figures behind the bar: loss, lr, the share of time spent waiting, the copy."""
         self.postfix = ", ".join(f"{name}={_figure(name, fact)}" for name, fact in facts.items())
         if self._drawn is not None:
             self._drawn.set_postfix_str(self.postfix, refresh=False)
@@ -97,7 +100,7 @@ class Bar:
                 bar_format=TEXT_FORMAT,
                 postfix=self.postfix or None,
                 # A field of our own, which tqdm's hints do not know.
-                pace=_pace(self.done / elapsed, self.seconds_each),  # type: ignore[call-arg]
+                pace=_pace(self.done / elapsed, self.seconds_each, self.unit),  # type: ignore[call-arg]
             )
         )
 
@@ -112,23 +115,25 @@ class Bar:
 class _PacedBar(tqdm):  # type: ignore[type-arg]
     """A tqdm bar that writes its pace as this project does."""
 
-    seconds_each = False
+    seconds_each, counted = False, "it"
 
     @property
     def format_dict(self) -> dict[str, Any]:
         facts = super().format_dict
         elapsed = facts["elapsed"]
         rate = facts["rate"] or (facts["n"] / elapsed if elapsed else None)
-        return {**facts, "pace": _pace(rate, self.seconds_each)}
+        return {**facts, "pace": _pace(rate, self.seconds_each, self.counted)}
 
 
-def _pace(rate: float | None, seconds_each: bool) -> str:
+def _pace(rate: float | None, seconds_each: bool, unit: str) -> str:
     if not rate:
-        return "?it/s"
-    return f"{1 / rate:.2f}s/it" if seconds_each or rate < 1 else f"{rate:.1f}it/s"
+        return f"?{unit}/s"
+    return f"{1 / rate:.2f}s/{unit}" if seconds_each or rate < 1 else f"{rate:.1f}{unit}/s"
 
 
-def _figure(name: str, value: float) -> str:
+def _figure(name: str, value: float | str) -> str:
+    if isinstance(value, str):
+        return value
     return {"lr": f"{value:.1e}", "data": f"{value:.0%}"}.get(name, f"{value:.4f}")
 
 

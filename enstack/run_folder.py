@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from enstack.config import FIXED_SETTINGS, RunConfig, asks_for_swa, warn_of_swa
 from enstack.data import VulnerabilityData
 from enstack.errors import CheckpointError, ConfigError
-from enstack.files import append_json_line, read_json_object, write_if_changed
+from enstack.files import append_json_line, read_json_object, timestamp, write_if_changed
 from enstack.progress import say
 from enstack.splits import SplitPlan
 
@@ -31,8 +30,8 @@ def event_log(run_dir: Path) -> Log:
     """A function that adds a line to events.jsonl: time, event, details."""
 
     def log(event: str, **details: Any) -> None:
-        time = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-        append_json_line(run_dir / "events.jsonl", {"time": time, "event": event, **details})
+        record = {"time": timestamp(), "event": event, **details}
+        append_json_line(run_dir / "events.jsonl", record)
 
     return log
 
@@ -44,7 +43,9 @@ def has_trained(run_dir: Path) -> bool:
 
 def refuse_unwanted_resume(config: RunConfig, run_dir: Path) -> None:
     """resume=false never deletes: a folder with a run in it is refused, and another one named."""
-    if config.resume or not ((run_dir / "config.json").exists() or has_trained(run_dir)):
+    holds_run = (run_dir / "config.json").exists() or has_trained(run_dir)
+    # What was saved and never copied belongs to this run_dir too.
+    if config.resume or not (holds_run or any(config.scratch_dir.glob("**/manifest.json"))):
         return
     number = 2
     while (other := run_dir.with_name(f"{run_dir.name}-{number}")).exists():

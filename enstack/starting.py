@@ -8,12 +8,12 @@ from typing import Any
 from enstack import checkpoint
 from enstack.config import RunConfig
 from enstack.errors import CheckpointError
+from enstack.files import read_manifest
 from enstack.legacy import LegacyCheckpoint, find_legacy
 from enstack.models import BaseModel, load_classifier
 from enstack.progress import say
 from enstack.randomness import seed_everything
 from enstack.training import (
-    HISTORY,
     Log,
     Progress,
     Training,
@@ -35,8 +35,9 @@ def start_or_resume(
     """A training at the newest checkpoint that verifies, at an old one, or at the beginning."""
     folder.mkdir(parents=True, exist_ok=True)
     identity = identity_of(base_model, tokenizer, data, config)
-    found = checkpoint.newest(folder, config.keep_checkpoints)
-    if found is None and (folder / HISTORY).exists():
+    scratch = config.scratch_dir / folder.resolve().relative_to(Path(config.run_dir).resolve())
+    found = checkpoint.newest(scratch, folder, config.keep_checkpoints)
+    if found is None and (folder / checkpoint.HISTORY).exists():
         raise CheckpointError(
             f"{folder} holds the history of a training but no checkpoint of it, and training never "
             "starts anew in silence. Put it back, or move the folder away to start anew."
@@ -52,7 +53,7 @@ def start_or_resume(
         data.class_names,
         seed=config.seed,
     )
-    training = Training(folder, model, tokenizer, data, config, Progress(), identity)
+    training = Training(folder, scratch, model, tokenizer, data, config, Progress(), identity)
     if state is not None:
         _load(training, state)
     elif old is not None:
@@ -61,6 +62,7 @@ def start_or_resume(
     else:
         training.plan(0)
     _refuse_fewer_epochs(training)
+    _choose_best_anew_if_lost(training)
     _announce_epochs(training)
     return training
 
@@ -82,6 +84,24 @@ def _refuse_fewer_epochs(training: Training) -> None:
             f"{training.folder} is trained for {complete} epochs already, asked for are "
             f"{training.config.epochs}. Use epochs={complete} or more, or name another run_dir."
         )
+
+
+def _choose_best_anew_if_lost(training: Training) -> None:
+    """A best model that is gone can't come back: the next epoch's becomes the best, said aloud."""
+    progress = training.progress
+    places = (training.scratch / checkpoint.BEST, training.folder / checkpoint.BEST)
+    if not progress.best_epoch or any(read_manifest(place) is not None for place in places):
+        return
+    if training.finished():
+        raise CheckpointError(
+            f"{training.folder} has lost its best_model, of epoch {progress.best_epoch}. Put it "
+            "back, ask for more epochs, or train anew with another run_dir."
+        )
+    say(
+        f"⚠️  best_model, of epoch {progress.best_epoch}, is gone from {training.folder}. The best "
+        "is chosen anew among the epochs from here on."
+    )
+    progress.best_epoch, progress.best_macro_f1, progress.best_accuracy = 0, -1.0, 0.0
 
 
 def _find_old(

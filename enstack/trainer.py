@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,19 +10,18 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 
-from enstack import checkpoint
 from enstack.batches import count_batch
 from enstack.config import RunConfig
-from enstack.errors import CheckpointError, EnstackError, Interrupted
-from enstack.files import write_text
+from enstack.errors import EnstackError, Interrupted
 from enstack.loader import make_loader
 from enstack.metrics import confusion_matrix, macro_f1_from_confusion
-from enstack.models import BaseModel, autocast, save_classifier
+from enstack.models import BaseModel, autocast
 from enstack.predict import predict_proba
 from enstack.progress import Bar, DataWait, say
+from enstack.saving import Saver
 from enstack.starting import start_or_resume
 from enstack.stopping import StopRequest, stop_requests
-from enstack.training import HISTORY, SEEN_FILE, Log, Training, TrainingData
+from enstack.training import Log, Training, TrainingData
 
 LOG_EVERY = 10  # batches; the loss is read from the device then, and only then
 
@@ -44,11 +42,10 @@ def train_base_model(
     next batch boundary and raise Interrupted.
     """
     training = start_or_resume(base_model, tokenizer, data, config, folder, log, old_runs)
-    with stop_requests() as stop:
+    with stop_requests() as stop, Saver(training, log) as saver:
         while not training.finished():
-            train_epoch(training, stop, log)
-            finish_epoch(training, stop, log)
-    _write_history(training)
+            train_epoch(training, saver, stop)
+            finish_epoch(training, saver, stop)
     if stop.requested:
         raise Interrupted(
             f"Interrupted; {base_model.name} is trained to its end and saved. "
@@ -56,12 +53,12 @@ def train_base_model(
         )
 
 
-def train_epoch(training: Training, stop: StopRequest, log: Log) -> None:
+def train_epoch(training: Training, saver: Saver, stop: StopRequest) -> None:
     """Train what is left of the epoch in work."""
     progress = training.progress
     rows, order = training.rest_of_epoch()
     if progress.batches_done:
-        _announce_resume(training, len(order), log)
+        _announce_resume(training, saver, len(order))
     loader = make_loader(
         training.data.train.take(rows),
         order,
@@ -80,8 +77,9 @@ def train_epoch(training: Training, stop: StopRequest, log: Log) -> None:
         for batch in wait.watch(loader):
             train_batch(training, batch, groups)
             bar.advance()
-            _log_if_due(training, bar, wait)
-            _save_if_due(training, groups, stop, log)
+            saver.tell()
+            _log_if_due(training, bar, {**wait.facts(), **saver.facts()})
+            _save_if_due(training, groups, saver, stop)
     training.told_of_waiting = training.told_of_waiting or wait.advise()
 
 
@@ -129,12 +127,12 @@ def train_batch(
         training.optimization.step()
 
 
-def finish_epoch(training: Training, stop: StopRequest, log: Log) -> None:
+def finish_epoch(training: Training, saver: Saver, stop: StopRequest) -> None:
     """Validate, keep the best model, count the epoch as complete, and save."""
     try:
         figures = validate(training, stop)
     except Interrupted:
-        _save_and_stop(training, log)
+        _save_and_stop(training, saver)
     progress = training.progress
     best = figures["val_macro_f1"] > progress.best_macro_f1
     record = {"epoch": progress.epoch, **figures, "best": best}
@@ -144,11 +142,10 @@ def finish_epoch(training: Training, stop: StopRequest, log: Log) -> None:
         progress.best_epoch = progress.epoch
         progress.best_macro_f1 = figures["val_macro_f1"]
         progress.best_accuracy = figures["val_accuracy"]
-        _save_best(training, figures)
     say(_epoch_line(record))
     training.start_epoch()
-    log("epoch_finished", base_model=training.identity["base_model"], **record)
-    _save(training, log, required=training.finished())
+    saver.log("epoch_finished", **record)
+    saver.save(best=figures if best else None)
 
 
 def validate(training: Training, stop: StopRequest) -> dict[str, float]:
@@ -181,19 +178,18 @@ def _mean_loss(training: Training) -> float:
     return float(training.epoch_loss) / batches if batches else math.nan
 
 
-def _announce_resume(training: Training, left: int, log: Log) -> None:
+def _announce_resume(training: Training, saver: Saver, left: int) -> None:
     done = training.progress.batches_done
     say(f"⏭️  Resuming: will skip {done} batches (fast-forward), train {left} batches")
-    log(
+    saver.log(
         "resumed",
-        base_model=training.identity["base_model"],
         epoch=training.progress.epoch,
         skipped_batches=done,
         batches_left=left,
     )
 
 
-def _log_if_due(training: Training, bar: Bar, wait: DataWait) -> None:
+def _log_if_due(training: Training, bar: Bar, facts: dict[str, Any]) -> None:
     progress = training.progress
     if progress.batches_done % LOG_EVERY:
         return
@@ -215,76 +211,34 @@ def _log_if_due(training: Training, bar: Bar, wait: DataWait) -> None:
         "lr": rate,
     }
     progress.history.append(record)
-    bar.show(loss=loss, lr=rate, **wait.facts())
+    bar.show(loss=loss, lr=rate, **facts)
 
 
 def _save_if_due(
-    training: Training, groups: AccumulationGroups, stop: StopRequest, log: Log
+    training: Training, groups: AccumulationGroups, saver: Saver, stop: StopRequest
 ) -> None:
     """Save every save_steps batches and on request, where an accumulation group ends."""
     done, save_steps = training.progress.batches_done, training.config.save_steps
     if not groups.ends_at(done):
         return
     if stop.requested:
-        _save_and_stop(training, log)
+        _save_and_stop(training, saver)
     start, _ = groups.bounds(done - 1)
     # The group that ends here holds a multiple of save_steps.
     due = save_steps > 0 and done // save_steps > start // save_steps
     if due and done < groups.total:
-        _save(training, log, required=False)
+        saver.save()
 
 
-def _save_and_stop(training: Training, log: Log) -> NoReturn:
-    _save(training, log, required=True)
+def _save_and_stop(training: Training, saver: Saver) -> NoReturn:
+    saver.save()
+    saver.settle(required=True)
     progress = training.progress
     raise Interrupted(
         f"Interrupted; progress is saved: {training.identity['base_model']}, epoch "
         f"{progress.epoch}, {progress.batches_done} of {training.total_batches()} batches. "
         "Run the same again to go on."
     )
-
-
-def _save(training: Training, log: Log, *, required: bool) -> None:
-    """Save a checkpoint; one that fails is said aloud, and ends the run only where it must."""
-    progress, name = training.progress, training.identity["base_model"]
-    progress.saves += 1
-    state = training.state_dict()
-
-    def write(folder: Path) -> None:
-        save_classifier(training.model, training.tokenizer, folder)
-        checkpoint.write_state(folder, state)
-
-    position = {key: state[key] for key in ("epoch", "step", "total_batches")}
-    try:
-        checkpoint.save(
-            training.folder,
-            write,
-            number=progress.saves,
-            keep=training.config.keep_checkpoints,
-            **position,
-        )
-        _write_history(training)
-    except (CheckpointError, OSError) as error:
-        log("save_failed", base_model=name, **position, reason=str(error))
-        if required:
-            raise
-        say(f"⚠️  {error} Training goes on; the next save is tried as usual.")
-    else:
-        log("saved", base_model=name, **position)
-
-
-def _save_best(training: Training, figures: dict[str, float]) -> None:
-    def write(folder: Path) -> None:
-        save_classifier(training.model, training.tokenizer, folder)
-        seen = np.concatenate([training.data.train.ids, training.data.selection.ids])
-        np.savez_compressed(folder / SEEN_FILE, ids=seen)
-
-    checkpoint.save_best(training.folder, write, best_epoch=training.progress.epoch, **figures)
-
-
-def _write_history(training: Training) -> None:
-    lines = [json.dumps(record) + "\n" for record in training.progress.history]
-    write_text(training.folder / HISTORY, "".join(lines))
 
 
 def _epoch_line(record: dict[str, Any]) -> str:

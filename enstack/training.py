@@ -22,7 +22,6 @@ from enstack.randomness import random_state, restore_random_state
 from enstack.tokens import LabelledTokens
 
 SEEN_FILE = "seen_ids.npz"
-HISTORY = "history.jsonl"  # written after a checkpoint: where it lies, one was saved
 Log = Callable[..., None]  # takes an event and its details
 
 
@@ -65,11 +64,15 @@ class Progress:
 
 
 class Training:
-    """One base model in training: all that a checkpoint has to bring back."""
+    """One base model in training: all that a checkpoint has to bring back.
+
+    folder, scratch: its places in the run folder and on the scratch disk.
+    """
 
     def __init__(
         self,
         folder: Path,
+        scratch: Path,
         model: torch.nn.Module,
         tokenizer: Any,
         data: TrainingData,
@@ -77,7 +80,8 @@ class Training:
         progress: Progress,
         identity: dict[str, Any],
     ) -> None:
-        self.folder, self.tokenizer, self.data, self.config = folder, tokenizer, data, config
+        self.folder, self.scratch = folder, scratch
+        self.tokenizer, self.data, self.config = tokenizer, data, config
         self.device = choose_device()
         self.precision = choose_precision(config.precision, self.device)
         self.workers = worker_count(config.num_workers, self.device)

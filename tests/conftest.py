@@ -11,10 +11,12 @@ import torch
 
 from enstack.config import RunConfig
 from enstack.data import VulnerabilityData, read_data
-from enstack.models import BaseModel, load_tokenizer
+from enstack.files import HashedFolder
+from enstack.models import BaseModel, classifier_files, load_tokenizer
 from enstack.tokens import LabelledTokens, tokenize
 from enstack.toy import TinyModel, write_encoder, write_toy_data
 from enstack.training import TrainingData
+from enstack.weights import write_weights
 
 torch.set_num_threads(1)
 MICRO = TinyModel(vocabulary=300, hidden=16, layers=1, heads=2)
@@ -79,7 +81,17 @@ def train_config(run_dir: Path, **settings: Any) -> RunConfig:
         "num_workers": 0,
         **settings,
     }
-    return RunConfig(run_dir=str(run_dir), **chosen)
+    local_dir = str(run_dir.with_name(f"{run_dir.name}-scratch"))
+    return RunConfig(run_dir=str(run_dir), **{"local_dir": local_dir, **chosen})
+
+
+def save_classifier(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Write a model as a checkpoint holds it."""
+    new = HashedFolder(folder)
+    with new.file("model.safetensors") as file:
+        write_weights(file, model.state_dict())
+    for name, content in classifier_files(model, tokenizer).items():
+        (folder / name).write_bytes(content)
 
 
 def tree_digest(folder: Path) -> dict[str, str]:

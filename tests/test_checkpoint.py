@@ -10,18 +10,29 @@ import pytest
 import torch
 
 from enstack import checkpoint
+from enstack.checkpoint import BEST, LAST
 from enstack.errors import CheckpointError
-from enstack.files import problems
+from enstack.files import HashedFolder, problems
 
 from .conftest import tree_digest
 
 
 def save(folder: Path, number: int, keep: int = 2) -> None:
-    def write(beside: Path) -> None:
-        (beside / "model.safetensors").write_bytes(bytes([number]) * 5000)
-        checkpoint.write_state(beside, {"epoch": number, "step": 0})
+    def write_files(new: HashedFolder) -> None:
+        with new.file("model.safetensors") as file:
+            file.write(bytes([number]) * 5000)
+        with new.file("training_state.pth") as file:
+            torch.save({"epoch": number, "step": 0}, file)  # type: ignore[arg-type]
 
-    checkpoint.save(folder, write, number=number, keep=keep)
+    checkpoint.write(folder, LAST, write_files, saved=number)
+    checkpoint.install(folder, LAST, keep=keep)
+
+
+def newest(folder: Path) -> Path | None:
+    """Looked for where the scratch disk is empty, as on another machine."""
+    scratch = folder.with_name(f"{folder.name}-scratch")
+    shutil.rmtree(scratch, ignore_errors=True)
+    return checkpoint.newest(scratch, folder, 2)
 
 
 def epoch_of(folder: Path | None) -> int:
@@ -48,7 +59,7 @@ def test_more_are_kept_when_asked_for(tmp_path: Path) -> None:
 
 
 def test_a_run_that_saved_nothing_has_no_newest(tmp_path: Path) -> None:
-    assert checkpoint.newest(tmp_path, 2) is None
+    assert newest(tmp_path) is None
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "training_state.pth"])
@@ -64,7 +75,7 @@ def test_a_damaged_checkpoint_is_named_kept_aside_and_the_older_one_used(
     path.write_bytes(content[:-7] if fault == "truncated" else content)
     if fault == "removed":
         path.unlink()
-    assert epoch_of(checkpoint.newest(tmp_path, 2)) == 1
+    assert epoch_of(newest(tmp_path)) == 1
     told = capsys.readouterr().out
     assert f"last_checkpoint is damaged ({name}" in told
     assert "kept as damaged_checkpoint_1" in told
@@ -78,7 +89,7 @@ def test_when_all_are_damaged_training_never_starts_from_scratch(tmp_path: Path)
         (tmp_path / name / "model.safetensors").write_bytes(b"")
     before = tree_digest(tmp_path)
     with pytest.raises(CheckpointError, match=r"Every checkpoint.*damaged.*Nothing was changed"):
-        checkpoint.newest(tmp_path, 2)
+        newest(tmp_path)
     assert tree_digest(tmp_path) == before
 
 
@@ -101,14 +112,14 @@ def test_a_save_killed_at_any_file_operation_leaves_a_whole_checkpoint(
                 save(folder, 4)
             except Killed:
                 done += 1
-        found = checkpoint.newest(folder, 2)
+        found = newest(folder)
         assert found is not None
         assert problems(found) == []
         assert epoch_of(found) in (3, 4)
         whole = [name for name in checkpoint.slots(2) if not problems(folder / name)]
         assert whole == checkpoint.slots(2), "an older good checkpoint is never given up for room"
         save(folder, 5)
-        assert epoch_of(checkpoint.newest(folder, 2)) == 5
+        assert epoch_of(newest(folder)) == 5
         if not died:
             break
     assert done > 10
@@ -132,6 +143,7 @@ def _die_at(patched: pytest.MonkeyPatch, instant: int) -> list[bool]:
         (Path, "replace"),
         (Path, "write_bytes"),
         (Path, "mkdir"),
+        (Path, "open"),
         (shutil, "rmtree"),
     ):
         patched.setattr(owner, name, wrap(getattr(owner, name)))
@@ -141,24 +153,30 @@ def _die_at(patched: pytest.MonkeyPatch, instant: int) -> list[bool]:
 def test_the_best_model_is_never_missing_after_a_killed_swap(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def write(content: bytes) -> checkpoint.WriteFiles:
-        return lambda beside: (beside / "model.safetensors").write_bytes(content) and None
+    def save_best(folder: Path, epoch: int) -> None:
+        def write_files(new: HashedFolder) -> None:
+            with new.file("model.safetensors") as file:
+                file.write(bytes(epoch))
+
+        checkpoint.write(folder, BEST, write_files, best_epoch=epoch)
+        checkpoint.install(folder, BEST, keep=2)
 
     for instant in itertools.count(1):
         folder = tmp_path / str(instant)
-        checkpoint.save_best(folder, write(b"old"), best_epoch=1)
+        save_best(folder, 1)
         with monkeypatch.context() as patched:
             died = _die_at(patched, instant)
             with contextlib.suppress(Killed):
-                checkpoint.save_best(folder, write(b"new"), best_epoch=2)
-        checkpoint.newest(folder, 2)
+                save_best(folder, 2)
+        newest(folder)
         assert problems(folder / "best_model") == []
         if not died:
             break
 
 
 def test_states_with_numpy_scalars_load_and_code_is_never_run(tmp_path: Path) -> None:
-    checkpoint.write_state(tmp_path, {"best_val_f1": np.float64(0.5), "epoch": 1})
+    state = {"best_val_f1": np.float64(0.5), "epoch": 1}
+    torch.save(state, tmp_path / "training_state.pth")
     assert checkpoint.read_state(tmp_path)["best_val_f1"] == 0.5
 
     torch.save({"bad": Evil(tmp_path / "ran")}, tmp_path / "training_state.pth")
@@ -178,12 +196,12 @@ class Evil:
 
 
 def test_a_save_that_fails_leaves_the_ones_before_it(tmp_path: Path) -> None:
+    def write_files(new: HashedFolder) -> None:
+        with new.file("model.safetensors") as file:
+            file.write(b"half")
+            raise OSError(28, "No space left on device")
+
     save(tmp_path, 1)
-
-    def write(beside: Path) -> None:
-        (beside / "model.safetensors").write_bytes(b"half")
-        raise OSError(28, "No space left on device")
-
-    with pytest.raises(CheckpointError, match=r"could not be saved.*No space left"):
-        checkpoint.save(tmp_path, write, number=2, keep=2)
-    assert epoch_of(checkpoint.newest(tmp_path, 2)) == 1
+    with pytest.raises(OSError, match="No space left"):
+        checkpoint.write(tmp_path, LAST, write_files, saved=2)
+    assert epoch_of(newest(tmp_path)) == 1

@@ -11,7 +11,9 @@ import torch
 from safetensors.numpy import save_file
 
 from enstack import checkpoint
+from enstack.checkpoint import BEST, LAST
 from enstack.errors import CheckpointError
+from enstack.files import HashedFolder
 from enstack.inspection import inspect_checkpoint, inspect_path, verdict_text
 
 from .conftest import tree_digest
@@ -31,12 +33,20 @@ def state(epoch: int, step: int, **more: Any) -> dict[str, Any]:
 
 def write_files(folder: Path, stored: dict[str, Any]) -> None:
     save_file({"w": np.zeros(1000, np.float32)}, folder / "model.safetensors")
-    checkpoint.write_state(folder, stored)
+    torch.save(stored, folder / "training_state.pth")
 
 
-def save(folder: Path, stored: dict[str, Any]) -> Path:
-    checkpoint.save(folder, lambda beside: write_files(beside, stored), number=1, keep=2)
-    return folder / "last_checkpoint"
+def save(folder: Path, stored: dict[str, Any], name: str = LAST, **facts: int) -> Path:
+    def write(new: HashedFolder) -> None:
+        write_files(new.folder, stored)
+        for path in sorted(new.folder.iterdir()):
+            content = path.read_bytes()
+            with new.file(path.name) as file:
+                file.write(content)
+
+    checkpoint.write(folder, name, write, **(facts or {"saved": 1}))
+    checkpoint.install(folder, name, keep=2)
+    return folder / name
 
 
 @pytest.mark.parametrize(
@@ -125,10 +135,7 @@ def test_beside_a_damaged_checkpoint_the_older_one_tells_where_training_goes_on(
     tmp_path: Path,
 ) -> None:
     for number, step in ((1, 15), (2, 16)):
-        stored = state(2, step, total_batches=38)
-        checkpoint.save(
-            tmp_path, lambda beside, s=stored: write_files(beside, s), number=number, keep=2
-        )
+        save(tmp_path, state(2, step, total_batches=38), saved=number)
     os.truncate(tmp_path / "last_checkpoint" / "model.safetensors", 8)
     verdict = inspect_path(tmp_path)
     assert not verdict["valid"]
@@ -140,7 +147,7 @@ def test_beside_a_damaged_checkpoint_the_older_one_tells_where_training_goes_on(
 
 def test_a_damaged_best_model_spoils_the_verdict_on_its_run(tmp_path: Path) -> None:
     save(tmp_path, state(2, 0, total_batches=38))
-    checkpoint.save_best(tmp_path, lambda beside: write_files(beside, state(2, 0)), best_epoch=2)
+    save(tmp_path, state(2, 0), BEST, best_epoch=2)
     assert inspect_path(tmp_path)["valid"]
     os.truncate(tmp_path / "best_model" / "model.safetensors", 8)
     assert inspect_path(tmp_path)["problems"][0].startswith("best_model: model.safetensors")

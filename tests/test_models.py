@@ -14,10 +14,9 @@ from enstack.models import (
     load_classifier,
     load_tokenizer,
     require_length,
-    save_classifier,
 )
 
-from .conftest import same
+from .conftest import same, save_classifier
 
 CLASSES = ("a", "b", "c")
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import subprocess
@@ -137,22 +136,21 @@ def run_with_signal(config: RunConfig, after: int, name: str) -> subprocess.Comp
     )
 
 
-@pytest.mark.parametrize(
-    ("name", "status", "skipped"), [("SIGINT", 130, 5), ("SIGTERM", 130, 5), ("SIGKILL", -9, 3)]
-)
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_a_run_stopped_by_a_signal_goes_on_and_ends_as_the_unbroken_one(
-    config: RunConfig, name: str, status: int, skipped: int, tmp_path: Path
+    config: RunConfig, name: str, tmp_path: Path
 ) -> None:
     unbroken = changed(config, run_dir=str(tmp_path / "unbroken"))
     run_pipeline(unbroken)
     stopped = run_with_signal(config, 5, name)
-    assert stopped.returncode == status, stopped.stderr
+    assert stopped.returncode == 130, stopped.stderr
+    assert "💾 micro, epoch 1, batch 5, is safe in" in stopped.stdout
     assert "Traceback" not in stopped.stderr
     again = run_with_signal(config, -1, name)
     assert again.returncode == 0, again.stderr
-    line = f"⏭️  Resuming: will skip {skipped} batches (fast-forward), train {11 - skipped} batches"
+    line = "⏭️  Resuming: will skip 5 batches (fast-forward), train 6 batches"
     assert line in again.stdout
-    assert f"{11 - skipped}/{11 - skipped} [" in again.stdout
+    assert "6/6 [" in again.stdout
     left, right = (tree_digest(Path(c.run_dir)) for c in (config, unbroken))
     for kept in ("stacking/leaderboard.csv", "base_models/micro/history.jsonl"):
         assert left[kept] == right[kept]
@@ -338,10 +336,8 @@ def test_files_of_the_user_outlive_a_stage_that_is_done_again(config: RunConfig)
 def test_two_runs_at_once_in_one_folder_are_refused(config: RunConfig) -> None:
     from enstack.files import only_one
 
-    run_dir = Path(config.run_dir).resolve()
-    name = hashlib.sha256(str(run_dir).encode()).hexdigest()
     with (
-        only_one(Path(config.local_dir) / "locks" / name, "run_dir"),
+        only_one(Path(config.local_dir) / "locks" / config.run_key, "run_dir"),
         pytest.raises(CheckpointError, match="another process is at work in it"),
     ):
         run_pipeline(config)

@@ -17,6 +17,7 @@ from enstack.config import RunConfig
 from enstack.errors import CheckpointError, EnstackError, Interrupted
 from enstack.files import read_manifest
 from enstack.models import BaseModel
+from enstack.saving import Saver
 from enstack.tokens import LabelledTokens
 from enstack.trainer import train_base_model
 from enstack.training import SEEN_FILE, TrainingData
@@ -278,15 +279,15 @@ def test_a_save_that_fails_is_said_and_training_goes_on(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    original, failed = checkpoint.write_state, []
+    original, failed = torch.save, []
 
-    def full_disk_once(folder: Path, state: dict[str, Any]) -> None:
+    def full_disk_once(state: Any, file: Any) -> None:
         if not failed:
             failed.append(True)
             raise OSError(28, "No space left on device")
-        original(folder, state)
+        original(state, file)
 
-    monkeypatch.setattr(checkpoint, "write_state", full_disk_once)
+    monkeypatch.setattr(torch, "save", full_disk_once)
     run(*parts, train_config(tmp_path, epochs=1), monkeypatch)
     assert "No space left on device" in capsys.readouterr().out
     assert checkpoint.read_state(tmp_path / "last_checkpoint")["step"] == 0
@@ -336,14 +337,14 @@ def test_a_stop_while_the_last_epoch_is_saved_is_not_forgotten(
     def requests() -> Iterator[Stop]:
         yield stop
 
-    original, stop = trainer._save_best, Stop(-1)
+    original, stop = Saver.save, Stop(-1)
 
-    def ask_while_saving(*args: Any) -> None:
-        stop.requested = True
-        original(*args)
+    def ask_while_saving(saver: Saver, best: Any = None) -> None:
+        stop.requested |= best is not None
+        original(saver, best)
 
     monkeypatch.setattr(trainer, "stop_requests", requests)
-    monkeypatch.setattr(trainer, "_save_best", ask_while_saving)
+    monkeypatch.setattr(Saver, "save", ask_while_saving)
     with pytest.raises(Interrupted, match="trained to its end and saved"):
         train_base_model(*parts, config, tmp_path, no_log)
 

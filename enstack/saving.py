@@ -1,0 +1,196 @@
+"""Saves in the background: the loop waits for a copy in host memory, and for nothing else."""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+
+from enstack import checkpoint
+from enstack.checkpoint import BEST, HISTORY, LAST, STATE_FILE, WEIGHTS_FILE
+from enstack.errors import CheckpointError, Interrupted
+from enstack.files import HashedFolder, timestamp, write_text
+from enstack.mirror import Mirror, reason_of
+from enstack.models import classifier_files
+from enstack.progress import say
+from enstack.snapshot import HostBuffers
+from enstack.training import SEEN_FILE, Log, Training
+from enstack.weights import write_weights
+
+
+class Saver:
+    """Saves one training: host memory, then the scratch disk, then run_dir; one save in flight.
+
+    As a context it waits in the end until run_dir has all, and says what is safe where. `log`
+    takes an event and its details; run_dir is written by the mirror's thread alone.
+    """
+
+    def __init__(self, training: Training, log: Log) -> None:
+        self.training, self._log = training, log
+        self.name: str = training.identity["base_model"]
+        self.keep = training.config.keep_checkpoints
+        self.mirror = Mirror(training.scratch, training.folder, self.keep)
+        self._buffers = HostBuffers()
+        self._writer = ThreadPoolExecutor(1, "checkpoint-writer")
+        self._in_flight: Future[None] | None = None
+        self._holds_best = False
+        self._saved: dict[str, int] | None = None
+
+    def __enter__(self) -> Saver:
+        training = self.training
+        self._beside = classifier_files(training.model, training.tokenizer)
+        self._seen = _seen_ids(training)
+        training.scratch.mkdir(parents=True, exist_ok=True)
+        if training.progress.saves:
+            self._write_history(training.progress.history)
+        self.mirror.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            # A second Ctrl-C, or worse, waits for nothing.
+            if error is None or isinstance(error, Exception):
+                self._finish(error)
+        except KeyboardInterrupt:
+            say(self._left_behind("the wait for the copy was broken off"))
+            raise
+        finally:
+            self._writer.shutdown()
+            self.mirror.close()
+        if error is None and self.training.finished():
+            # run_dir has it all, read back and verified.
+            checkpoint.remove(self.training.scratch)
+
+    def log(self, event: str, **details: Any) -> None:
+        """Have an event written to run_dir, dated now."""
+        details = {"time": timestamp(), "base_model": self.name, **details}
+        self.mirror.later(functools.partial(self._log, event, **details))
+
+    def tell(self) -> None:
+        """Say what has happened in the background since the last time."""
+        if self._in_flight is not None and self._in_flight.done():
+            self.settle()
+        for line in self.mirror.news():
+            say(line)
+
+    def facts(self) -> dict[str, str]:
+        """What belongs behind the bar: nothing, or how the copy to run_dir stands."""
+        status = self.mirror.status()
+        return {"copy": status} if status else {}
+
+    def save(self, best: dict[str, float] | None = None) -> None:
+        """Save a checkpoint, after waiting for the one before it.
+
+        best: the figures of the epoch that has just ended, where its model is the best so far.
+        """
+        self.settle()
+        self.training.progress.saves += 1
+        state = {"weights": self.training.model.state_dict(), "state": self.training.state_dict()}
+        self._holds_best = best is not None
+        self._in_flight = self._writer.submit(self._write, self._buffers.copy(state), best)
+
+    def settle(self, *, required: bool = False) -> None:
+        """Wait for the save in flight; one that failed is said aloud.
+
+        Raises CheckpointError where it is required, or held a best model: training on would leave
+        the best epoch without its weights, and the run goes on from the save before.
+        """
+        saving, self._in_flight = self._in_flight, None
+        if saving is None:
+            return
+        try:
+            saving.result()
+        # torch says with a RuntimeError that it could not write.
+        except (OSError, RuntimeError, CheckpointError) as error:
+            self.log("save_failed", reason=reason_of(error))
+            message = f"A checkpoint could not be saved in {self.training.scratch}: "
+            message += f"{reason_of(error).rstrip('.')}. "
+            if required or self._holds_best:
+                raise CheckpointError(
+                    message + "Make room there or set local_dir; the saves before it are untouched."
+                ) from error
+            say(f"⚠️  {message}Training goes on; the next save is tried as usual.")
+
+    def _write(self, copy: dict[str, Any], best: dict[str, float] | None) -> None:
+        """In the writer's thread: best model, checkpoint and history, each once it is verified."""
+        state, weights = copy["state"], copy["weights"]
+        progress = state["progress"]
+        if best is not None:
+            facts = {"best_epoch": progress["best_epoch"], **best}
+            self._write_folder(BEST, weights, {SEEN_FILE: self._seen}, None, facts)
+        position = {key: state[key] for key in ("epoch", "step", "total_batches")}
+        facts = {"saved": progress["saves"], **position}
+        self._write_folder(LAST, weights, {}, state, facts)
+        self._write_history(progress["history"])
+        self._saved = position
+        self.log("saved", **position)
+
+    def _write_folder(
+        self,
+        name: str,
+        weights: dict[str, torch.Tensor],
+        more: dict[str, bytes],
+        state: dict[str, Any] | None,
+        facts: dict[str, Any],
+    ) -> None:
+        def write_files(new: HashedFolder) -> None:
+            with new.file(WEIGHTS_FILE) as file:
+                write_weights(file, weights)
+            for file_name, content in {**self._beside, **more}.items():
+                with new.file(file_name) as file:
+                    file.write(content)
+            if state is not None:
+                with new.file(STATE_FILE) as file:
+                    torch.save(state, file)  # type: ignore[arg-type] # it only writes
+
+        checkpoint.write(self.training.scratch, name, write_files, **facts)
+        with self.mirror.moving:
+            checkpoint.install(self.training.scratch, name, keep=self.keep)
+
+    def _write_history(self, history: list[dict[str, Any]]) -> None:
+        lines = [json.dumps(record) + "\n" for record in history]
+        write_text(self.training.scratch / HISTORY, "".join(lines))
+
+    def _finish(self, error: BaseException | None) -> None:
+        """Bring everything to run_dir; what can't be brought is said, or raised."""
+        self.settle(required=error is None)
+        complete = self.mirror.wait()
+        self.tell()
+        if complete:
+            if isinstance(error, Interrupted) and self._saved is not None:
+                say(f"💾 {self._where()} is safe in {self.training.folder}, copied and verified.")
+        elif error is None:
+            raise CheckpointError(self._left_behind(self.mirror.failure()))
+        else:
+            say(self._left_behind(self.mirror.failure()))
+
+    def _left_behind(self, reason: str) -> str:
+        return (
+            f"⚠️  {self.training.folder} lacks what was saved last ({reason}). {self._where()} is "
+            f"safe in {self.training.scratch}: run the same again on this machine, and it is "
+            "copied; if this machine goes, it is lost."
+        )
+
+    def _where(self) -> str:
+        if self._saved is None:
+            return f"{self.name}"
+        return f"{self.name}, epoch {self._saved['epoch']}, batch {self._saved['step']},"
+
+
+def _seen_ids(training: Training) -> bytes:
+    """The functions that a best model has seen, in training or in being chosen, as .npz bytes."""
+    file = io.BytesIO()
+    ids = np.concatenate([training.data.train.ids, training.data.selection.ids])
+    np.savez_compressed(file, ids=ids)
+    return file.getvalue()

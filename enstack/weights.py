@@ -1,0 +1,55 @@
+"""Weights as a stream of safetensors bytes, hashed on their way, without a copy of them all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Protocol
+
+import torch
+
+# The format's names (safetensors README, "Format").
+DTYPES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+
+
+class Writer(Protocol):
+    """Whatever takes bytes: an open file, or one that hashes."""
+
+    def write(self, data: bytes | memoryview, /) -> int:
+        """Append bytes."""
+
+
+def write_weights(file: Writer, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Write contiguous CPU tensors as model.safetensors, byte for byte as the library would.
+
+    safetensors itself writes to a path of its own or into one bytes object: the first can't be
+    hashed on the way, the second needs the memory of all weights twice over.
+    """
+    # The library's own order: wide types first, so that every tensor is aligned; then by name.
+    names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    start = 0
+    for name in names:
+        end = start + tensors[name].nbytes
+        header[name] = {
+            "dtype": DTYPES[tensors[name].dtype],
+            "shape": list(tensors[name].shape),
+            "data_offsets": [start, end],
+        }
+        start = end
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    file.write(len(text).to_bytes(8, "little") + text)
+    for name in names:
+        file.write(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
