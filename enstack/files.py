@@ -231,7 +231,7 @@ def _is_whole(content: bytes, manifest: dict[str, Any], digest: Any) -> bool:
     if digest is None:
         return not any(isinstance(fact, str) and len(fact) == 64 for fact in manifest.values())
     blank = content.replace(str(digest).encode(), BLANK.encode())
-    return hashlib.sha256(blank).hexdigest() == digest
+    return bool(hashlib.sha256(blank).hexdigest() == digest)
 
 
 def problems(folder: Path, moved: Moved = ignore) -> list[str]:
