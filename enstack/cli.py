@@ -14,6 +14,7 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
+from enstack.bench import BENCHMARKS, load_benchmark
 from enstack.config import ForcedOffWarning, RunConfig, load_config
 from enstack.errors import EnstackError
 
@@ -80,6 +81,20 @@ def report(
         from enstack.pipeline import rewrite_report
 
         print(rewrite_report(run_dir))
+
+
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(help=" or ".join(BENCHMARKS) + ".")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Ratios against peers, measured in the same run."""
+    with told():
+        benchmark = load_benchmark(name)
+        # Libraries print what they like; standard output is for the result alone.
+        with contextlib.redirect_stdout(sys.stderr):
+            results = benchmark.measure()
+        print(json.dumps(results, indent=2) if as_json else benchmark.table(results))
 
 
 def _run(config: RunConfig) -> None:

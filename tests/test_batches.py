@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import itertools
 import random
 
@@ -43,6 +44,23 @@ def test_a_late_start_gives_the_rest_of_the_whole_epoch(start: int, batch_size: 
 def test_iterating_twice_gives_the_same() -> None:
     batches = EpochBatches(LENGTHS, 16, seed=1, epoch=1, start_batch=3)
     assert list(batches) == list(batches)
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "batch_size", "epoch", "digest"),
+    [
+        (203, 8, 0, "a441365c98fcae48"),
+        (20_305, 16, 1, "39283e92aa4044db"),
+        (131_072, 33, 7, "e5de2127f78595f6"),
+    ],
+)
+def test_the_order_that_stored_checkpoints_rely_on_stays_the_same(
+    n_samples: int, batch_size: int, epoch: int, digest: str
+) -> None:
+    lengths = (np.arange(n_samples) * 7919) % 503 + 10
+    batches = EpochBatches(lengths, batch_size, seed=42, epoch=epoch)
+    flat = np.fromiter(itertools.chain.from_iterable(batches), dtype="<i8")
+    assert hashlib.sha256(flat.tobytes()).hexdigest()[:16] == digest
 
 
 def test_epochs_and_seeds_differ_and_do_not_collide() -> None:
