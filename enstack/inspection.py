@@ -41,6 +41,7 @@ NOT_KNOWN: Verdict = dict.fromkeys(
         "epochs",
     )
 )
+NOWHERE: Verdict = dict.fromkeys(("resume_epoch", "resume_step", "remaining_batches"))
 LAYOUTS = {"enstack": "a checkpoint", "legacy": "a checkpoint of the older program"}
 WHOLE = {
     "enstack": "whole: every file is as it was written (sha256)",
@@ -167,10 +168,12 @@ def _is_kept(name: str) -> bool:
 
 
 def _goes_on_from(folders: list[Path], verdicts: dict[str, Verdict], path: Path) -> Verdict:
-    """The verdict on the newest whole checkpoint of a base model, or on its first one."""
+    """The verdict on the newest whole checkpoint of a base model; without one, on the first."""
     of = {folder: verdicts[folder.relative_to(path).as_posix()] for folder in folders}
-    trained = [folder for folder in folders if folder.name not in TO_PREDICT_WITH] or folders
+    trained = [folder for folder in folders if folder.name not in TO_PREDICT_WITH]
     whole = [folder for folder in trained if of[folder]["valid"]]
+    if not whole:
+        return {**of[(trained or folders)[0]], **NOWHERE, "notes": []}
 
     def age(folder: Path) -> tuple[Any, ...]:
         """Ours after old ones; ours by their number, old ones by how far they have come."""
@@ -178,7 +181,7 @@ def _goes_on_from(folders: list[Path], verdicts: dict[str, Verdict], path: Path)
         place = (verdict["resume_epoch"] or 0, verdict["resume_step"] or 0)
         return verdict["layout"] == "enstack", saved_number(folder), place
 
-    return of[max(whole, key=age, default=trained[0])]
+    return of[max(whole, key=age)]
 
 
 def _position(state: Verdict) -> Verdict:
@@ -221,7 +224,7 @@ def verdict_text(verdict: Verdict) -> str:
     else:
         told = [*_facts(verdict), *([WHOLE[verdict["layout"]]] if verdict["valid"] else [])]
     told += [f"problem: {problem}" for problem in verdict["problems"]]
-    told += [f"note: {note}" for note in verdict["notes"]]
+    told += [f"note: {note}" for note in verdict["notes"] if verdict["valid"] or several]
     return "\n   ".join([f"{mark} {verdict['path']}", *told, _advice(verdict)])
 
 
@@ -260,14 +263,12 @@ def _steps(verdict: Verdict) -> list[str]:
 
 def _advice(verdict: Verdict) -> str:
     one = "checkpoints" not in verdict
+    if not verdict["valid"] and (one or verdict["resume_epoch"] is None):
+        return _cure(verdict, one)
     to_predict = one and Path(verdict["path"]).name in TO_PREDICT_WITH
-    if verdict["valid"] and (to_predict or verdict["resume_epoch"] is None):
+    if to_predict or verdict["resume_epoch"] is None:
         return f"These are weights to predict with; training goes on from {LAST}."
-    if verdict["resume_epoch"] is None:
-        return "Put a good copy back, or run the pipeline again: it says what can be done."
     where = f"epoch {verdict['resume_epoch']}, batch {verdict['resume_step']}"
-    if not verdict["valid"] and one:
-        return "Run the pipeline again: it goes on from the newest checkpoint that is whole."
     if verdict["epochs"] is not None and verdict["resume_epoch"] > verdict["epochs"]:
         return f"Training is finished; with more epochs it would go on at {where}."
     old = f" with resume_from={verdict['path']}" if verdict["layout"] == "legacy" else ""
@@ -277,3 +278,13 @@ def _advice(verdict: Verdict) -> str:
     left = f"; {remaining} batches of that epoch are left" if remaining else ""
     goes_on = f"it goes on at {where}{left}."
     return f"Nothing needs to be trained again: run the pipeline{old}, and {goes_on}"
+
+
+def _cure(verdict: Verdict, one: bool) -> str:
+    """What to do where this is not whole, and nothing whole was found beside it."""
+    if one and verdict["layout"] == "legacy":
+        above = Path(verdict["path"]).parent
+        return f"Put a good copy back, or try resume_from={above}: the newest whole one is taken."
+    if one and verdict["resume_epoch"] is not None:
+        return "Run the pipeline again: it goes on from the newest checkpoint that is whole."
+    return "Put a good copy back, or run the pipeline again: it says what can be done."

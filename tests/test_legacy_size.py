@@ -583,6 +583,24 @@ def test_training_goes_on_from_the_last_checkpoint_and_not_from_an_older_best_mo
     assert text.endswith("weights to predict with; training goes on from last_checkpoint.")
 
 
+def test_where_nothing_is_whole_inspect_promises_nothing(full: FullSize, place: Path) -> None:
+    run = place / "codebert"
+    remove(WEIGHTS)(full.copy(run / "last_checkpoint"))
+    remove(STATE)(full.copy(run / "recovery_checkpoint"))
+    full.copy(run / "best_model", step=0)
+    verdict = inspect_path(run)
+    assert (verdict["valid"], verdict["resume_epoch"]) == (False, None)
+    assert verdict["problems"] == [
+        "last_checkpoint: model.safetensors is missing",
+        "recovery_checkpoint: training_state.pth is missing",
+    ]
+    assert verdict_text(verdict).endswith(
+        "Put a good copy back, or run the pipeline again: it says what can be done."
+    )
+    with pytest.raises(CheckpointError, match=r"No old checkpoint of codebert can be gone on from"):
+        find_legacy(place, "codebert", n_classes=5, alone=False)
+
+
 def test_averaged_weights_without_a_state_are_whole_but_to_predict_with(
     full: FullSize, place: Path
 ) -> None:
