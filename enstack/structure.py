@@ -77,14 +77,18 @@ def _shapes(weights: Path) -> Shapes:
 def _misfits(folder: Path) -> list[str]:
     try:
         shapes = _shapes(folder / WEIGHTS_FILE)
-    except (OSError, SafetensorError) as error:
-        return [f"{WEIGHTS_FILE} is damaged: {error}"]
+    except OSError as error:
+        return [f"{WEIGHTS_FILE} can't be read: {error}"]
+    except SafetensorError as error:
+        size = (folder / WEIGHTS_FILE).stat().st_size
+        told = f"its {size:,} bytes are not what its header says ({error})"
+        return [f"{WEIGHTS_FILE} is damaged: {told}"]
     try:
         wanted = _wanted_shapes(folder)
-        layers = _config(folder).get("num_hidden_layers")
+        found = {layer[1] for layer in map(LAYER.search, shapes) if layer}
+        layers = _config(folder).get("num_hidden_layers", len(found))
     except (OSError, ValueError, TypeError) as error:
         return [f"{CONFIG_FILE} must be a readable JSON file: {error}"]
-    found = {layer[1] for layer in map(LAYER.search, shapes) if layer}
     misfits = [
         f"{list(shape)} for {name}, found {list(shapes[name]) if name in shapes else 'none'}"
         for name, shape in wanted.items()
