@@ -21,6 +21,7 @@ from benchmarks import machine, targets
 from enstack.config import RunConfig
 from enstack.data import VulnerabilityData, read_data
 from enstack.models import BaseModel, load_classifier, load_tokenizer
+from enstack.saving import Saver
 from enstack.starting import start_or_resume
 from enstack.stopping import StopRequest
 from enstack.tokens import LabelledTokens, tokenize
@@ -58,7 +59,7 @@ def enstack_seconds(
     config = RunConfig(**SETTINGS, save_steps=0, run_dir=str(folder), label_mode="cwe_or_clean")
     training = start_or_resume(base_model, tokenizer, data, config, folder, no_log)
     started = time.perf_counter()
-    train_epoch(training, StopRequest(), no_log)
+    train_epoch(training, Saver(training, no_log), StopRequest())
     return time.perf_counter() - started
 
 

@@ -6,7 +6,10 @@ import codecs
 import contextlib
 import itertools
 import pickle
+import re
 import shutil
+import struct
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,6 +47,12 @@ NUMPY_SCALARS: list[Any] = [
     type(np.dtype(np.float32)),
     codecs.encode,
 ]
+
+# What torch raises on files that are cut, changed or no training states.
+UNREADABLE = (
+    OSError, RuntimeError, ValueError, EOFError, LookupError, AttributeError, TypeError,
+    ArithmeticError, struct.error, pickle.UnpicklingError,
+)  # fmt: skip
 
 WriteFiles = Callable[[HashedFolder], None]
 Remove = Callable[[Path], None]
@@ -246,15 +255,29 @@ def _all_damaged(folder: Path, faults: dict[Path, str]) -> str:
     )
 
 
-def read_state(folder: Path) -> dict[str, Any]:
-    """Read a training state onto the CPU; nothing in it is ever executed."""
+def read_state(folder: Path, *, mapped: bool = False) -> dict[str, Any]:
+    """Read a training state onto the CPU; nothing in it is ever executed.
+
+    mapped: leave the tensors in the file, to look at them only: they go with it.
+    """
     path = folder / STATE_FILE
     try:
+        # Files that torch wrote before 2020 are no archives and can't be mapped.
+        mmap = mapped and zipfile.is_zipfile(path)
         with torch.serialization.safe_globals(NUMPY_SCALARS):
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise CheckpointError(f"{path} can't be read: {reason}.") from error
+            state = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    except UNREADABLE as error:
+        raise CheckpointError(f"{path} can't be read: {_why_unreadable(error)}.") from error
     if not isinstance(state, dict):
         raise CheckpointError(f"{path} must hold a dictionary, found {type(state).__name__}.")
     return state
+
+
+def _why_unreadable(error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    if not isinstance(error, pickle.UnpicklingError):
+        return text.splitlines()[0]
+    # torch's own text advises to load without its guard, which no user should.
+    named = re.search(r"GLOBAL (\S+)|got <class '(\S+)'>", text)
+    holds = f"it names {named[1] or named[2]}" if named else "its pickle is damaged"
+    return f"{holds}; only tensors, numbers and texts are loaded, and nothing in it was executed"

@@ -21,7 +21,7 @@ from .conftest import tree_digest
 KEYS = {
     "path", "valid", "problems", "layout", "epoch", "step", "total_batches", "epoch_complete",
     "optimizer_steps", "skipped_optimizer_steps", "weights_bytes", "resume_epoch", "resume_step",
-    "remaining_batches", "epochs",
+    "remaining_batches", "epochs", "state_bytes", "notes",
 }  # fmt: skip
 
 
@@ -34,6 +34,7 @@ def state(epoch: int, step: int, **more: Any) -> dict[str, Any]:
 def write_files(folder: Path, stored: dict[str, Any]) -> None:
     save_file({"w": np.zeros(1000, np.float32)}, folder / "model.safetensors")
     torch.save(stored, folder / "training_state.pth")
+    (folder / "config.json").write_text("{}")
 
 
 def save(folder: Path, stored: dict[str, Any], name: str = LAST, **facts: int) -> Path:

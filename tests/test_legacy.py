@@ -199,7 +199,7 @@ def poison(folder: Path) -> None:
         (truncate("training_state.pth"), r"training_state\.pth can't be read"),
         (remove("model.safetensors"), r"model\.safetensors is missing"),
         (remove("training_state.pth"), r"training_state\.pth is missing"),
-        (remove("config.json"), r"config\.json must be a readable"),
+        (remove("config.json"), r"config\.json is missing"),
         (rewrite(epoch=None), "lacks what training needs: KeyError"),
         (rewrite(optimizer_state_dict=None), "lacks what training needs: KeyError"),
         (rewrite(epoch=0), "epoch must be from 1"),
@@ -212,7 +212,7 @@ def test_a_damaged_old_checkpoint_never_means_a_silent_start(
     classes, folder = parts[2].class_names, tmp_path / "micro"
     last = write_legacy(folder / "last_checkpoint", parts[0], classes, step=8)
     spoil(last)
-    assert not inspect_checkpoint(last)["valid"] or reason.startswith(("config", "epoch"))
+    assert not inspect_checkpoint(last)["valid"]
     before = tree_digest(tmp_path)
     with pytest.raises(CheckpointError, match=rf"No old checkpoint of micro.*{reason}.*run_dir"):
         find_legacy(tmp_path, "micro", n_classes=6, alone=False)
@@ -235,7 +235,8 @@ def test_other_classes_data_or_models_are_refused_with_the_way_out(
     with pytest.raises(CheckpointError, match="40 batches an epoch, which fits no batch size"):
         go_on(parts, train_config(tmp_path / "run"), tmp_path)
     state = checkpoint.read_state(folder)
-    state["optimizer_state_dict"]["state"][0]["exp_avg"] = torch.zeros(3)
+    slots = state["optimizer_state_dict"]["state"]
+    slots[0], slots[1] = slots[1], slots[0]
     torch.save({**state, "total_batches": TOTAL}, folder / "training_state.pth")
     with pytest.raises(CheckpointError, match="belongs to another model than micro"):
         go_on(parts, train_config(tmp_path / "run"), tmp_path)
