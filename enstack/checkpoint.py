@@ -177,7 +177,7 @@ def newest(scratch: Path, folder: Path, keep: int) -> Path | None:
     """
     for place, how in ((scratch, remove), (folder, empty)):
         finish_interrupted_save(place, keep, how)
-    present = [*_checkpoints(scratch), *_checkpoints(folder)]
+    present = [*checkpoints_in(scratch), *checkpoints_in(folder)]
     faults = {path: problems(path)[0] for path in present if read_manifest(path) is None}
     finished = [path for path in present if path not in faults]
     for path in sorted(finished, key=saved_number, reverse=True):
@@ -216,7 +216,7 @@ def saved_number(folder: Path) -> int:
     return int((read_manifest(folder) or {}).get("saved", 0))
 
 
-def _checkpoints(folder: Path) -> list[Path]:
+def checkpoints_in(folder: Path) -> list[Path]:
     """Every checkpoint in a base model's folder, those of a run that kept more included."""
     found = [folder / LAST, *sorted(folder.glob(f"{PREVIOUS}*"))]
     return [path for path in found if path.is_dir()]

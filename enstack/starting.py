@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from enstack import checkpoint
+from enstack.batches import ORDER
 from enstack.config import RunConfig
 from enstack.errors import CheckpointError
 from enstack.files import read_manifest
@@ -37,6 +38,11 @@ def start_or_resume(
     identity = identity_of(base_model, tokenizer, data, config)
     scratch = config.scratch_dir / folder.resolve().relative_to(Path(config.run_dir).resolve())
     found = checkpoint.newest(scratch, folder, config.keep_checkpoints)
+    if found and not checkpoint.checkpoints_in(folder):
+        say(
+            f"📦 {folder} holds no checkpoint; going on from the copy in {scratch}. To start anew, "
+            "name another run_dir."
+        )
     if found is None and (folder / checkpoint.HISTORY).exists():
         raise CheckpointError(
             f"{folder} holds the history of a training but no checkpoint of it, and training never "
@@ -56,6 +62,7 @@ def start_or_resume(
     training = Training(folder, scratch, model, tokenizer, data, config, Progress(), identity)
     if state is not None:
         _load(training, state)
+        _announce_another_order(training, state)
     elif old is not None:
         training.load_legacy(old)
         _announce_import(old, log)
@@ -75,6 +82,16 @@ def _load(training: Training, state: dict[str, Any]) -> None:
             f"The checkpoint in {training.folder} was written by another version of enstack "
             f"({error}). Go on with that version, or name another run_dir."
         ) from error
+
+
+def _announce_another_order(training: Training, state: dict[str, Any]) -> None:
+    epoch = training.progress.epoch
+    if training.progress.batches_done and state.get("order", 1) != ORDER:
+        say(
+            f"⚠️  This version of enstack orders functions in another way than the one that saved: "
+            f"in epoch {epoch} some may come twice and some not at all; from epoch {epoch + 1} on "
+            "the order is exact."
+        )
 
 
 def _refuse_fewer_epochs(training: Training) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from enstack.batches import EpochBatches, Segment, rest_of_epoch
+from enstack.batches import ORDER, EpochBatches, Segment, rest_of_epoch
 from enstack.config import FIXED_SETTINGS, RunConfig
 from enstack.errors import CheckpointError
 from enstack.legacy import LegacyCheckpoint
@@ -155,6 +155,7 @@ class Training:
             **self.optimization.state_dict(),
             "epochs": self.config.epochs,
             "identity": self.identity,
+            "order": ORDER,
             "progress": progress.state_dict(),
             "random": random_state(),
             "losses": {
