@@ -310,6 +310,11 @@ class CopyBar:
         self._bar.advance(max(0, min(journey.furthest // MIB, self._bar.total) - self._bar.done))
 
 
-def reason_of(error: Exception) -> str:
-    """A failure in a few words: the system's own where it gave some."""
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+def reason_of(error: BaseException) -> str:
+    """A failure in a few words: the system's own, where it lies behind another one."""
+    behind: BaseException | None = error
+    while behind is not None:
+        if isinstance(behind, OSError) and behind.strerror:
+            return behind.strerror
+        behind = behind.__cause__ or behind.__context__
+    return (str(error) or type(error).__name__).rstrip(".")

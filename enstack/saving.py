@@ -63,7 +63,7 @@ class Saver:
             if error is None or isinstance(error, Exception):
                 self._finish(error)
         except KeyboardInterrupt:
-            say(self._left_behind("the wait for the copy was broken off"))
+            say(f"⚠️  {self._left_behind('the wait for the copy was broken off')}")
             raise
         finally:
             self._writer.shutdown()
@@ -115,7 +115,7 @@ class Saver:
         except (OSError, RuntimeError, CheckpointError) as error:
             self.log("save_failed", reason=reason_of(error))
             message = f"A checkpoint could not be saved in {self.training.scratch}: "
-            message += f"{reason_of(error).rstrip('.')}. "
+            message += f"{reason_of(error)}. "
             if required or self._holds_best:
                 raise CheckpointError(
                     message + "Make room there or set local_dir; the saves before it are untouched."
@@ -173,11 +173,11 @@ class Saver:
         elif error is None:
             raise CheckpointError(self._left_behind(self.mirror.failure()))
         else:
-            say(self._left_behind(self.mirror.failure()))
+            say(f"⚠️  {self._left_behind(self.mirror.failure())}")
 
     def _left_behind(self, reason: str) -> str:
         return (
-            f"⚠️  {self.training.folder} lacks what was saved last ({reason}). {self._where()} is "
+            f"{self.training.folder} lacks what was saved last ({reason}). {self._where()} is "
             f"safe in {self.training.scratch}: run the same again on this machine, and it is "
             "copied; if this machine goes, it is lost."
         )
