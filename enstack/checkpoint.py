@@ -104,7 +104,7 @@ def write(
 def install(folder: Path, name: str, *, keep: int, remove: Remove = remove) -> None:
     """Put what `write` left beside into its place; only now is anything older given up."""
     if name == BEST:
-        _discard(folder / BEST, remove)
+        discard(folder / BEST, remove)
     else:
         _rotate(folder, slots(keep), remove)
     (folder / BESIDE[name]).rename(folder / name)
@@ -115,14 +115,14 @@ def _rotate(folder: Path, names: list[str], remove: Remove) -> None:
     """Make room for a new newest checkpoint: every one moves down a slot, the oldest goes."""
     if not (folder / LAST).exists():
         return  # a rotation was interrupted when there was room already
-    _discard(folder / names[-1], remove)
+    discard(folder / names[-1], remove)
     for newer, older in reversed(list(itertools.pairwise(names))):
         if (folder / newer).exists():
             (folder / newer).rename(folder / older)
 
 
-def _discard(folder: Path, remove: Remove) -> None:
-    """Remove a folder under a name that no search takes for a checkpoint."""
+def discard(folder: Path, remove: Remove = remove) -> None:
+    """Remove a folder, first renamed: what a kill leaves of it is not taken for a checkpoint."""
     doomed = folder.with_name(DISCARDED)
     remove(doomed)
     if folder.exists():
@@ -181,11 +181,14 @@ def newest(scratch: Path, folder: Path, keep: int) -> Path | None:
     faults = {path: problems(path)[0] for path in present if read_manifest(path) is None}
     finished = [path for path in present if path not in faults]
     for path in sorted(finished, key=saved_number, reverse=True):
-        fault = first_problem(path) if path.parent == scratch else _bring(path, scratch, keep)
+        fault = first_problem(path) if path.parent == scratch else _fetch(path, scratch)
         if fault is None:
             for damaged, reason in faults.items():
                 say(keep_aside(damaged, reason, f"training goes on from {path.name}"))
-            return path if path.parent == scratch else scratch / LAST
+            if path.parent == scratch:
+                return path
+            install(scratch, LAST, keep=keep)
+            return scratch / LAST
         faults[path] = fault
     if faults:
         raise CheckpointError(_all_damaged(folder, faults))
@@ -197,12 +200,11 @@ def first_problem(folder: Path, moved: Moved = ignore) -> str | None:
     return next(iter(problems(folder, moved)), None)
 
 
-def _bring(path: Path, scratch: Path, keep: int) -> str | None:
-    """Copy a checkpoint to the scratch disk, or say what is wrong with it."""
+def _fetch(path: Path, scratch: Path) -> str | None:
+    """Copy a checkpoint beside those on the scratch disk, or say what is wrong with it."""
     try:
         with OpenCheckpoint(path) as source:
             write(scratch, LAST, source.copy, **source.facts)
-            install(scratch, LAST, keep=keep)
     except (CheckpointError, FileNotFoundError):
         fault = first_problem(path)
         if fault is None:

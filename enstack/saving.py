@@ -70,7 +70,7 @@ class Saver:
             self.mirror.close()
         if error is None and self.training.finished():
             # run_dir has it all, read back and verified.
-            checkpoint.remove(self.training.scratch)
+            checkpoint.discard(self.training.scratch)
 
     def log(self, event: str, **details: Any) -> None:
         """Have an event written to run_dir, dated now."""

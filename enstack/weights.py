@@ -8,14 +8,15 @@ from typing import Protocol
 
 import torch
 
-# The format's names (safetensors README, "Format").
+# The format's names (safetensors README, "Format"), in the order in which the library lays tensors
+# out: wide types first, so that each is aligned.
 DTYPES = {
+    torch.int64: "I64",
     torch.float64: "F64",
     torch.float32: "F32",
-    torch.float16: "F16",
-    torch.bfloat16: "BF16",
-    torch.int64: "I64",
     torch.int32: "I32",
+    torch.bfloat16: "BF16",
+    torch.float16: "F16",
     torch.int16: "I16",
     torch.int8: "I8",
     torch.uint8: "U8",
@@ -36,8 +37,8 @@ def write_weights(file: Writer, tensors: Mapping[str, torch.Tensor]) -> None:
     safetensors itself writes to a path of its own or into one bytes object: the first can't be
     hashed on the way, the second needs the memory of all weights twice over.
     """
-    # The library's own order: wide types first, so that every tensor is aligned; then by name.
-    names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
+    ranks = list(DTYPES)
+    names = sorted(tensors, key=lambda name: (ranks.index(tensors[name].dtype), name))
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     start = 0
     for name in names:

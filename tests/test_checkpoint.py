@@ -1,9 +1,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
+import random
+import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +18,12 @@ from enstack import checkpoint
 from enstack.checkpoint import BEST, LAST
 from enstack.errors import CheckpointError
 from enstack.files import HashedFolder, problems
+from enstack.models import BaseModel
+from enstack.training import TrainingData
 
-from .conftest import tree_digest
+from .conftest import train_config, tree_digest
+from .faults import FaultyDisk, faulty
+from .test_trainer import no_log, train_base_model
 
 
 def save(folder: Path, number: int, keep: int = 2) -> None:
@@ -62,24 +71,106 @@ def test_a_run_that_saved_nothing_has_no_newest(tmp_path: Path) -> None:
     assert newest(tmp_path) is None
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "training_state.pth"])
-@pytest.mark.parametrize("fault", ["truncated", "flipped", "removed"])
-def test_a_damaged_checkpoint_is_named_kept_aside_and_the_older_one_used(
-    tmp_path: Path, name: str, fault: str, capsys: pytest.CaptureFixture[str]
+def spoilt(content: bytes, number: int) -> Iterator[tuple[str, bytes | None]]:
+    """A file cut at 5 places, changed in one byte at 20, removed, and another run's."""
+    chance = random.Random(number)
+    for place in (0, 1, len(content) // 3, len(content) // 2, len(content) - 1):
+        yield f"cut at {place}", content[:place]
+    for _ in range(20):
+        place, change = chance.randrange(len(content)), chance.randrange(1, 256)
+        flipped = bytes([content[place] ^ change])
+        yield f"byte {place} ^ {change}", content[:place] + flipped + content[place + 1 :]
+    yield "removed", None
+
+
+@pytest.fixture(scope="module")
+def two_runs(
+    micro_model: BaseModel,
+    micro_tokenizer: Any,
+    training_data: TrainingData,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, Path]:
+    """The folders of two trainings, each with two checkpoints; they differ in their seeds."""
+    folder = tmp_path_factory.mktemp("runs")
+    for seed in (1, 2):
+        config = train_config(folder / str(seed), epochs=1, seed=seed)
+        run_dir = Path(config.run_dir)
+        train_base_model(micro_model, micro_tokenizer, training_data, config, run_dir, no_log)
+    return folder / "1", folder / "2"
+
+
+FILES = (
+    "model.safetensors", "training_state.pth", "config.json", "tokenizer.json",
+    "tokenizer_config.json", "manifest.json",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_any_damage_to_any_file_is_found_named_kept_aside_and_the_older_one_used(
+    two_runs: tuple[Path, Path], tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    run_dir, _ = two_runs
+    assert {path.name for path in (run_dir / LAST).iterdir()} == set(FILES)
+    newest_step, older_step = (position(run_dir / slot) for slot in checkpoint.slots(2))
+    assert newest_step != older_step
+    good, replaced = (folder / LAST / name for folder in two_runs)
+    cases = [*spoilt(good.read_bytes(), len(name)), ("another run's", replaced.read_bytes())]
+    for number, (fault, content) in enumerate(cases):
+        if content == good.read_bytes():
+            assert name not in ("model.safetensors", "training_state.pth", "manifest.json")
+            continue
+        folder = tmp_path / str(number)
+        shutil.copytree(run_dir, folder)
+        if content is None:
+            (folder / LAST / name).unlink()
+        else:
+            (folder / LAST / name).write_bytes(content)
+        found = newest(folder)
+        assert found is not None
+        assert position(found) == older_step, fault
+        told = capsys.readouterr().out
+        # Against another run's manifest it is the files that differ.
+        named = r"model\.safetensors" if content == replaced.read_bytes() else re.escape(name)
+        named = named if name == "manifest.json" else re.escape(name)
+        assert re.search(rf"last_checkpoint is damaged \(.*{named}", told), fault
+        assert "kept as damaged_checkpoint_1" in told
+        assert "training goes on from previous_checkpoint" in told
+        assert (folder / "damaged_checkpoint_1").is_dir()
+        shutil.rmtree(folder)
+
+
+def position(folder: Path) -> tuple[int, int]:
+    state = checkpoint.read_state(folder)
+    return state["epoch"], state["step"]
+
+
+def test_a_damaged_one_on_the_scratch_disk_gives_way_to_the_whole_one_in_run_dir(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The one that is fetched takes the place of the damaged one, and is not taken for it."""
+    scratch, folder = tmp_path / "scratch", tmp_path / "run"
+    for place in (scratch, folder):
+        save(place, 1)
+        save(place, 2)
+    (scratch / LAST / "training_state.pth").unlink()
+    found = checkpoint.newest(scratch, folder, 2)
+    assert found == scratch / LAST
+    assert epoch_of(found) == 2
+    assert problems(found) == []
+    assert epoch_of(scratch / "previous_checkpoint") == 1
+    assert "kept as damaged_checkpoint_1" in capsys.readouterr().out
+
+
+def test_one_that_can_not_be_read_just_now_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Drive that answers with an error says nothing of what lies on it."""
     save(tmp_path, 1)
     save(tmp_path, 2)
-    path = tmp_path / "last_checkpoint" / name
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content[:-7] if fault == "truncated" else content)
-    if fault == "removed":
-        path.unlink()
-    assert epoch_of(newest(tmp_path)) == 1
-    told = capsys.readouterr().out
-    assert f"last_checkpoint is damaged ({name}" in told
-    assert "kept as damaged_checkpoint_1" in told
-    assert (tmp_path / "damaged_checkpoint_1").is_dir()
+    disk = FaultyDisk(tmp_path / LAST, 1, 1000, errno.EIO)
+    with faulty(disk), pytest.raises(OSError, match="Input/output error"):
+        newest(tmp_path)
+    assert epoch_of(newest(tmp_path)) == 2
 
 
 def test_when_all_are_damaged_training_never_starts_from_scratch(tmp_path: Path) -> None:
