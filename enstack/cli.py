@@ -73,6 +73,25 @@ def inspect(
 
 
 @app.command()
+def verify_resume(
+    config: Annotated[
+        Path | None, typer.Argument(help="Settings, YAML or JSON; the demo's if left out.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Settings that overrule CONFIG's."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Chooses the instants of interruption.")] = None,
+) -> None:
+    """Train a small model unbroken and interrupted, and hold one against the other, bit for bit."""
+    with told():
+        chosen = load_config(config, settings or ()) if config else RunConfig(**DEMO_SETTINGS)
+        from enstack.verification import verify_resume as verify
+
+        verify(chosen, seed)
+
+
+@app.command()
 def report(
     run_dir: Annotated[Path, typer.Argument(help="A run folder whose stacking is finished.")],
 ) -> None:

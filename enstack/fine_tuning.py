@@ -56,8 +56,8 @@ def fine_tune_and_predict(
     inputs that the probabilities' manifest records.
     """
     tokenizer = load_tokenizer(base_model)
-    examples = _tokenize_splits(base_model, tokenizer, data, config)
-    whole = _training_data(data, plan, examples)
+    examples = tokenize_splits(base_model, tokenizer, data, config)
+    whole = training_data(data, plan, examples)
     old_runs = Path(config.resume_from or config.run_dir)
     train_base_model(base_model, tokenizer, whole, config, folder, log, old_runs)
     found = {
@@ -80,9 +80,10 @@ def fine_tune_and_predict(
     torch.cuda.empty_cache()
 
 
-def _tokenize_splits(
+def tokenize_splits(
     base_model: BaseModel, tokenizer: Any, data: VulnerabilityData, config: RunConfig
 ) -> dict[str, LabelledTokens]:
+    """The tokens, labels and ids of every split."""
     examples = {}
     for split, functions in data.splits.items():
         tokens = tokenize(
@@ -96,9 +97,10 @@ def _tokenize_splits(
     return examples
 
 
-def _training_data(
+def training_data(
     data: VulnerabilityData, plan: SplitPlan, examples: dict[str, LabelledTokens]
 ) -> TrainingData:
+    """What a base model trains on and is selected on."""
     return TrainingData(
         train=examples["train"],
         selection=examples["validation"].take(plan.selection),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import difflib
+import hashlib
 import logging
 import tempfile
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ HUB_IDS = {
 }
 # UniXcoder is told by this token, after the first one, to work as an encoder (Guo et al. 2022).
 ENCODER_ONLY = "<encoder-only>"
+MIB = 2**20
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -127,6 +129,35 @@ def require_length(base_model: BaseModel, max_length: int) -> None:
         raise ConfigError(
             f"max_length must be at most {limit} for {base_model.name}, found {max_length}."
         )
+
+
+def architecture(base_model: BaseModel) -> str | None:
+    """What kind of encoder a base model is, for people; None where it is out of reach just now."""
+    try:
+        with _quiet():
+            config = AutoConfig.from_pretrained(base_model.location)
+    except (OSError, ValueError):
+        return None
+    layers, width = getattr(config, "num_hidden_layers", "?"), getattr(config, "hidden_size", "?")
+    vocabulary = getattr(config, "vocab_size", "?")
+    return f"{config.model_type} of {layers} layers, width {width}, vocabulary {vocabulary}"
+
+
+def weights_fingerprint(base_model: BaseModel) -> str | None:
+    """Tells the weights in a local folder from others by size and both ends; None for a hub id.
+
+    A whole hash would read half a gigabyte at every start, perhaps from slow storage.
+    """
+    folder = Path(base_model.location)
+    for path in (folder / name for name in ("model.safetensors", "pytorch_model.bin")):
+        if path.is_file():
+            digest, size = hashlib.sha256(), path.stat().st_size
+            with path.open("rb") as file:
+                digest.update(file.read(MIB))
+                file.seek(max(0, size - MIB))
+                digest.update(file.read(MIB))
+            return f"{size:,} bytes, {digest.hexdigest()[:12]}"
+    return None
 
 
 def choose_device() -> torch.device:

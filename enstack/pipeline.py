@@ -182,7 +182,7 @@ def _base_model(stage: BaseModelStage, config: RunConfig) -> BaseModel:
     from enstack.models import HUB_IDS, BaseModel
 
     tiny = stage.model in TINY_MODELS
-    location = str(_tiny_model(stage.model, config)) if tiny else stage.model
+    location = str(tiny_model(stage.model, config)) if tiny else stage.model
     return BaseModel(stage.name, HUB_IDS.get(location, location))
 
 
@@ -205,7 +205,8 @@ def _base_model_stage(
     log("base_model_finished", base_model=stage.name)
 
 
-def _tiny_model(name: str, config: RunConfig) -> Path:
+def tiny_model(name: str, config: RunConfig) -> Path:
+    """The folder of a tiny base model, made on this machine if need be."""
     from enstack.toy import make_tiny_models
 
     folder = _toy_folder(config)

@@ -185,7 +185,8 @@ class Saver:
     def _where(self) -> str:
         if self._saved is None:
             return f"{self.name}"
-        return f"{self.name}, epoch {self._saved['epoch']}, batch {self._saved['step']},"
+        epoch, step = self._saved["epoch"], self._saved["step"]
+        return f"{self.name}, epoch {epoch}, {f'batch {step}' if step else 'complete'},"
 
 
 def _seen_ids(training: Training) -> bytes:

@@ -17,11 +17,29 @@ class StopRequest:
     """Whether a stop was asked for."""
 
     def __init__(self) -> None:
-        self.requested = False
+        self._asked = False
+
+    @property
+    def requested(self) -> bool:
+        """Whether to stop at the next batch boundary."""
+        return self._asked
 
     def ask(self) -> None:
         """Ask for a stop at the next batch boundary."""
-        self.requested = True
+        self._asked = True
+
+
+class StopAfter(StopRequest):
+    """A stop that comes by itself, when it has been looked for so many times."""
+
+    def __init__(self, looks: int) -> None:
+        self.looks = looks
+
+    @property
+    def requested(self) -> bool:
+        """Whether it is time; every look counts."""
+        self.looks -= 1
+        return self.looks < 0
 
 
 @contextlib.contextmanager

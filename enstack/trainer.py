@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -34,15 +36,17 @@ def train_base_model(
     folder: Path,
     log: Log,
     old_runs: Path | None = None,
+    stops: Callable[[], AbstractContextManager[StopRequest]] = stop_requests,
 ) -> None:
     """Fine-tune a base model to its last epoch, from wherever it stands.
 
     folder: the base model's place in the run folder. old_runs: where checkpoints of the program
-    before this one may lie, looked at when the folder holds none. Ctrl-C and SIGTERM save at the
-    next batch boundary and raise Interrupted.
+    before this one may lie, looked at when the folder holds none. stops: what may ask for a stop,
+    Ctrl-C and SIGTERM if nothing else; then it saves at the next batch boundary and raises
+    Interrupted.
     """
     training = start_or_resume(base_model, tokenizer, data, config, folder, log, old_runs)
-    with stop_requests() as stop, Saver(training, log) as saver:
+    with stops() as stop, Saver(training, log) as saver:
         while not training.finished():
             train_epoch(training, saver, stop)
             finish_epoch(training, saver, stop)

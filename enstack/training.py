@@ -16,12 +16,20 @@ from enstack.config import FIXED_SETTINGS, RunConfig
 from enstack.errors import CheckpointError
 from enstack.legacy import LegacyCheckpoint
 from enstack.loader import worker_count
-from enstack.models import BaseModel, choose_device, choose_precision, tokenizer_digest
+from enstack.models import (
+    BaseModel,
+    architecture,
+    choose_device,
+    choose_precision,
+    tokenizer_digest,
+    weights_fingerprint,
+)
 from enstack.optimization import Optimization, learning_rates
 from enstack.randomness import random_state, restore_random_state
 from enstack.tokens import LabelledTokens
 
 SEEN_FILE = "seen_ids.npz"
+LATER_IDENTITY = ("architecture", "base_weights")
 Log = Callable[..., None]  # takes an event and its details
 
 
@@ -214,8 +222,13 @@ def identity_of(
 ) -> dict[str, Any]:
     """What must be the same for a checkpoint to be gone on from."""
     settings = {name: getattr(config, name) for name in FIXED_SETTINGS}
+    made_of = {
+        "architecture": architecture(base_model),
+        "base_weights": weights_fingerprint(base_model),
+    }
     return {
         "base_model": base_model.name,
+        **{name: fact for name, fact in made_of.items() if fact is not None},
         "data": data.fingerprint,
         "tokenizer": tokenizer_digest(tokenizer),
         "classes": list(data.class_names),
@@ -227,7 +240,9 @@ def identity_of(
 
 def refuse_other_run(stored: dict[str, Any], wanted: dict[str, Any], folder: Path) -> None:
     """Raise where a checkpoint was made with other data or settings, naming them."""
-    changed = [name for name in wanted if stored.get(name) != wanted[name]]
+    # What the first version did not record can't be compared.
+    known = [name for name in wanted if name in stored or name not in LATER_IDENTITY]
+    changed = [name for name in known if stored.get(name) != wanted[name]]
     if changed:
         name = changed[0]
         raise CheckpointError(

@@ -257,7 +257,7 @@ def test_storage_that_never_comes_back_is_an_error_that_says_where_all_is_safe(
 
     with monkeypatch.context() as patched:
         patched.setattr(Mirror, "start", start_failing)
-        with pytest.raises(CheckpointError, match=r"epoch 3, batch 0, is safe in .*run the same"):
+        with pytest.raises(CheckpointError, match=r"epoch 3, complete, is safe in .*run the same"):
             train_on(disk, parts, tmp_path / "gone")
     # The same again, and the Drive is back: nothing is trained, all is copied.
     train_base_model(*parts, train_config(tmp_path / "gone"), tmp_path / "gone", no_log)

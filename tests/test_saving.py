@@ -131,7 +131,7 @@ def test_a_second_ctrl_c_ends_the_wait_for_the_copy_and_says_where_all_is_safe(
     monkeypatch.setattr("enstack.mirror.Mirror.wait", broken_off)
     with pytest.raises(KeyboardInterrupt):
         train_base_model(*parts, config, tmp_path / "run", no_log)
-    assert f"epoch 3, batch 0, is safe in {config.scratch_dir}" in capsys.readouterr().out
+    assert f"epoch 3, complete, is safe in {config.scratch_dir}" in capsys.readouterr().out
 
 
 def test_what_is_copied_is_removed_from_the_scratch_disk_when_training_is_finished(

@@ -19,6 +19,7 @@ from enstack.files import read_manifest
 from enstack.models import BaseModel
 from enstack.saving import Saver
 from enstack.tokens import LabelledTokens
+from enstack.toy import TinyModel, write_encoder
 from enstack.trainer import train_base_model
 from enstack.training import SEEN_FILE, TrainingData
 
@@ -62,9 +63,10 @@ def run(
 
     stop = Stop(stop_after)
     with monkeypatch.context() as patched:
-        patched.setattr(trainer, "stop_requests", requests)
         patched.setattr(trainer, "train_batch", counted)
-        train_base_model(model, tokenizer, data, config, Path(config.run_dir), no_log)
+        train_base_model(
+            model, tokenizer, data, config, Path(config.run_dir), no_log, stops=requests
+        )
 
 
 def final(folder: Path) -> dict[str, Any]:
@@ -314,10 +316,9 @@ def test_a_stop_while_the_last_epoch_is_saved_is_not_forgotten(
         stop.requested |= best is not None
         original(saver, best)
 
-    monkeypatch.setattr(trainer, "stop_requests", requests)
     monkeypatch.setattr(Saver, "save", ask_while_saving)
     with pytest.raises(Interrupted, match="trained to its end and saved"):
-        train_base_model(*parts, config, tmp_path, no_log)
+        train_base_model(*parts, config, tmp_path, no_log, stops=requests)
 
 
 def test_a_stop_while_validating_saves_the_whole_epoch_and_validates_again(
@@ -385,3 +386,49 @@ def test_a_state_of_another_order_goes_on_and_says_that_its_epoch_is_not_exact(
         run(*parts, config, monkeypatch)
     out = capsys.readouterr().out
     assert "in epoch 1 some may come twice and some not at all; from epoch 2 on" in out
+
+
+@pytest.mark.parametrize(
+    ("shape", "seed", "field"),
+    [((2, 16), 1, "architecture=roberta of 1 layers, width 16"), ((1, 16), 2, "base_weights=")],
+)
+def test_another_base_model_of_the_same_name_is_refused(
+    parts: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    shape: tuple[int, int],
+    seed: int,
+    field: str,
+) -> None:
+    _, tokenizer, data = parts
+    run(*parts, train_config(tmp_path / "run", epochs=1), monkeypatch)
+    layers, hidden = shape
+    sources = [f"int f{n}(char *p) {{ return p[{n}]; }}" for n in range(50)]
+    other = TinyModel(vocabulary=300, hidden=hidden, layers=layers, heads=2)
+    write_encoder(tmp_path / "micro", other, sources, seed=seed)
+    with pytest.raises(CheckpointError, match=rf"{field}.*this run has .*name another run_dir"):
+        run(
+            BaseModel("micro", str(tmp_path / "micro")),
+            tokenizer,
+            data,
+            train_config(tmp_path / "run", epochs=2),
+            monkeypatch,
+        )
+
+
+def test_a_checkpoint_that_does_not_say_what_its_base_model_was_made_of_goes_on(
+    parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(*parts, train_config(tmp_path, epochs=1), monkeypatch)
+    original = checkpoint.read_state
+
+    def of_the_first_version(folder: Path) -> dict[str, Any]:
+        state = original(folder)
+        for name in ("architecture", "base_weights"):
+            del state["identity"][name]
+        return state
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint, "read_state", of_the_first_version)
+        run(*parts, train_config(tmp_path, epochs=2), monkeypatch)
+    assert checkpoint.read_state(tmp_path / "last_checkpoint")["epoch"] == 2
