@@ -60,8 +60,9 @@ class Bar:
                 total=self.total,
                 desc=self.description,
                 bar_format=NOTEBOOK_FORMAT if in_notebook() else TEXT_FORMAT,
+                unit=self.unit,
             )
-            self._drawn.seconds_each, self._drawn.counted = self.seconds_each, self.unit
+            self._drawn.seconds_each = self.seconds_each
         return self
 
     def __exit__(
@@ -115,14 +116,14 @@ class Bar:
 class _PacedBar(tqdm):  # type: ignore[type-arg]
     """A tqdm bar that writes its pace as this project does."""
 
-    seconds_each, counted = False, "it"
+    seconds_each = False
 
     @property
     def format_dict(self) -> dict[str, Any]:
         facts = super().format_dict
         elapsed = facts["elapsed"]
         rate = facts["rate"] or (facts["n"] / elapsed if elapsed else None)
-        return {**facts, "pace": _pace(rate, self.seconds_each, self.counted)}
+        return {**facts, "pace": _pace(rate, self.seconds_each, facts["unit"])}
 
 
 def _pace(rate: float | None, seconds_each: bool, unit: str) -> str:
