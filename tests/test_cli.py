@@ -178,6 +178,15 @@ def test_swa_is_forced_off_with_one_line(configuration: Path) -> None:
     assert "SWA (Stochastic Weight Averaging): False" in done.stdout
 
 
+def test_verify_resume_says_identical(configuration: Path, tmp_path: Path) -> None:
+    settings = ("data_dir=toy", "batch_size=4", "epochs=2", "label_mode=binary", "num_workers=0")
+    done = enstack("verify-resume", configuration, *settings, "--seed", 1)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].startswith("✅ identical: weights")
+    assert not (tmp_path / "run").exists()
+    refused(enstack("verify-resume", tmp_path / "none.yaml"), 2, "can't be read")
+
+
 def test_inspect_of_no_checkpoint_ends_with_status_4(tmp_path: Path) -> None:
     refused(enstack("inspect", tmp_path), 4, "holds no checkpoint")
     refused(enstack("inspect", tmp_path / "none"), 4, "is none")

@@ -437,6 +437,46 @@ def test_a_mirror_that_was_closed_in_a_copy_is_gone_on_from_by_the_next(
     assert whole(drive) == [1]
 
 
+def test_the_status_tells_share_retry_and_silence_and_nothing_when_all_is_done(
+    places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch, drive = places
+    put(scratch, LAST, 1, size=2 * mirror.MIB)
+    copy = Mirror(scratch, drive, 2)
+    seen: list[str] = []
+    original = copy._journey.moved
+
+    def moved(size: int) -> None:
+        original(size)
+        seen.append(copy.status())
+
+    copy._journey.moved = moved  # type: ignore[method-assign]
+    copy.start()
+    assert copy.wait()
+    assert copy.status() == ""
+    assert seen[0] == "12%"  # 1 MiB of 4, all of which is written and then read back
+    assert seen[-1] == "100%"
+    copy._error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    copy._wanted += 1
+    assert copy.status() == "retrying (No space left on device)"
+    copy._error = None
+    monkeypatch.setattr(mirror, "QUIET", -1.0)
+    assert copy.status() == "no answer for 0s"
+    copy._done = copy._wanted
+    copy.close()
+
+
+def test_a_wait_draws_a_bar_in_mebibytes(
+    places: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    scratch, drive = places
+    put(scratch, LAST, 1, size=2 * mirror.MIB)
+    mirrored(scratch, drive).close()
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line.startswith("Copying to run_dir: 100% 8/8 [")
+    assert line.endswith("MiB/s]") or line.endswith("s/MiB]")
+
+
 def test_errands_are_done_in_order_and_a_torn_line_is_ended(places: tuple[Path, Path]) -> None:
     scratch, drive = places
     (drive / "events.jsonl").write_text('{"n": 0}\n{"n":')

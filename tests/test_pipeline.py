@@ -237,6 +237,16 @@ def test_resume_false_refuses_a_folder_with_a_run_and_names_another(config: RunC
     assert tree_digest(Path(config.run_dir)) == before
 
 
+def test_resume_false_refuses_what_is_still_on_its_way_to_a_folder(config: RunConfig) -> None:
+    """A run that was killed before its first copy has left its checkpoint on the scratch disk."""
+    folder = config.scratch_dir / "base_models" / "micro" / "last_checkpoint"
+    folder.mkdir(parents=True)
+    write_manifest(folder, saved=1)
+    with pytest.raises(ConfigError, match=r"holds one.*Use run_dir=.*run-2"):
+        run_pipeline(changed(config, resume=False))
+    assert read_manifest(folder) is not None
+
+
 def test_other_data_or_settings_in_a_run_folder_are_refused_by_name(
     config: RunConfig, toy_folder: Path, tmp_path: Path
 ) -> None:
