@@ -159,7 +159,10 @@ def pace(batch: Callable[[], None], more: Callable[[int], bool]) -> float:
 
 
 def enstack_turn(saver: Saver, batch: Callable[[], None], idle_batches: int) -> Turn:
-    """One save: seconds for which it blocks, until it is safe, and what it costs the loop."""
+    """One save: seconds for which it blocks, until it is safe, and lost by a loop on this machine.
+
+    The loop waits while it is blocked, and has less than its idle speed until run_dir has all.
+    """
     idle = pace(batch, lambda done: done < idle_batches)
     os.sync()
     started = time.perf_counter()
@@ -168,7 +171,9 @@ def enstack_turn(saver: Saver, batch: Callable[[], None], idle_batches: int) -> 
     with ThreadPoolExecutor(1) as pool:
         safe = pool.submit(until_safe, saver, started)
         in_flight = pace(batch, lambda _: not safe.done())
-    return {"blocked": blocked, **safe.result(), "speed_meanwhile": in_flight / idle}
+    turn, speed = safe.result(), in_flight / idle
+    lost = blocked + max(0.0, 1 - speed) * (turn["in_run_dir"] - blocked)
+    return {"blocked": blocked, **turn, "speed_meanwhile": speed, "lost": lost}
 
 
 def until_safe(saver: Saver, started: float) -> Turn:
@@ -304,8 +309,11 @@ def _background_lines(disks: dict[str, dict[str, dict[str, float]]]) -> Iterator
         ours = found[ENSTACK]
         yield (
             f"{disk:12}verified on the scratch disk after {ours['on_scratch']:.1f} s, in run_dir "
-            f"after {ours['in_run_dir']:.1f} s; a small loop meanwhile has "
-            f"{ours['speed_meanwhile']:.0%} of its speed"
+            f"after {ours['in_run_dir']:.1f} s;"
+        )
+        yield (
+            f"{'':12}a small loop meanwhile has {ours['speed_meanwhile']:.0%} of "
+            f"its speed, and loses {ours['lost']:.1f} s in all"
         )
 
 

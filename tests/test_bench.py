@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -163,7 +164,7 @@ def test_a_save_is_compared_by_the_medians_after_the_first(monkeypatch: pytest.M
     ]
 
 
-BACKGROUND = {"on_scratch": 3.0, "in_run_dir": 4.0, "speed_meanwhile": 0.5}
+BACKGROUND = {"on_scratch": 3.0, "in_run_dir": 4.0, "speed_meanwhile": 0.5, "lost": 3.0}
 
 
 def test_a_tiny_save_yields_every_figure_and_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,6 +178,21 @@ def test_a_tiny_save_yields_every_figure_and_a_table(monkeypatch: pytest.MonkeyP
     shown = save.table(results)
     for words in (save.LOCAL, save.SLOW, "100 MB/s", "neither", "run_dir after"):
         assert words in shown
+
+
+def test_a_loop_loses_the_blocked_time_and_what_the_background_work_slows_it_by(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    saver = mock.Mock()
+    paces = iter([100.0, 75.0])
+    monkeypatch.setattr(save.os, "sync", lambda: None)
+    monkeypatch.setattr(save, "pace", lambda *_: next(paces))
+    monkeypatch.setattr(save, "until_safe", lambda *_: {"on_scratch": 2.0, "in_run_dir": 9.0})
+    clock = iter([20.0, 21.0])
+    monkeypatch.setattr(save.time, "perf_counter", lambda: next(clock))
+    turn = save.enstack_turn(saver, lambda: None, 1)
+    assert (turn["blocked"], turn["speed_meanwhile"]) == (1.0, 0.75)
+    assert turn["lost"] == 1.0 + 0.25 * 8.0
 
 
 def test_both_save_the_moments_of_every_parameter(parts: save.Parts, tmp_path: Path) -> None:
