@@ -27,4 +27,5 @@ check: $(READY)
 
 bench: $(READY)
 	$(BIN)/enstack bench resume
+	$(BIN)/enstack bench save
 	$(BIN)/enstack bench train

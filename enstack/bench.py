@@ -9,7 +9,7 @@ from typing import Any, Protocol, cast
 
 from enstack.errors import ConfigError
 
-BENCHMARKS = ("resume", "train")  # modules of benchmarks/, each with `measure` and `table`
+BENCHMARKS = ("resume", "save", "train")  # modules of benchmarks/, each with `measure` and `table`
 ROOT = Path(__file__).parent.parent
 
 

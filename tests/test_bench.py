@@ -2,20 +2,33 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from benchmarks import resume, targets, train
+from benchmarks import resume, save, targets, train
 from enstack import bench
 from enstack.cli import app
+from enstack.files import HashedFile
+from enstack.models import BaseModel
+from enstack.training import TrainingData
 
 SAMPLES, BATCH_SIZE, SKIP = 203, 4, 40
+TINY_CLASSIFIER = {
+    "vocab_size": 1000,
+    "hidden_size": 8,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 8,
+    "max_position_embeddings": 514,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -134,6 +147,104 @@ def test_training_is_compared_with_trainer_in_functions_per_second(
     assert found["ratio"] == 3.0
 
 
+def test_a_save_is_compared_by_the_medians_after_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = [{"blocked": seconds, **BACKGROUND} for seconds in (9.0, 1.0, 8.0, 2.0)]
+    theirs = [{"blocked": seconds, "bytes": 1} for seconds in (1.0, 5.0, 90.0, 10.0)]
+    turns = {"enstack": ours, "Hugging Face Trainer": theirs}
+    monkeypatch.setattr(save, "all_turns", lambda *_: {save.LOCAL: turns, save.SLOW: turns})
+    found = json.loads(enstack("bench", "save", "--json").stdout)
+    for disk in found["disks"].values():
+        assert {name: (way["first_blocked"], way["blocked"]) for name, way in disk.items()} == {
+            "enstack": (9.0, 2.0),
+            "Hugging Face Trainer": (1.0, 10.0),
+        }
+    assert [(t["ratio"], t["limit"], t["met"]) for t in found["targets"]] == [
+        (20.0, 20.0, True),
+        (20.0, 2.0, False),
+    ]
+
+
+BACKGROUND = {"on_scratch": 3.0, "in_run_dir": 4.0, "speed_meanwhile": 0.5, "lost": 3.0}
+
+
+def test_a_tiny_save_yields_every_figure_and_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(save.os, "sync", lambda: None)
+    results = save.measure(shape=TINY_CLASSIFIER, slow_speed=1e8, rounds=1, idle_batches=1)
+    assert list(results["disks"]) == [save.LOCAL, save.SLOW]
+    for found in results["disks"].values():
+        assert set(found["enstack"]) == {"first_blocked", "blocked", *BACKGROUND}
+        assert set(found["Hugging Face Trainer"]) == {"first_blocked", "blocked", "bytes"}
+        assert found["enstack"]["in_run_dir"] > found["enstack"]["on_scratch"]
+    shown = save.table(results)
+    for words in (save.LOCAL, save.SLOW, "100 MB/s", "neither", "run_dir after"):
+        assert words in shown
+
+
+def test_a_loop_loses_the_blocked_time_and_what_the_background_work_slows_it_by(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    saver = mock.Mock()
+    paces = iter([100.0, 75.0])
+    monkeypatch.setattr(save.os, "sync", lambda: None)
+    monkeypatch.setattr(save, "pace", lambda *_: next(paces))
+    monkeypatch.setattr(save, "until_safe", lambda *_: {"on_scratch": 2.0, "in_run_dir": 9.0})
+    clock = iter([20.0, 21.0])
+    monkeypatch.setattr(save.time, "perf_counter", lambda: next(clock))
+    turn = save.enstack_turn(saver, lambda: None, 1)
+    assert (turn["blocked"], turn["speed_meanwhile"]) == (1.0, 0.75)
+    assert turn["lost"] == 1.0 + 0.25 * 8.0
+
+
+def test_both_save_the_moments_of_every_parameter(parts: save.Parts, tmp_path: Path) -> None:
+    training = save.filled_training(parts, tmp_path / "run", tmp_path / "scratch")
+    trainer = save.filled_trainer(parts, tmp_path / "trainer")
+    assert trainer.optimizer is not None
+    weights = sum(parameter.nbytes for parameter in training.model.parameters())
+    for optimizer in (training.optimization.optimizer, trainer.optimizer):
+        slots = optimizer.state_dict()["state"].values()
+        moments = sum(slot["exp_avg"].nbytes + slot["exp_avg_sq"].nbytes for slot in slots)
+        assert moments == 2 * weights
+    assert save.trainer_turn(trainer, math.inf)["bytes"] > 3 * weights
+
+
+def test_the_slow_disk_takes_every_byte_of_both_and_the_scratch_disk_none(
+    parts: save.Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(save.os, "sync", lambda: None)
+    passed: list[int] = []
+    monkeypatch.setattr(save, "throttle", lambda size, *_: passed.append(size))
+    turns = save.both_on(parts, tmp_path, 1e6, rounds=0, idle_batches=1)
+    run_dir = [
+        path for path in (tmp_path / "run").rglob("*") if path.parent.name == "last_checkpoint"
+    ]
+    assert len(run_dir) > 3
+    theirs = turns["Hugging Face Trainer"][0]["bytes"]
+    assert sum(passed) == theirs + sum(path.stat().st_size for path in run_dir)
+    assert theirs in passed
+
+
+def test_the_slow_disk_sleeps_for_what_its_bytes_take_beyond_the_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(save.time, "sleep", slept.append)
+    monkeypatch.setattr(save.time, "perf_counter", lambda: 10.0)
+    save.throttle(300, 100.0, started=9.0)
+    save.throttle(300, 100.0, started=5.0)
+    assert slept == [2.0, 0.0]
+    (tmp_path / "slow").mkdir()
+    with save.slow_below(tmp_path / "slow", 100.0):
+        for name in ("slow/a", "beside"):
+            with HashedFile(tmp_path / name) as file:
+                file.write(b"x" * 500)
+    assert slept == [2.0, 0.0, 5.0]
+
+
+@pytest.fixture
+def parts(micro_model: BaseModel, micro_tokenizer: Any, training_data: TrainingData) -> save.Parts:
+    return micro_model, micro_tokenizer, training_data
+
+
 def test_what_libraries_print_stays_out_of_the_json(monkeypatch: pytest.MonkeyPatch) -> None:
     def noisy() -> dict[str, int]:
         sys.stdout.write("a library talks\n")
@@ -153,7 +264,7 @@ def test_every_benchmark_on_offer_can_be_loaded() -> None:
 
 
 def test_an_unknown_benchmark_is_one_line_with_status_2() -> None:
-    refused(enstack("bench", "fly"), "must be one of resume, train", "found 'fly'")
+    refused(enstack("bench", "fly"), "must be one of resume, save, train", "found 'fly'")
 
 
 def test_an_installed_copy_without_the_benchmarks_says_where_they_are(

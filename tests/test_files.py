@@ -105,3 +105,19 @@ def test_a_damaged_json_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("{")
     with pytest.raises(CheckpointError, match=r"x\.json must be a readable JSON file"):
         files.read_json(tmp_path / "x.json")
+
+
+def test_a_manifest_that_was_changed_anywhere_is_none(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"x")
+    files.write_manifest(tmp_path, saved=3, name="µ")
+    good = (tmp_path / "manifest.json").read_bytes()
+    assert files.read_manifest(tmp_path) is not None
+    for place in range(len(good)):
+        changed = good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :]
+        (tmp_path / "manifest.json").write_bytes(changed)
+        assert files.read_manifest(tmp_path) is None, good[place - 9 : place + 9]
+
+
+def test_a_manifest_of_the_first_version_has_no_digest_and_still_counts(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"saved": 3, "files": {}}')
+    assert files.read_manifest(tmp_path) == {"saved": 3, "files": {}}

@@ -154,6 +154,34 @@ def _noting(
     return failed
 
 
+def test_what_was_verified_before_a_fault_takes_its_place_without_being_written_again(
+    places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch, drive = places
+    put(scratch, BEST, 1)
+    mirrored(scratch, drive).close()
+    put(scratch, BEST, 2)
+    rename, write, written = os.rename, checkpoint.write, []
+
+    def rename_badly(source: Any, target: Any) -> None:
+        if str(source) == str(drive / ".saving_best"):
+            monkeypatch.setattr(os, "rename", rename)
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(source))
+        rename(source, target)
+
+    def noted(folder: Path, *args: Any, **kwargs: Any) -> None:
+        written.append(folder)
+        write(folder, *args, **kwargs)
+
+    monkeypatch.setattr(os, "rename", rename_badly)
+    monkeypatch.setattr(checkpoint, "write", noted)
+    copy = mirrored(scratch, drive)
+    copy.close()
+    assert "can't be written now (Input/output error)" in copy.news()[0]
+    assert (number_of(drive / BEST), problems(drive / BEST)) == (2, [])
+    assert written == [drive]
+
+
 @pytest.fixture
 def parts(micro_model: BaseModel, micro_tokenizer: Any, training_data: TrainingData) -> Any:
     return micro_model, micro_tokenizer, training_data
