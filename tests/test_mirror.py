@@ -159,7 +159,7 @@ def test_what_was_verified_before_a_fault_takes_its_place_without_being_written_
 ) -> None:
     scratch, drive = places
     put(scratch, BEST, 1)
-    mirrored(scratch, drive).close()
+    copy = mirrored(scratch, drive)
     put(scratch, BEST, 2)
     rename, write, written = os.rename, checkpoint.write, []
 
@@ -175,7 +175,8 @@ def test_what_was_verified_before_a_fault_takes_its_place_without_being_written_
 
     monkeypatch.setattr(os, "rename", rename_badly)
     monkeypatch.setattr(checkpoint, "write", noted)
-    copy = mirrored(scratch, drive)
+    copy.look()
+    assert copy.wait()
     copy.close()
     assert "can't be written now (Input/output error)" in copy.news()[0]
     assert (number_of(drive / BEST), problems(drive / BEST)) == (2, [])
@@ -352,6 +353,27 @@ def test_a_copy_that_is_not_read_back_as_written_never_takes_a_place(
     assert spoilt == [[1]]
     assert "was not read back as written: config.json has other content" in copy.news()[0]
     assert whole(drive) == [1, 2]
+
+
+def test_a_history_that_is_not_read_back_as_written_is_written_again(
+    places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch, drive = places
+    (scratch / HISTORY).write_text('{"event": "epoch"}\n')
+    write_bytes, cut = Path.write_bytes, []
+
+    def cut_once(path: Path, data: bytes) -> int:
+        if not cut:
+            cut.append(path)
+            data = data[:5]
+        return write_bytes(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", cut_once)
+    copy = mirrored(scratch, drive)
+    copy.close()
+    assert cut == [drive / HISTORY]
+    assert "history.jsonl was not read back as written" in copy.news()[0]
+    assert (drive / HISTORY).read_text() == '{"event": "epoch"}\n'
 
 
 def test_a_damaged_copy_is_found_kept_aside_and_made_anew(places: tuple[Path, Path]) -> None:

@@ -6,9 +6,11 @@ from enstack.snapshot import HostBuffers
 
 
 def test_a_copy_is_untouched_by_what_happens_to_the_original() -> None:
-    state = {"w": torch.ones(3), "steps": [torch.zeros(()), 7], "name": "x", "pair": (1, 2.5)}
+    count = torch.zeros(())
+    state = {"w": torch.ones(3), "steps": [count, 7], "name": "x", "pair": (1, 2.5)}
     copy = HostBuffers().copy(state)
     state["w"].fill_(5)  # type: ignore[union-attr]
+    count.add_(1)
     state["steps"].append(8)  # type: ignore[union-attr]
     assert copy["w"].tolist() == [1, 1, 1]
     assert copy["steps"] == [torch.zeros(()), 7]
