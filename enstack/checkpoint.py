@@ -18,15 +18,8 @@ import numpy as np
 import torch
 
 from enstack.errors import CheckpointError
-from enstack.files import (
-    CHUNK_BYTES,
-    HashedFolder,
-    Moved,
-    ignore,
-    problems,
-    read_manifest,
-    sync,
-)
+from enstack.files import CHUNK_BYTES, Moved, ignore, sync
+from enstack.manifest import HashedFolder, problems, read_manifest
 from enstack.progress import say
 
 LAST, PREVIOUS, BEST = "last_checkpoint", "previous_checkpoint", "best_model"

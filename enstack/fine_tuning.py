@@ -15,8 +15,8 @@ from enstack.checkpoint import BEST
 from enstack.config import RunConfig
 from enstack.data import VulnerabilityData
 from enstack.errors import CheckpointError
-from enstack.files import problems, replacing_folder
 from enstack.loader import worker_count
+from enstack.manifest import problems, replacing_folder
 from enstack.models import (
     BaseModel,
     choose_device,

@@ -14,7 +14,6 @@ from enstack.checkpoint import (
     saved_number,
 )
 from enstack.errors import CheckpointError
-from enstack.files import MANIFEST, problems, read_manifest
 from enstack.legacy import (
     TO_PREDICT_WITH,
     is_old_name,
@@ -22,6 +21,7 @@ from enstack.legacy import (
     optimizer_steps,
     understand,
 )
+from enstack.manifest import MANIFEST, problems, read_manifest
 from enstack.structure import content_problems, moments_problems, structural_problems
 
 Verdict = dict[str, Any]

@@ -13,7 +13,7 @@ from typing import Any
 
 from enstack.checkpoint import BEST, LAST, STATE_FILE, WEIGHTS_FILE, read_state
 from enstack.errors import CheckpointError
-from enstack.files import MANIFEST
+from enstack.manifest import MANIFEST
 from enstack.structure import (
     class_count,
     content_problems,

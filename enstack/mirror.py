@@ -25,7 +25,7 @@ from enstack.checkpoint import (
     keep_aside,
 )
 from enstack.errors import CheckpointError
-from enstack.files import HashedFolder, read_manifest
+from enstack.manifest import HashedFolder, read_manifest
 from enstack.progress import Bar
 
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds between two attempts, doubled from one to the next

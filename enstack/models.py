@@ -21,7 +21,8 @@ from transformers.utils import logging as transformers_logging
 
 from enstack.config import TINY_MODELS
 from enstack.errors import ConfigError
-from enstack.files import files_below, sha256_json
+from enstack.files import sha256_json
+from enstack.manifest import files_below
 
 HUB_IDS = {
     "codebert": "microsoft/codebert-base",

@@ -18,17 +18,9 @@ from enstack.config import (
 )
 from enstack.data import VulnerabilityData, read_data
 from enstack.errors import CheckpointError, ConfigError, EnstackError
-from enstack.files import (
-    is_current,
-    only_one,
-    read_json,
-    read_manifest,
-    replacing_folder,
-    require_writable,
-    sha256_json,
-    write_manifest,
-)
+from enstack.files import only_one, read_json, require_writable, sha256_json
 from enstack.leaderboard import leaderboard
+from enstack.manifest import is_current, read_manifest, replacing_folder, write_manifest
 from enstack.progress import say
 from enstack.report import leaderboard_text, write_report
 from enstack.run_folder import (

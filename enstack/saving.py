@@ -15,7 +15,8 @@ import torch
 from enstack import checkpoint
 from enstack.checkpoint import BEST, HISTORY, LAST, STATE_FILE, WEIGHTS_FILE
 from enstack.errors import CheckpointError, Interrupted
-from enstack.files import HashedFolder, timestamp, write_text
+from enstack.files import timestamp, write_text
+from enstack.manifest import HashedFolder
 from enstack.mirror import Mirror, reason_of
 from enstack.models import classifier_files
 from enstack.progress import say

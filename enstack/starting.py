@@ -9,8 +9,8 @@ from enstack import checkpoint
 from enstack.batches import ORDER
 from enstack.config import RunConfig
 from enstack.errors import CheckpointError
-from enstack.files import read_manifest
 from enstack.legacy import LegacyCheckpoint, find_legacy
+from enstack.manifest import read_manifest
 from enstack.models import BaseModel, load_classifier
 from enstack.progress import say
 from enstack.randomness import seed_everything

@@ -13,7 +13,8 @@ import torch
 from datasets import Dataset
 
 from enstack.data import Functions
-from enstack.files import problems, read_manifest, replacing_folder, sha256_json
+from enstack.files import sha256_json
+from enstack.manifest import problems, read_manifest, replacing_folder
 from enstack.models import mode_tokens, tokenizer_digest
 from enstack.progress import Bar
 

@@ -18,7 +18,8 @@ import h5py
 import numpy as np
 
 from enstack.data import CWE_CLASSES
-from enstack.files import is_current, write_bytes, write_manifest
+from enstack.files import write_bytes
+from enstack.manifest import is_current, write_manifest
 
 TOY_EDITION = 2  # raise when the functions change, so that no cached copy of old ones is used
 TOY_SIZES = {"train": 600, "validation": 240, "test": 240}

@@ -11,7 +11,7 @@ import torch
 
 from enstack.config import RunConfig
 from enstack.data import VulnerabilityData, read_data
-from enstack.files import HashedFolder
+from enstack.manifest import HashedFolder
 from enstack.models import BaseModel, classifier_files, load_tokenizer
 from enstack.tokens import LabelledTokens, tokenize
 from enstack.toy import TinyModel, write_encoder, write_toy_data

@@ -35,7 +35,7 @@ from safetensors.torch import load_file
 from enstack import checkpoint, trainer
 from enstack.config import RunConfig
 from enstack.data import read_data
-from enstack.files import HashedFile, problems
+from enstack.manifest import HashedFile, problems
 from enstack.models import BaseModel, load_tokenizer
 from enstack.tokens import LabelledTokens, tokenize
 from enstack.toy import TinyModel, write_encoder, write_toy_data

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 from benchmarks import resume, save, targets, train
 from enstack import bench
 from enstack.cli import app
-from enstack.files import HashedFile
+from enstack.manifest import HashedFile
 from enstack.models import BaseModel
 from enstack.training import TrainingData
 

@@ -17,7 +17,7 @@ import torch
 from enstack import checkpoint
 from enstack.checkpoint import BEST, LAST
 from enstack.errors import CheckpointError
-from enstack.files import HashedFolder, problems
+from enstack.manifest import HashedFolder, problems
 from enstack.models import BaseModel
 from enstack.training import TrainingData
 

@@ -1,57 +1,13 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from enstack import files
 from enstack.errors import CheckpointError
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "made"
-    (made / "inner").mkdir(parents=True)
-    (made / "a.bin").write_bytes(bytes(range(256)) * 40)
-    (made / "inner" / "b.txt").write_text("b")
-    files.write_manifest(made, made_from={"x": 1})
-    return made
-
-
-def test_a_folder_with_its_manifest_is_whole(folder: Path) -> None:
-    assert files.problems(folder) == []
-    assert files.is_current(folder, {"x": 1})
-    assert not files.is_current(folder, {"x": 2})
-
-
-@given(place=st.integers(0, 10239), bit=st.integers(0, 7))
-def test_any_flipped_bit_is_found(
-    tmp_path_factory: pytest.TempPathFactory, place: int, bit: int
-) -> None:
-    made = tmp_path_factory.mktemp("flip")
-    content = bytearray(bytes(range(256)) * 40)
-    (made / "a.bin").write_bytes(content)
-    files.write_manifest(made)
-    content[place] ^= 1 << bit
-    (made / "a.bin").write_bytes(content)
-    assert files.problems(made) == ["a.bin has other content than was written (sha256 differs)"]
-
-
-def test_a_truncated_and_a_missing_file_are_found(folder: Path) -> None:
-    os.truncate(folder / "a.bin", 100)
-    (folder / "inner" / "b.txt").unlink()
-    assert files.problems(folder) == [
-        "a.bin has 100 bytes, 10,240 were written",
-        "b.txt is missing",
-    ]
-
-
-def test_a_folder_without_manifest_is_unfinished(folder: Path) -> None:
-    (folder / files.MANIFEST).unlink()
-    assert "never finished" in files.problems(folder)[0]
 
 
 def test_a_write_that_fails_leaves_the_old_file(
@@ -77,17 +33,6 @@ def test_an_unchanged_text_is_not_written_again(tmp_path: Path) -> None:
     assert (path.stat().st_mtime_ns, path.stat().st_ino) == before
 
 
-def test_a_folder_that_fails_to_fill_leaves_the_old_one(folder: Path) -> None:
-    def fill_half() -> None:
-        with files.replacing_folder(folder, {"made_from": {"x": 2}}) as beside:
-            (beside / "new").write_text("n")
-            raise RuntimeError("half-way")
-
-    with pytest.raises(RuntimeError, match="half-way"):
-        fill_half()
-    assert files.is_current(folder, {"x": 1})
-
-
 def test_a_run_folder_that_is_a_file_or_marked_read_only_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(
@@ -107,17 +52,31 @@ def test_a_damaged_json_file_is_named(tmp_path: Path) -> None:
         files.read_json(tmp_path / "x.json")
 
 
-def test_a_manifest_that_was_changed_anywhere_is_none(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"x")
-    files.write_manifest(tmp_path, saved=3, name="µ")
-    good = (tmp_path / "manifest.json").read_bytes()
-    assert files.read_manifest(tmp_path) is not None
-    for place in range(len(good)):
-        changed = good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :]
-        (tmp_path / "manifest.json").write_bytes(changed)
-        assert files.read_manifest(tmp_path) is None, good[place - 9 : place + 9]
+def test_a_mount_that_can_not_rename_over_a_file_is_written_to_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = os.replace
+
+    def refuse(source: Path, target: Path) -> None:
+        if Path(target).exists():
+            raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    for text in ("old", "new"):
+        files.write_text(tmp_path / "a", text)
+        assert (tmp_path / "a").read_text() == text
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
-def test_a_manifest_of_the_first_version_has_no_digest_and_still_counts(tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_text('{"saved": 3, "files": {}}')
-    assert files.read_manifest(tmp_path) == {"saved": 3, "files": {}}
+def test_a_rename_that_fails_for_another_reason_keeps_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(source: Path, target: Path) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    files.write_text(tmp_path / "a", "old")
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="Input/output"):
+        files.write_text(tmp_path / "a", "new")
+    assert (tmp_path / "a").read_text() == "old"

@@ -13,8 +13,8 @@ from safetensors.numpy import save_file
 from enstack import checkpoint
 from enstack.checkpoint import BEST, LAST
 from enstack.errors import CheckpointError
-from enstack.files import HashedFolder
 from enstack.inspection import inspect_checkpoint, inspect_path, verdict_text
+from enstack.manifest import HashedFolder
 
 from .conftest import tree_digest
 

@@ -19,7 +19,8 @@ from safetensors.torch import load_file
 from enstack import checkpoint, mirror, trainer
 from enstack.checkpoint import BEST, HISTORY, LAST
 from enstack.errors import CheckpointError
-from enstack.files import HashedFolder, append_json_line, problems, read_manifest
+from enstack.files import append_json_line
+from enstack.manifest import HashedFolder, problems, read_manifest
 from enstack.mirror import Mirror
 from enstack.models import BaseModel
 from enstack.saving import Saver

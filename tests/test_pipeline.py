@@ -14,7 +14,7 @@ import pytest
 from enstack.config import ForcedOffWarning, RunConfig
 from enstack.data import VulnerabilityData
 from enstack.errors import CheckpointError, ConfigError, DataError
-from enstack.files import read_manifest, write_manifest
+from enstack.manifest import read_manifest, write_manifest
 from enstack.models import BaseModel
 from enstack.pipeline import run_pipeline
 

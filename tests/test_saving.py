@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from enstack import checkpoint, trainer
 from enstack.checkpoint import BEST, LAST
 from enstack.errors import CheckpointError
-from enstack.files import read_manifest
+from enstack.manifest import read_manifest
 from enstack.models import BaseModel
 from enstack.saving import Saver
 from enstack.starting import start_or_resume

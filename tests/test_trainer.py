@@ -15,7 +15,7 @@ from enstack import checkpoint, trainer
 from enstack.batches import EpochBatches
 from enstack.config import RunConfig
 from enstack.errors import CheckpointError, EnstackError, Interrupted
-from enstack.files import read_manifest
+from enstack.manifest import read_manifest
 from enstack.models import BaseModel
 from enstack.saving import Saver
 from enstack.tokens import LabelledTokens
