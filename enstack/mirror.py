@@ -81,15 +81,16 @@ class Mirror:
         return self._done == self._wanted
 
     def status(self) -> str:
-        """How the copy stands, in a few words; nothing where all is done, or nearly."""
+        """How the copy stands, in a few words; nothing where all is done."""
         if self.complete():
             return ""
         if self._error is not None:
             return f"retrying ({reason_of(self._error)})"
         silence = self._journey.silence()
-        return (
-            f"no answer for {silence:.0f}s" if silence > QUIET else f"{self._journey.share():.0%}"
-        )
+        if silence > QUIET:
+            return f"no answer for {silence:.0f}s"
+        # Less than a mebibyte is there before one could read it.
+        return f"{self._journey.share():.0%}" if self._journey.total > MIB else ""
 
     def news(self) -> list[str]:
         """Lines that a user should read, each of them once."""

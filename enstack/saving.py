@@ -14,7 +14,7 @@ import torch
 
 from enstack import checkpoint
 from enstack.checkpoint import BEST, HISTORY, LAST, STATE_FILE, WEIGHTS_FILE
-from enstack.errors import CheckpointError, Interrupted
+from enstack.errors import CheckpointError
 from enstack.files import timestamp, write_text
 from enstack.manifest import HashedFolder
 from enstack.mirror import Mirror, reason_of
@@ -169,7 +169,7 @@ class Saver:
         complete = self.mirror.wait()
         self.tell()
         if complete:
-            if isinstance(error, Interrupted) and self._saved is not None:
+            if self._saved is not None:
                 say(f"💾 {self._where()} is safe in {self.training.folder}, copied and verified.")
         elif error is None:
             raise CheckpointError(self._left_behind(self.mirror.failure()))
