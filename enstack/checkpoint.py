@@ -27,6 +27,7 @@ LAST, PREVIOUS, BEST = "last_checkpoint", "previous_checkpoint", "best_model"
 BESIDE = {LAST: ".saving", BEST: ".saving_best"}
 DISCARDED = ".discarded"
 HISTORY = "history.jsonl"  # written after a checkpoint: where it lies, one was saved
+KEPT_ON_SCRATCH = 2  # run_dir has the others
 STATE_FILE, WEIGHTS_FILE = "training_state.pth", "model.safetensors"
 
 # Old checkpoints hold metrics as numpy scalars, pickled under numpy 1 or 2; these rebuild a number
@@ -106,6 +107,9 @@ def install(folder: Path, name: str, *, keep: int, remove: Remove = remove) -> N
 
 def _rotate(folder: Path, names: list[str], remove: Remove) -> None:
     """Make room for a new newest checkpoint: every one moves down a slot, the oldest goes."""
+    for path in checkpoints_in(folder):
+        if path.name not in names:
+            discard(path, remove)  # of a run that kept more
     if not (folder / LAST).exists():
         return  # a rotation was interrupted when there was room already
     discard(folder / names[-1], remove)
@@ -163,13 +167,13 @@ class OpenCheckpoint:
 def newest(scratch: Path, folder: Path, keep: int) -> Path | None:
     """The newest checkpoint that verifies, on the scratch disk; None where a run has saved none.
 
-    scratch, folder: a base model's places on the scratch disk and in the run folder. One that lies
-    in the run folder alone is brought to the scratch disk, hashed on the way: slow storage is read
-    once. Damaged ones are named with the reason and kept aside. If all are damaged that is an
-    error: training never starts from scratch in silence.
+    scratch, folder: a base model's places on the scratch disk and in the run folder, which keeps
+    `keep` of them. One that lies in the run folder alone is brought to the scratch disk, hashed on
+    the way: slow storage is read once. Damaged ones are named with the reason and kept aside. If
+    all are damaged that is an error: training never starts from scratch in silence.
     """
-    for place, how in ((scratch, remove), (folder, empty)):
-        finish_interrupted_save(place, keep, how)
+    finish_interrupted_save(scratch, KEPT_ON_SCRATCH, remove)
+    finish_interrupted_save(folder, keep, empty)
     present = [*checkpoints_in(scratch), *checkpoints_in(folder)]
     faults = {path: problems(path)[0] for path in present if read_manifest(path) is None}
     finished = [path for path in present if path not in faults]
@@ -180,7 +184,7 @@ def newest(scratch: Path, folder: Path, keep: int) -> Path | None:
                 say(keep_aside(damaged, reason, f"training goes on from {path.name}"))
             if path.parent == scratch:
                 return path
-            install(scratch, LAST, keep=keep)
+            install(scratch, LAST, keep=KEPT_ON_SCRATCH)
             return scratch / LAST
         faults[path] = fault
     if faults:

@@ -13,7 +13,14 @@ import numpy as np
 import torch
 
 from enstack import checkpoint
-from enstack.checkpoint import BEST, HISTORY, LAST, STATE_FILE, WEIGHTS_FILE
+from enstack.checkpoint import (
+    BEST,
+    HISTORY,
+    KEPT_ON_SCRATCH,
+    LAST,
+    STATE_FILE,
+    WEIGHTS_FILE,
+)
 from enstack.errors import CheckpointError
 from enstack.files import timestamp, write_text
 from enstack.manifest import HashedFolder
@@ -35,8 +42,8 @@ class Saver:
     def __init__(self, training: Training, log: Log) -> None:
         self.training, self._log = training, log
         self.name: str = training.identity["base_model"]
-        self.keep = training.config.keep_checkpoints
-        self.mirror = Mirror(training.scratch, training.folder, self.keep)
+        keep = training.config.keep_checkpoints
+        self.mirror = Mirror(training.scratch, training.folder, keep)
         self._buffers = HostBuffers()
         self._writer = ThreadPoolExecutor(1, "checkpoint-writer")
         self._in_flight: Future[None] | None = None
@@ -157,7 +164,7 @@ class Saver:
 
         checkpoint.write(self.training.scratch, name, write_files, **facts)
         with self.mirror.moving:
-            checkpoint.install(self.training.scratch, name, keep=self.keep)
+            checkpoint.install(self.training.scratch, name, keep=KEPT_ON_SCRATCH)
 
     def _write_history(self, history: list[dict[str, Any]]) -> None:
         lines = [json.dumps(record) + "\n" for record in history]

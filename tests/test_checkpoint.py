@@ -67,6 +67,14 @@ def test_more_are_kept_when_asked_for(tmp_path: Path) -> None:
     assert kept == [6, 5, 4, 3]
 
 
+def test_a_run_that_keeps_fewer_than_before_gives_up_the_oldest(tmp_path: Path) -> None:
+    for number in range(1, 6):
+        save(tmp_path, number, keep=4)
+    save(tmp_path, 6, keep=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [*sorted(checkpoint.slots(2))]
+    assert [epoch_of(tmp_path / name) for name in checkpoint.slots(2)] == [6, 5]
+
+
 def test_a_run_that_saved_nothing_has_no_newest(tmp_path: Path) -> None:
     assert newest(tmp_path) is None
 
