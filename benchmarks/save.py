@@ -40,8 +40,7 @@ from benchmarks.resume import take_turns
 from benchmarks.train import ENSTACK, SETTINGS, TRAINER, no_log, prepare
 from enstack.config import RunConfig
 from enstack.errors import CheckpointError
-from enstack.files import files_below
-from enstack.manifest import HashedFile
+from enstack.manifest import HashedFile, files_below
 from enstack.models import BaseModel, load_classifier
 from enstack.saving import Saver
 from enstack.starting import start_or_resume
