@@ -140,9 +140,13 @@ class OpenCheckpoint:
         self.listed: dict[str, dict[str, Any]] = manifest.pop("files")
         self.facts: dict[str, Any] = manifest
         with contextlib.ExitStack() as opened:
-            self._files = {
-                name: opened.enter_context((self.folder / name).open("rb")) for name in self.listed
-            }
+            try:
+                self._files = {
+                    name: opened.enter_context((self.folder / name).open("rb"))
+                    for name in self.listed
+                }
+            except FileNotFoundError as error:
+                raise CheckpointError(f"{error.filename} is missing.") from error
             self._opened = opened.pop_all()
         return self
 
@@ -192,6 +196,20 @@ def newest(scratch: Path, folder: Path, keep: int) -> Path | None:
     return None
 
 
+def whole_best(scratch: Path, folder: Path) -> Path | None:
+    """The best model that verifies, on the scratch disk or in the run folder, or None.
+
+    A damaged one is named and kept aside.
+    """
+    for best in (scratch / BEST, folder / BEST):
+        if best.is_dir():
+            fault = first_problem(best)
+            if fault is None:
+                return best
+            say(keep_aside(best, fault, "another one is looked for"))
+    return None
+
+
 def first_problem(folder: Path, moved: Moved = ignore) -> str | None:
     """The first fault that keeps a folder from being whole, or None."""
     return next(iter(problems(folder, moved)), None)
@@ -202,7 +220,7 @@ def _fetch(path: Path, scratch: Path) -> str | None:
     try:
         with OpenCheckpoint(path) as source:
             write(scratch, LAST, source.copy, **source.facts)
-    except (CheckpointError, FileNotFoundError):
+    except CheckpointError:
         fault = first_problem(path)
         if fault is None:
             raise
@@ -236,8 +254,8 @@ def finish_interrupted_save(folder: Path, keep: int, remove: Remove) -> None:
 
 def keep_aside(path: Path, reason: str, then: str) -> str:
     """Put a damaged checkpoint out of the way; returns the line that says so."""
-    number = 1
-    while (aside := path.with_name(f"damaged_checkpoint_{number}")).exists():
+    number, kind = 1, BEST if path.name == BEST else "checkpoint"
+    while (aside := path.with_name(f"damaged_{kind}_{number}")).exists():
         number += 1
     path.rename(aside)
     return (
@@ -247,10 +265,13 @@ def keep_aside(path: Path, reason: str, then: str) -> str:
 
 
 def _all_damaged(folder: Path, faults: dict[Path, str]) -> str:
-    named = "; ".join(f"{path.name}: {fault}" for path, fault in faults.items())
+    here = {path.name: fault for path, fault in faults.items() if path.parent == folder}
+    named = "; ".join(f"{name}: {fault}" for name, fault in here.items())
+    others = len(faults) - len(here)
+    scratch = f" So are the {others} on the scratch disk." if others else ""
     return (
-        f"Every checkpoint in {folder} is damaged ({named}). Nothing was changed. Put a good copy "
-        "back, or train anew with another run_dir."
+        f"Every checkpoint in {folder} is damaged ({named}).{scratch} Nothing was changed. Put a "
+        "good copy back there, or train anew with another run_dir."
     )
 
 

@@ -185,12 +185,12 @@ class RunConfig(BaseModel):
     @property
     def run_key(self) -> str:
         """A name for run_dir on the scratch disk, hex."""
-        return hashlib.sha256(str(Path(self.run_dir).resolve()).encode()).hexdigest()[:16]
+        return run_key(Path(self.run_dir))
 
     @property
     def scratch_dir(self) -> Path:
         """Where the scratch disk keeps the checkpoints of this run_dir until they are copied."""
-        return Path(self.local_dir) / "checkpoints" / self.run_key
+        return scratch_dir(Path(self.local_dir), Path(self.run_dir))
 
     def announcement(self) -> str:
         """The five lines that tell a user what a run will do."""
@@ -203,6 +203,16 @@ class RunConfig(BaseModel):
             f"   - Checkpoint Strategy: save {strategy or 'at the end of each epoch'}\n"
             f"   - Resume: {self.resume}\n"
         )
+
+
+def run_key(run_dir: Path) -> str:
+    """A name for a run folder on the scratch disk, hex."""
+    return hashlib.sha256(str(run_dir.resolve()).encode()).hexdigest()[:16]
+
+
+def scratch_dir(local_dir: Path, run_dir: Path) -> Path:
+    """Where a scratch disk keeps the checkpoints of a run folder until they are copied."""
+    return local_dir / "checkpoints" / run_key(run_dir)
 
 
 def asks_for_swa(value: Any) -> bool:

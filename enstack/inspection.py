@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from enstack.checkpoint import (
+    BEST,
     LAST,
     PREVIOUS,
     STATE_FILE,
@@ -13,7 +14,9 @@ from enstack.checkpoint import (
     read_state,
     saved_number,
 )
+from enstack.config import scratch_dir
 from enstack.errors import CheckpointError
+from enstack.files import read_json_object
 from enstack.legacy import (
     TO_PREDICT_WITH,
     is_old_name,
@@ -67,11 +70,11 @@ def inspect_path(path: Path) -> Verdict:
             f"{path} holds no checkpoint: no {STATE_FILE}, no {WEIGHTS_FILE}, no {LAST} below it."
         )
     verdicts = {
-        folder.relative_to(path).as_posix(): inspect_checkpoint(folder)
+        name: inspect_checkpoint(folder)
         for folders in found.values()
-        for folder in folders
+        for name, folder in folders.items()
     }
-    chosen = [_goes_on_from(folders, verdicts, path) for folders in found.values()]
+    chosen = [_goes_on_from(folders, verdicts) for folders in found.values()]
     faults = [f"{name}: {fault}" for name, v in verdicts.items() for fault in v["problems"]]
     least = min(chosen, key=lambda v: (v["resume_epoch"] or 0, v["resume_step"] or 0))
     own = {"path": str(path), "valid": not faults, "problems": faults, "checkpoints": verdicts}
@@ -153,35 +156,48 @@ def _is_checkpoint(path: Path) -> bool:
     return (path / STATE_FILE).exists() or (path / WEIGHTS_FILE).exists()
 
 
-def _checkpoints_below(path: Path) -> dict[Path, list[Path]]:
-    """The checkpoints and the best model of each base model's folder, but no leftovers."""
-    found: dict[Path, list[Path]] = {}
-    for folder in sorted(path.rglob("*")):
-        hidden = any(part.startswith(".") for part in folder.relative_to(path).parts)
-        if not hidden and _is_kept(folder.name) and folder.is_dir():
-            found.setdefault(folder.parent, []).append(folder)
+def _checkpoints_below(path: Path) -> dict[str, dict[str, Path]]:
+    """By base model, the checkpoints and best models with their names, but no leftovers.
+
+    Those that wait on the scratch disk for their copy to a run folder belong to it.
+    """
+    found: dict[str, dict[str, Path]] = {}
+    for place, where in ((path, ""), (_scratch_of(path), "scratch disk: ")):
+        for folder in sorted(place.rglob("*")) if place else ():
+            name = folder.relative_to(place)  # type: ignore[arg-type]
+            hidden = any(part.startswith(".") for part in name.parts)
+            if not hidden and _is_kept(folder.name) and folder.is_dir():
+                model = found.setdefault(name.parent.as_posix(), {})
+                model[where + name.as_posix()] = folder
     return found
+
+
+def _scratch_of(path: Path) -> Path | None:
+    """Where this machine keeps what a run folder still lacks."""
+    if not (path / "config.json").is_file():
+        return None
+    local_dir = read_json_object(path / "config.json").get("local_dir")
+    return scratch_dir(Path(local_dir), path) if isinstance(local_dir, str) else None
 
 
 def _is_kept(name: str) -> bool:
     return is_old_name(name) or name in TO_PREDICT_WITH or name.startswith(PREVIOUS)
 
 
-def _goes_on_from(folders: list[Path], verdicts: dict[str, Verdict], path: Path) -> Verdict:
+def _goes_on_from(folders: dict[str, Path], verdicts: dict[str, Verdict]) -> Verdict:
     """The verdict on the newest whole checkpoint of a base model; without one, on the first."""
-    of = {folder: verdicts[folder.relative_to(path).as_posix()] for folder in folders}
-    trained = [folder for folder in folders if folder.name not in TO_PREDICT_WITH]
-    whole = [folder for folder in trained if of[folder]["valid"]]
+    trained = [name for name in folders if folders[name].name not in TO_PREDICT_WITH]
+    whole = [name for name in trained if verdicts[name]["valid"]]
     if not whole:
-        return {**of[(trained or folders)[0]], **NOWHERE, "notes": []}
+        return {**verdicts[(trained or list(folders))[0]], **NOWHERE, "notes": []}
 
-    def age(folder: Path) -> tuple[Any, ...]:
+    def age(name: str) -> tuple[Any, ...]:
         """Ours after old ones; ours by their number, old ones by how far they have come."""
-        verdict = of[folder]
+        verdict = verdicts[name]
         place = (verdict["resume_epoch"] or 0, verdict["resume_step"] or 0)
-        return verdict["layout"] == "enstack", saved_number(folder), place
+        return verdict["layout"] == "enstack", saved_number(folders[name]), place
 
-    return of[max(whole, key=age)]
+    return verdicts[max(whole, key=age)]
 
 
 def _position(state: Verdict) -> Verdict:
@@ -267,6 +283,8 @@ def _advice(verdict: Verdict) -> str:
         return _cure(verdict, one)
     to_predict = one and Path(verdict["path"]).name in TO_PREDICT_WITH
     if to_predict or verdict["resume_epoch"] is None:
+        if not one and not any(_is_trained(name) for name in verdict["checkpoints"]):
+            return f"There is no checkpoint to go on from, but a model to predict with ({BEST})."
         return f"These are weights to predict with; training goes on from {LAST}."
     where = f"epoch {verdict['resume_epoch']}, batch {verdict['resume_step']}"
     if verdict["epochs"] is not None and verdict["resume_epoch"] > verdict["epochs"]:
@@ -278,6 +296,11 @@ def _advice(verdict: Verdict) -> str:
     left = f"; {remaining} batches of that epoch are left" if remaining else ""
     goes_on = f"it goes on at {where}{left}."
     return f"Nothing needs to be trained again: run the pipeline{old}, and {goes_on}"
+
+
+def _is_trained(name: str) -> bool:
+    """Whether a checkpoint of that name can be gone on from."""
+    return name.rsplit("/", 1)[-1] not in TO_PREDICT_WITH
 
 
 def _cure(verdict: Verdict, one: bool) -> str:

@@ -37,6 +37,10 @@ MIB = 2**20
 Errand = Callable[[], None]
 
 
+class Closed(Exception):  # noqa: N818 - ends a copy in work, and is no error
+    """The mirror is being closed."""
+
+
 class Mirror:
     """Keeps run_dir's folder of a base model as new as the one on the scratch disk.
 
@@ -133,11 +137,12 @@ class Mirror:
         # A thread that hangs in the system dies with the process.
         self._thread.join(timeout=1.0)
 
-    def failure(self) -> str:
-        """Why the copy is not complete."""
+    def trouble(self) -> str:
+        """Why the copy does not come on, where it does not."""
         if self._error is not None:
             return reason_of(self._error)
-        return f"no answer for {self._journey.silence():.0f} s"
+        silence = self._journey.silence()
+        return f"no answer for {silence:.0f} s" if silence > QUIET and not self.complete() else ""
 
     def _work(self) -> None:
         wait = FIRST_WAIT
@@ -169,9 +174,10 @@ class Mirror:
 
     def _failed(self, error: Exception) -> None:
         if self._error is None and not self._closing:
+            what = "can't be written now" if isinstance(error, OSError) else "lacks a good copy"
             self._news.append(
-                f"⚠️  {self.folder} can't be written now ({reason_of(error)}). Training goes on, "
-                f"its checkpoints are safe in {self.scratch}, and the copy is tried again."
+                f"⚠️  {self.folder} {what} ({reason_of(error)}). Training goes on, its "
+                f"checkpoints are safe in {self.scratch}, and the copy is tried again."
             )
         # A rotation may have been cut in two: what lies there is looked at anew.
         self._error, self._copied = error, {}
@@ -187,29 +193,39 @@ class Mirror:
     def _bring_all(self) -> None:
         if self._error is not None:
             checkpoint.finish_interrupted_save(self.folder, self.keep, empty)
-        with self._opened() as sources:
+        damaged: list[CheckpointError] = []
+        with self._opened(damaged) as sources:
             missing = {name: s for name, s in sources.items() if not self._has(name, s)}
             self._journey.plan([source.listed for source in missing.values()])
             for name, source in missing.items():
-                self._bring(name, source)
+                try:
+                    self._bring(name, source)
+                except CheckpointError as error:
+                    damaged.append(error)
         self._bring_history()
         while self._errands:
             self._errands[0]()
             self._errands.popleft()
+        if damaged:
+            # Only now: one that can't be copied holds back nothing else.
+            raise damaged[0]
 
     @contextlib.contextmanager
-    def _opened(self) -> Iterator[dict[str, OpenCheckpoint]]:
-        """What the scratch disk holds, kept open while it is copied.
+    def _opened(self, damaged: list[CheckpointError]) -> Iterator[dict[str, OpenCheckpoint]]:
+        """What the scratch disk holds, kept open while it is copied; what can't be is named.
 
         The best model comes first: a checkpoint never speaks of a best epoch that is not there.
         """
         with contextlib.ExitStack() as opened:
+            sources: dict[str, OpenCheckpoint] = {}
             with self.moving:
-                there = [name for name in (BEST, LAST) if (self.scratch / name).is_dir()]
-                sources = {
-                    name: opened.enter_context(OpenCheckpoint(self.scratch / name))
-                    for name in there
-                }
+                for name in (BEST, LAST):
+                    try:
+                        if (self.scratch / name).is_dir():
+                            source = OpenCheckpoint(self.scratch / name)
+                            sources[name] = opened.enter_context(source)
+                    except CheckpointError as error:
+                        damaged.append(error)
             yield sources
 
     def _has(self, name: str, source: OpenCheckpoint) -> bool:
@@ -239,7 +255,7 @@ class Mirror:
 
     def _moved(self, size: int) -> None:
         if self._closing:
-            raise CheckpointError("the copy was stopped")
+            raise Closed
         self._journey.moved(size)
 
     def _bring_history(self) -> None:
@@ -313,7 +329,8 @@ class CopyBar:
 
 def reason_of(error: BaseException) -> str:
     """A failure in a few words: the system's own, where it lies behind another one."""
-    behind: BaseException | None = error
+    # Our own errors say it best.
+    behind = None if isinstance(error, CheckpointError) else error
     while behind is not None:
         if isinstance(behind, OSError) and behind.strerror:
             return behind.strerror

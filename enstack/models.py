@@ -56,17 +56,25 @@ def load_tokenizer(base_model: BaseModel) -> Any:
 
 def tokenizer_digest(tokenizer: Any) -> str:
     """Sha256 of all that decides how text becomes tokens, as hex."""
+    with _without_call_settings(tokenizer):
+        text = tokenizer.backend_tokenizer.to_str()
+    return sha256_json([text, mode_tokens(tokenizer)])
+
+
+@contextlib.contextmanager
+def _without_call_settings(tokenizer: Any) -> Iterator[None]:
+    """Put aside the truncation and padding that a call has left behind: they are no vocabulary."""
     backend = tokenizer.backend_tokenizer
     truncation, padding = backend.truncation, backend.padding
     backend.no_truncation()
     backend.no_padding()
-    text = backend.to_str()
-    # What a call set before is no part of the vocabulary, and is put back.
-    if truncation:
-        backend.enable_truncation(**truncation)
-    if padding:
-        backend.enable_padding(**padding)
-    return sha256_json([text, mode_tokens(tokenizer)])
+    try:
+        yield
+    finally:
+        if truncation:
+            backend.enable_truncation(**truncation)
+        if padding:
+            backend.enable_padding(**padding)
 
 
 def mode_tokens(tokenizer: Any) -> list[int]:
@@ -104,7 +112,7 @@ def classifier_files(model: Any, tokenizer: Any) -> dict[str, bytes]:
     config = copy.deepcopy(model.config)
     config.architectures = [type(model).__name__]
     config.dtype = str(model.dtype).removeprefix("torch.")
-    with tempfile.TemporaryDirectory() as name, _quiet():
+    with tempfile.TemporaryDirectory() as name, _quiet(), _without_call_settings(tokenizer):
         config.save_pretrained(name)
         tokenizer.save_pretrained(name)
         return {file: (Path(name) / file).read_bytes() for file in files_below(Path(name))}

@@ -47,11 +47,12 @@ def refuse_unwanted_resume(config: RunConfig, run_dir: Path) -> None:
     # What was saved and never copied belongs to this run_dir too.
     if config.resume or not (holds_run or any(config.scratch_dir.glob("**/manifest.json"))):
         return
+    holder = f"run_dir {run_dir}" if holds_run else f"{config.scratch_dir}, on its way there,"
     number = 2
     while (other := run_dir.with_name(f"{run_dir.name}-{number}")).exists():
         number += 1
     raise ConfigError(
-        f"resume=false starts a new run, but run_dir {run_dir} holds one, and no run is ever "
+        f"resume=false starts a new run, but {holder} holds one, and no run is ever "
         f"deleted. Use run_dir={other}, or resume=true to go on."
     )
 
@@ -66,7 +67,6 @@ def refuse_other_run(config: RunConfig, data: VulnerabilityData, run_dir: Path) 
         warn_of_swa()
     if not has_trained(run_dir):
         return
-    _refuse_other_data(data, run_dir)
     wanted = config.model_dump(mode="json")
     fixed = [*FIXED_SETTINGS, *(["folds"] if config.meta_features == "out_of_fold" else [])]
     for key in fixed:
@@ -75,6 +75,7 @@ def refuse_other_run(config: RunConfig, data: VulnerabilityData, run_dir: Path) 
                 f"run_dir {run_dir} holds a run with {key}={stored[key]}, asked for is "
                 f"{key}={wanted[key]}. Go back to that value, or name another run_dir."
             )
+    _refuse_other_data(data, run_dir)
 
 
 def _stored_settings(run_dir: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import functools
 import io
 import json
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -24,7 +25,7 @@ from enstack.checkpoint import (
 from enstack.errors import CheckpointError
 from enstack.files import timestamp, write_text
 from enstack.manifest import HashedFolder
-from enstack.mirror import Mirror, reason_of
+from enstack.mirror import PATIENCE, Mirror, reason_of
 from enstack.models import classifier_files
 from enstack.progress import say
 from enstack.snapshot import HostBuffers
@@ -48,6 +49,8 @@ class Saver:
         self._writer = ThreadPoolExecutor(1, "checkpoint-writer")
         self._in_flight: Future[None] | None = None
         self._holds_best = False
+        run_dir = Path(training.config.run_dir).resolve()
+        self._place = training.folder.resolve().relative_to(run_dir).as_posix()
         self._saved: dict[str, int] | None = None
 
     def __enter__(self) -> Saver:
@@ -126,7 +129,7 @@ class Saver:
             message += f"{reason_of(error)}. "
             if required or self._holds_best:
                 raise CheckpointError(
-                    message + "Make room there or set local_dir; the saves before it are untouched."
+                    message + "Make room there, or set local_dir; what was saved before is kept."
                 ) from error
             say(f"⚠️  {message}Training goes on; the next save is tried as usual.")
 
@@ -142,7 +145,7 @@ class Saver:
         self._write_folder(LAST, weights, {}, state, facts)
         self._write_history(progress["history"])
         self._saved = position
-        self.log("saved", **position)
+        self.log("saved", folder=self._place, **position)
 
     def _write_folder(
         self,
@@ -173,15 +176,21 @@ class Saver:
     def _finish(self, error: BaseException | None) -> None:
         """Bring everything to run_dir; what can't be brought is said, or raised."""
         self.settle(required=error is None)
+        self.tell()
+        if trouble := self.mirror.trouble():
+            say(
+                f"⏳ Waiting for {self.training.folder} ({trouble}), for {PATIENCE:.0f} s without "
+                f"progress at most. All is safe in {self.training.scratch}; Ctrl-C leaves it there."
+            )
         complete = self.mirror.wait()
         self.tell()
         if complete:
             if self._saved is not None:
                 say(f"💾 {self._where()} is safe in {self.training.folder}, copied and verified.")
         elif error is None:
-            raise CheckpointError(self._left_behind(self.mirror.failure()))
+            raise CheckpointError(self._left_behind(self.mirror.trouble()))
         else:
-            say(f"⚠️  {self._left_behind(self.mirror.failure())}")
+            say(f"⚠️  {self._left_behind(self.mirror.trouble())}")
 
     def _left_behind(self, reason: str) -> str:
         return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -43,15 +44,13 @@ def start_or_resume(
             f"📦 {folder} holds no checkpoint; going on from the copy in {scratch}. To start anew, "
             "name another run_dir."
         )
-    if found is None and (folder / checkpoint.HISTORY).exists():
-        raise CheckpointError(
-            f"{folder} holds the history of a training but no checkpoint of it, and training never "
-            "starts anew in silence. Put it back, or move the folder away to start anew."
-        )
+    if found is None:
+        _refuse_lost_checkpoints(folder, config)
     old = None if found else _find_old(base_model.name, data, config, old_runs)
     state = checkpoint.read_state(found) if found else None
     if state is not None:
-        refuse_other_run(state.get("identity", {}), identity, folder)
+        place = folder if checkpoint.checkpoints_in(folder) else scratch
+        refuse_other_run(state.get("identity", {}), identity, place)
     seed_everything(config.seed)
     source = found or (old.folder if old else None)
     model = load_classifier(
@@ -72,6 +71,20 @@ def start_or_resume(
     _choose_best_anew_if_lost(training)
     _announce_epochs(training)
     return training
+
+
+def _refuse_lost_checkpoints(folder: Path, config: RunConfig) -> None:
+    """Where a history or the events tell of checkpoints, training never starts anew in silence."""
+    run_dir = Path(config.run_dir)
+    events = run_dir / "events.jsonl"
+    place = json.dumps(folder.resolve().relative_to(run_dir.resolve()).as_posix())
+    lines = events.read_text(encoding="utf-8").splitlines() if events.exists() else []
+    saved = any('"event": "saved"' in line and f'"folder": {place}' in line for line in lines)
+    if saved or (folder / checkpoint.HISTORY).exists():
+        raise CheckpointError(
+            f"{folder} holds the history of a training but no checkpoint of it, and training never "
+            "starts anew in silence. Put it back, or name another run_dir to start anew."
+        )
 
 
 def _load(training: Training, state: dict[str, Any]) -> None:
@@ -101,13 +114,23 @@ def _refuse_fewer_epochs(training: Training) -> None:
             f"{training.folder} is trained for {complete} epochs already, asked for are "
             f"{training.config.epochs}. Use epochs={complete} or more, or name another run_dir."
         )
+    done = training.progress.batches_done
+    if complete == training.config.epochs and done:
+        say(
+            f"⚠️  {done} batches of epoch {complete + 1} are set aside: asked for are {complete} "
+            f"epochs. With epochs={complete + 1} or more they are gone on from."
+        )
 
 
 def _choose_best_anew_if_lost(training: Training) -> None:
     """A best model that is gone can't come back: the next epoch's becomes the best, said aloud."""
     progress = training.progress
-    places = (training.scratch / checkpoint.BEST, training.folder / checkpoint.BEST)
-    if not progress.best_epoch or any(read_manifest(place) is not None for place in places):
+    if not progress.best_epoch:
+        return
+    best = checkpoint.whole_best(training.scratch, training.folder)
+    # One of a later epoch was saved just before a kill: that epoch is trained again.
+    stored = (best and read_manifest(best)) or {}
+    if stored.get("best_epoch", 0) >= progress.best_epoch:
         return
     if training.finished():
         raise CheckpointError(

@@ -22,6 +22,7 @@ from enstack.checkpoint import BEST, HISTORY, LAST, WEIGHTS_FILE
 from enstack.config import RunConfig
 from enstack.errors import CheckpointError, Interrupted
 from enstack.fine_tuning import tokenize_splits, training_data
+from enstack.manifest import read_manifest
 from enstack.models import (
     BaseModel,
     choose_device,
@@ -169,6 +170,7 @@ def _outcome(trial: Trial, name: str) -> dict[str, Any]:
     return {
         "weights": load_file(folder / LAST / WEIGHTS_FILE),
         "best model": load_file(folder / BEST / WEIGHTS_FILE),
+        "files of the best model": (read_manifest(folder / BEST) or {})["files"],
         "training state": state,
         "history": (folder / HISTORY).read_text().splitlines(),
         "predictions": _predictions(trial, folder / BEST),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -12,6 +13,7 @@ from safetensors.numpy import save_file
 
 from enstack import checkpoint
 from enstack.checkpoint import BEST, LAST
+from enstack.config import scratch_dir
 from enstack.errors import CheckpointError
 from enstack.inspection import inspect_checkpoint, inspect_path, verdict_text
 from enstack.manifest import HashedFolder
@@ -157,3 +159,28 @@ def test_a_damaged_best_model_spoils_the_verdict_on_its_run(tmp_path: Path) -> N
 def test_a_training_that_is_finished_is_said_to_be(tmp_path: Path) -> None:
     folder = save(tmp_path, state(2, 0, total_batches=38, epochs=2))
     assert "Training is finished" in verdict_text(inspect_path(folder))
+
+
+def test_what_waits_on_the_scratch_disk_tells_where_training_goes_on(tmp_path: Path) -> None:
+    run_dir, local = tmp_path / "run", tmp_path / "local"
+    save(run_dir / "base_models" / "a", state(1, 5, total_batches=38), saved=1)
+    (run_dir / "config.json").write_text(json.dumps({"local_dir": str(local)}))
+    assert inspect_path(run_dir)["resume_step"] == 5
+    place = scratch_dir(local, run_dir) / "base_models" / "a"
+    save(place, state(2, 7, total_batches=38), saved=2)
+    verdict = inspect_path(run_dir)
+    assert (verdict["valid"], verdict["resume_epoch"], verdict["resume_step"]) == (True, 2, 7)
+    assert "scratch disk: base_models/a/last_checkpoint" in verdict["checkpoints"]
+
+
+def test_a_best_model_alone_is_not_said_to_be_gone_on_from(tmp_path: Path) -> None:
+    save(tmp_path, state(2, 0), BEST, best_epoch=2)
+    (tmp_path / BEST / "training_state.pth").unlink()
+    new = HashedFolder(tmp_path / BEST)
+    for name in ("model.safetensors", "config.json"):
+        content = (tmp_path / BEST / name).read_bytes()
+        with new.file(name) as file:
+            file.write(content)
+    new.finish(best_epoch=2)
+    text = verdict_text(inspect_path(tmp_path))
+    assert "no checkpoint to go on from" in text

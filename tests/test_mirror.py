@@ -528,6 +528,30 @@ def test_a_wait_draws_a_bar_in_mebibytes(
     assert line.endswith("MiB/s]") or line.endswith("s/MiB]")
 
 
+@pytest.mark.parametrize("fault", ["removed", "changed", "without manifest"])
+def test_a_source_that_is_damaged_is_named_and_holds_back_nothing_else(
+    places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    monkeypatch.setattr(mirror, "PATIENCE", 0.05)
+    scratch, drive = places
+    put(scratch, BEST, 1)
+    put(scratch, LAST, 1)
+    name = "manifest.json" if fault == "without manifest" else "config.json"
+    (scratch / BEST / name).write_bytes(b"?" * 3000)
+    if fault == "removed":
+        (scratch / BEST / name).unlink()
+    copy = Mirror(scratch, drive, 2)
+    copy.later(functools.partial(append_json_line, drive / "events.jsonl", {"n": 1}))
+    copy.start()
+    assert not copy.wait()
+    copy.close()
+    assert str(scratch / BEST) in copy.trouble()
+    assert "lacks a good copy" in copy.news()[0]
+    assert whole(drive) == [1]
+    assert not (drive / BEST).exists()
+    assert (drive / "events.jsonl").read_text() == '{"n": 1}\n'
+
+
 def test_errands_are_done_in_order_and_a_torn_line_is_ended(places: tuple[Path, Path]) -> None:
     scratch, drive = places
     (drive / "events.jsonl").write_text('{"n": 0}\n{"n":')

@@ -11,6 +11,7 @@ from enstack.errors import ConfigError
 from enstack.models import (
     BaseModel,
     choose_precision,
+    classifier_files,
     load_classifier,
     load_tokenizer,
     require_length,
@@ -116,3 +117,14 @@ def test_auto_precision_on_a_gpu_is_bf16_only_where_it_is_native(
 def test_a_precision_that_is_named_is_taken() -> None:
     assert choose_precision("fp32", torch.device("cuda")) == "fp32"
     assert choose_precision("auto", torch.device("cpu")) in ("fp32", "bf16")
+
+
+def test_what_a_call_has_set_in_a_tokenizer_is_no_part_of_what_is_saved(
+    micro_model: BaseModel,
+) -> None:
+    """A run that takes its tokens from the cache would save another tokenizer.json."""
+    model, tokenizer = load_classifier(micro_model, CLASSES, seed=1), load_tokenizer(micro_model)
+    before = classifier_files(model, tokenizer)
+    tokenizer(["int f();"], truncation=True, max_length=9, padding=True)
+    assert classifier_files(model, tokenizer) == before
+    assert tokenizer.backend_tokenizer.truncation["max_length"] == 9

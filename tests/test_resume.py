@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from enstack import checkpoint
-from enstack.errors import Interrupted
+from enstack.errors import CheckpointError, Interrupted
+from enstack.manifest import problems
 from enstack.models import BaseModel, load_classifier
 from enstack.predict import predict_proba
 from enstack.stopping import StopRequest
 from enstack.training import TrainingData
 
-from .conftest import same, train_config
+from .conftest import same, train_config, tree_digest
 from .test_trainer import final, run
 
 EPOCHS, BATCHES = 3, 6  # 42 functions in batches of 8, the last one of 2
@@ -47,7 +48,8 @@ def outcome(folder: Path, parts: Any) -> dict[str, Any]:
         title="predicting",
         stop=StopRequest(),
     )
-    return {**final(folder), "predicted": predicted.tobytes()}
+    files = tree_digest(folder / "best_model")
+    return {**final(folder), "predicted": predicted.tobytes(), "files of the best": files}
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -166,3 +168,60 @@ def test_a_lost_best_model_is_said_and_the_best_is_chosen_anew(
     epochs = [record for line in lines if (record := json.loads(line))["event"] == "epoch"]
     assert [record["best"] for record in epochs][:2] == [True, True]
     assert not checkpoint.problems(tmp_path / "run" / "best_model")
+
+
+@pytest.mark.parametrize("where", ["scratch", "both"])
+def test_a_damaged_best_model_is_named_and_holds_back_no_copy(
+    parts: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    where: str,
+) -> None:
+    """The one in run_dir serves; if that is damaged too, the best is chosen anew."""
+    config = train_config(tmp_path / "run", **settings())
+    with pytest.raises(Interrupted):
+        run(*parts, config, monkeypatch, stop_after=8)
+    (config.scratch_dir / "best_model" / "model.safetensors").unlink()
+    if where == "both":
+        (tmp_path / "run" / "best_model" / "config.json").write_bytes(b"{}")
+    capsys.readouterr()
+    run(*parts, config, monkeypatch)
+    out = capsys.readouterr().out
+    assert "best_model is damaged (model.safetensors is missing)" in out
+    assert ("best is chosen anew" in out) == (where == "both")
+    assert "lacks a good copy" not in out
+    assert checkpoint.read_state(tmp_path / "run" / "last_checkpoint")["epoch"] == EPOCHS
+    assert problems(tmp_path / "run" / "best_model") == []
+    assert (tmp_path / "run" / "damaged_best_model_1").exists() == (where == "both")
+
+
+def test_where_events_tell_of_checkpoints_that_are_gone_training_does_not_start_anew(
+    parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = train_config(tmp_path / "run", **settings())
+    with pytest.raises(Interrupted):
+        run(*parts, config, monkeypatch, stop_after=2)
+    for name in ("last_checkpoint", "previous_checkpoint"):
+        shutil.rmtree(tmp_path / "run" / name, ignore_errors=True)
+    (tmp_path / "run" / "history.jsonl").unlink()
+    shutil.rmtree(config.local_dir)
+    event = {"time": "x", "event": "saved", "base_model": "micro", "folder": "."}
+    (tmp_path / "run" / "events.jsonl").write_text(json.dumps(event) + "\n")
+    with pytest.raises(CheckpointError, match=r"no checkpoint of it.*another run_dir"):
+        run(*parts, config, monkeypatch)
+    event["folder"] = "folds/1"
+    (tmp_path / "run" / "events.jsonl").write_text(json.dumps(event) + "\n")
+    run(*parts, config, monkeypatch)
+
+
+def test_fewer_epochs_say_what_they_set_aside(
+    parts: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(Interrupted):
+        run(*parts, train_config(tmp_path / "run", **settings()), monkeypatch, stop_after=8)
+    run(*parts, train_config(tmp_path / "run", **settings(epochs=1)), monkeypatch)
+    assert "2 batches of epoch 2 are set aside" in capsys.readouterr().out
