@@ -31,6 +31,7 @@ from enstack.progress import Bar
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds between two attempts, doubled from one to the next
 LONGEST_WAIT_AT_THE_END = 5.0  # while somebody waits for the copy
 QUIET = 15.0  # seconds without an answer that a user hears of
+BAR_AFTER = 1.0  # seconds of waiting after which a bar is drawn
 PATIENCE = 120.0  # seconds without progress after which the end of a run waits no longer
 MIB = 2**20
 
@@ -113,16 +114,18 @@ class Mirror:
             self._awaited = True
             self._changed.notify_all()
         place, since = self._place(), time.monotonic()
+        begun = since
         with CopyBar() as bar:
             while not self.complete() and self._thread.is_alive():
                 with self._changed:
                     self._changed.wait_for(self.complete, timeout=0.1)
-                bar.draw(self._journey)
+                if time.monotonic() - begun > BAR_AFTER:
+                    bar.draw(self._journey)
                 if self._place() != place:
                     place, since = self._place(), time.monotonic()
                 if time.monotonic() - since > PATIENCE:
                     break
-            bar.draw(self._journey)
+            bar.finish(self._journey)
         return self.complete()
 
     def _place(self) -> tuple[int, int, int]:
@@ -325,6 +328,11 @@ class CopyBar:
             self._drawn.enter_context(self._bar)
             self._number = journey.number
         self._bar.advance(max(0, min(journey.furthest // MIB, self._bar.total) - self._bar.done))
+
+    def finish(self, journey: Journey) -> None:
+        """Show where it ended, if it was shown at all."""
+        if self._number >= 0:
+            self.draw(journey)
 
 
 def reason_of(error: BaseException) -> str:

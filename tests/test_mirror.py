@@ -518,8 +518,9 @@ def test_the_status_tells_share_retry_and_silence_and_nothing_when_all_is_done(
 
 
 def test_a_wait_draws_a_bar_in_mebibytes(
-    places: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+    places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(mirror, "BAR_AFTER", -1.0)
     scratch, drive = places
     put(scratch, LAST, 1, size=2 * mirror.MIB)
     mirrored(scratch, drive).close()
@@ -550,6 +551,15 @@ def test_a_source_that_is_damaged_is_named_and_holds_back_nothing_else(
     assert whole(drive) == [1]
     assert not (drive / BEST).exists()
     assert (drive / "events.jsonl").read_text() == '{"n": 1}\n'
+
+
+def test_a_wait_that_is_over_at_once_draws_nothing(
+    places: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    scratch, drive = places
+    put(scratch, LAST, 1, size=2 * mirror.MIB)
+    mirrored(scratch, drive).close()
+    assert capsys.readouterr().out == ""
 
 
 def test_errands_are_done_in_order_and_a_torn_line_is_ended(places: tuple[Path, Path]) -> None:
