@@ -152,6 +152,8 @@ class Mirror:
         while (wanted := self._next()) is not None:
             try:
                 self._bring_all()
+            except Closed:
+                return
             except Exception as error:
                 # Whatever it is, the thread must live on: it is told, shown, and tried again.
                 self._failed(error)
@@ -176,7 +178,7 @@ class Mirror:
             self._changed.wait_for(lambda: self._closing or self._awaited != awaited, seconds)
 
     def _failed(self, error: Exception) -> None:
-        if self._error is None and not self._closing:
+        if self._error is None:
             what = "can't be written now" if isinstance(error, OSError) else "lacks a good copy"
             self._news.append(
                 f"⚠️  {self.folder} {what} ({reason_of(error)}). Training goes on, its "
