@@ -153,10 +153,6 @@ class OpenCheckpoint:
     def __exit__(self, *_: object) -> None:
         self._opened.close()
 
-    def bytes(self) -> int:
-        """Size of all its files."""
-        return sum(facts["bytes"] for facts in self.listed.values())
-
     def copy(self, new: HashedFolder, moved: Moved = ignore) -> None:
         """Copy its files; a CheckpointError where one no longer is what was written."""
         for name, source in self._files.items():

@@ -186,7 +186,7 @@ def _is_kept(name: str) -> bool:
 
 def _goes_on_from(folders: dict[str, Path], verdicts: dict[str, Verdict]) -> Verdict:
     """The verdict on the newest whole checkpoint of a base model; without one, on the first."""
-    trained = [name for name in folders if folders[name].name not in TO_PREDICT_WITH]
+    trained = [name for name in folders if _is_trained(name)]
     whole = [name for name in trained if verdicts[name]["valid"]]
     if not whole:
         return {**verdicts[(trained or list(folders))[0]], **NOWHERE, "notes": []}

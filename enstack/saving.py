@@ -174,8 +174,16 @@ class Saver:
         write_text(self.training.scratch / HISTORY, "".join(lines))
 
     def _finish(self, error: BaseException | None) -> None:
-        """Bring everything to run_dir; what can't be brought is said, or raised."""
-        self.settle(required=error is None)
+        """End the save in flight, and bring all to run_dir, whatever became of that save."""
+        try:
+            self.settle(required=error is None)
+        except CheckpointError as failed:
+            self._bring(failed)
+            raise
+        self._bring(error)
+
+    def _bring(self, error: BaseException | None) -> None:
+        """Wait until run_dir has everything; what can't be brought is said, or raised."""
         self.tell()
         if trouble := self.mirror.trouble():
             say(

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,7 +29,7 @@ def test_the_stream_is_byte_for_byte_what_safetensors_writes(
     assert written(tensors) == save(tensors, metadata={"format": "pt"})
 
 
-def test_what_is_written_is_read_back(pytestconfig: pytest.Config) -> None:
+def test_what_is_written_is_read_back() -> None:
     tensors = {"b.weight": torch.randn(3, 5), "a": torch.arange(7), "c": torch.tensor(2.5)}
     back = load(written(tensors))
     assert back.keys() == tensors.keys()
