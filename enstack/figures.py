@@ -82,7 +82,36 @@ def draw_figures(results: Mapping[str, Any]) -> dict[str, bytes]:
             ),
             "confusion_matrix": _png(confusion_matrix(chosen)),
             "class_f1": _png(class_f1(chosen, base)),
+            "reliability": _png(reliability(chosen, base)),
         }
+
+
+def live_curves(histories: Mapping[str, Sequence[Mapping[str, Any]]], batches: int) -> bytes:
+    """Loss over the epochs and macro-F1 of each, while models are trained, as PNG bytes.
+
+    histories: the records of every base model so far, by name, the one at work last; its loss is
+    drawn. batches: of one epoch, which places a step between two epochs.
+    """
+    with matplotlib.rc_context({**STYLE, "font.size": 8.5, "axes.titlesize": 9.0}):
+        figure = Figure(figsize=(8.4, 2.1))
+        left, right = figure.subplots(1, 2)
+        figure.subplots_adjust(left=0.06, right=0.985, bottom=0.17, top=0.86, wspace=0.16)
+        name, history = list(histories.items())[-1]
+        steps = [record for record in history if record["event"] == "step"]
+        places = [step["epoch"] - 1 + step["batch"] / max(1, batches) for step in steps]
+        style = {"color": _line_style(len(histories) - 1)["color"]}
+        left.plot(places, [step["loss"] for step in steps], linewidth=1.2, **style)
+        left.set_title(f"Training loss over the epochs, {_short(name)}")
+        left.grid(axis="y")
+        for number, (other, records) in enumerate(histories.items()):
+            epochs = [record for record in records if record["event"] == "epoch"]
+            style = {**_line_style(number), "label": _short(other)}
+            _curve(right, epochs, "val_macro_f1", style)
+        right.set_title("Macro-F1 on validation, by epoch")
+        right.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
+        right.grid(axis="y")
+        right.legend(fontsize=8)
+        return _png(figure, dots_per_inch=110)
 
 
 def training_curves(
@@ -148,14 +177,49 @@ def class_f1(evaluation: Mapping[str, Any], base: Mapping[str, Any] | None) -> F
     return figure
 
 
-def _png(figure: Figure) -> bytes:
+def reliability(evaluation: Mapping[str, Any], base: Mapping[str, Any] | None) -> Figure:
+    """Accuracy against confidence, a dot a bin, larger where more functions are; `base` dotted.
+
+    Dots under the diagonal are claims that did not come true.
+    """
+    figure = Figure(figsize=(WIDTH_INCHES, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle="--")
+    for one, style in ((base, FAINT), (evaluation, {})):
+        if one is not None:
+            _reliability_line(axes, one, style, COLOURS[0] if one is evaluation else COLOURS[1])
+    axes.set_xlim(0, 1.02)
+    axes.set_ylim(0, 1.02)
+    axes.set_xlabel("confidence")
+    axes.set_ylabel("share that is right")
+    axes.set_title("Reliability on test")
+    axes.grid()
+    figure.legend(loc="outside lower left", fontsize=8.5)
+    return figure
+
+
+def _reliability_line(
+    axes: Axes, evaluation: Mapping[str, Any], style: Mapping[str, Any], colour: str
+) -> None:
+    found = evaluation["reliability"]
+    places = [part["confidence"] for part in found["bins"]]
+    values = [part["accuracy"] for part in found["bins"]]
+    largest = max(part["n"] for part in found["bins"])
+    label = f"{_short(evaluation['title'])}: calibration error {found['ece']:.3f}"
+    axes.plot(places, values, color=colour, label=label, **style)
+    if not style:
+        areas = [90 * part["n"] / largest + 8 for part in found["bins"]]
+        axes.scatter(places, values, s=areas, color=colour, zorder=3)
+
+
+def _png(figure: Figure, dots_per_inch: int = DOTS_PER_INCH) -> bytes:
     FigureCanvasAgg(figure)
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         # A name may use letters that the font lacks; a box stands there, and the page has it right.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         # No version and no date: equal inputs make equal bytes.
-        figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+        figure.savefig(buffer, format="png", dpi=dots_per_inch, metadata={"Software": None})
     return buffer.getvalue()
 
 

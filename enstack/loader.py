@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from enstack.batches import pad_to
+from enstack.staging import slow_storage
 from enstack.stopping import leave_signals_to_the_parent
 
 
@@ -56,3 +58,16 @@ def worker_count(num_workers: int | str, device: torch.device) -> int:
     if isinstance(num_workers, int):
         return num_workers
     return 0 if device.type == "cpu" else min(2, (os.cpu_count() or 1) // 2)
+
+
+def why_waiting(local_dir: Path, num_workers: int) -> str:
+    """Where the time goes when the model waits for its batches, and what to do."""
+    if slow := slow_storage(local_dir):
+        return (
+            f"local_dir {local_dir}, where the tokens lie, is no disk of this machine ({slow}); "
+            "set local_dir to one"
+        )
+    cores = os.cpu_count() or 1
+    if num_workers < cores:
+        return f"{num_workers} of {cores} cores read it; set num_workers={num_workers + 1} or more"
+    return f"all {cores} cores read it already; another program may take them, or the disk is slow"

@@ -16,6 +16,7 @@ __all__ = [
     "evaluate",
     "intervals",
     "macro_f1_from_confusion",
+    "reliability",
 ]
 
 # Rows drawn at once while resampling: bounds the memory to some tens of MB.
@@ -46,6 +47,31 @@ def evaluate(
         "per_class": per_class,
         "confusion": confusion.tolist(),
     }
+
+
+def reliability(
+    labels: np.ndarray, probabilities: np.ndarray, *, n_bins: int = 10
+) -> dict[str, Any]:
+    """How far a model's confidence can be believed: each bin's mean confidence and accuracy.
+
+    labels: (n,) int; probabilities: (n, k). Confidence is the highest probability of a row; the
+    bins cut 0 to 1 into equal parts, and empty ones are left out. `ece` is the expected calibration
+    error: the mean of |accuracy - confidence| over the rows (Guo et al. 2017, section 2).
+    """
+    labels, probabilities = np.asarray(labels), np.asarray(probabilities)
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    right = probabilities.argmax(axis=1) == labels
+    place = np.clip(np.ceil(confidence * n_bins).astype(int) - 1, 0, n_bins - 1)
+    bins = [
+        {
+            "n": int((place == number).sum()),
+            "confidence": float(confidence[place == number].mean()),
+            "accuracy": float(right[place == number].mean()),
+        }
+        for number in np.unique(place)
+    ]
+    apart = sum(part["n"] * abs(part["accuracy"] - part["confidence"]) for part in bins)
+    return {"ece": float(apart / len(labels)), "bins": bins}
 
 
 def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, n_classes: int) -> np.ndarray:

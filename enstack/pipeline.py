@@ -17,12 +17,14 @@ from enstack.config import (
     base_model_names,
 )
 from enstack.data import VulnerabilityData, read_data
-from enstack.errors import CheckpointError, ConfigError, EnstackError
+from enstack.errors import CheckpointError, ConfigError, EnstackError, Interrupted
 from enstack.files import only_one, read_json, require_writable, sha256_json
 from enstack.leaderboard import leaderboard
 from enstack.manifest import is_current, read_manifest, replacing_folder, write_manifest
-from enstack.progress import say
-from enstack.report import leaderboard_text, write_report
+from enstack.panel import notebook_panel
+from enstack.progress import Bar, say
+from enstack.readers import split_files
+from enstack.report import REPORT_EDITION, leaderboard_text, write_report
 from enstack.run_folder import (
     Log,
     event_log,
@@ -40,6 +42,7 @@ from enstack.stacking import (
     refuse_leaks,
     save_meta_classifier,
 )
+from enstack.staging import slow_storage, staged
 
 if TYPE_CHECKING:
     from enstack.models import BaseModel
@@ -59,11 +62,22 @@ class RunResults:
 
 def run_pipeline(config: RunConfig) -> RunResults:
     """Data, base models, stacking, report: each stage is done once, and gone on with if stopped."""
+    if not isinstance(config, RunConfig):
+        raise ConfigError(
+            "A run needs a configuration made by this very code, and the code was updated since "
+            "it was made: run cell 5 again, then this cell."
+        )
     run_dir, local_dir = Path(config.run_dir), Path(config.local_dir)
     require_writable(run_dir, "run_dir", CheckpointError)
     require_writable(local_dir, "local_dir", ConfigError)
-    with only_one(local_dir / "locks" / config.run_key, f"run_dir {run_dir}"):
-        return _run(config, run_dir)
+    lock = only_one(local_dir / "locks" / config.run_key, f"run_dir {run_dir}")
+    try:
+        with lock, notebook_panel():
+            return _run(config, run_dir)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            "Interrupted; what was finished or saved before is kept. Run the same again to go on."
+        ) from None
 
 
 def _run(config: RunConfig, run_dir: Path) -> RunResults:
@@ -79,12 +93,16 @@ def _run(config: RunConfig, run_dir: Path) -> RunResults:
         stages = _base_model_stages(data, config, run_dir)
         wanted = _base_models_to_train(stages, config)
         record_run(config, data, plan, run_dir, trains=bool(wanted))
-        for stage in stages:
-            _base_model_stage(stage, wanted.get(stage.name), data, plan, config, log)
-            truncated = (read_manifest(stage.folder / "probabilities") or {})["truncated"]
-            record_truncation(run_dir, stage.name, truncated)
-        _stacking_stage(data, plan, config, run_dir, log)
-        report = _report_stage(run_dir, log)
+        with Bar(len(stages) + 2, "Pipeline", unit="stage", level="pipeline") as bar:
+            for stage in stages:
+                _base_model_stage(stage, wanted.get(stage.name), data, plan, config, log)
+                truncated = (read_manifest(stage.folder / "probabilities") or {})["truncated"]
+                record_truncation(run_dir, stage.name, truncated)
+                bar.advance()
+            _stacking_stage(data, plan, config, run_dir, log)
+            bar.advance()
+            report = _report_stage(run_dir, log)
+            bar.advance()
     except (EnstackError, KeyboardInterrupt) as error:
         log("run_stopped", reason=type(error).__name__, message=str(error))
         raise
@@ -99,6 +117,8 @@ def read_run_data(config: RunConfig) -> VulnerabilityData:
     folder = Path(config.data_dir)
     if config.data_dir == "toy":
         folder = _toy_folder(config) / "data"
+    elif slow_storage(folder):
+        folder = staged(split_files(folder).values(), Path(config.local_dir)) or folder
     data = read_data(folder, label_mode=config.label_mode, subset=config.subset, seed=config.seed)
     sizes = ", ".join(f"{len(functions):,} {split}" for split, functions in data.splits.items())
     say(f"▶ Data: {sizes} functions, {len(data.class_names)} classes ({config.label_mode})")
@@ -165,36 +185,36 @@ def _base_models_to_train(stages: list[BaseModelStage], config: RunConfig) -> di
     # torch takes seconds to load: a run that is finished does without it.
     from enstack.fine_tuning import require_base_models
 
-    wanted = {stage.name: _base_model(stage, config) for stage in unfinished}
+    wanted = {stage.name: base_model(stage.name, stage.model, config) for stage in unfinished}
     require_base_models(list(wanted.values()), config.max_length)
     return wanted
 
 
-def _base_model(stage: BaseModelStage, config: RunConfig) -> BaseModel:
-    from enstack.models import HUB_IDS, BaseModel
-
-    tiny = stage.model in TINY_MODELS
-    location = str(tiny_model(stage.model, config)) if tiny else stage.model
-    return BaseModel(stage.name, HUB_IDS.get(location, location))
-
-
 def _base_model_stage(
     stage: BaseModelStage,
-    base_model: BaseModel | None,
+    unfinished: BaseModel | None,
     data: VulnerabilityData,
     plan: SplitPlan,
     config: RunConfig,
     log: Log,
 ) -> None:
-    """Fine-tune and predict; no base model means that this was done before."""
-    if base_model is None:
+    """Fine-tune and predict; what is not unfinished is skipped."""
+    if unfinished is None:
         say(f"✓ {stage.name}: finished before, skipped")
         return
     from enstack.fine_tuning import fine_tune_and_predict
 
     say(f"▶ {stage.name}: fine-tuning {stage.model}")
-    fine_tune_and_predict(base_model, data, plan, config, stage.folder, stage.made_from, log)
+    fine_tune_and_predict(unfinished, data, plan, config, stage.folder, stage.made_from, log)
     log("base_model_finished", base_model=stage.name)
+
+
+def base_model(name: str, model: str, config: RunConfig) -> BaseModel:
+    """A base model by the name it goes by and the way it was asked for; tiny ones are made."""
+    from enstack.models import HUB_IDS, BaseModel
+
+    location = str(tiny_model(model, config)) if model in TINY_MODELS else model
+    return BaseModel(name, HUB_IDS.get(location, location))
 
 
 def tiny_model(name: str, config: RunConfig) -> Path:
@@ -303,6 +323,7 @@ def _report_inputs(run_dir: Path) -> dict[str, Any]:
         "stacking": sha256_json(read_manifest(run_dir / "stacking")),
         "config": sha256_json(read_json(run_dir / "config.json")),
         "data": sha256_json(read_json(run_dir / "data.json")),
+        "edition": REPORT_EDITION,
     }
 
 

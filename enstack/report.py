@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from enstack.errors import CheckpointError
 from enstack.figures import SMALL_CLASS, draw_figures
 from enstack.files import write_bytes, write_json, write_text
-from enstack.metrics import bootstrap, evaluate
+from enstack.metrics import bootstrap, evaluate, reliability
 
 Row = dict[str, Any]
+REPORT_EDITION = 2  # raise when the page shows more, so that finished runs get it too
 
 # In the order in which rows with equal macro-F1 are listed: the simplest first.
 KINDS = {"baseline": "baseline", "base": "base model", "vote": "vote", "stack": "stack"}
@@ -276,6 +277,7 @@ def _epoch(record: Mapping[str, Any]) -> dict[str, Any]:
 def _evaluation(stored: _Stored, row: Row) -> dict[str, Any]:
     values = stored.probabilities[row["key"]]
     found = evaluate(stored.labels, values, tuple(stored.data["class_names"]))
+    found["reliability"] = reliability(stored.labels, values)
     return {"key": row["key"], "kind": row["kind"], "title": row["title"], **found}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import json
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +28,7 @@ from enstack.files import timestamp, write_text
 from enstack.manifest import HashedFolder
 from enstack.mirror import PATIENCE, Mirror, reason_of
 from enstack.models import classifier_files
-from enstack.progress import say
+from enstack.progress import LastCheckpoint, say
 from enstack.snapshot import HostBuffers
 from enstack.training import SEEN_FILE, Log, Training
 from enstack.weights import write_weights
@@ -51,7 +52,7 @@ class Saver:
         self._holds_best = False
         run_dir = Path(training.config.run_dir).resolve()
         self._place = training.folder.resolve().relative_to(run_dir).as_posix()
-        self._saved: dict[str, int] | None = None
+        self._saved: tuple[dict[str, int], float] | None = None  # its position, and when
 
     def __enter__(self) -> Saver:
         training = self.training
@@ -100,6 +101,19 @@ class Saver:
         status = self.mirror.status()
         return {"copy": status} if status else {}
 
+    def last_checkpoint(self) -> LastCheckpoint | None:
+        """The newest checkpoint of this start, verified on the scratch disk; None before the first.
+
+        Where several are on their way to run_dir, it counts as copied when all of them are.
+        """
+        if self._saved is None:
+            return None
+        position, saved_at = self._saved
+        mirror = self.mirror
+        return LastCheckpoint(
+            _where(position), saved_at, copied=mirror.complete(), copying=mirror.status()
+        )
+
     def save(self, best: dict[str, float] | None = None) -> None:
         """Save a checkpoint, after waiting for the one before it.
 
@@ -144,7 +158,7 @@ class Saver:
         facts = {"saved": progress["saves"], **position}
         self._write_folder(LAST, weights, {}, state, facts)
         self._write_history(progress["history"])
-        self._saved = position
+        self._saved = position, time.time()
         self.log("saved", folder=self._place, **position)
 
     def _write_folder(
@@ -210,8 +224,12 @@ class Saver:
     def _where(self) -> str:
         if self._saved is None:
             return f"{self.name}"
-        epoch, step = self._saved["epoch"], self._saved["step"]
-        return f"{self.name}, epoch {epoch}, {f'batch {step}' if step else 'complete'},"
+        return f"{self.name}, {_where(self._saved[0])},"
+
+
+def _where(position: dict[str, int]) -> str:
+    epoch, step = position["epoch"], position["step"]
+    return f"epoch {epoch}, {f'batch {step}' if step else 'complete'}"
 
 
 def _seen_ids(training: Training) -> bytes:

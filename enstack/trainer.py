@@ -15,11 +15,11 @@ import torch
 from enstack.batches import count_batch
 from enstack.config import RunConfig
 from enstack.errors import EnstackError, Interrupted
-from enstack.loader import make_loader
+from enstack.loader import make_loader, why_waiting
 from enstack.metrics import confusion_matrix, macro_f1_from_confusion
 from enstack.models import BaseModel, autocast
 from enstack.predict import predict_proba
-from enstack.progress import Bar, DataWait, say
+from enstack.progress import Bar, DataWait, TrainingView, say, watch
 from enstack.saving import Saver
 from enstack.starting import start_or_resume
 from enstack.stopping import StopRequest, stop_requests
@@ -46,15 +46,28 @@ def train_base_model(
     Interrupted.
     """
     training = start_or_resume(base_model, tokenizer, data, config, folder, log, old_runs)
-    with stops() as stop, Saver(training, log) as saver:
+    epochs = Bar(config.epochs, base_model.name, unit="epoch", level="epoch")
+    with stops() as stop, Saver(training, log) as saver, epochs:
+        watch(_view(training, saver))
+        epochs.advance(training.progress.epoch - 1)
         while not training.finished():
             train_epoch(training, saver, stop)
             finish_epoch(training, saver, stop)
+            epochs.advance()
     if stop.requested:
         raise Interrupted(
             f"Interrupted; {base_model.name} is trained to its end and saved. "
             "Run the same again to go on."
         )
+
+
+def _view(training: Training, saver: Saver) -> TrainingView:
+    return TrainingView(
+        name=saver.name,
+        history=training.progress.history,
+        batches=training.total_batches(),
+        last_checkpoint=saver.last_checkpoint,
+    )
 
 
 def train_epoch(training: Training, saver: Saver, stop: StopRequest) -> None:
@@ -76,14 +89,18 @@ def train_epoch(training: Training, saver: Saver, stop: StopRequest) -> None:
         total=progress.batches_done + len(order),
         size=training.config.accumulation_steps,
     )
-    wait = DataWait()
-    with Bar(len(order), f"Epoch {progress.epoch} [Train]", seconds_each=True) as bar:
+    wait = DataWait(why_waiting(Path(training.config.local_dir), training.workers))
+    title = f"Epoch {progress.epoch} [Train]"
+    examples = training.config.batch_size
+    with Bar(len(order), title, seconds_each=True, wait=wait, examples=examples) as bar:
         for batch in wait.watch(loader):
             train_batch(training, batch, groups)
             bar.advance()
             saver.tell()
             _log_if_due(training, bar, {**wait.facts(), **saver.facts()})
+            _advise_if_due(training, wait)
             _save_if_due(training, groups, saver, stop)
+    # An epoch may be too short for the line to have been due.
     training.told_of_waiting = training.told_of_waiting or wait.advise()
 
 
@@ -216,6 +233,12 @@ def _log_if_due(training: Training, bar: Bar, facts: dict[str, Any]) -> None:
     }
     progress.history.append(record)
     bar.show(loss=loss, lr=rate, **facts)
+
+
+def _advise_if_due(training: Training, wait: DataWait) -> None:
+    """Once a run, as soon as it is known that the model waits for data."""
+    if not training.told_of_waiting and wait.settled():
+        training.told_of_waiting = wait.advise()
 
 
 def _save_if_due(

@@ -18,6 +18,7 @@ from enstack.metrics import (
     evaluate,
     intervals,
     macro_f1_from_confusion,
+    reliability,
 )
 
 NAMES = ("a", "b", "c", "d")
@@ -229,3 +230,23 @@ def test_predictions_of_another_length_are_refused():
 
 def test_no_models_have_no_intervals():
     assert intervals(np.array([0, 1]), {}, 2, seed=0) == {}
+
+
+def test_calibration_error_is_the_mean_distance_of_confidence_and_truth():
+    probabilities = np.array([[0.95, 0.05]] * 10 + [[0.65, 0.35]] * 10)
+    labels = np.array([0] * 9 + [1] + [0] * 3 + [1] * 7)
+    found = reliability(labels, probabilities)
+    assert [part["n"] for part in found["bins"]] == [10, 10]
+    assert [part["accuracy"] for part in found["bins"]] == pytest.approx([0.3, 0.9])
+    assert [part["confidence"] for part in found["bins"]] == pytest.approx([0.65, 0.95])
+    assert found["ece"] == pytest.approx((0.35 + 0.05) / 2)
+
+
+def test_a_model_that_is_as_right_as_it_claims_has_no_calibration_error():
+    random = np.random.default_rng(0)
+    claimed = random.uniform(0.5, 1, 200_000)
+    labels = (random.uniform(size=len(claimed)) > claimed).astype(np.int64)
+    probabilities = np.stack([claimed, 1 - claimed], axis=1)
+    assert reliability(labels, probabilities)["ece"] < 0.01
+    certain = np.stack([np.ones(len(labels)), np.zeros(len(labels))], axis=1)
+    assert reliability(labels, certain)["ece"] == pytest.approx(labels.mean())

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 
 from enstack.config import ForcedOffWarning, RunConfig
 from enstack.data import VulnerabilityData
-from enstack.errors import CheckpointError, ConfigError, DataError
+from enstack.errors import CheckpointError, ConfigError, DataError, Interrupted
 from enstack.manifest import read_manifest, write_manifest
 from enstack.models import BaseModel
 from enstack.pipeline import run_pipeline
@@ -395,3 +396,32 @@ def test_other_folds_are_refused_by_name(config: RunConfig) -> None:
     run_pipeline(changed(config, meta_features="out_of_fold", folds=2, epochs=1))
     with pytest.raises(CheckpointError, match="folds=2, asked for is folds=3"):
         run_pipeline(changed(config, meta_features="out_of_fold", folds=3, epochs=1))
+
+
+def test_a_stop_between_two_saves_is_told_as_an_interruption(
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("enstack.pipeline.read_data", stopped)
+    with pytest.raises(Interrupted, match="what was finished or saved before is kept"):
+        run_pipeline(config)
+
+
+def test_a_configuration_of_other_code_is_refused(config: RunConfig) -> None:
+    with pytest.raises(ConfigError, match="run cell 5 again"):
+        run_pipeline(SimpleNamespace(**config.model_dump()))  # type: ignore[arg-type]
+    assert not Path(config.run_dir).exists()
+
+
+def test_a_report_of_an_older_page_is_written_again(
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_pipeline(config)
+    capsys.readouterr()
+    monkeypatch.setattr("enstack.pipeline.REPORT_EDITION", 10_000)
+    run_pipeline(config)
+    said = capsys.readouterr().out
+    assert "stacking: finished before, skipped" in said
+    assert "report: finished before" not in said

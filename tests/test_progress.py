@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from enstack import progress
-from enstack.progress import Bar, DataWait
+from enstack.progress import Bar, DataWait, duration
 
 
 class Clock:
@@ -53,13 +53,15 @@ def test_the_share_of_waiting_is_measured_after_the_warm_up_and_advised_on(
             clock.now += 0.25
             yield 0
 
-    wait = DataWait()
+    wait = DataWait("local_dir is far away; set it nearer")
     for _ in wait.watch(slow_batches()):  # type: ignore[arg-type]
         clock.now += 0.75
     assert wait.share() == pytest.approx(0.25, abs=0.02)
     assert wait.facts() == {"data": wait.share()}
     assert wait.advise()
-    assert capsys.readouterr().out.count("% of the time for data") == 1
+    assert capsys.readouterr().out == (
+        "💡 The model waits 25% of the time for data: local_dir is far away; set it nearer.\n"
+    )
 
 
 def test_a_loop_that_does_not_wait_shows_nothing(clock: Clock) -> None:
@@ -68,3 +70,37 @@ def test_a_loop_that_does_not_wait_shows_nothing(clock: Clock) -> None:
         clock.now += 1.0
     assert wait.facts() == {}
     assert not wait.advise()
+
+
+def test_the_share_of_waiting_means_something_after_a_while(clock: Clock) -> None:
+    wait, settled = DataWait(), []
+    for _ in wait.watch(range(60)):
+        clock.now += 1.0
+        settled.append(wait.settled())
+    # The warm-up is not counted; the first of these batches is number 0.
+    assert settled.index(True) == progress.WARM_UP_BATCHES + int(progress.ADVICE_AFTER) - 1
+
+
+def test_bars_around_others_are_left_out_of_plain_lines(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Bar(2, "Pipeline", level="pipeline") as outer, Bar(3, "tiny-a", level="epoch") as inner:
+        clock.now += 100
+        inner.advance(3)
+        outer.advance(2)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.2, "less than 1 s"),
+        (42.4, "42 s"),
+        (59.6, "1 min"),
+        (600, "10 min"),
+        (3599, "1 h 0 min"),
+        (6000, "1 h 40 min"),
+    ],
+)
+def test_lengths_of_time_read_as_people_say_them(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

@@ -225,7 +225,7 @@ def minimal_run(tmp_path: Path) -> Path:
 
 def test_page_is_one_file_without_scripts_or_outside_links(full_run: Path) -> None:
     page = Page(full_run / "report" / "report.html")
-    assert len(page.targets) == 4
+    assert len(page.targets) == 5
     assert all(target.startswith("data:image/png;base64,") for target in page.targets)
     assert not page.tags & {"script", "link", "iframe", "object"}
 
@@ -240,7 +240,7 @@ def test_names_that_users_gave_are_escaped(full_run: Path) -> None:
 
 def test_figures_beside_the_page_are_those_inside_it(full_run: Path) -> None:
     figures = sorted((full_run / "report" / "figures").glob("*.png"))
-    names = ["class_f1", "confusion_matrix", "training_loss", "validation_macro_f1"]
+    names = ["class_f1", "confusion_matrix", "reliability", "training_loss", "validation_macro_f1"]
     assert [path.stem for path in figures] == names
     for path in figures:
         assert base64.b64encode(path.read_bytes()).decode() in page_html(full_run)

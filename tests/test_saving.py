@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import torch
 from safetensors.torch import load_file
 
 from enstack import checkpoint
+from enstack.batches import Segment
 from enstack.checkpoint import BEST, LAST
 from enstack.errors import CheckpointError
 from enstack.manifest import read_manifest
+from enstack.mirror import Mirror
 from enstack.models import BaseModel
 from enstack.saving import Saver
 from enstack.starting import start_or_resume
@@ -158,3 +161,35 @@ def test_events_are_written_by_the_mirror_with_the_time_at_which_they_happened(
     train_base_model(*parts, config, tmp_path / "run", log)
     assert [event for event, _ in written].count("saved") == 4
     assert {thread for _, thread in written} == {"mirror"}
+
+
+def test_the_last_checkpoint_is_known_with_its_place_time_and_copy(
+    training: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+    looked = threading.Event()
+    bring = Mirror._bring
+
+    def held(self: Mirror, *what: Any) -> None:
+        looked.set()
+        assert go_on.wait(30)
+        bring(self, *what)
+
+    monkeypatch.setattr(Mirror, "_bring", held)
+    before = time.time()
+    with Saver(training, no_log) as saver:
+        assert saver.last_checkpoint() is None
+        training.progress.segments = [Segment(4, 5)]
+        saver.save()
+        saver.settle()
+        assert looked.wait(30)
+        last = saver.last_checkpoint()
+        assert last is not None
+        assert last.position == "epoch 1, batch 5"
+        assert before <= last.saved_at <= time.time()
+        assert not last.copied
+        go_on.set()
+        assert saver.mirror.wait()
+        last = saver.last_checkpoint()
+        assert last is not None
+        assert (last.copied, last.copying) == (True, "")

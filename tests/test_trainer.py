@@ -15,8 +15,10 @@ from enstack import checkpoint, trainer
 from enstack.batches import EpochBatches
 from enstack.config import RunConfig
 from enstack.errors import CheckpointError, EnstackError, Interrupted
+from enstack.loader import why_waiting
 from enstack.manifest import read_manifest
 from enstack.models import BaseModel
+from enstack.progress import DataWait
 from enstack.saving import Saver
 from enstack.tokens import LabelledTokens
 from enstack.toy import TinyModel, write_encoder
@@ -432,3 +434,36 @@ def test_a_checkpoint_that_does_not_say_what_its_base_model_was_made_of_goes_on(
         patched.setattr(checkpoint, "read_state", of_the_first_version)
         run(*parts, train_config(tmp_path, epochs=2), monkeypatch)
     assert checkpoint.read_state(tmp_path / "last_checkpoint")["epoch"] == 2
+
+
+def test_a_slow_loader_is_advised_on_once_a_run_before_the_epoch_ends(
+    parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(DataWait, "share", lambda self: 0.4)
+    monkeypatch.setattr(DataWait, "settled", lambda self: self.batches > 2)
+    monkeypatch.setattr("enstack.loader.slow_storage", lambda path: "fuse.drive")
+    seen: list[str] = []
+    whole = DataWait.advise
+
+    def advise(self: DataWait) -> bool:
+        seen.append(f"batch {self.batches}")
+        return whole(self)
+
+    monkeypatch.setattr(DataWait, "advise", advise)
+    run(*parts, train_config(tmp_path / "run", epochs=2), monkeypatch)
+    assert seen == ["batch 3"]
+    said = capsys.readouterr().out
+    assert said.count("The model waits 40% of the time for data") == 1
+    assert "is no disk of this machine (fuse.drive); set local_dir to one." in said
+
+
+@pytest.mark.parametrize(
+    ("workers", "advice"),
+    [(0, "0 of 4 cores read it; set num_workers=1 or more"), (4, "all 4 cores read it already")],
+)
+def test_on_a_fast_disk_the_advice_is_about_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int, advice: str
+) -> None:
+    monkeypatch.setattr("enstack.loader.os.cpu_count", lambda: 4)
+    monkeypatch.setattr("enstack.loader.slow_storage", lambda path: None)
+    assert advice in why_waiting(tmp_path, workers)

@@ -1,0 +1,220 @@
+"""The panel that a notebook shows while a pipeline runs: bars, curves, checkpoint, Stop button."""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import os
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from enstack.figures import live_curves
+from enstack.kernel import hear_widgets
+from enstack.progress import Bar, Level, TrainingView, duration, in_notebook, say, shown_on
+
+# Shares of the time that the texts and the curves may take: together under one per cent.
+TEXT_SHARE, CURVE_SHARE = 0.003, 0.004
+TEXT_SECONDS, CURVE_SECONDS = 0.5, 3.0  # and the shortest time between two of them
+LEVELS: tuple[Level, ...] = ("pipeline", "epoch", "batch")
+HIGH_WAIT = 0.10
+GREEN, AMBER = "#2e7d32", "#b26a00"
+
+
+@contextlib.contextmanager
+def notebook_panel() -> Iterator[None]:
+    """Show the panel while the block runs, in a notebook with widgets; elsewhere change nothing."""
+    panel = _new_panel() if in_notebook() else None
+    if panel is None:
+        yield
+        return
+    with shown_on(panel):
+        try:
+            yield
+        except BaseException:
+            panel.end("Stopped")
+            raise
+        panel.end("Finished")
+
+
+def _new_panel() -> Panel | None:
+    try:
+        import ipywidgets  # noqa: F401 - a notebook can do without, and then has plain bars
+    except ImportError:
+        return None
+    return Panel()
+
+
+class Pace:
+    """Says when something is due, so that it never takes more than a share of the time."""
+
+    def __init__(self, share: float, seconds: float) -> None:
+        self.share, self.seconds = share, seconds
+        self.spent = 0.0
+        self._next = 0.0
+
+    def due(self) -> bool:
+        """Whether it is time again."""
+        return time.perf_counter() >= self._next
+
+    @contextlib.contextmanager
+    def counted(self) -> Iterator[None]:
+        """Measure the block; the dearer it was, the longer until the next."""
+        before = time.perf_counter()
+        yield
+        now = time.perf_counter()
+        self.spent += now - before
+        self._next = now + max(self.seconds, (now - before) / self.share)
+
+
+class Panel:
+    """A screen made of widgets. Everything it shows is read from the bars and the training."""
+
+    def __init__(self) -> None:
+        import ipywidgets as widgets
+        from IPython.display import display
+
+        self._texts = Pace(TEXT_SHARE, TEXT_SECONDS)
+        self._curve_pace = Pace(CURVE_SHARE, CURVE_SECONDS)
+        self._rows = {level: Row(widgets) for level in LEVELS}
+        self._figures, self._checkpoint = widgets.HTML(), widgets.HTML()
+        self._stop = widgets.Button(
+            description="Stop and save",
+            icon="stop",
+            button_style="warning",
+            tooltip="Finishes the batch at work, saves, and stops; run the cell again to go on.",
+        )
+        self._stop.on_click(self._ask_to_stop)
+        foot = widgets.HBox(
+            [self._stop, widgets.VBox([self._figures, self._checkpoint])],
+            layout=widgets.Layout(align_items="center", grid_gap="12px"),
+        )
+        rows = [row.box for row in self._rows.values()]
+        display(widgets.VBox([*rows, foot], layout=widgets.Layout(margin="4px 0 8px 0")))
+        self._curves: Any = None
+        self._views: dict[str, TrainingView] = {}
+        self._bars: dict[Level, Bar] = {}
+        self._broken = False
+
+    @property
+    def seconds_spent(self) -> float:
+        """What showing has cost so far."""
+        return self._texts.spent + self._curve_pace.spent
+
+    def open(self, bar: Bar) -> None:
+        """Show a new bar in the row of its level."""
+        self._bars[bar.level] = bar
+        self._guarded(self._show_texts)
+
+    def redraw(self, bar: Bar) -> bool:
+        """Show how things stand, when that is due; False once the panel has failed."""
+        if self._texts.due() and not self._broken:
+            self._guarded(hear_widgets)
+            self._guarded(self._show_texts)
+        if self._views and self._curve_pace.due() and not self._broken:
+            self._guarded(self._show_curves)
+        return not self._broken
+
+    def close(self, bar: Bar) -> None:
+        """Leave a bar as it ended, until another takes its row."""
+        self._guarded(self._show_texts)
+
+    def watch(self, view: TrainingView) -> None:
+        """Draw the curves of a base model that is being trained from now on."""
+        self._views.pop(view.name, None)
+        self._views[view.name] = view
+
+    def end(self, verdict: str) -> None:
+        """Show the last state; there is nothing left to stop."""
+        self._stop.layout.display = "none"
+        if self._views:
+            self._guarded(self._show_curves)
+        self._guarded(self._show_texts)
+        self._figures.value = f"<b>{verdict}</b>"
+
+    def _ask_to_stop(self, _: object) -> None:
+        """As the notebook's own stop button does, and Ctrl-C."""
+        self._stop.disabled, self._stop.description = True, "Stopping …"
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def _guarded(self, show: Any) -> None:
+        """A panel that fails says so and steps back: training matters more."""
+        if self._broken:
+            return
+        try:
+            show()
+        except Exception as error:
+            self._broken = True
+            say(f"⚠️  The panel can't be drawn any more ({error!r}); plain lines go on below.")
+
+    def _show_texts(self) -> None:
+        with self._texts.counted():
+            for level, bar in self._bars.items():
+                self._rows[level].show(bar)
+            batch = self._bars.get("batch")
+            self._figures.value = _figures_line(batch) if batch else ""
+            if self._views:
+                self._checkpoint.value = _checkpoint_line(list(self._views.values())[-1])
+
+    def _show_curves(self) -> None:
+        from IPython.display import Image, display
+
+        histories = {name: list(view.history) for name, view in self._views.items()}
+        if not any(histories.values()):
+            return
+        with self._curve_pace.counted():
+            batches = list(self._views.values())[-1].batches
+            image = Image(data=live_curves(histories, batches), format="png", width=760)
+            if self._curves is None:
+                self._curves = display(image, display_id=True)
+            else:
+                self._curves.update(image)
+
+
+class Row:
+    """One bar of the panel: what it counts, how far it is, and the pace in words."""
+
+    def __init__(self, widgets: Any) -> None:
+        self._title, self._text = widgets.HTML(), widgets.HTML()
+        self._bar = widgets.FloatProgress(min=0, max=1, bar_style="info")
+        self._title.layout = widgets.Layout(width="260px")
+        self._bar.layout = widgets.Layout(width="220px")
+        self.box = widgets.HBox([self._title, self._bar, self._text])
+        self.box.layout = widgets.Layout(align_items="center", grid_gap="8px", display="none")
+
+    def show(self, bar: Bar) -> None:
+        """Show a bar as it stands."""
+        self.box.layout.display = None
+        share = bar.done / bar.total if bar.total else 1.0
+        self._title.value = html.escape(bar.description)
+        self._bar.value = share
+        self._bar.bar_style = "success" if bar.done >= bar.total else "info"
+        pace = bar.line().removeprefix(f"{bar.description}: ") if bar.level == "batch" else ""
+        text = pace or f"{bar.done} of {bar.total}"
+        self._text.value = f"<span style='font-family: monospace'>{html.escape(text)}</span>"
+
+
+def _figures_line(bar: Bar) -> str:
+    """Examples per second, and the share of time spent waiting for data."""
+    elapsed = time.perf_counter() - bar.started
+    facts = []
+    if bar.examples and bar.done and elapsed > 0:
+        facts.append(f"{bar.done * bar.examples / elapsed:,.1f} examples/s")
+    if bar.wait is not None:
+        share = bar.wait.share()
+        colour = AMBER if share > HIGH_WAIT else GREEN
+        facts.append(f"<span style='color: {colour}'>{share:.0%} of the time waits for data</span>")
+    return " · ".join(facts)
+
+
+def _checkpoint_line(view: TrainingView) -> str:
+    last = view.last_checkpoint()
+    if last is None:
+        return f"💾 {html.escape(view.name)}: nothing saved since this start"
+    age = duration(time.time() - last.saved_at)
+    copy = "copied to the run folder and verified" if last.copied else "copying to the run folder"
+    if last.copying and not last.copied:
+        copy += f": {last.copying}"
+    text = f"{view.name}, {last.position}: saved {age} ago, verified on this machine; {copy}"
+    return f"💾 {html.escape(text)}"

@@ -1,0 +1,102 @@
+"""Copies data from slow storage, such as a mounted Drive, to this machine's own disk, once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from enstack.errors import DataError
+from enstack.files import CHUNK_BYTES, sha256_json
+from enstack.manifest import HashedFolder, is_current
+from enstack.progress import Bar, say
+
+SLOW_TYPES = ("fuse", "nfs", "cifs", "smb", "9p", "sshfs", "ceph", "lustre", "gcsfuse")
+MIB = 2**20
+ROOM_TO_LEAVE = 512 * MIB  # for token caches and checkpoints, which come next
+
+
+def slow_storage(path: Path, mounts: Path = Path("/proc/mounts")) -> str | None:
+    """The kind of network or FUSE file system that a path lies on; None on a disk of this machine.
+
+    mounts: the system's list of mounted file systems; where there is none, nothing counts as slow.
+    """
+    try:
+        lines = mounts.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    target, found = str(path.absolute()), ("", "")
+    for line in lines:
+        _, place, kind, *_ = line.split(" ")
+        # The system writes a space in a path as \040.
+        place = place.replace("\\040", " ").rstrip("/")
+        if f"{target}/".startswith(f"{place}/") and len(place) >= len(found[0]):
+            found = place, kind
+    return found[1] if found[1].startswith(SLOW_TYPES) else None
+
+
+def staged(files: Iterable[Path], local_dir: Path) -> Path | None:
+    """A folder on this machine's disk with copies of these files; None where there is no room.
+
+    The copy is made once, with a bar, read back, and made again when a file's size, time or
+    beginning and end change. Names must differ.
+    """
+    sources = sorted(files)
+    key = sha256_json([str(path.absolute()) for path in sources])[:16]
+    folder = local_dir / "staged" / key
+    made_from = {path.name: _state(path) for path in sources}
+    if is_current(folder, made_from):
+        return folder
+    total = sum(path.stat().st_size for path in sources)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder.parent).free
+    if free < total + ROOM_TO_LEAVE:
+        say(
+            f"⚠️  The data is read where it lies, which is slower: a copy of {total / MIB:,.0f} MiB "
+            f"needs as much on {local_dir} and {ROOM_TO_LEAVE // MIB} MiB beside it, "
+            f"{free / MIB:,.0f} MiB are free. Make room there, or name another local_dir."
+        )
+        return None
+    _copy(sources, folder, made_from, total)
+    return folder
+
+
+def _state(path: Path) -> list[int | str]:
+    """What tells a file from its later self without reading all of it over a slow line."""
+    facts = path.stat()
+    with path.open("rb") as file:
+        ends = file.read(CHUNK_BYTES)
+        file.seek(max(0, facts.st_size - CHUNK_BYTES))
+        ends += file.read(CHUNK_BYTES)
+    return [facts.st_size, facts.st_mtime_ns, sha256_json(ends.hex())]
+
+
+def _copy(
+    sources: list[Path], folder: Path, made_from: dict[str, list[int | str]], total: int
+) -> None:
+    """Copy beside, hashed on the way and read back; the folder appears when it is whole."""
+    beside = folder.with_name(f".{folder.name}.{os.getpid()}.writing")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir()
+    new, moved = HashedFolder(beside), 0
+    try:
+        title = f"Copying the data to {folder.parent}"
+        with Bar(max(1, total // MIB), title, unit="MiB") as bar:
+            for path in sources:
+                with path.open("rb") as source, new.file(path.name) as target:
+                    while chunk := source.read(CHUNK_BYTES):
+                        target.write(chunk)
+                        moved += len(chunk)
+                        bar.advance(min(moved // MIB, bar.total) - bar.done)
+        new.finish(made_from=made_from)
+        shutil.rmtree(folder, ignore_errors=True)
+        beside.rename(folder)
+    except OSError as error:
+        raise DataError(
+            f"The data in {sources[0].parent} must be copied to {folder.parent} before it is read; "
+            f"that failed ({error.strerror or error}). Run this again; on Colab, see that Drive is "
+            "still connected (cell 1)."
+        ) from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
