@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 GIT_SECONDS = 120
+SHOWN = 5  # commits of an update that are named
 
 
 def code_commit(checkout: Path) -> str:
@@ -56,7 +57,15 @@ def _fast_forward(checkout: Path) -> str:
             _kept_edits(checkout)
             or f"No update ({failure_reason(error)}): the code at hand is used."
         )
-    return f"The code was updated ({before} → {_git(checkout, 'rev-parse', '--short', 'HEAD')})."
+    after = _git(checkout, "rev-parse", "--short", "HEAD")
+    return f"The code was updated ({before} → {after}).{_what_changed(checkout, f'{before}..HEAD')}"
+
+
+def _what_changed(checkout: Path, commits: str) -> str:
+    """The subjects of some commits, the newest first, as lines that follow."""
+    subjects = (_git(checkout, "log", "--format=%s", commits) or "").splitlines()
+    more = [f"and {len(subjects) - SHOWN} more"] if len(subjects) > SHOWN else []
+    return "".join(f"\n   · {line}" for line in [*subjects[:SHOWN], *more])
 
 
 def _kept_edits(checkout: Path) -> str | None:

@@ -127,8 +127,7 @@ def _detached_from_file(model: torch.nn.Module) -> torch.nn.Module:
 
 def require_length(base_model: BaseModel, max_length: int) -> None:
     """Refuse a max_length beyond the positions that a base model has."""
-    with _quiet(), _explained(base_model):
-        config = AutoConfig.from_pretrained(base_model.location)
+    config = encoder_config(base_model)
     positions = getattr(config, "max_position_embeddings", None)
     if positions is None:
         return
@@ -138,6 +137,12 @@ def require_length(base_model: BaseModel, max_length: int) -> None:
         raise ConfigError(
             f"max_length must be at most {limit} for {base_model.name}, found {max_length}."
         )
+
+
+def encoder_config(base_model: BaseModel) -> Any:
+    """The configuration of a base model: its layers, width, vocabulary."""
+    with _quiet(), _explained(base_model):
+        return AutoConfig.from_pretrained(base_model.location)
 
 
 def architecture(base_model: BaseModel) -> str | None:

@@ -1,8 +1,7 @@
-"""Drive, git and the forms, against a faithful google.colab and real local repositories."""
+"""Drive, secrets and git, against a faithful google.colab and real local repositories."""
 
 from __future__ import annotations
 
-import base64
 import errno
 import os
 import subprocess
@@ -10,16 +9,12 @@ import sys
 import types
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
 
 from enstack import colab
 from enstack.colab import DriveError, pull
-from enstack.config import RunConfig, configure
-from enstack.errors import CheckpointError, ConfigError, DataError, EnstackError
-from enstack.files import write_bytes, write_json
+from enstack.errors import EnstackError
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -33,7 +28,7 @@ class FakeDrive(types.ModuleType):
 
     def __init__(self) -> None:
         super().__init__("google.colab.drive")
-        self.mounts = 0
+        self.mounts = self.flushes = 0
         self.error: Exception | None = None
 
     def mount(
@@ -49,6 +44,11 @@ class FakeDrive(types.ModuleType):
         if Path(mountpoint).is_dir() and any(Path(mountpoint).iterdir()):
             raise ValueError("Mountpoint must not already contain files")
         (Path(mountpoint) / "MyDrive").mkdir(parents=True)
+
+    def flush_and_unmount(self, timeout_ms: int = 24 * 60 * 60 * 1000) -> None:
+        self.flushes += 1
+        if self.error:
+            raise self.error
 
 
 @pytest.fixture(autouse=True)
@@ -98,11 +98,20 @@ def test_outside_colab_results_go_to_the_checkout(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(colab, "CHECKOUT", tmp_path)
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLAB_RELEASE_TAG", "a subprocess in Colab has this, and can't mount")
     assert colab.open_work_folder("runs") == tmp_path / "enstack_runs"
     assert f"Not in Colab, so there is no Drive: results go to {tmp_path}" in (
         capsys.readouterr().out
     )
+
+
+def test_where_the_notebook_fetched_the_code_results_go_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(colab, "CHECKOUT", tmp_path / "enstack")
+    monkeypatch.chdir(tmp_path)
+    assert colab.open_work_folder("runs") == tmp_path / "runs"
 
 
 @pytest.mark.parametrize(
@@ -195,7 +204,8 @@ def test_pull_takes_a_new_commit(git: Git, published: Path, checkout: Path) -> N
     publish(git, published, "code.py", "new")
     before = git(checkout, "rev-parse", "--short", "HEAD")
     after = git(published, "rev-parse", "--short", "HEAD")
-    assert pull(checkout) == f"The code was updated ({before} → {after})."
+    said = pull(checkout)
+    assert said == f"The code was updated ({before} → {after}).\n   · code.py: new"
     assert (checkout / "code.py").read_text() == "new"
     assert pull(checkout) == "The code is up to date."
 
@@ -318,9 +328,9 @@ print(first, enstack.__version__, colab.__version__, colab.__file__)
 def test_new_code_is_used_without_a_restart(git: Git, tmp_path: Path) -> None:
     published = tmp_path / "published"
     (published / "enstack").mkdir(parents=True)
-    for name in ("colab", "errors", "progress"):
-        text = (ROOT / "enstack" / f"{name}.py").read_text(encoding="utf-8")
-        (published / "enstack" / f"{name}.py").write_text(text, encoding="utf-8")
+    for source in (ROOT / "enstack").glob("*.py"):
+        text = source.read_text(encoding="utf-8")
+        (published / "enstack" / source.name).write_text(text, encoding="utf-8")
     version = published / "enstack" / "__init__.py"
     version.write_text("__version__ = '1'\n")
     git(published, "init", "--quiet", "--initial-branch", "main")
@@ -336,13 +346,16 @@ def test_new_code_is_used_without_a_restart(git: Git, tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1] == f"1 2 2 {source}"
 
 
-def test_the_checkout_is_not_pulled_outside_colab(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_checkout_that_the_notebook_lies_in_is_not_pulled(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "modules", dict(sys.modules))
-    monkeypatch.setattr(colab, "pull", lambda checkout: pytest.fail("pulled"))
-    colab.update_code()
+    monkeypatch.setattr(colab, "pull", lambda checkout: f"pulled {checkout}")
+    monkeypatch.chdir(tmp_path)
+    colab.update_code(tmp_path)
     assert capsys.readouterr().out == ""
+    colab.update_code(tmp_path / "enstack")
+    assert capsys.readouterr().out == f"pulled {tmp_path / 'enstack'}\n"
 
 
 def test_only_requirements_that_are_not_met_are_installed() -> None:
@@ -385,151 +398,62 @@ def test_an_old_notebook_is_told_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert f"from {ROOT}" in said
 
 
-# The forms
+# Secrets and the end
 
 
-def test_form_fields_become_settings_and_other_names_do_not(tmp_path: Path) -> None:
-    names = {"EPOCHS": 3, "SCHEDULER": "cosine", "epochs": 9, "SEEDS": [1, 2], "WORK": 1, "_": 2}
-    settings = colab.form_settings(tmp_path, names)
-    assert settings["EPOCHS"] == 3
-    assert settings["SCHEDULER"] == "cosine"
-    assert not {"epochs", "SEEDS", "WORK", "_"} & settings.keys()
-    assert configure(**settings).scheduler == "cosine"
+class FakeUserdata(types.ModuleType):
+    """google.colab.userdata, with its errors."""
+
+    class SecretNotFoundError(Exception):
+        def __init__(self, key: str) -> None:
+            super().__init__(f"Secret {key} does not exist.")
+
+    def __init__(self, secrets: dict[str, str]) -> None:
+        super().__init__("google.colab.userdata")
+        self.secrets = secrets
+
+    def get(self, key: str) -> str:
+        if key not in self.secrets:
+            raise self.SecretNotFoundError(key)
+        return self.secrets[key]
 
 
-def test_a_misspelt_setting_is_refused_with_the_right_one(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="did you mean epochs"):
-        configure(**colab.form_settings(tmp_path, {"EPOCH": 3}))
+@pytest.fixture
+def _no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "to be put back")
+    monkeypatch.delenv("HF_TOKEN")
 
 
-def test_the_run_folder_lies_in_the_work_folder(tmp_path: Path) -> None:
-    assert colab.form_settings(tmp_path, {})["RUN_DIR"] == str(tmp_path / "toy")
-    named = colab.form_settings(tmp_path, {"RUN_DIR": "second", "DATA_DIR": "/data/vdisc"})
-    assert named["RUN_DIR"] == str(tmp_path / "second")
-    whole = colab.form_settings(tmp_path, {"RUN_DIR": "", "DATA_DIR": "/data/vdisc/"})
-    assert whole["RUN_DIR"] == str(tmp_path / "vdisc")
+@pytest.mark.usefixtures("fake_drive", "_no_token")
+def test_a_secret_of_colab_becomes_the_hubs_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    userdata = FakeUserdata({"HF_TOKEN": "hf_abc"})
+    monkeypatch.setattr(sys.modules["google.colab"], "userdata", userdata, raising=False)
+    colab.prepare_code(notebook_version=colab.NOTEBOOK_VERSION, use_hub_token=True)
+    assert os.environ.pop("HF_TOKEN") == "hf_abc"
+    userdata.secrets.clear()
+    with pytest.raises(EnstackError, match=r"Secret HF_TOKEN does not exist.*untick USE_HF_TOKEN"):
+        colab.take_hub_token()
 
 
-def test_a_relative_data_folder_is_looked_up_on_drive(
-    fake_drive: FakeDrive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.usefixtures("_no_token")
+def test_a_secret_of_kaggle_becomes_the_hubs_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    kaggle = types.ModuleType("kaggle_secrets")
+    secret = types.SimpleNamespace(get_secret=lambda name: f"the {name} of kaggle")
+    kaggle.UserSecretsClient = lambda: secret  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "kaggle_secrets", kaggle)
+    colab.take_hub_token()
+    assert os.environ.pop("HF_TOKEN") == "the HF_TOKEN of kaggle"
+
+
+def test_drive_is_flushed_on_request_and_a_failure_says_what_to_look_at(
+    fake_drive: FakeDrive, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(colab, "DRIVE_ROOT", tmp_path)
-    (tmp_path / "MyDrive" / "vdisc").mkdir(parents=True)
-    settings = colab.form_settings(tmp_path, {"DATA_DIR": "vdisc"})
-    assert settings["DATA_DIR"] == str(tmp_path / "MyDrive" / "vdisc")
-    assert colab.form_settings(tmp_path, {"DATA_DIR": "else"})["DATA_DIR"] == "else"
-
-
-def test_the_choice_of_data_outlives_the_kernel(
-    tmp_path: Path, toy_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    choice = {"DATA_DIR": str(toy_folder), "LABEL_MODE": "binary", "SUBSET": "8", "SEED": 7}
-    table = colab.show_data(tmp_path, **choice)
-    assert table.loc["all"].to_dict() == {"train": 8, "validation": 8, "test": 8}
-    assert list(table.index) == ["clean", "vulnerable", "all"]
-    config = RunConfig(**colab.form_settings(tmp_path, {"EPOCHS": 3}))
-    assert (config.data_dir, config.label_mode) == (str(toy_folder), "binary")
-    assert (config.subset, config.seed, config.epochs) == (8, 7, 3)
-    assert f"Data: {toy_folder}" in capsys.readouterr().out
-    changed = colab.form_settings(tmp_path, {"LABEL_MODE": "cwe"})
-    assert changed["LABEL_MODE"] == "cwe"
-
-
-def test_data_that_cannot_be_used_is_not_remembered(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="data_dir must be a folder"):
-        colab.show_data(tmp_path, DATA_DIR=str(tmp_path / "nothing"))
-    with pytest.raises(ConfigError, match="label_mode must be"):
-        colab.show_data(tmp_path, LABEL_MODE="all")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_tiny_models_get_a_learning_rate_they_learn_with(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    form = {"LEARNING_RATE": 2e-5}
-    assert colab.form_settings(tmp_path, form)["LEARNING_RATE"] == colab.TOY_LEARNING_RATE
-    assert "LEARNING_RATE 0.001 is used" in capsys.readouterr().out
-    for models in ("tiny-a, tiny-b", ["tiny-a"]):
-        chosen = colab.form_settings(tmp_path, {**form, "BASE_MODELS": models})
-        assert chosen["LEARNING_RATE"] == colab.TOY_LEARNING_RATE
-    for kept in ({"BASE_MODELS": "codebert, tiny-a"}, {"DATA_DIR": "/data"}):
-        assert colab.form_settings(tmp_path, {**form, **kept})["LEARNING_RATE"] == 2e-5
-    assert colab.form_settings(tmp_path, {"LEARNING_RATE": 5e-4})["LEARNING_RATE"] == 5e-4
-
-
-def test_the_toy_settings_stand_in_for_every_form(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert colab.toy_overrides() == {}
-    monkeypatch.setenv("ENSTACK_TOY", "1")
-    monkeypatch.setenv("ENSTACK_TOY_DIR", str(tmp_path / "toy-work"))
-    work = colab.open_work_folder("runs")
-    assert work == tmp_path / "toy-work"
-    settings = colab.form_settings(work, {"EPOCHS": 10, "DATA_DIR": "/data"})
-    config = RunConfig(**settings)
-    assert (config.data_dir, config.epochs) == ("toy", 1)
-    assert config.local_dir == str(work / "local")
-
-
-def test_changed_code_asks_for_cell_2(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(colab, "LOADED_AT", 0.0)
-    colab.form_settings(tmp_path, {})
-    assert "changed since it was loaded: run cell 2" in capsys.readouterr().out
-
-
-def test_hardware_names_precision_and_cores(capsys: pytest.CaptureFixture[str]) -> None:
-    colab.show_hardware()
-    said = capsys.readouterr().out
-    assert f"CPU cores: {os.cpu_count()}" in said
-    assert "Precision: " in said
-    assert "GPU" in said
-
-
-def test_hardware_names_a_gpu_and_its_memory(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    card = types.SimpleNamespace(name="Tesla T4", total_memory=15 * 2**30)
-    monkeypatch.setattr("enstack.models.choose_device", lambda: torch.device("cuda"))
-    monkeypatch.setattr("enstack.models.choose_precision", lambda asked, device: "fp16")
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: card)
-    colab.show_hardware()
-    said = capsys.readouterr().out
-    assert "GPU: Tesla T4, 15.0 GiB\n" in said
-    assert "Precision: fp16" in said
-
-
-# The results
-
-
-def test_results_show_leaderboard_figures_and_report(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    row: dict[str, Any] = {"kind": "stack", "title": "SVM", "macro_f1": 0.5, "accuracy": 0.25}
-    row |= {"macro_f1_low": 0.4, "macro_f1_high": 0.6, "mcc": 0.1, "auc": None}
-    write_json(tmp_path / "report" / "report.json", {"leaderboard": [row]})
-    write_bytes(tmp_path / "report" / "figures" / "curves.png", b"a picture")
-    shown: list[Any] = []
-    monkeypatch.setattr("IPython.display.display", shown.append)
-    colab.show_results(tmp_path)
-    table, figures = shown
-    assert table.loc[1].to_dict() == {
-        "kind": "stack",
-        "name": "SVM",
-        "macro-F1": "0.500",
-        "95 % interval": "0.400–0.600",
-        "accuracy": "0.250",
-        "AUC": "–",
-        "MCC": "0.100",
-    }
-    assert f"base64,{base64.b64encode(b'a picture').decode()}" in figures.data
-    assert str(tmp_path / "report" / "report.html") in capsys.readouterr().out
-
-
-def test_missing_or_empty_results_are_an_error_that_names_cell_6(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="Run cell 6 to its end"):
-        colab.show_results(tmp_path)
-    write_json(tmp_path / "report" / "report.json", {"leaderboard": []})
-    with pytest.raises(CheckpointError, match="holds no leaderboard"):
-        colab.show_results(tmp_path)
+    colab.flush_drive(tmp_path / "drive")
+    assert "nothing to wait for" in capsys.readouterr().out
+    colab.mount_drive(tmp_path / "drive")
+    colab.flush_drive(tmp_path / "drive")
+    assert "Google Drive has everything" in capsys.readouterr().out
+    assert fake_drive.flushes == 1
+    fake_drive.error = ValueError("Timed out")
+    with pytest.raises(DriveError, match=r"\(Timed out\).*drive\.google\.com"):
+        colab.flush_drive(tmp_path / "drive")
