@@ -2,8 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+BROWSER_READY := .venv/browser-ready
+CHROMIUM := /usr/bin/chromium
+CHROMIUM_PACKAGES := chromium fonts-noto-color-emoji
 
-.PHONY: setup demo test check bench
+.PHONY: setup demo test test-browser check bench
 setup: $(READY)
 
 $(READY): requirements.txt setup.cfg constraints.txt
@@ -17,6 +20,22 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# The notebook in JupyterLab and Chromium, as in Colab: as root, for it makes /content.
+# BROWSER_ARGS='--kernel-python PYTHON --jupyter-lab FILE' takes other versions.
+test-browser: $(BROWSER_READY) $(CHROMIUM)
+	$(BIN)/python -m pytest tests/browser -rs $(BROWSER_ARGS)
+
+$(BROWSER_READY): $(READY)
+	$(BIN)/python -m pip install --quiet --editable '.[browser]' --constraint constraints.txt
+	touch $(BROWSER_READY)
+
+$(CHROMIUM):
+	@if [ "$$(id -u)" = 0 ]; then root=env; elif command -v sudo >/dev/null; then root='sudo env'; \
+	else echo "$(CHROMIUM) is absent, and there is no sudo to install it with. Run as root:" \
+	"apt-get update && apt-get install $(CHROMIUM_PACKAGES)" >&2; exit 1; fi; \
+	$$root apt-get update -qq && \
+	$$root DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $(CHROMIUM_PACKAGES)
 
 check: $(READY)
 	$(BIN)/ruff format --check .
