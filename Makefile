@@ -2,21 +2,27 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+COLAB := .venv-colab
 
-.PHONY: setup demo test check bench
+.PHONY: setup demo test test-colab check bench
 setup: $(READY)
 
-$(READY): requirements.txt setup.cfg constraints.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]' --constraint constraints.txt
-	touch $(READY)
+$(READY): constraints.txt
+$(COLAB)/ready: constraints-colab.txt
+$(READY) $(COLAB)/ready: requirements.txt setup.cfg
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --upgrade pip
+	$(@D)/bin/python -m pip install --quiet --editable '.[dev]' --constraint $(filter constraints%,$^)
+	touch $@
 
 demo: $(READY)
 	$(BIN)/enstack demo
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-colab: $(COLAB)/ready
+	$(COLAB)/bin/python -m pytest -n 2 --dist loadfile
 
 check: $(READY)
 	$(BIN)/ruff format --check .
