@@ -6,14 +6,18 @@ BROWSER_READY := .venv/browser-ready
 CHROMIUM := /usr/bin/chromium
 CHROMIUM_PACKAGES := chromium fonts-noto-color-emoji
 
-.PHONY: setup demo test test-browser check bench
+COLAB := .venv-colab
+
+.PHONY: setup demo test test-colab test-browser check bench
 setup: $(READY)
 
-$(READY): requirements.txt setup.cfg constraints.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]' --constraint constraints.txt
-	touch $(READY)
+$(READY): constraints.txt
+$(COLAB)/ready: constraints-colab.txt
+$(READY) $(COLAB)/ready: requirements.txt setup.cfg
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --upgrade pip
+	$(@D)/bin/python -m pip install --quiet --editable '.[dev]' --constraint $(filter constraints%,$^)
+	touch $@
 
 demo: $(READY)
 	$(BIN)/enstack demo
@@ -36,6 +40,9 @@ $(CHROMIUM):
 	"apt-get update && apt-get install $(CHROMIUM_PACKAGES)" >&2; exit 1; fi; \
 	$$root apt-get update -qq && \
 	$$root DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $(CHROMIUM_PACKAGES)
+
+test-colab: $(COLAB)/ready
+	$(COLAB)/bin/python -m pytest -n 2 --dist loadfile
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+# Before transformers: skops searches the loaded modules, in the order of import, for scipy's
+# functions, and Colab's transformers (5.15) imports every image model when it is searched.
+import scipy.special  # noqa: F401
 import torch
 from huggingface_hub.utils import logging as hub_logging
 from safetensors import SafetensorError

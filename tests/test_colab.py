@@ -370,6 +370,19 @@ def test_a_local_or_early_build_meets_a_lower_bound(monkeypatch: pytest.MonkeyPa
     assert colab.unmet_requirements("torch>=2.4") == []
 
 
+def test_colab_replaces_none_of_the_packages_that_it_ships(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pins = (ROOT / "constraints-colab.txt").read_text().splitlines()
+    shipped = dict(pin.split("==") for pin in pins if not pin.startswith("#"))
+    shipped["torch"] = "2.11.0+cu128"
+    wanted = (ROOT / "requirements.txt").read_text().splitlines()
+    wanted = [line for line in wanted if line.partition(">=")[0] in shipped]
+    assert len(wanted) > 10, "the two files name packages alike"
+    monkeypatch.setattr(colab.metadata, "version", shipped.__getitem__)
+    assert colab.unmet_requirements("\n".join(wanted)) == []
+
+
 def test_pip_is_asked_for_what_is_missing_in_colab_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,12 @@ from enstack.models import (
 from .conftest import same, save_classifier
 
 CLASSES = ("a", "b", "c")
+IN_THE_NOTEBOOKS_ORDER = """
+import sys, enstack.models
+before = set(sys.modules)
+import skops.io
+print([name for name in set(sys.modules) - before if name.startswith("transformers.")])
+"""
 
 
 def test_a_new_head_depends_on_the_seed_alone_and_the_generator_is_left_alone(
@@ -128,3 +136,10 @@ def test_what_a_call_has_set_in_a_tokenizer_is_no_part_of_what_is_saved(
     tokenizer(["int f();"], truncation=True, max_length=9, padding=True)
     assert classifier_files(model, tokenizer) == before
     assert tokenizer.backend_tokenizer.truncation["max_length"] == 9
+
+
+def test_skops_after_transformers_imports_no_image_models() -> None:
+    """Colab's transformers 5.15 took 8 s for it, and printed lines about their docstrings."""
+    command = [sys.executable, "-c", IN_THE_NOTEBOOKS_ORDER]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
