@@ -86,32 +86,42 @@ def draw_figures(results: Mapping[str, Any]) -> dict[str, bytes]:
         }
 
 
-def live_curves(histories: Mapping[str, Sequence[Mapping[str, Any]]], batches: int) -> bytes:
+def live_curves(
+    histories: Mapping[str, Sequence[Mapping[str, Any]]], batches: int, epochs: int
+) -> bytes:
     """Loss over the epochs and macro-F1 of each, while models are trained, as PNG bytes.
 
     histories: the records of every base model so far, by name, the one at work last; its loss is
-    drawn. batches: of one epoch, which places a step between two epochs.
+    drawn. batches: of one epoch, which places a step between two epochs. epochs: of the whole
+    training, so that one sees what is left.
     """
     with matplotlib.rc_context({**STYLE, "font.size": 8.5, "axes.titlesize": 9.0}):
         figure = Figure(figsize=(8.4, 2.1))
         left, right = figure.subplots(1, 2)
         figure.subplots_adjust(left=0.06, right=0.985, bottom=0.17, top=0.86, wspace=0.16)
         name, history = list(histories.items())[-1]
-        steps = [record for record in history if record["event"] == "step"]
-        places = [step["epoch"] - 1 + step["batch"] / max(1, batches) for step in steps]
-        style = {"color": _line_style(len(histories) - 1)["color"]}
-        left.plot(places, [step["loss"] for step in steps], linewidth=1.2, **style)
+        _live_loss(left, history, batches, COLOURS[(len(histories) - 1) % len(COLOURS)])
         left.set_title(f"Training loss over the epochs, {_short(name)}")
-        left.grid(axis="y")
+        left.set_xlim(0, epochs)
         for number, (other, records) in enumerate(histories.items()):
-            epochs = [record for record in records if record["event"] == "epoch"]
-            style = {**_line_style(number), "label": _short(other)}
-            _curve(right, epochs, "val_macro_f1", style)
+            found = [record for record in records if record["event"] == "epoch"]
+            _curve(right, found, "val_macro_f1", {**_line_style(number), "label": _short(other)})
         right.set_title("Macro-F1 on validation, by epoch")
-        right.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
-        right.grid(axis="y")
-        right.legend(fontsize=8)
+        right.set_xlim(0.5, epochs + 0.5)
+        right.set_ylim(0, 1)
+        right.legend(fontsize=8, loc="upper left")
+        for axes in (left, right):
+            axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
+            axes.grid(axis="y")
         return _png(figure, dots_per_inch=110)
+
+
+def _live_loss(axes: Axes, history: Sequence[Mapping[str, Any]], batches: int, colour: str) -> None:
+    steps = [record for record in history if record["event"] == "step"]
+    places = [step["epoch"] - 1 + step["batch"] / max(1, batches) for step in steps]
+    # A few points make no line that one could see.
+    marker = "o" if len(steps) < 10 else None
+    axes.plot(places, [step["loss"] for step in steps], lw=1.2, ms=3, marker=marker, color=colour)
 
 
 def training_curves(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import difflib
+import json
 import os
 import platform
 import re
@@ -111,11 +112,14 @@ def _show_time_per_epoch(work: Path, names: Mapping[str, Any], device: torch.dev
 
 
 def _n_train(work: Path, config: RunConfig) -> int:
-    """Functions to train on: as counted by cell 4, else those of the paper."""
+    """Functions to train on: as counted by cell 4, else all toy ones or those of the paper."""
+    from enstack.toy import TOY_SIZES
+
     known = _remembered(work).get("n_train")
     if known is not None and known["data_dir"] == config.data_dir:
         return int(known["functions"])
-    return min(config.subset, PAPER_TRAIN) if isinstance(config.subset, int) else PAPER_TRAIN
+    all_there_are = TOY_SIZES["train"] if config.data_dir == "toy" else PAPER_TRAIN
+    return min(config.subset, all_there_are) if isinstance(config.subset, int) else all_there_are
 
 
 # Data and settings
@@ -343,4 +347,15 @@ def _last_events(run_dir: Path) -> list[str]:
         lines = (run_dir / "events.jsonl").read_text(encoding="utf-8").splitlines()
     except OSError as error:
         return [f"none ({error.strerror})"]
-    return lines[-LAST_EVENTS:]
+    return [_as_text(line) for line in lines[-LAST_EVENTS:]]
+
+
+def _as_text(line: str) -> str:
+    """An event as time, kind, details; a line that is none, as it is."""
+    try:
+        details = dict(json.loads(line))
+        time_and_kind = f"{details.pop('time')}  {details.pop('event')}"
+    except (ValueError, KeyError, TypeError):
+        return line
+    shown = (f"{k}={round(v, 4) if isinstance(v, float) else v}" for k, v in details.items())
+    return f"{time_and_kind}  {', '.join(shown)}".rstrip()

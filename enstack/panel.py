@@ -73,7 +73,7 @@ class Panel:
 
     def __init__(self) -> None:
         import ipywidgets as widgets
-        from IPython.display import display
+        from IPython.display import HTML, display
 
         self._texts = Pace(TEXT_SHARE, TEXT_SECONDS)
         self._curve_pace = Pace(CURVE_SHARE, CURVE_SECONDS)
@@ -92,7 +92,8 @@ class Panel:
         )
         rows = [row.box for row in self._rows.values()]
         display(widgets.VBox([*rows, foot], layout=widgets.Layout(margin="4px 0 8px 0")))
-        self._curves: Any = None
+        # Its place is taken now, above all lines that are printed later.
+        self._curves: Any = display(HTML(""), display_id=True)
         self._views: dict[str, TrainingView] = {}
         self._bars: dict[Level, Bar] = {}
         self._broken = False
@@ -158,18 +159,15 @@ class Panel:
                 self._checkpoint.value = _checkpoint_line(list(self._views.values())[-1])
 
     def _show_curves(self) -> None:
-        from IPython.display import Image, display
+        from IPython.display import Image
 
         histories = {name: list(view.history) for name, view in self._views.items()}
         if not any(histories.values()):
             return
         with self._curve_pace.counted():
-            batches = list(self._views.values())[-1].batches
-            image = Image(data=live_curves(histories, batches), format="png", width=760)
-            if self._curves is None:
-                self._curves = display(image, display_id=True)
-            else:
-                self._curves.update(image)
+            now = list(self._views.values())[-1]
+            picture = live_curves(histories, now.batches, now.epochs)
+            self._curves.update(Image(data=picture, format="png", width=760))
 
 
 class Row:
@@ -191,7 +189,7 @@ class Row:
         self._bar.value = share
         self._bar.bar_style = "success" if bar.done >= bar.total else "info"
         pace = bar.line().removeprefix(f"{bar.description}: ") if bar.level == "batch" else ""
-        text = pace or f"{bar.done} of {bar.total}"
+        text = pace or f"{bar.done} of {bar.total} {bar.unit}s"
         self._text.value = f"<span style='font-family: monospace'>{html.escape(text)}</span>"
 
 

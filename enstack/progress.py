@@ -44,13 +44,14 @@ class LastCheckpoint:
 class TrainingView:
     """What a screen may look at while a base model is trained; looking changes nothing.
 
-    history: the records of steps and epochs; it grows. batches: of one epoch. last_checkpoint:
-    None where this start has saved nothing yet.
+    history: the records of steps and epochs; it grows. batches: of one epoch. epochs: that are
+    asked for. last_checkpoint: None where this start has saved nothing yet.
     """
 
     name: str
     history: list[dict[str, Any]]
     batches: int
+    epochs: int
     last_checkpoint: Callable[[], LastCheckpoint | None]
 
 

@@ -66,6 +66,7 @@ def _view(training: Training, saver: Saver) -> TrainingView:
         name=saver.name,
         history=training.progress.history,
         batches=training.total_batches(),
+        epochs=training.config.epochs,
         last_checkpoint=saver.last_checkpoint,
     )
 

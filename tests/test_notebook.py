@@ -166,9 +166,11 @@ def test_time_is_estimated_for_the_models_and_data_that_are_chosen(
         return ["a line"]
 
     monkeypatch.setattr("enstack.estimate.estimate", estimate)
+    notebook.show_hardware(tmp_path, {})
     notebook.show_hardware(tmp_path, {"BASE_MODELS": "codebert, unixcoder", "DATA_DIR": "/data"})
     notebook.show_data(tmp_path, DATA_DIR=str(toy_folder), LABEL_MODE="binary")
     notebook.show_hardware(tmp_path, {"BASE_MODELS": "codebert", "BATCH_SIZE": 8, "USE_SWA": True})
+    assert asked.pop(0) == (["tiny-a", "tiny-b", "tiny-c"], 600, 16)
     assert asked == [(["codebert", "unixcoder"], 20_305, 16), (["codebert"], 42, 8)]
 
 
@@ -233,7 +235,10 @@ def test_a_report_of_a_fault_has_versions_commit_disks_and_the_last_events(
 ) -> None:
     notebook.show_troubleshooting(tmp_path / "run")
     assert "none (No such file or directory)" in capsys.readouterr().out
-    lines = [f'{{"event": "number {number}"}}\n' for number in range(20)]
+    lines = [
+        f'{{"time": "T", "event": "number {number}", "f1": 0.12345}}\n' for number in range(20)
+    ]
+    lines.append('{"time": "T", "eve')
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "events.jsonl").write_text("".join(lines))
     notebook.show_troubleshooting(tmp_path / "run")
@@ -241,5 +246,6 @@ def test_a_report_of_a_fault_has_versions_commit_disks_and_the_last_events(
     assert f"torch {torch.__version__}" in said
     assert "commit " in said or "not under git" in said
     assert f"GiB free at {tmp_path / 'run'}" in said
-    assert "number 19" in said
-    assert "number 7" not in said
+    assert "   T  number 19  f1=0.1235\n" in said or "   T  number 19  f1=0.1234\n" in said
+    assert said.endswith('   {"time": "T", "eve\n')
+    assert "number 8" not in said

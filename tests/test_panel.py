@@ -81,15 +81,15 @@ def texts(widget: Any) -> str:
 
 
 def view(history: list[dict[str, Any]], last: LastCheckpoint | None = None) -> TrainingView:
-    return TrainingView("tiny-a", history, 10, lambda: last)
+    return TrainingView("tiny-a", history, 10, 3, lambda: last)
 
 
 def test_bars_of_three_levels_are_rows_of_one_panel(
     panel: Panel, shown: list[Any], clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with shown_on(panel), Bar(5, "Pipeline", level="pipeline") as pipeline:
+    with shown_on(panel), Bar(5, "Pipeline", unit="stage", level="pipeline") as pipeline:
         pipeline.advance()
-        with Bar(10, "tiny-a", level="epoch") as epochs:
+        with Bar(10, "tiny-a", unit="epoch", level="epoch") as epochs:
             epochs.advance(2)
             wait = DataWait()
             with Bar(270, "Epoch 3 [Train]", seconds_each=True, wait=wait, examples=16) as bar:
@@ -97,13 +97,13 @@ def test_bars_of_three_levels_are_rows_of_one_panel(
                 bar.show(loss=0.4567, lr=1.2e-5)
                 bar.advance(27)
                 said = texts(shown[0])
-    assert "1 of 5" in said
-    assert "2 of 10" in said
+    assert "1 of 5 stages" in said
+    assert "2 of 10 epochs" in said
     assert "Epoch 3 [Train]" in said
     assert "10% 27/270 [00:12&lt;01:54, 0.47s/it, loss=0.4567, lr=1.2e-05]" in said
     assert "34.0 examples/s" in said
     assert "0% of the time waits for data" in said
-    assert len(shown) == 1, "one panel, updated in place"
+    assert len(shown) == 3, "one panel and the place of the curves, updated in place"
     assert capsys.readouterr().out == "", "no plain lines beside it"
 
 
@@ -136,23 +136,23 @@ def test_the_curves_are_one_picture_that_is_updated(
     with shown_on(panel), Bar(100, "Epoch 1 [Train]") as bar:
         watch(view(history))
         bar.advance()
-        assert len(shown) == 1, "nothing to draw yet"
+        _, _, handle = shown
+        assert handle.images == [], "nothing to draw yet"
         history += STEPS
         clock.now += 100
         bar.advance()
-        image, handle = shown[1:]
         history += EPOCHS
         clock.now += 100
         bar.advance()
-    assert image.data.startswith(b"\x89PNG")
-    assert len(handle.images) == 1
-    assert handle.images[0].data != image.data
+    first, second = (image.data for image in handle.images)
+    assert first.startswith(b"\x89PNG")
+    assert second != first
 
 
 def test_curves_of_models_before_stay_in_the_picture() -> None:
-    alone = live_curves({"tiny-b": STEPS + EPOCHS}, 10)
-    assert live_curves({"tiny-a": STEPS + EPOCHS, "tiny-b": STEPS + EPOCHS}, 10) != alone
-    assert live_curves({"tiny-b": STEPS + EPOCHS}, 10) == alone
+    alone = live_curves({"tiny-b": STEPS + EPOCHS}, 10, 3)
+    assert live_curves({"tiny-a": STEPS + EPOCHS, "tiny-b": STEPS + EPOCHS}, 10, 3) != alone
+    assert live_curves({"tiny-b": STEPS + EPOCHS}, 10, 3) == alone
 
 
 def test_showing_never_takes_more_than_its_share(clock: Clock) -> None:
@@ -216,7 +216,7 @@ def test_the_end_and_a_stop_are_told_and_the_button_goes(shown: list[Any]) -> No
     assert "Stop and save" not in texts(shown[0])
     with pytest.raises(KeyboardInterrupt), notebook_panel():
         raise KeyboardInterrupt
-    assert "Stopped" in texts(shown[1])
+    assert "Stopped" in texts(shown[3])
 
 
 def test_outside_a_notebook_there_is_no_panel(shown: list[Any]) -> None:

@@ -292,8 +292,10 @@ class NotebookPage:
     def _tall_window(self) -> Iterator[None]:
         """Make the window as high as the notebook, so that nothing must be scrolled."""
         self.page.wait_for_function(COMPLETE)
-        hidden = self._resize(HEIGHT)
-        hidden = self._resize(min(HEIGHT + hidden, TALLEST))
+        height, hidden = HEIGHT, self._resize(HEIGHT)
+        while hidden > 0 and height < TALLEST:  # what becomes visible may grow
+            height = min(height + hidden, TALLEST)
+            hidden = self._resize(height)
         if hidden > 0:
             raise AssertionError(f"The notebook is {hidden} pixels too high for one picture.")
         try:

@@ -15,9 +15,8 @@ from tests.browser.harness import CellFailedError, JupyterLab, NotebookPage
 RUN_SECONDS = 150
 TRAINING, RESULTS = 6, 7
 QUICK = {"EPOCHS": 2, "SUBSET": "200"}
-LONG = {  # 200 batches an epoch, and no checkpoint but where a stop makes one
+LONG = {  # 471 batches an epoch, and no checkpoint but where a stop makes one
     "EPOCHS": 1,
-    "SUBSET": "200",
     "BATCH_SIZE": 1,
     "BASE_MODELS": "tiny-a, tiny-c",
     "RUN_DIR": "stopped",
@@ -62,23 +61,23 @@ def test_a_wrong_folder_is_told_below_its_cell(
 
 
 @pytest.fixture(scope="module")
-def stopped(lab: JupyterLab, browser: Browser) -> Iterator[NotebookPage]:
+def stopped(lab: JupyterLab, browser: Browser, screenshots: Path) -> Iterator[NotebookPage]:
     """The notebook, stopped in the middle of an epoch; each test after the first goes on."""
     write_notebook(lab.folder / "stopped.ipynb", **LONG)
     notebook = NotebookPage(browser, lab.url_of("stopped.ipynb"))
     notebook.start_all()
-    stop_training(notebook)
+    stop_training(notebook, screenshots / "panel.png")
     yield notebook
     notebook.close()
 
 
-def stop_training(notebook: NotebookPage) -> None:
-    """Stop as a user does: with the panel's button, or else with JupyterLab's."""
+def stop_training(notebook: NotebookPage, picture: Path | None = None) -> None:
+    """Press the panel's button in the middle of an epoch; the picture is taken just before."""
     notebook.wait_for_text(TRAINING, SOME_BATCHES, seconds=RUN_SECONDS)
-    if notebook.button(TRAINING, "Stop").count():
-        notebook.click_button(TRAINING, "Stop")
-    else:
-        notebook.interrupt_kernel()
+    if picture is not None:
+        notebook.cell(TRAINING).locator("img").first.wait_for()
+        notebook.screenshot_of_cell(TRAINING, picture)
+    notebook.click_button(TRAINING, "Stop")
     notebook.wait_until_over(seconds=RUN_SECONDS)
 
 
@@ -87,7 +86,7 @@ def skipped_batches(notebook: NotebookPage) -> int:
 
 
 def saved_batches(notebook: NotebookPage) -> int:
-    return number_in(notebook, r"progress is saved: tiny-a, epoch 1, (\d+) of 200 batches")
+    return number_in(notebook, r"progress is saved: tiny-a, epoch 1, (\d+) of 471 batches")
 
 
 def number_in(notebook: NotebookPage, pattern: str) -> int:
@@ -100,7 +99,7 @@ def test_a_stop_in_the_middle_of_an_epoch_saves_what_was_trained(
     stopped: NotebookPage, screenshots: Path
 ) -> None:
     stopped.screenshot_of_cell(TRAINING, screenshots / "stopped.png")
-    assert WAITED_FOR <= saved_batches(stopped) < 200
+    assert WAITED_FOR <= saved_batches(stopped) < 471
 
 
 def test_run_all_after_a_stop_goes_on_at_the_next_batch(
