@@ -47,6 +47,10 @@ SETTINGS = {
         "fetchNews": "false",
     },
 }
+# What scrolls: in JupyterLab 4 a part of the notebook, in 3 the notebook itself.
+SCROLLED = (
+    ".jp-NotebookPanel .jp-WindowedPanel-outer, .jp-NotebookPanel-notebook:not(.jp-WindowedPanel)"
+)
 # What can be read below a cell; bars are written with spaces of other widths.
 READ = """const read = node => {
     const shown = node.querySelector(".jp-Cell-outputWrapper")?.innerText ?? "";
@@ -73,15 +77,15 @@ START_RUN = """() => {
         .finally(() => { window.enstackRun.over = true; });
 }"""
 # JupyterLab lays itself out some time after the window has another size.
-LAID_OUT = """() => {
-    const outer = document.querySelector(".jp-NotebookPanel .jp-WindowedPanel-outer");
+LAID_OUT = f"""() => {{
+    const outer = document.querySelector("{SCROLLED}");
     const below = innerHeight - outer.getBoundingClientRect().bottom;
-    return 0 <= below && below < 100 && {hidden: outer.scrollHeight - outer.clientHeight};
-}"""
-COMPLETE = """() => {
-    const outer = document.querySelector(".jp-NotebookPanel .jp-WindowedPanel-outer");
+    return 0 <= below && below < 100 && {{hidden: outer.scrollHeight - outer.clientHeight}};
+}}"""
+COMPLETE = f"""() => {{
+    const outer = document.querySelector("{SCROLLED}");
     return [...outer.querySelectorAll("img")].every(image => image.complete);
-}"""
+}}"""
 
 
 class CellFailedError(AssertionError):
@@ -181,6 +185,8 @@ class NotebookPage:
         self.page.evaluate(
             "() => { jupyterapp.shell.collapseLeft(); jupyterapp.shell.collapseRight(); }"
         )
+        # JupyterLab 3 knows other settings, and leaves room below the last cell, growing with all.
+        self.page.add_style_tag(content=".jp-Notebook::after { display: none !important; }")
         self._wait_for_kernel()
 
     def close(self) -> None:
@@ -286,7 +292,7 @@ class NotebookPage:
     def screenshot(self, file: Path) -> None:
         """A picture of the notebook from top to bottom."""
         with self._tall_window():
-            _picture(self.page.locator(".jp-NotebookPanel .jp-WindowedPanel-outer"), file)
+            _picture(self.page.locator(SCROLLED), file)
 
     @contextlib.contextmanager
     def _tall_window(self) -> Iterator[None]:
