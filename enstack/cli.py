@@ -73,6 +73,38 @@ def inspect(
 
 
 @app.command()
+def audit(
+    data: Annotated[str, typer.Argument(help='A folder with the three splits, or "toy".')],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    output: Annotated[
+        Path | None, typer.Option(help="A folder for audit.html and audit.json.")
+    ] = None,
+    tokenizer: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A base model's name, hub id or folder, to count its tokens; repeatable."
+        ),
+    ] = None,
+    label_mode: Annotated[str, typer.Option(help="As in a run.")] = "cwe_or_clean",
+    max_length: Annotated[int, typer.Option(help="Tokens that a model reads.")] = 512,
+) -> None:
+    """What is in the data: classes, lengths, duplicates, contradictions, what word counts tell."""
+    with told():
+        config = RunConfig(data_dir=data, label_mode=label_mode, max_length=max_length)
+        from enstack.audit import audit as audit_data
+        from enstack.audit_table import audit_text
+
+        # Progress is no result.
+        with contextlib.redirect_stdout(sys.stderr):
+            facts = audit_data(config, tokenizer or ())
+        if output is not None:
+            from enstack.audit_page import write_audit
+
+            print(write_audit(output, facts), file=sys.stderr)
+        print(json.dumps(facts, indent=2) if as_json else audit_text(facts))
+
+
+@app.command()
 def verify_resume(
     config: Annotated[
         Path | None, typer.Argument(help="Settings, YAML or JSON; the demo's if left out.")

@@ -42,7 +42,10 @@ FIXED_SETTINGS = (
     "scheduler",
     "max_grad_norm",
     "meta_features",
+    "drop_near_duplicates",
 )
+# What runs of versions that did not know a setting were made with.
+LATER_SETTINGS = {"drop_near_duplicates": 0.0}
 SWA_WARNING = (
     "USE_SWA was forced to False: averaging weights while training costs 20-30 % of the speed "
     "and is meant for a final model only."
@@ -84,6 +87,9 @@ class RunConfig(BaseModel):
     label_mode: Literal["cwe", "cwe_or_clean", "binary"] = "cwe"
     # All functions, the paper's counts per class, or a number of functions per split.
     subset: Subset = "all"
+    # Jaccard similarity from which a train function that stands in validation or test is dropped
+    # from train; 0: none is.
+    drop_near_duplicates: Annotated[Real, Field(le=1)] = 0.0
     # Tokens per function, the special ones included.
     max_length: Annotated[Whole, Field(ge=16, le=8192)] = 512
     # Short names, hub ids or local folders.
@@ -172,6 +178,14 @@ class RunConfig(BaseModel):
         if unknown or len(set(names)) < len(names):
             raise ValueError(f"must be different names out of {', '.join(META_CLASSIFIERS)}")
         return names
+
+    @field_validator("drop_near_duplicates")
+    @classmethod
+    def _near_or_off(cls, value: float) -> float:
+        # Below one half, functions that merely share their habits would count as the same.
+        if value and not value > 0.5:
+            raise ValueError("must be 0 (off), or above 0.5 and at most 1")
+        return value
 
     @model_validator(mode="after")
     def _cross_checks(self) -> RunConfig:

@@ -86,6 +86,7 @@ class VulnerabilityData:
     label_mode: str
     label_rule: str  # how a function got its class, one sentence
     notes: list[str] = field(default_factory=list)  # what was dropped, decoded otherwise, short
+    dropped: list[dict[str, Any]] = field(default_factory=list)  # by a setting: reason and counts
 
     @cached_property
     def fingerprint(self) -> str:
@@ -111,6 +112,7 @@ class VulnerabilityData:
             "class_names": list(self.class_names),
             "counts": {name: self._counts(split) for name, split in self.splits.items()},
             "notes": list(self.notes),
+            **({"dropped": list(self.dropped)} if self.dropped else {}),
         }
 
     def _counts(self, functions: Functions) -> dict[str, int]:

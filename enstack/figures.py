@@ -76,13 +76,13 @@ def draw_figures(results: Mapping[str, Any]) -> dict[str, bytes]:
     training, chosen, base = results["training"], results["chosen"], results["best_base"]
     with matplotlib.rc_context(STYLE):
         return {
-            "training_loss": _png(training_curves(training, "Loss", "train_loss", "val_loss")),
-            "validation_macro_f1": _png(
+            "training_loss": png_bytes(training_curves(training, "Loss", "train_loss", "val_loss")),
+            "validation_macro_f1": png_bytes(
                 training_curves(training, "Macro-F1 on validation", "val_macro_f1")
             ),
-            "confusion_matrix": _png(confusion_matrix(chosen)),
-            "class_f1": _png(class_f1(chosen, base)),
-            "reliability": _png(reliability(chosen, base)),
+            "confusion_matrix": png_bytes(confusion_matrix(chosen)),
+            "class_f1": png_bytes(class_f1(chosen, base)),
+            "reliability": png_bytes(reliability(chosen, base)),
         }
 
 
@@ -101,11 +101,13 @@ def live_curves(
         figure.subplots_adjust(left=0.06, right=0.985, bottom=0.17, top=0.86, wspace=0.16)
         name, history = list(histories.items())[-1]
         _live_loss(left, history, batches, COLOURS[(len(histories) - 1) % len(COLOURS)])
-        left.set_title(f"Training loss over the epochs, {_short(name)}")
+        left.set_title(f"Training loss over the epochs, {short_name(name)}")
         left.set_xlim(0, epochs)
         for number, (other, records) in enumerate(histories.items()):
             found = [record for record in records if record["event"] == "epoch"]
-            _curve(right, found, "val_macro_f1", {**_line_style(number), "label": _short(other)})
+            _curve(
+                right, found, "val_macro_f1", {**_line_style(number), "label": short_name(other)}
+            )
         right.set_title("Macro-F1 on validation, by epoch")
         right.set_xlim(0.5, epochs + 0.5)
         right.set_ylim(0, 1)
@@ -113,7 +115,7 @@ def live_curves(
         for axes in (left, right):
             axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
             axes.grid(axis="y")
-        return _png(figure, dots_per_inch=110)
+        return png_bytes(figure, dots_per_inch=110)
 
 
 def _live_loss(axes: Axes, history: Sequence[Mapping[str, Any]], batches: int, colour: str) -> None:
@@ -156,7 +158,7 @@ def training_curves(
 def confusion_matrix(evaluation: Mapping[str, Any]) -> Figure:
     """Counts of true against predicted classes; the shade is the share of the true class."""
     counts = np.asarray(evaluation["confusion"], dtype=float)
-    classes = [_short(entry["class"], 14) for entry in evaluation["per_class"]]
+    classes = [short_name(entry["class"], 14) for entry in evaluation["per_class"]]
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
     figure = Figure(
@@ -167,7 +169,7 @@ def confusion_matrix(evaluation: Mapping[str, Any]) -> Figure:
     for row, column in np.ndindex(*counts.shape):
         _cell(axes, row, column, int(counts[row, column]), shares[row, column])
     _class_ticks(axes, classes)
-    axes.set_title(f"Confusion, {_short(evaluation['title'], 34)}")
+    axes.set_title(f"Confusion, {short_name(evaluation['title'], 34)}")
     return figure
 
 
@@ -215,14 +217,15 @@ def _reliability_line(
     places = [part["confidence"] for part in found["bins"]]
     values = [part["accuracy"] for part in found["bins"]]
     largest = max(part["n"] for part in found["bins"])
-    label = f"{_short(evaluation['title'])}: calibration error {found['ece']:.3f}"
+    label = f"{short_name(evaluation['title'])}: calibration error {found['ece']:.3f}"
     axes.plot(places, values, color=colour, label=label, **style)
     if not style:
         areas = [90 * part["n"] / largest + 8 for part in found["bins"]]
         axes.scatter(places, values, s=areas, color=colour, zorder=3)
 
 
-def _png(figure: Figure, dots_per_inch: int = DOTS_PER_INCH) -> bytes:
+def png_bytes(figure: Figure, dots_per_inch: int = DOTS_PER_INCH) -> bytes:
+    """A figure as a PNG file: equal figures are equal bytes."""
     FigureCanvasAgg(figure)
     buffer = io.BytesIO()
     with warnings.catch_warnings():
@@ -282,14 +285,14 @@ def _style_notes(dotted: str | None) -> list[tuple[str, dict[str, Any]]]:
 def _legend(
     figure: Figure, names: Sequence[str], notes: Sequence[tuple[str, dict[str, Any]]]
 ) -> None:
-    entries = [(_short(name), _line_style(number)) for number, name in enumerate(names)]
+    entries = [(short_name(name), _line_style(number)) for number, name in enumerate(names)]
     entries += [(label, style) for label, style in notes]
     handles = [Line2D([], [], **style) for _, style in entries]
     labels = [label for label, _ in entries]
     figure.legend(handles, labels, loc="outside lower left", fontsize=8.5)
 
 
-def _short(name: str, limit: int = 28) -> str:
+def short_name(name: str, limit: int = 28) -> str:
     """A name cut in its middle, so that both ends still tell it from its like."""
     # matplotlib leaves labels that start with an underscore out of legends.
     name = f" {name}" if name.startswith("_") else name
@@ -335,7 +338,7 @@ def _bar_style(small: bool) -> dict[str, Any]:
 
 
 def _class_axis(axes: Axes, entries: Sequence[Mapping[str, Any]]) -> None:
-    labels = [f"{_short(entry['class'], 18)}\nn = {entry['support']:,}" for entry in entries]
+    labels = [f"{short_name(entry['class'], 18)}\nn = {entry['support']:,}" for entry in entries]
     axes.set_yticks(range(len(entries)), labels, fontsize=8.5)
     axes.set_xlim(0, 1)
     axes.set_ylim(len(entries) - 0.5, -0.5)
@@ -348,10 +351,10 @@ def _class_legend(
     figure: Figure, entries: Sequence[Mapping[str, Any]], title: str, base: str | None
 ) -> None:
     handles: list[Artist] = [Patch(**_bar_style(small=False))]
-    labels = [_short(title)]
+    labels = [short_name(title)]
     if base is not None:
         handles.append(Line2D([], [], **DIAMOND))
-        labels.append(f"best base model: {_short(base)}")
+        labels.append(f"best base model: {short_name(base)}")
     if any(entry["support"] < SMALL_CLASS for entry in entries):
         handles.append(Patch(**_bar_style(small=True)))
         labels.append(f"hatched: n < {SMALL_CLASS}, proves little")

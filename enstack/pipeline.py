@@ -12,15 +12,17 @@ import pandas as pd
 from enstack.baselines import majority_class, tfidf_logistic_regression
 from enstack.config import (
     FIXED_SETTINGS,
+    LATER_SETTINGS,
     TINY_MODELS,
     RunConfig,
     base_model_names,
 )
 from enstack.data import VulnerabilityData, read_data
 from enstack.errors import CheckpointError, ConfigError, EnstackError, Interrupted
-from enstack.files import only_one, read_json, require_writable, sha256_json
+from enstack.files import only_one, read_json, require_writable, sha256_json, write_json
 from enstack.leaderboard import leaderboard
 from enstack.manifest import is_current, read_manifest, replacing_folder, write_manifest
+from enstack.overlap import NEAR, drop_from_train, near_train, train_rows_apart
 from enstack.panel import notebook_panel
 from enstack.progress import Bar, say
 from enstack.readers import split_files
@@ -33,6 +35,7 @@ from enstack.run_folder import (
     refuse_other_run,
     refuse_unwanted_resume,
 )
+from enstack.sketches import SKETCH_EDITION
 from enstack.splits import SplitPlan, plan_splits
 from enstack.stacking import (
     BaseModelProbabilities,
@@ -114,17 +117,36 @@ def _run(config: RunConfig, run_dir: Path) -> RunResults:
 
 def read_run_data(config: RunConfig) -> VulnerabilityData:
     """The data that a configuration names, after a line on what it holds."""
-    folder = Path(config.data_dir)
-    if config.data_dir == "toy":
-        folder = _toy_folder(config) / "data"
-    elif slow_storage(folder):
-        folder = staged(split_files(folder).values(), Path(config.local_dir)) or folder
-    data = read_data(folder, label_mode=config.label_mode, subset=config.subset, seed=config.seed)
+    data = read_data(
+        data_folder(config), label_mode=config.label_mode, subset=config.subset, seed=config.seed
+    )
+    if config.drop_near_duplicates:
+        data = _without_near_duplicates(data, config)
     sizes = ", ".join(f"{len(functions):,} {split}" for split, functions in data.splits.items())
     say(f"▶ Data: {sizes} functions, {len(data.class_names)} classes ({config.label_mode})")
     for note in data.notes:
         say(f"   · {note}")
     return data
+
+
+def _without_near_duplicates(data: VulnerabilityData, config: RunConfig) -> VulnerabilityData:
+    """The data without train functions that stand in another split, compared once a machine."""
+    threshold = config.drop_near_duplicates
+    key = sha256_json([SKETCH_EDITION, data.fingerprint, threshold])
+    path = Path(config.local_dir) / "near_duplicates" / f"{key}.json"
+    if not path.is_file():
+        write_json(path, train_rows_apart(data, threshold).tolist())
+    return drop_from_train(data, np.array(read_json(path), dtype=np.int64), threshold)
+
+
+def data_folder(config: RunConfig) -> Path:
+    """The folder to read the data from: the toy's, or a copy of a slow one on this machine."""
+    folder = Path(config.data_dir)
+    if config.data_dir == "toy":
+        return _toy_folder(config) / "data"
+    if slow_storage(folder):
+        return staged(split_files(folder).values(), Path(config.local_dir)) or folder
+    return folder
 
 
 def _toy_folder(config: RunConfig) -> Path:
@@ -161,7 +183,9 @@ class BaseModelStage:
 def _base_model_stages(
     data: VulnerabilityData, config: RunConfig, run_dir: Path
 ) -> list[BaseModelStage]:
-    settings = {key: getattr(config, key) for key in TRAINING_SETTINGS}
+    # What a later setting decides, the data's fingerprint tells; so old stages stay finished.
+    known = [key for key in TRAINING_SETTINGS if key not in LATER_SETTINGS]
+    settings = {key: getattr(config, key) for key in known}
     if config.meta_features == "out_of_fold":
         settings["folds"] = config.folds
     return [
@@ -255,6 +279,13 @@ def _stacking_stage(
             ids=test.ids,
             labels=test.labels,
             **probabilities,
+        )
+        np.savez(
+            beside / "near_train.npz",
+            allow_pickle=False,
+            ids=test.ids,
+            near=near_train(data, NEAR),
+            threshold=NEAR,
         )
     log("stacking_finished")
 

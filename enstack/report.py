@@ -25,7 +25,7 @@ from enstack.files import write_bytes, write_json, write_text
 from enstack.metrics import bootstrap, evaluate, reliability
 
 Row = dict[str, Any]
-REPORT_EDITION = 2  # raise when the page shows more, so that finished runs get it too
+REPORT_EDITION = 3  # raise when the page shows more, so that finished runs get it too
 
 # In the order in which rows with equal macro-F1 are listed: the simplest first.
 KINDS = {"baseline": "baseline", "base": "base model", "vote": "vote", "stack": "stack"}
@@ -51,6 +51,14 @@ SAME_ACCURACY = 0.01
 
 
 @dataclass(frozen=True)
+class _NearTrain:
+    """Which test rows (n,) bool have a near-duplicate in train, from which Jaccard similarity."""
+
+    threshold: float
+    rows: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
 class _Stored:
     """What a run folder holds: labels (n,), and (n, n_classes) probabilities of every row."""
 
@@ -60,6 +68,7 @@ class _Stored:
     rows: list[Row]  # best macro-F1 first
     labels: NDArray[np.int64]
     probabilities: dict[str, NDArray[np.float32]]
+    near_train: _NearTrain | None  # None in runs of versions that did not compare the splits
 
     def first(self, kind: str) -> Row | None:
         """The best row of a kind."""
@@ -84,9 +93,11 @@ def write_report(run_dir: Path) -> Path:
 def load_results(run_dir: Path) -> dict[str, Any]:
     """Everything the report shows, as JSON-able values; what is undefined or not finite is None.
 
-    Keys: run; leaderboard (best macro-F1 first); comparisons (the best stack with its best member
-    and with the mean vote); chosen (evaluation of the leaderboard's first row); best_base
-    (evaluation of the best base model, None where that is chosen); training; data; settings.
+    Keys: run; leaderboard (best macro-F1 first); apart (its rows on the test functions without a
+    near-duplicate in train, None where the splits were not compared); comparisons (the best stack
+    with its best member and with the mean vote); chosen (evaluation of the leaderboard's first
+    row); best_base (evaluation of the best base model, None where that is chosen); training; data;
+    settings.
     Raises CheckpointError when an input is missing or damaged.
     """
     stored = _read_run(Path(run_dir))
@@ -94,6 +105,7 @@ def load_results(run_dir: Path) -> dict[str, Any]:
     results = {
         "run": stored.run_dir.resolve().name,
         "leaderboard": stored.rows,
+        "apart": _apart(stored),
         "comparisons": _comparisons(stored),
         "chosen": _evaluation(stored, best),
         "best_base": None if base is None or base is best else _evaluation(stored, base),
@@ -144,6 +156,7 @@ def _read_run(run_dir: Path) -> _Stored:
         rows=rows,
         labels=labels.astype(np.int64),
         probabilities=probabilities,
+        near_train=_read_near_train(run_dir / "stacking" / "near_train.npz", len(labels)),
     )
 
 
@@ -214,9 +227,24 @@ def _row(record: Mapping[str, str]) -> Row:
 def _read_probabilities(
     path: Path, rows: Sequence[Row]
 ) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
+    arrays = _read_arrays(path, ["labels", *(row["key"] for row in rows)])
+    return arrays.pop("labels"), arrays
+
+
+def _read_near_train(path: Path, n_rows: int) -> _NearTrain | None:
+    if not path.exists():
+        return None
+    arrays = _read_arrays(path, ["near", "threshold"])
+    near, threshold = arrays["near"], arrays["threshold"]
+    if near.shape != (n_rows,) or near.dtype != bool or threshold.shape != ():
+        raise _broken(path, f"it must say yes or no of {n_rows} rows, and from which Jaccard on")
+    return _NearTrain(float(threshold), near)
+
+
+def _read_arrays(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            return stored["labels"], {row["key"]: stored[row["key"]] for row in rows}
+            return {name: stored[name] for name in names}
     except FileNotFoundError as error:
         raise _broken(path, "it is missing") from error
     except KeyError as error:
@@ -279,6 +307,31 @@ def _evaluation(stored: _Stored, row: Row) -> dict[str, Any]:
     found = evaluate(stored.labels, values, tuple(stored.data["class_names"]))
     found["reliability"] = reliability(stored.labels, values)
     return {"key": row["key"], "kind": row["kind"], "title": row["title"], **found}
+
+
+def _apart(stored: _Stored) -> dict[str, Any] | None:
+    """Accuracy and macro-F1 of every row where train does not hold the answer."""
+    if stored.near_train is None:
+        return None
+    kept = ~stored.near_train.rows
+    return {
+        "threshold": stored.near_train.threshold,
+        "n": int(kept.sum()),
+        "rows": [{**_named(row), **_figures_on(stored, row, kept)} for row in stored.rows],
+    }
+
+
+def _named(row: Row) -> Row:
+    return {name: row[name] for name in ("key", "kind", "name", "title")}
+
+
+def _figures_on(stored: _Stored, row: Row, chosen: NDArray[np.bool_]) -> dict[str, float | None]:
+    """None where no function is left to measure on."""
+    if not chosen.any():
+        return {"accuracy": None, "macro_f1": None}
+    values, classes = stored.probabilities[row["key"]][chosen], stored.data["class_names"]
+    found = evaluate(stored.labels[chosen], values, tuple(classes))
+    return {"accuracy": found["accuracy"], "macro_f1": found["macro_f1"]}
 
 
 def _comparisons(stored: _Stored) -> list[dict[str, Any]]:

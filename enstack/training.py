@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from enstack.batches import ORDER, EpochBatches, Segment, rest_of_epoch
-from enstack.config import FIXED_SETTINGS, RunConfig
+from enstack.config import FIXED_SETTINGS, LATER_SETTINGS, RunConfig
 from enstack.errors import CheckpointError
 from enstack.legacy import LegacyCheckpoint
 from enstack.loader import worker_count
@@ -29,7 +29,7 @@ from enstack.randomness import random_state, restore_random_state
 from enstack.tokens import LabelledTokens
 
 SEEN_FILE = "seen_ids.npz"
-LATER_IDENTITY = ("architecture", "base_weights")
+LATER_IDENTITY = ("architecture", "base_weights", *LATER_SETTINGS)
 Log = Callable[..., None]  # takes an event and its details
 
 

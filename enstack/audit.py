@@ -1,0 +1,182 @@
+"""What is in the data: classes, flags, lengths, duplicates, contradictions, and what words tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from enstack.baselines import majority_class, tfidf_logistic_regression
+from enstack.config import RunConfig, base_model_names
+from enstack.data import CWE_CLASSES, VulnerabilityData
+from enstack.duplicates import NearDuplicates, find_near_duplicates
+from enstack.lengths import character_lengths, length_facts, tokenizer_lengths
+from enstack.metrics import evaluate
+from enstack.overlap import NEAR, split_of_each
+from enstack.pipeline import base_model, data_folder, read_run_data
+from enstack.progress import say
+from enstack.readers import read_table, split_files
+
+__all__ = ["audit"]
+
+# How alike two functions are: None is the same text, a number a Jaccard of token 4-grams.
+LEVELS = {"same text": None, "Jaccard >= 0.9": 0.9, f"Jaccard >= {NEAR}": NEAR}
+N_EXAMPLES = 5
+
+
+def audit(config: RunConfig, tokenizers: Sequence[str] = ()) -> dict[str, Any]:
+    """Everything that the table, the page and --json show of a data folder, as JSON values.
+
+    config: its data_dir, label_mode, subset and max_length count. tokenizers: of these base models,
+    names or folders. Keys: data, label_mode, label_rule, class_names, fingerprint, functions,
+    counts, flags, lengths, duplicates, contradictions, word_counts, notes. Raises DataError for
+    data that can't be used, ConfigError for a tokenizer that can't be loaded.
+    """
+    models = _tokenizers(config, tokenizers)
+    data = read_run_data(config)
+    sources = [split.sources for split in data.splits.values()]
+    near = find_near_duplicates(sources, NEAR)
+    return {
+        "data": config.data_dir,
+        "functions": {name: len(split) for name, split in data.splits.items()},
+        **data.summary(),
+        "flags": _flags(config),
+        "lengths": _lengths(data, near, models, config.max_length),
+        "duplicates": _duplicates(data, near),
+        "contradictions": _contradictions(data, near),
+        "word_counts": _word_counts(data, near),
+    }
+
+
+def _tokenizers(config: RunConfig, names: Sequence[str]) -> dict[str, Any]:
+    """The tokenizers by the names of their base models; a bad one is refused before any work."""
+    if not names:
+        return {}
+    from enstack.models import load_tokenizer
+
+    named = zip(base_model_names(names), names, strict=True)
+    return {name: load_tokenizer(base_model(name, model, config)) for name, model in named}
+
+
+def _flags(config: RunConfig) -> dict[str, Any] | None:
+    """How often flags stand together, of all rows of the files; None without flag columns.
+
+    together: (5, 5) functions that have both flags, on the diagonal those that have the one.
+    """
+    tables = {name: read_table(path) for name, path in split_files(data_folder(config)).items()}
+    flags = {name: table.flags for name, table in tables.items() if table.flags is not None}
+    if not flags:
+        return None
+    whole = np.concatenate(list(flags.values())).astype(np.int64)
+    return {
+        "names": list(CWE_CLASSES),
+        "functions": len(whole),
+        "together": (whole.T @ whole).tolist(),
+        "flags_per_function": np.bincount(
+            whole.sum(axis=1), minlength=len(CWE_CLASSES) + 1
+        ).tolist(),
+        "labels": {name: _totals(rows) for name, rows in flags.items()},
+    }
+
+
+def _totals(flags: np.ndarray) -> dict[str, int]:
+    totals = flags.astype(np.int64).sum(axis=0).tolist()
+    return dict(zip(CWE_CLASSES, totals, strict=True))
+
+
+def _rows(data: VulnerabilityData) -> dict[str, np.ndarray]:
+    """The rows of each split, counted through all of them."""
+    split_of = split_of_each(data)
+    return {name: np.flatnonzero(split_of == number) for number, name in enumerate(data.splits)}
+
+
+def _lengths(
+    data: VulnerabilityData, near: NearDuplicates, models: dict[str, Any], max_length: int
+) -> list[dict[str, Any]]:
+    sources = [split.sources for split in data.splits.values()]
+    rows = _rows(data)
+    found = [
+        length_facts("characters", character_lengths(sources), rows, None),
+        length_facts("lexer tokens", near.lengths, rows, None),
+    ]
+    for name, tokenizer in models.items():
+        lengths = tokenizer_lengths(sources, tokenizer, f"Tokens of {name}")
+        found.append(length_facts(f"tokens of {name}", lengths, rows, max_length))
+    return found
+
+
+def _duplicates(data: VulnerabilityData, near: NearDuplicates) -> dict[str, Any]:
+    """For each level, how many functions of a split have another so alike in each split."""
+    levels = {}
+    for level, threshold in LEVELS.items():
+        found = near.neighbours(split_of_each(data), len(data.splits), threshold)
+        levels[level] = {
+            name: dict(zip(data.splits, (found[rows] > 0).sum(axis=0).tolist(), strict=True))
+            for name, rows in _rows(data).items()
+        }
+    return {"levels": levels, "crowded": near.n_crowded}
+
+
+def _contradictions(data: VulnerabilityData, near: NearDuplicates) -> dict[str, Any]:
+    """For each level, how many functions of a split have one so alike with another label."""
+    labels = np.concatenate([split.labels for split in data.splits.values()])
+    levels: dict[str, Any] = {}
+    alike = np.empty(0, dtype=np.int64)  # rows of the strictest level that has any
+    for level, threshold in LEVELS.items():
+        found = near.neighbours(labels, len(data.class_names), threshold)
+        found[np.arange(len(labels)), labels] = 0
+        other = found.any(axis=1)
+        levels[level] = {name: int(other[rows].sum()) for name, rows in _rows(data).items()}
+        alike = alike if len(alike) else np.flatnonzero(other)
+    examples = [_example(data, near, labels, row) for row in alike[:N_EXAMPLES]]
+    return {"levels": levels, "examples": examples}
+
+
+def _example(
+    data: VulnerabilityData, near: NearDuplicates, labels: np.ndarray, row: int
+) -> dict[str, Any]:
+    """A function, the most alike one with another label, and how alike they are."""
+    similarity = near.similarities(row)
+    similarity[labels == labels[row]] = 0
+    other = int(similarity.argmax())
+    ids = np.concatenate([split.ids for split in data.splits.values()])
+    return {
+        "ids": [str(ids[row]), str(ids[other])],
+        "classes": [data.class_names[labels[row]], data.class_names[labels[other]]],
+        "jaccard": float(similarity[other]),
+    }
+
+
+def _word_counts(data: VulnerabilityData, near: NearDuplicates) -> dict[str, Any]:
+    """Accuracy and macro-F1 of counted words on test, beside the majority class.
+
+    all: on every test function; apart: on those without a near-duplicate in train.
+    """
+    say("▶ Counting words: TF-IDF and logistic regression on the given splits")
+    train, test = data.splits["train"], data.splits["test"]
+    n_classes, rows = len(data.class_names), _rows(data)
+    found = near.neighbours(split_of_each(data), len(data.splits), NEAR)
+    apart: np.ndarray = found[rows["test"], list(data.splits).index("train")] == 0
+    models = {
+        "tfidf_lr": tfidf_logistic_regression(train, test, n_classes),
+        "majority": majority_class(train.labels, len(test), n_classes),
+    }
+    everywhere = np.ones(len(test), dtype=np.bool_)
+    return {
+        part: {"n": int(chosen.sum())}
+        | {
+            name: _figures(test.labels[chosen], values[chosen], data.class_names)
+            for name, values in models.items()
+        }
+        for part, chosen in {"all": everywhere, "apart": apart}.items()
+    }
+
+
+def _figures(
+    labels: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str]
+) -> dict[str, float] | None:
+    if not len(labels):
+        return None
+    found = evaluate(labels, probabilities, class_names)
+    return {"accuracy": found["accuracy"], "macro_f1": found["macro_f1"]}
