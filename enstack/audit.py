@@ -126,7 +126,7 @@ def _contradictions(data: VulnerabilityData, near: NearDuplicates) -> dict[str, 
     for level, threshold in LEVELS.items():
         found = near.neighbours(labels, len(data.class_names), threshold)
         found[np.arange(len(labels)), labels] = 0
-        other = found.any(axis=1)
+        other = found.sum(axis=1) > 0
         levels[level] = {name: int(other[rows].sum()) for name, rows in _rows(data).items()}
         alike = alike if len(alike) else np.flatnonzero(other)
     examples = [_example(data, near, labels, row) for row in alike[:N_EXAMPLES]]

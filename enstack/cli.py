@@ -16,7 +16,8 @@ import typer
 
 from enstack.bench import BENCHMARKS, load_benchmark
 from enstack.config import ForcedOffWarning, RunConfig, load_config
-from enstack.errors import EnstackError
+from enstack.errors import ConfigError, EnstackError
+from enstack.files import require_writable
 
 app = typer.Typer(
     help="Fine-tune code models to find vulnerabilities in C/C++ functions, and stack them.",
@@ -91,6 +92,8 @@ def audit(
     """What is in the data: classes, lengths, duplicates, contradictions, what word counts tell."""
     with told():
         config = RunConfig(data_dir=data, label_mode=label_mode, max_length=max_length)
+        if output is not None:
+            require_writable(output, "--output", ConfigError)
         from enstack.audit import audit as audit_data
         from enstack.audit_table import audit_text
 

@@ -127,7 +127,8 @@ def _bands(minhashes: np.ndarray, rows: int) -> np.ndarray:
     n_bands = N_HASHES // rows
     parts = minhashes[:, : n_bands * rows].reshape(len(minhashes), n_bands, rows)
     mixed = (parts.astype(np.uint64) * BAND_FACTORS[:rows]).sum(axis=2, dtype=np.uint64)
-    return (mixed >> np.uint64(32)).astype(np.uint32)
+    hashed: np.ndarray = (mixed >> np.uint64(32)).astype(np.uint32)
+    return hashed
 
 
 def candidate_pairs(sketches: Sketches, threshold: float) -> tuple[np.ndarray, int]:

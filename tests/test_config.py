@@ -109,6 +109,9 @@ def test_all_faults_are_reported_at_once_with_key_rule_and_value() -> None:
         ({"keep_checkpoints": 1}, "keep_checkpoints must be greater than or equal to 2"),
         ({"EPOCHS": 3, "epochs": 4}, "epochs must be given once, found it twice"),
         ({"base_models": 5}, "base_models must be a valid list, found 5"),
+        ({"drop_near_duplicates": 0.5}, r"drop_near_duplicates must be 0 \(off\), or above 0.5"),
+        ({"drop_near_duplicates": 1.1}, "drop_near_duplicates must be less than or equal to 1"),
+        ({"drop_near_duplicates": -1}, "drop_near_duplicates must be 0"),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_rule(settings: dict[str, object], rule: str) -> None:

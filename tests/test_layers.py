@@ -13,7 +13,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "enstack"
 WITHOUT_TORCH = (
     "errors", "config", "files", "readers", "data", "splits", "metrics", "baselines", "stacking",
-    "leaderboard", "figures", "report",
+    "leaderboard", "figures", "report", "lexer", "sketches", "duplicates", "overlap", "audit",
+    "audit_table", "audit_figures", "audit_page",
 )  # fmt: skip
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
 
-from enstack.config import ForcedOffWarning, RunConfig
+from enstack.config import FIXED_SETTINGS, ForcedOffWarning, RunConfig
 from enstack.data import VulnerabilityData
 from enstack.errors import CheckpointError, ConfigError, DataError, Interrupted
 from enstack.manifest import read_manifest, write_manifest
@@ -425,3 +426,87 @@ def test_a_report_of_an_older_page_is_written_again(
     said = capsys.readouterr().out
     assert "stacking: finished before, skipped" in said
     assert "report: finished before" not in said
+
+
+def forget_near_duplicates(run_dir: Path) -> None:
+    """Make a run folder look like one of a version that knew nothing of near-duplicates."""
+    path = run_dir / "config.json"
+    settings = json.loads(path.read_text())
+    del settings["drop_near_duplicates"]
+    path.write_text(json.dumps(settings))
+    folder = run_dir / "stacking"
+    (folder / "near_train.npz").unlink()
+    facts = read_manifest(folder) or {}
+    write_manifest(folder, **{key: value for key, value in facts.items() if key != "files"})
+
+
+def test_a_finished_run_of_an_older_version_stays_finished_and_readable(
+    config: RunConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_pipeline(config)
+    forget_near_duplicates(Path(config.run_dir))
+    capsys.readouterr()
+    run_pipeline(config)
+    said = capsys.readouterr().out
+    assert "✓ micro: finished before" in said
+    assert "✓ stacking: finished before" in said
+    report = Path(config.run_dir) / "report"
+    assert json.loads((report / "report.json").read_text())["apart"] is None
+    assert "Without near-duplicates" not in (report / "report.html").read_text()
+
+
+def test_an_unfinished_run_of_an_older_version_goes_on(
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    older = tuple(key for key in FIXED_SETTINGS if key != "drop_near_duplicates")
+    monkeypatch.setattr("enstack.training.FIXED_SETTINGS", older)
+    run_pipeline(config)
+    monkeypatch.undo()
+    forget_near_duplicates(Path(config.run_dir))
+    capsys.readouterr()
+    run_pipeline(changed(config, epochs=3))
+    assert "Epoch 3 [Train]" in capsys.readouterr().out
+    with pytest.raises(CheckpointError, match=r"drop_near_duplicates=0.0, asked for is .*=0.9"):
+        run_pipeline(changed(config, epochs=3, drop_near_duplicates=0.9))
+
+
+def test_train_functions_that_stand_in_test_are_dropped_and_told(
+    config: RunConfig, toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(toy_folder, tmp_path / "data")
+    shutil.copy(tmp_path / "data" / "VDISC_train.hdf5", tmp_path / "data" / "VDISC_test.hdf5")
+    with h5py.File(tmp_path / "data" / "VDISC_test.hdf5", "a") as file:
+        for name in list(file):
+            few = file[name][:7]
+            del file[name]
+            file[name] = few
+    settings = changed(config, data_dir=str(tmp_path / "data"), drop_near_duplicates=1.0)
+    run_pipeline(settings)
+    facts = json.loads((Path(settings.run_dir) / "data.json").read_text())
+    assert facts["dropped"] == [{"reason": "near_duplicates", "threshold": 1.0, "train": 7}]
+    assert sum(facts["counts"]["train"].values()) == 42 - 7
+    assert "7 of 42 functions stand in validation or test" in facts["notes"][-1]
+    apart = json.loads((Path(settings.run_dir) / "report" / "report.json").read_text())["apart"]
+    assert apart["n"] == 7
+    capsys.readouterr()
+    run_pipeline(settings)
+    said = capsys.readouterr().out
+    assert "✓ stacking: finished before" in said
+    # Compared once: the second start only reads what was found.
+    assert "Near-duplicates" not in said
+    with pytest.raises(CheckpointError, match="drop_near_duplicates"):
+        run_pipeline(changed(settings, drop_near_duplicates=0.0))
+
+
+def test_results_without_near_duplicates_leave_out_what_stands_in_train(
+    config: RunConfig, toy_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(toy_folder, tmp_path / "data")
+    shutil.copy(tmp_path / "data" / "VDISC_train.hdf5", tmp_path / "data" / "VDISC_test.hdf5")
+    settings = changed(config, data_dir=str(tmp_path / "data"))
+    run_pipeline(settings)
+    folder = Path(settings.run_dir)
+    found = json.loads((folder / "report" / "report.json").read_text())["apart"]
+    assert (found["n"], found["threshold"]) == (0, 0.7)
+    assert {row["key"] for row in found["rows"]} == KINDS
+    assert all(row["accuracy"] is None for row in found["rows"])

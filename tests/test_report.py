@@ -304,6 +304,42 @@ def test_equal_predictions_differ_by_nothing(tmp_path: Path) -> None:
     assert (pair["only_stack_right"], pair["only_other_right"]) == (0, 0)
 
 
+def write_near_train(run_dir: Path, near: np.ndarray, threshold: Any = 0.7) -> None:
+    path = run_dir / "stacking" / "near_train.npz"
+    np.savez(path, ids=np.arange(len(near)), near=near, threshold=threshold)
+
+
+def test_results_without_near_duplicates_are_those_of_the_other_rows(tmp_path: Path) -> None:
+    run_dir = write_full_run(tmp_path / "run")
+    near = np.random.default_rng(3).random(sum(SUPPORT)) < 0.4
+    write_near_train(run_dir, near)
+    found = load_results(run_dir)["apart"]
+    assert found["n"] == (~near).sum()
+    with np.load(run_dir / "stacking" / "test_probabilities.npz") as stored:
+        for row in found["rows"]:
+            expected = evaluate(stored["labels"][~near], stored[row["key"]][~near], CWE)
+            assert row["accuracy"] == expected["accuracy"]
+            assert row["macro_f1"] == expected["macro_f1"]
+    page = Page(write_report(run_dir))
+    assert f"{found['n']} of {len(near)} test functions have no near-duplicate" in page.text
+    best = found["rows"][0]
+    assert f"{best['macro_f1']:.3f}" in page.text
+
+
+def test_a_run_that_did_not_compare_the_splits_says_nothing_of_them(full_run: Path) -> None:
+    assert load_results(full_run)["apart"] is None
+    assert "Without near-duplicates" not in page_html(full_run)
+
+
+@pytest.mark.parametrize(("n_rows", "threshold"), [(3, 0.7), (240, [0.7, 0.9])])
+def test_near_duplicates_that_do_not_fit_are_refused(
+    minimal_run: Path, n_rows: int, threshold: Any
+) -> None:
+    write_near_train(minimal_run, np.zeros(n_rows, bool), threshold)
+    with pytest.raises(CheckpointError, match=r"near_train.npz: it must say yes or no of 240"):
+        load_results(minimal_run)
+
+
 def test_small_class_is_marked_as_proving_little(full_run: Path, tmp_path: Path) -> None:
     assert "CWE-469 proves little 14" in Page(full_run / "report" / "report.html").text
     large = write_run(tmp_path / "run", {"base:tiny-a": 2.0}, (30,) * 5, CWE, 1)
