@@ -15,8 +15,8 @@ from enstack.kernel import hear_widgets
 from enstack.progress import Bar, Level, TrainingView, duration, in_notebook, say, shown_on
 
 # Shares of the time that the texts and the curves may take: together under one per cent.
-TEXT_SHARE, CURVE_SHARE = 0.003, 0.004
-TEXT_SECONDS, CURVE_SECONDS = 0.5, 3.0  # and the shortest time between two of them
+TEXT_SHARE, CURVE_SHARE = 0.002, 0.003
+TEXT_SECONDS, CURVE_SECONDS = 0.5, 5.0  # and the shortest time between two of them
 LEVELS: tuple[Level, ...] = ("pipeline", "epoch", "batch")
 HIGH_WAIT = 0.10
 GREEN, AMBER = "#2e7d32", "#b26a00"
