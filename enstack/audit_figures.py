@@ -132,7 +132,7 @@ def _length_axes(axes: Axes) -> None:
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.yaxis.set_major_formatter(PercentFormatter(1))
-    axes.set_ylim(0, 1)
+    axes.set_ylim(0, 1.02)
     axes.tick_params(length=0)
     axes.set_xlabel("tokens")
     axes.set_title("Share of functions that are no longer")
