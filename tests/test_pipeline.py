@@ -18,7 +18,7 @@ from enstack.data import VulnerabilityData
 from enstack.errors import CheckpointError, ConfigError, DataError, Interrupted
 from enstack.manifest import read_manifest, write_manifest
 from enstack.models import BaseModel
-from enstack.pipeline import run_pipeline
+from enstack.pipeline import TRAINING_SETTINGS, run_pipeline
 
 from .conftest import tree_digest
 
@@ -441,9 +441,12 @@ def forget_near_duplicates(run_dir: Path) -> None:
 
 
 def test_a_finished_run_of_an_older_version_stays_finished_and_readable(
-    config: RunConfig, capsys: pytest.CaptureFixture[str]
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    older = tuple(key for key in TRAINING_SETTINGS if key != "drop_near_duplicates")
+    monkeypatch.setattr("enstack.pipeline.TRAINING_SETTINGS", older)
     run_pipeline(config)
+    monkeypatch.undo()
     forget_near_duplicates(Path(config.run_dir))
     capsys.readouterr()
     run_pipeline(config)
@@ -463,11 +466,11 @@ def test_an_unfinished_run_of_an_older_version_goes_on(
     run_pipeline(config)
     monkeypatch.undo()
     forget_near_duplicates(Path(config.run_dir))
+    with pytest.raises(CheckpointError, match=r"drop_near_duplicates=0.0, asked for is .*=0.9"):
+        run_pipeline(changed(config, drop_near_duplicates=0.9))
     capsys.readouterr()
     run_pipeline(changed(config, epochs=3))
     assert "Epoch 3 [Train]" in capsys.readouterr().out
-    with pytest.raises(CheckpointError, match=r"drop_near_duplicates=0.0, asked for is .*=0.9"):
-        run_pipeline(changed(config, epochs=3, drop_near_duplicates=0.9))
 
 
 def test_train_functions_that_stand_in_test_are_dropped_and_told(
