@@ -130,3 +130,14 @@ def test_data_on_slow_storage_is_read_from_its_copy_and_is_the_same_data(
     assert read[0].parent == tmp_path / "staged"
     assert far.fingerprint == near.fingerprint
     assert far.summary() == near.summary()
+
+
+def test_a_file_that_vanishes_and_a_local_dir_that_is_a_file_are_one_error(
+    tmp_path: Path, files: list[Path]
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="Not a directory"):
+        staged(files, tmp_path / "file")
+    files[0].unlink()
+    with pytest.raises(DataError, match="No such file or directory"):
+        staged(files, tmp_path / "local")
