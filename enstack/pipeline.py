@@ -43,6 +43,7 @@ from enstack.stacking import (
     save_meta_classifier,
 )
 from enstack.staging import slow_storage, staged
+from enstack.stored import is_stored
 
 if TYPE_CHECKING:
     from enstack.models import BaseModel
@@ -114,12 +115,20 @@ def _run(config: RunConfig, run_dir: Path) -> RunResults:
 
 def read_run_data(config: RunConfig) -> VulnerabilityData:
     """The data that a configuration names, after a line on what it holds."""
-    folder = Path(config.data_dir)
+    folder, local_dir = Path(config.data_dir), Path(config.local_dir)
     if config.data_dir == "toy":
         folder = _toy_folder(config) / "data"
     elif slow_storage(folder):
-        folder = staged(split_files(folder).values(), Path(config.local_dir)) or folder
-    data = read_data(folder, label_mode=config.label_mode, subset=config.subset, seed=config.seed)
+        files = split_files(folder).values()
+        if not all(is_stored(path, local_dir) for path in files):
+            folder = staged(files, local_dir) or folder
+    data = read_data(
+        folder,
+        label_mode=config.label_mode,
+        subset=config.subset,
+        seed=config.seed,
+        cache_dir=local_dir,
+    )
     sizes = ", ".join(f"{len(functions):,} {split}" for split, functions in data.splits.items())
     say(f"▶ Data: {sizes} functions, {len(data.class_names)} classes ({config.label_mode})")
     for note in data.notes:
