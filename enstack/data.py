@@ -95,6 +95,8 @@ class VulnerabilityData:
     label_mode: str
     label_rule: str  # how a function got its class, one sentence
     notes: list[str] = field(default_factory=list)  # what was dropped, decoded otherwise, short
+    # By split and reason: the functions of the files that are in no split.
+    dropped: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -119,6 +121,7 @@ class VulnerabilityData:
             "label_rule": self.label_rule,
             "class_names": list(self.class_names),
             "counts": {name: self._counts(split) for name, split in self.splits.items()},
+            "dropped": self.dropped,
             "notes": list(self.notes),
         }
 
@@ -147,16 +150,21 @@ def read_data(
     files = split_files(Path(folder))
     tables: dict[str, Table] = {}
     notes: list[str] = []
+    dropped: dict[str, dict[str, int]] = {}
     splits: dict[str, Functions] = {}
     for number, (split, path) in enumerate(files.items()):
         columns = read_columns(path, cache_dir)
         tables[split] = columns.table
-        functions = _read_split(split, columns, label_mode, notes)
+        functions, dropped[split] = _read_split(split, columns, label_mode, notes)
         splits[split] = _subset(functions, subset, split, class_names, [seed, number], notes)
+        n_left_out = len(functions) - len(splits[split])
+        dropped[split]["not in the subset"] = n_left_out
+        if n_left_out:
+            notes.append(f"{split}: {n_left_out:,} functions are not in the subset")
         _note_absent_classes(split, splits[split], class_names, notes)
     _require_two_classes(splits["train"], class_names)
     return VulnerabilityData(
-        splits, class_names, label_mode, _label_rule(tables, label_mode), notes
+        splits, class_names, label_mode, _label_rule(tables, label_mode), notes, dropped
     )
 
 
@@ -193,8 +201,10 @@ def _require_subset(subset: str | int, label_mode: str) -> None:
         raise ConfigError(f"subset must be all, paper or a number from 1, found {subset!r}.")
 
 
-def _read_split(split: str, columns: Columns, label_mode: str, notes: list[str]) -> Functions:
-    """The functions of one file that have a class and a text."""
+def _read_split(
+    split: str, columns: Columns, label_mode: str, notes: list[str]
+) -> tuple[Functions, dict[str, int]]:
+    """The functions of one file that have a class and a text, and how many have not, by reason."""
     table = columns.table
     if table.both:
         notes.append(f"{table.path.name}: the five CWE columns were used, its label column not.")
@@ -208,7 +218,9 @@ def _read_split(split: str, columns: Columns, label_mode: str, notes: list[str])
             f"{label_mode}, none of its {len(labels):,} functions has a flag."
         )
     _note_several_flags(split, table, label_mode, notes)
-    return _with_text(split, columns, labels, notes)
+    functions = _with_text(split, columns, labels, notes)
+    n_blank = len(labels) - n_unflagged - len(functions)
+    return functions, {"no flag": n_unflagged, "no text": n_blank}
 
 
 def _labels(table: Table, label_mode: str) -> np.ndarray:

@@ -188,7 +188,7 @@ def write_encoder(path: Path, shape: TinyModel, texts: list[str], seed: int) -> 
     from safetensors.torch import save_file
     from transformers import RobertaConfig, RobertaModel
 
-    tokenizer = _tokenizer(shape, texts)
+    tokenizer = make_tokenizer(shape, texts)
     config = RobertaConfig(
         vocab_size=len(tokenizer),
         hidden_size=shape.hidden,
@@ -220,7 +220,7 @@ def write_encoder(path: Path, shape: TinyModel, texts: list[str], seed: int) -> 
 _ROLES = {"bos": "<s>", "eos": "</s>", "pad": "<pad>"}
 
 
-def _tokenizer(shape: TinyModel, texts: list[str]) -> Any:
+def make_tokenizer(shape: TinyModel, texts: list[str]) -> Any:
     """A byte-level BPE tokenizer that writes <s> ... </s>, as RoBERTa's does."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
