@@ -55,3 +55,4 @@ bench: $(READY)
 	$(BIN)/enstack bench resume
 	$(BIN)/enstack bench save
 	$(BIN)/enstack bench train
+	$(BIN)/enstack bench panel

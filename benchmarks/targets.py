@@ -18,5 +18,5 @@ def at_least(name: str, ratio: float, limit: float) -> dict[str, Any]:
 def line(target: dict[str, Any]) -> str:
     """The target, what was found, and whether it is met."""
     verdict = "met" if target["met"] else "MISSED"
-    found = f"{target['ratio']:.2f} ({target['rule']} {target['limit']:g})"
+    found = f"{target['ratio']:.3g} ({target['rule']} {target['limit']:g})"
     return f"{verdict:6}  {target['name']}: {found}"

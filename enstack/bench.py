@@ -9,7 +9,12 @@ from typing import Any, Protocol, cast
 
 from enstack.errors import ConfigError
 
-BENCHMARKS = ("resume", "save", "train")  # modules of benchmarks/, each with `measure` and `table`
+BENCHMARKS = (
+    "resume",
+    "save",
+    "train",
+    "panel",
+)  # modules of benchmarks/, each with `measure` and `table`
 ROOT = Path(__file__).parent.parent
 
 

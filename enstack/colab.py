@@ -25,6 +25,7 @@ from enstack.errors import CheckpointError, EnstackError
 from enstack.notebook import (
     CHECKOUT,
     DRIVE_ROOT,
+    configure_run,
     form_settings,
     show_checkpoint,
     show_data,
@@ -36,6 +37,7 @@ from enstack.notebook import (
 from enstack.progress import say
 
 __all__ = [
+    "configure_run",
     "form_settings",
     "show_checkpoint",
     "show_data",

@@ -216,7 +216,8 @@ def _reliability_line(
     values = [part["accuracy"] for part in found["bins"]]
     largest = max(part["n"] for part in found["bins"])
     label = f"{_short(evaluation['title'])}: calibration error {found['ece']:.3f}"
-    axes.plot(places, values, color=colour, label=label, **style)
+    # A model that is always as sure has one bin, and one dot.
+    axes.plot(places, values, marker="o", color=colour, label=label, **style)
     if not style:
         areas = [90 * part["n"] / largest + 8 for part in found["bins"]]
         axes.scatter(places, values, s=areas, color=colour, zorder=3)

@@ -153,6 +153,16 @@ def show_data(work: Path, *, download: bool = False, **choice: Any) -> pd.DataFr
     return table
 
 
+def configure_run(work: Path, names: Mapping[str, Any]) -> RunConfig:
+    """The run that a notebook's forms ask for, checked; what was set is printed.
+
+    names: the notebook's globals(). Raises ConfigError for settings that can't be.
+    """
+    from enstack.config import configure
+
+    return configure(**form_settings(work, names))
+
+
 def form_settings(work: Path, names: Mapping[str, Any]) -> dict[str, Any]:
     """The settings among a notebook's names, for `configure`, and where the results will be.
 
@@ -206,9 +216,11 @@ def _resolved(work: Path, chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Settings with their paths made whole, and with what the toy data needs to be learnt."""
     found = {**chosen, **toy_overrides()}
     data_dir = str(found.get("DATA_DIR") or "toy").strip()
-    found["DATA_DIR"] = data_dir if data_dir == "toy" else str(_data_folder(data_dir))
+    found["DATA_DIR"] = data_dir if data_dir == "toy" else str(_user_folder(data_dir))
     run_name = str(found.get("RUN_DIR") or "").strip() or Path(data_dir).name
     found["RUN_DIR"] = str(work / run_name)
+    if old := str(found.get("RESUME_FROM") or "").strip():
+        found["RESUME_FROM"] = str(_user_folder(old))
     if toy_overrides():
         found["LOCAL_DIR"] = str(work / "local")
     elif _only_tiny(found.get("BASE_MODELS"), data_dir) and _is_default("LEARNING_RATE", found):
@@ -231,7 +243,7 @@ def _is_default(key: str, settings: Mapping[str, Any]) -> bool:
     return bool(settings.get(key, default) == default)
 
 
-def _data_folder(data_dir: str) -> Path:
+def _user_folder(data_dir: str) -> Path:
     """A folder as the user means it: as given, or counted from the top of their Drive."""
     folder = Path(data_dir).expanduser()
     drive = DRIVE_ROOT / "MyDrive"
@@ -304,7 +316,7 @@ def show_checkpoint(place: str | Path, work: Path | None = None) -> None:
 
     folder = Path(place).expanduser()
     inside = work / folder if work else folder
-    say(verdict_text(inspect_path(inside if inside.is_dir() else _data_folder(str(folder)))))
+    say(verdict_text(inspect_path(inside if inside.is_dir() else _user_folder(str(folder)))))
 
 
 def show_troubleshooting(run_dir: str | Path) -> None:

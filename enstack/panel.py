@@ -15,8 +15,9 @@ from enstack.kernel import hear_widgets
 from enstack.progress import Bar, Level, TrainingView, duration, in_notebook, say, shown_on
 
 # Shares of the time that the texts and the curves may take: together under one per cent.
-TEXT_SHARE, CURVE_SHARE = 0.003, 0.004
-TEXT_SECONDS, CURVE_SECONDS = 0.5, 3.0  # and the shortest time between two of them
+TEXT_SHARE, CURVE_SHARE = 0.002, 0.003
+TEXT_SECONDS, CURVE_SECONDS = 0.5, 5.0  # and the shortest time between two of them
+FIRST_CURVES = 2.0  # seconds: before that there is little to see
 LEVELS: tuple[Level, ...] = ("pipeline", "epoch", "batch")
 HIGH_WAIT = 0.10
 GREEN, AMBER = "#2e7d32", "#b26a00"
@@ -49,10 +50,10 @@ def _new_panel() -> Panel | None:
 class Pace:
     """Says when something is due, so that it never takes more than a share of the time."""
 
-    def __init__(self, share: float, seconds: float) -> None:
+    def __init__(self, share: float, seconds: float, first: float = 0.0) -> None:
         self.share, self.seconds = share, seconds
         self.spent = 0.0
-        self._next = 0.0
+        self._next = time.perf_counter() + first
 
     def due(self) -> bool:
         """Whether it is time again."""
@@ -76,7 +77,7 @@ class Panel:
         from IPython.display import HTML, display
 
         self._texts = Pace(TEXT_SHARE, TEXT_SECONDS)
-        self._curve_pace = Pace(CURVE_SHARE, CURVE_SECONDS)
+        self._curve_pace = Pace(CURVE_SHARE, CURVE_SECONDS, FIRST_CURVES)
         self._rows = {level: Row(widgets) for level in LEVELS}
         self._figures, self._checkpoint = widgets.HTML(), widgets.HTML()
         self._stop = widgets.Button(

@@ -48,7 +48,7 @@ def train_base_model(
     training = start_or_resume(base_model, tokenizer, data, config, folder, log, old_runs)
     epochs = Bar(config.epochs, base_model.name, unit="epoch", level="epoch")
     with stops() as stop, Saver(training, log) as saver, epochs:
-        watch(_view(training, saver))
+        watch(training_view(training, saver))
         epochs.advance(training.progress.epoch - 1)
         while not training.finished():
             train_epoch(training, saver, stop)
@@ -61,7 +61,8 @@ def train_base_model(
         )
 
 
-def _view(training: Training, saver: Saver) -> TrainingView:
+def training_view(training: Training, saver: Saver) -> TrainingView:
+    """What a screen may look at while this is trained."""
     return TrainingView(
         name=saver.name,
         history=training.progress.history,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import queue
@@ -24,6 +25,9 @@ class Kernel:
     """A kernel process that runs cells, one after the other, until it is killed."""
 
     def __init__(self, folder: Path, **environment: str) -> None:
+        # Without one, the client makes a loop of its own, and never closes it.
+        self._loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(self._loop)
         self.manager = KernelManager()
         hidden = ("ENSTACK_TOY", "ENSTACK_TOY_DIR", "ENSTACK_CODE")
         kept = {name: value for name, value in os.environ.items() if name not in hidden}
@@ -43,6 +47,8 @@ class Kernel:
         """SIGKILL, as when a runtime goes away."""
         self.client.stop_channels()
         self.manager.shutdown_kernel(now=True)
+        self._loop.close()
+        asyncio.set_event_loop(None)
 
     def run(self, source: str) -> str:
         """What a cell prints; an error is part of it."""

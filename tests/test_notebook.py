@@ -61,6 +61,17 @@ def test_a_relative_data_folder_is_looked_up_on_drive(
     assert here == str(tmp_path)
 
 
+def test_an_old_checkpoint_is_looked_up_on_drive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(notebook, "DRIVE_ROOT", tmp_path)
+    (tmp_path / "MyDrive" / "old_run").mkdir(parents=True)
+    config = notebook.configure_run(tmp_path, {"RESUME_FROM": " old_run ", "EPOCHS": 3})
+    assert config.resume_from == str(tmp_path / "MyDrive" / "old_run")
+    assert "   - Epochs: 3\n" in capsys.readouterr().out
+    assert notebook.configure_run(tmp_path, {"RESUME_FROM": ""}).resume_from == ""
+
+
 def test_the_choice_of_data_outlives_the_kernel(
     tmp_path: Path, toy_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

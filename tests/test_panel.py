@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from IPython.core import display_functions
 from IPython.display import Image
 
 from enstack import panel as module
@@ -62,7 +61,6 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
             return displayed[-1]
         return None
 
-    monkeypatch.setattr(display_functions, "display", display)
     monkeypatch.setattr("IPython.display.display", display)
     return displayed
 

@@ -18,7 +18,7 @@ from enstack.errors import CheckpointError, EnstackError, Interrupted
 from enstack.loader import why_waiting
 from enstack.manifest import read_manifest
 from enstack.models import BaseModel
-from enstack.progress import DataWait
+from enstack.progress import DataWait, shown_on
 from enstack.saving import Saver
 from enstack.tokens import LabelledTokens
 from enstack.toy import TinyModel, write_encoder
@@ -434,6 +434,50 @@ def test_a_checkpoint_that_does_not_say_what_its_base_model_was_made_of_goes_on(
         patched.setattr(checkpoint, "read_state", of_the_first_version)
         run(*parts, train_config(tmp_path, epochs=2), monkeypatch)
     assert checkpoint.read_state(tmp_path / "last_checkpoint")["epoch"] == 2
+
+
+class Recorder:
+    """A screen that writes down what it is shown."""
+
+    def __init__(self) -> None:
+        self.opened: list[tuple[str, str, int]] = []
+        self.views: list[Any] = []
+        self.saved: set[str] = set()
+
+    def open(self, bar: Any) -> None:
+        self.opened.append((bar.level, bar.description, bar.total))
+
+    def redraw(self, bar: Any) -> bool:
+        last = self.views[-1].last_checkpoint()
+        self.saved |= {last.position} if last else set()
+        return True
+
+    def close(self, bar: Any) -> None:
+        pass
+
+    def watch(self, view: Any) -> None:
+        self.views.append(view)
+
+
+def test_a_screen_is_shown_the_bars_the_curves_and_the_checkpoints(
+    parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    screen = Recorder()
+    with shown_on(screen):
+        run(*parts, train_config(tmp_path / "run", epochs=2), monkeypatch)
+    assert screen.opened == [
+        ("epoch", "micro", 2),
+        ("batch", "Epoch 1 [Train]", BATCHES),
+        ("batch", "Epoch 1 [Validate]", 3),
+        ("batch", "Epoch 2 [Train]", BATCHES),
+        ("batch", "Epoch 2 [Validate]", 3),
+    ]
+    (view,) = screen.views
+    assert (view.name, view.batches, view.epochs) == ("micro", BATCHES, 2)
+    assert [record["epoch"] for record in view.history if record["event"] == "epoch"] == [1, 2]
+    assert any(record["event"] == "step" for record in view.history)
+    assert "epoch 2, batch 9" in screen.saved or "epoch 2, batch 6" in screen.saved
+    assert "[Train]" not in capsys.readouterr().out
 
 
 def test_a_slow_loader_is_advised_on_once_a_run_before_the_epoch_ends(
