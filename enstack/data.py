@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from enstack.errors import ConfigError, DataError
 from enstack.readers import CWE_COLUMNS, SPLITS, Table, split_files
-from enstack.stored import Columns, read_columns, release, text_bytes
+from enstack.stored import Columns, batches_of, digest_of, read_columns, release
 
 __all__ = [
     "CLASS_NAMES",
@@ -52,32 +51,27 @@ class Functions:
 
     ids: (n,) unicode, the split and the 0-based row in its file, as in "train/17"; a function
     keeps its id through every selection. sources: (n,) pyarrow large_string. labels: (n,) int64,
-    indices into the class names. mapped: the file behind the sources where they are not in memory.
+    indices into the class names. mapped: the file behind the sources where they are not in memory;
+    known_digest: theirs, where it was stored with them.
     """
 
     ids: np.ndarray
     sources: pa.Array
     labels: np.ndarray
     mapped: mmap.mmap | None = None
+    known_digest: str | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def batches(self, size: int) -> Iterator[pa.Array]:
         """The sources in order, so many at a time; memory holds one batch of mapped ones."""
-        for start in range(0, len(self), size):
-            yield self.sources.slice(start, size)
-            release(self.mapped)
+        return batches_of(self.sources, size, self.mapped)
 
     @cached_property
     def source_digest(self) -> str:
         """Sha256 over the texts in their order, as hex: what tokens depend on."""
-        digest = hashlib.sha256()
-        for sources in self.batches(HASH_ROWS):
-            lengths = pc.binary_length(sources).to_numpy(zero_copy_only=False)
-            digest.update(lengths.astype("<i8").tobytes())
-            digest.update(text_bytes(sources))
-        return digest.hexdigest()
+        return self.known_digest or digest_of(self.sources, self.mapped)
 
     def take(self, rows: np.ndarray) -> Functions:
         """The functions of some rows (m,) int, in that order, in memory."""
@@ -276,7 +270,9 @@ def _with_text(split: str, columns: Columns, labels: np.ndarray, notes: list[str
         raise DataError(
             f"{columns.table.path.name} must hold functions, all {n_blank:,} texts are blank."
         )
-    every = Functions(_ids(split, texts.rows), texts.sources, labels[texts.rows], texts.mapped)
+    every = Functions(
+        _ids(split, texts.rows), texts.sources, labels[texts.rows], texts.mapped, texts.digest
+    )
     return every if labelled.all() else every.take(np.flatnonzero(labelled))
 
 

@@ -32,9 +32,11 @@ SHARE_CLOSE = 0.16  # of those: have another name and are else the same
 COPIES = 6  # of a function that is copied, on average
 REPLACED = 0.10  # share of statements in which the other copies differ
 # Lexer tokens; with a byte-level BPE of 8,000 the median is some 318 tokens, a quarter below 174.
-MEDIAN_LENGTH, SIGMA = 215, 0.89
+MEDIAN_LENGTH, SIGMA = 212, 0.89
 SHORTEST, LONGEST = 13, 505
-FRAME_LENGTH = 20  # of a function's head, braces and return
+FRAME_LENGTH = 14  # of a function's head, braces and return
+LONG_HEAD = 10  # more than that, at most
+FLAW_LENGTH = 35
 MOST_STATEMENTS = 96
 BLOCK = 1024  # functions that share a random stream
 WRITE_ROWS = 8192
@@ -163,7 +165,7 @@ def _block(stream: list[int], size: int, pieces: Pieces, n_functions: int) -> It
 def _draws(random: np.random.RandomState, n: int) -> Draws:
     lengths = np.exp(np.log(MEDIAN_LENGTH) + SIGMA * random.standard_normal(n))
     return Draws(
-        np.clip(lengths, SHORTEST, LONGEST),
+        np.clip(lengths, SHORTEST, LONGEST - LONG_HEAD),
         random.randint(0, POOL, (n, MOST_STATEMENTS)),
         random.random_sample((n, 8)),
     )
@@ -182,7 +184,8 @@ def _text(draws: Draws, name: str, flags: int, pieces: Pieces) -> str:
     """A whole function from its name on: VDISC strips the return type."""
     _, commented, comment, flaw, place, spaced, parameters, style = draws.chances.tolist()
     costs = np.cumsum(pieces.costs[draws.statements])
-    count = max(1, np.count_nonzero(costs <= draws.lengths - FRAME_LENGTH))
+    room = draws.lengths - FRAME_LENGTH - FLAW_LENGTH * flags.bit_count()
+    count = max(1, np.count_nonzero(costs <= room))
     texts = pieces.statements[int(style * len(pieces.statements))]
     lines = texts[draws.statements[:count]].tolist()
     where = int(place * (len(lines) + 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import mmap
 import shutil
@@ -21,6 +22,7 @@ from enstack.readers import Table, read_sources, read_table
 
 FORMAT = 1  # raise when the files of a folder change their meaning
 MIB = 2**20
+HASH_ROWS = 65536  # part of what digests mean
 ROOM_TO_LEAVE = 512 * MIB  # for token caches and checkpoints, which come next
 
 
@@ -28,13 +30,15 @@ class Texts(NamedTuple):
     """The functions of a file that have any text.
 
     sources: large_string (n,); rows: int64 (n,), where each lies in the file; decoded_otherwise:
-    bool (n,), true where the bytes were no UTF-8; mapped: the file behind the sources, if there is.
+    bool (n,), true where the bytes were no UTF-8; mapped: the file behind the sources, if there is;
+    digest: `digest_of` the sources, where it is known.
     """
 
     sources: pa.Array
     rows: np.ndarray
     decoded_otherwise: np.ndarray
     mapped: mmap.mmap | None = None
+    digest: str | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,23 @@ def release(mapped: mmap.mmap | None) -> None:
     """
     if mapped is not None:
         mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def batches_of(sources: pa.Array, size: int, mapped: mmap.mmap | None = None) -> Iterator[pa.Array]:
+    """The texts in order, so many at a time; what was read through a map is given back."""
+    for start in range(0, len(sources), size):
+        yield sources.slice(start, size)
+        release(mapped)
+
+
+def digest_of(sources: pa.Array, mapped: mmap.mmap | None = None) -> str:
+    """Sha256 over texts (n,) in their order and their lengths, as hex."""
+    digest = hashlib.sha256()
+    for batch in batches_of(sources, HASH_ROWS, mapped):
+        lengths = pc.binary_length(batch).to_numpy(zero_copy_only=False)
+        digest.update(lengths.astype("<i8").tobytes())
+        digest.update(text_bytes(batch))
+    return digest.hexdigest()
 
 
 def text_bytes(sources: pa.Array) -> memoryview:
@@ -132,7 +153,7 @@ def _store(path: Path, folder: Path, made_from: dict[str, Any]) -> None:
     """Write a folder with a file's columns, as bytes and arrays that can be mapped."""
     table = read_table(path)
     lengths, rows, otherwise = [], [], []
-    facts = {"made_from": made_from, "both": table.both, "n_rows": table.n_rows}
+    facts: dict[str, Any] = {"made_from": made_from, "both": table.both, "n_rows": table.n_rows}
     with replacing_folder(folder, facts) as beside:
         with (
             (beside / "texts.bin").open("wb") as file,
@@ -148,6 +169,7 @@ def _store(path: Path, folder: Path, made_from: dict[str, Any]) -> None:
         np.save(beside / "rows.npy", np.concatenate(rows))
         np.save(beside / "decoded_otherwise.npy", np.concatenate(otherwise))
         _store_labels(table, beside)
+        facts["digest"] = digest_of(*_mapped(beside))
 
 
 def _store_labels(table: Table, folder: Path) -> None:
@@ -174,7 +196,7 @@ def _opened(path: Path, folder: Path) -> Columns:
     table = Table(path, facts["n_rows"], flags, labels, facts["both"])
     sources, mapped = _mapped(folder)
     rows, otherwise = (np.load(folder / f"{name}.npy") for name in ("rows", "decoded_otherwise"))
-    return Columns(table, Texts(sources, rows, otherwise, mapped))
+    return Columns(table, Texts(sources, rows, otherwise, mapped, facts["digest"]))
 
 
 def _mapped(folder: Path) -> tuple[pa.Array, mmap.mmap | None]:

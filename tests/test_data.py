@@ -222,7 +222,7 @@ def test_the_summary_is_json_with_counts_per_class_and_split(tmp_path: Path) -> 
     summary = json.loads(json.dumps(read_data(write_all_hdf5(tmp_path)).summary()))
     assert summary["counts"]["validation"] == dict.fromkeys(CWE_CLASSES, 1)
     assert set(summary) == {
-        "fingerprint", "label_mode", "label_rule", "class_names", "counts", "notes",
+        "fingerprint", "label_mode", "label_rule", "class_names", "counts", "dropped", "notes",
     }  # fmt: skip
 
 
