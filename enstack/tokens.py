@@ -19,7 +19,7 @@ from enstack.models import mode_tokens, tokenizer_digest
 from enstack.progress import Bar
 
 FORMAT = 1  # raise when the files of a cache change their meaning
-FUNCTIONS_PER_CHUNK = 1000
+FUNCTIONS_PER_CHUNK = 250
 TOKENS_FILE, LENGTHS_FILE = "tokens.arrow", "lengths.npy"
 
 

@@ -172,13 +172,15 @@ def test_preparation_is_compared_by_median_time_and_largest_peak(
         [{"seconds": s, "peak_bytes": p, "tokens": 9} for s, p in zip(times, peaks, strict=True)]
         for times, peaks in (((1.0, 9.0, 2.0), (50, 60, 40)), ((1.0, 1.0, 9.0), (100, 90, 80)))
     )
-    turns = {"enstack": ours, "datasets.map": theirs}
+    imports = [{"seconds": 0.0, "peak_bytes": 20, "tokens": 0}]
+    turns = {"enstack": ours, "datasets.map": theirs, "imports alone": imports}
     monkeypatch.setattr(prepare, "all_turns", lambda *_: turns)
     found = json.loads(enstack("bench", "prepare", "--json").stdout)
     assert found["same_tokens"]
     assert [(t["ratio"], t["limit"], t["met"]) for t in found["targets"]] == [
         (0.5, 1.0, False),
         (0.6, 0.5, False),
+        ((60 - 20) / (100 - 20), 0.5, True),
     ]
 
 
@@ -201,10 +203,11 @@ def test_memory_is_that_of_a_process_and_all_below_it() -> None:
             assert parent.poll() is None
         pids = list(prepare.family(parent.pid))
         assert pids[0] == parent.pid
-        assert all(prepare.memory(pid) > 0 for pid in pids)
+        own = sum(prepare.memory(pid)[0] for pid in pids)
+        assert prepare.held(parent.pid) > own > 2 * 2**20
     finally:
         parent.communicate(b"\n")
-    assert prepare.memory(parent.pid) == 0
+    assert prepare.memory(parent.pid) == (0, 0)
 
 
 BACKGROUND = {"on_scratch": 3.0, "in_run_dir": 4.0, "speed_meanwhile": 0.5, "lost": 3.0}
