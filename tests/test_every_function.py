@@ -8,12 +8,14 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from enstack import readers
 from enstack.batches import EpochBatches
 from enstack.data import SPLITS, read_data
 from enstack.errors import DataError
@@ -50,7 +52,8 @@ def test_every_function_is_in_one_split_or_dropped_for_a_counted_reason(
     splits: Any, label_mode: str, subset: Any, seed: int, cached: bool
 ) -> None:
     assume(subset != "paper" or label_mode == "cwe")
-    with tempfile.TemporaryDirectory() as name:
+    # Several batches a file, so that rows are counted across them.
+    with tempfile.TemporaryDirectory() as name, mock.patch.object(readers, "BATCH_ROWS", 4):
         folder = write(Path(name), splits)
         cache_dir = folder / "cache" if cached else None
         try:

@@ -105,6 +105,12 @@ def test_a_stopped_tokenization_keeps_the_splits_that_are_finished(
     assert len(tokenize(test, micro_tokenizer, **wanted).lengths) == len(test)
 
 
+def test_the_padding_of_an_earlier_call_gets_into_no_cache(micro_tokenizer: Any) -> None:
+    plain = encode(["f()", "g(int a);" * 9], micro_tokenizer, 32)
+    micro_tokenizer(["f()", "g(int a);"], padding=True)
+    assert encode(["f()", "g(int a);" * 9], micro_tokenizer, 32) == plain
+
+
 def test_another_tokenizer_text_or_length_has_a_cache_of_its_own(
     toy_data: VulnerabilityData, micro_tokenizer: Any, unixcoder_like: Any
 ) -> None:
