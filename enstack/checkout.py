@@ -23,6 +23,13 @@ def pull(checkout: Path) -> str:
     """`git pull --ff-only`, told in one sentence; whatever the user changed is left as it is."""
     if _git(checkout, "rev-parse", "--git-dir") is None:
         return f"{checkout} is no git checkout: the code is used as it is."
+    if torn := _git(checkout, "diff", "--name-only", "--diff-filter=U"):
+        return (
+            f"{', '.join(torn.splitlines())} holds your edits and the published ones, with marks "
+            "between them: choose by hand, or take the published ones with "
+            f"`!git -C {checkout} checkout HEAD -- {' '.join(torn.splitlines())}` (yours stay in "
+            "`git stash list`), then run this cell again."
+        )
     if _git(checkout, "symbolic-ref", "--quiet", "HEAD") is None:
         return (
             "The code stands at a fixed commit (detached head) and was not updated: to follow "

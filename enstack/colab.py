@@ -89,7 +89,7 @@ def open_work_folder(name: str, *, use_drive: bool = True, root: Path = DRIVE_RO
         reason = "⚠️  Without Drive everything is lost when the runtime ends"
     else:
         mount_drive(root)
-        folder, reason = root / "MyDrive" / name, "Google Drive is connected"
+        folder, reason = root / "MyDrive" / name.strip().strip("/"), "Google Drive is connected"
     from enstack.files import require_writable
 
     require_writable(folder, "DRIVE_FOLDER", CheckpointError)

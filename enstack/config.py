@@ -175,6 +175,8 @@ class RunConfig(BaseModel):
 
     @model_validator(mode="after")
     def _cross_checks(self) -> RunConfig:
+        if self.resume_from and not self.resume:
+            raise ValueError("resume_from goes on from a checkpoint, so resume must be true")
         if self.subset == "paper" and self.label_mode != "cwe":
             raise ValueError(
                 f"subset=paper must go with label_mode=cwe (the paper has no clean class), "

@@ -14,7 +14,14 @@ from transformers import AutoModelForSequenceClassification, RobertaConfig
 
 from enstack.config import RunConfig
 from enstack.errors import EnstackError
-from enstack.models import HUB_IDS, BaseModel, autocast, choose_precision, encoder_config
+from enstack.models import (
+    HUB_IDS,
+    BaseModel,
+    autocast,
+    choose_precision,
+    encoder_config,
+    refuse_length,
+)
 from enstack.optimization import Optimization, learning_rates
 from enstack.progress import duration
 
@@ -44,6 +51,7 @@ def estimate(
     encoders: dict[str, Any] = {}
     for base_model in base_models:
         encoder = encoder_of(base_model)
+        refuse_length(base_model, encoder, config.max_length)
         shape = f"{encoder.model_type} {encoder.num_hidden_layers} x {encoder.hidden_size}"
         names.setdefault(shape, []).append(base_model.name)
         encoders.setdefault(shape, encoder)
@@ -77,7 +85,10 @@ def encoder_of(base_model: BaseModel) -> Any:
     """The configuration to measure with; the paper's models are known here without a network."""
     if base_model.location in HUB_IDS.values():
         # RoBERTa-base, as CodeBERT is; the others differ in their vocabulary, which costs no time.
-        return RobertaConfig(vocab_size=50_265, max_position_embeddings=514, type_vocab_size=1)
+        positions = 1026 if base_model.location == HUB_IDS["unixcoder"] else 514
+        return RobertaConfig(
+            vocab_size=50_265, max_position_embeddings=positions, type_vocab_size=1
+        )
     return encoder_config(base_model)
 
 

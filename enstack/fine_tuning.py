@@ -28,17 +28,22 @@ from enstack.models import (
 from enstack.predict import predict_proba, save_probabilities
 from enstack.progress import say
 from enstack.splits import SplitPlan
+from enstack.starting import check_resume_from
 from enstack.stopping import stop_requests
 from enstack.tokens import LabelledTokens, tokenize
 from enstack.trainer import train_base_model
 from enstack.training import SEEN_FILE, Log, TrainingData
 
 
-def require_base_models(base_models: list[BaseModel], max_length: int) -> None:
-    """Refuse base models that can't be loaded or read so far, before any of them is trained."""
+def require_base_models(base_models: list[BaseModel], config: RunConfig) -> None:
+    """Refuse what can't be trained, before any base model is.
+
+    Base models must be found and read so far; resume_from must serve one of them.
+    """
     for base_model in base_models:
-        require_length(base_model, max_length)
+        require_length(base_model, config.max_length)
         load_tokenizer(base_model)
+    check_resume_from(base_models, config)
 
 
 def fine_tune_and_predict(

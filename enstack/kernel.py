@@ -18,15 +18,25 @@ def hear_widgets() -> None:
     """
     kernel: Any = getattr(_shell(), "kernel", None)
     inbox = _inbox(kernel)
-    while inbox is not None and inbox.socket.poll(0):
-        message = inbox.socket.recv_multipart(copy=False)
-        if _kind(message) == "comm_msg":
-            addresses, parts = kernel.session.feed_identities(message, copy=False)
-            content = kernel.session.deserialize(parts, content=True, copy=False)
-            kernel.shell_handlers["comm_msg"](inbox, addresses, content)
-        else:
-            # As if it had come a little later.
-            inbox.io_loop.add_callback(inbox._recv_callback, message)
+    if inbox is None or not inbox.socket.poll(0):
+        return
+    try:
+        while inbox.socket.poll(0):
+            _handle(kernel, inbox, inbox.socket.recv_multipart(copy=False))
+    finally:
+        # A click may raise. The socket tells of new messages once: of what is left the kernel
+        # would never hear.
+        inbox.io_loop.add_callback(inbox.flush)
+
+
+def _handle(kernel: Any, inbox: Any, message: list[Any]) -> None:
+    if _kind(message) == "comm_msg":
+        addresses, parts = kernel.session.feed_identities(message, copy=False)
+        content = kernel.session.deserialize(parts, content=True, copy=False)
+        kernel.shell_handlers["comm_msg"](inbox, addresses, content)
+    else:
+        # As if it had come a little later.
+        inbox.io_loop.add_callback(inbox._recv_callback, message)
 
 
 def _shell() -> Any:

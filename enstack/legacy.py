@@ -108,6 +108,11 @@ def find_legacy(place: Path, name: str, *, n_classes: int, alone: bool) -> Legac
     return None
 
 
+def may_hold_legacy(place: Path, name: str, *, alone: bool) -> bool:
+    """Whether a place has anything for a base model to go on from, without reading it."""
+    return bool(_candidates(place, name, alone))
+
+
 def _candidates(place: Path, name: str, alone: bool) -> list[Path]:
     """Folders without a manifest that hold weights or a state, where old runs put them."""
     own = alone or place.name == name

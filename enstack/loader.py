@@ -60,13 +60,15 @@ def worker_count(num_workers: int | str, device: torch.device) -> int:
     return 0 if device.type == "cpu" else min(2, (os.cpu_count() or 1) // 2)
 
 
-def why_waiting(local_dir: Path, num_workers: int) -> str:
+def why_waiting(local_dir: Path, num_workers: int, device: torch.device) -> str:
     """Where the time goes when the model waits for its batches, and what to do."""
     if slow := slow_storage(local_dir):
         return (
             f"local_dir {local_dir}, where the tokens lie, is no disk of this machine ({slow}); "
             "set local_dir to one"
         )
+    if device.type == "cpu":
+        return "without a GPU the same cores read and train, and more workers would not help"
     cores = os.cpu_count() or 1
     if num_workers < cores:
         return f"{num_workers} of {cores} cores read it; set num_workers={num_workers + 1} or more"

@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 from enstack.errors import DataError
 
 __all__ = [
+    "at_frequencies",
     "bootstrap",
     "confusion_matrix",
     "evaluate",
@@ -72,6 +73,31 @@ def reliability(
     ]
     apart = sum(part["n"] * abs(part["accuracy"] - part["confidence"]) for part in bins)
     return {"ece": float(apart / len(labels)), "bins": bins}
+
+
+def at_frequencies(confusion: np.ndarray, frequencies: np.ndarray) -> dict[str, Any]:
+    """Figures as they would be if the classes came with these frequencies.
+
+    confusion: (k, k), rows true; frequencies: (k,) >= 0, of any scale. Each row is weighted by its
+    class's share among the frequencies over its share here, so recall stays and precision moves
+    (importance weighting under a prior shift; Saerens et al. 2002, section 2). A class that has
+    a frequency and no rows here can't be weighted: it is left out, and told in `missing`.
+    """
+    counts, wanted = np.asarray(confusion, dtype=np.float64), np.asarray(frequencies, np.float64)
+    support = counts.sum(axis=1)
+    weighted = counts * _ratio(wanted * (support > 0), support)[:, None]
+    if not weighted.any():
+        raise DataError("Frequencies must be above 0 for a class that has rows, found none.")
+    precision, _, f1, _ = _class_figures(weighted)
+    occurs = (weighted.sum(axis=0) + weighted.sum(axis=1)) > 0
+    return {
+        "accuracy": float(np.trace(weighted) / weighted.sum()),
+        "macro_precision": float(precision[occurs].mean()),
+        "macro_f1": float(f1[occurs].mean()),
+        "precision": precision.tolist(),
+        "f1": f1.tolist(),
+        "missing": np.flatnonzero((wanted > 0) & (support == 0)).tolist(),
+    }
 
 
 def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, n_classes: int) -> np.ndarray:

@@ -130,7 +130,11 @@ def _detached_from_file(model: torch.nn.Module) -> torch.nn.Module:
 
 def require_length(base_model: BaseModel, max_length: int) -> None:
     """Refuse a max_length beyond the positions that a base model has."""
-    config = encoder_config(base_model)
+    refuse_length(base_model, encoder_config(base_model), max_length)
+
+
+def refuse_length(base_model: BaseModel, config: Any, max_length: int) -> None:
+    """The same, where the model's configuration is at hand."""
     positions = getattr(config, "max_position_embeddings", None)
     if positions is None:
         return

@@ -153,13 +153,15 @@ def show_data(work: Path, *, download: bool = False, **choice: Any) -> pd.DataFr
     return table
 
 
-def configure_run(work: Path, names: Mapping[str, Any]) -> RunConfig:
+def configure_run(work: Path, names: dict[str, Any]) -> RunConfig:
     """The run that a notebook's forms ask for, checked; what was set is printed.
 
-    names: the notebook's globals(). Raises ConfigError for settings that can't be.
+    names: the notebook's globals(); `config` among them is forgotten first, so that no cell goes
+    on with settings from before a refusal. Raises ConfigError for settings that can't be.
     """
     from enstack.config import configure
 
+    names["config"] = None
     return configure(**form_settings(work, names))
 
 
@@ -200,7 +202,10 @@ def _remembered(work: Path) -> dict[str, Any]:
     from enstack.files import read_json_object
 
     path = work / CHOICES_FILE
-    known = read_json_object(path) if path.exists() else {}
+    try:
+        known = read_json_object(path) if path.exists() else {}
+    except CheckpointError as error:
+        raise ConfigError(f"{error} It holds what cell 4 chose: remove it, run cell 4.") from None
     return known if "choice" in known or not known else {"choice": known}
 
 
@@ -217,8 +222,8 @@ def _resolved(work: Path, chosen: Mapping[str, Any]) -> dict[str, Any]:
     found = {**chosen, **toy_overrides()}
     data_dir = str(found.get("DATA_DIR") or "toy").strip()
     found["DATA_DIR"] = data_dir if data_dir == "toy" else str(_user_folder(data_dir))
-    run_name = str(found.get("RUN_DIR") or "").strip() or Path(data_dir).name
-    found["RUN_DIR"] = str(work / run_name)
+    run_name = str(found.get("RUN_DIR") or "").strip() or Path(data_dir).resolve().name
+    found["RUN_DIR"] = str(_inside(work, run_name, "RUN_DIR"))
     if old := str(found.get("RESUME_FROM") or "").strip():
         found["RESUME_FROM"] = str(_user_folder(old))
     if toy_overrides():
@@ -226,6 +231,14 @@ def _resolved(work: Path, chosen: Mapping[str, Any]) -> dict[str, Any]:
     elif _only_tiny(found.get("BASE_MODELS"), data_dir) and _is_default("LEARNING_RATE", found):
         found["LEARNING_RATE"] = TOY_LEARNING_RATE
     return found
+
+
+def _inside(folder: Path, name: str, field: str) -> Path:
+    """A folder below another one, by the name that a form's field gives."""
+    below = (folder / name).resolve()
+    if folder.resolve() not in below.parents:
+        raise ConfigError(f"{field} must name a folder within {folder}, found {name!r}.")
+    return folder / name
 
 
 def _only_tiny(base_models: object, data_dir: str) -> bool:
@@ -256,17 +269,18 @@ def _code_changed() -> bool:
     return any(source.stat().st_mtime > LOADED_AT for source in sources)
 
 
-def show_results(run_dir: str | Path) -> None:
+def show_results(run: RunConfig | str | Path | None) -> None:
     """Show a run's leaderboard, best first, its figures, and where the report lies.
 
-    Raises CheckpointError when the run has no finished report or an empty leaderboard.
+    run: its configuration or its folder. Raises CheckpointError when it has no finished report or
+    an empty leaderboard.
     """
     import pandas as pd
     from IPython.display import HTML, display
 
     from enstack.files import read_json
 
-    report = Path(run_dir) / "report"
+    report = _run_dir(run) / "report"
     rows = read_json(report / "report.json")["leaderboard"] if report.is_dir() else []
     if not rows:
         raise CheckpointError(
@@ -307,20 +321,35 @@ def _figure_grid(figures: list[Path]) -> str:
 # When something is wrong
 
 
-def show_checkpoint(place: str | Path, work: Path | None = None) -> None:
+def show_checkpoint(work: Path, place: str, run: RunConfig | None) -> None:
     """Say whether a checkpoint or run folder is whole, and from where training will go on.
 
-    place: a folder as given, or within the work folder, or from the top of the user's Drive.
+    place: a folder as given, or within the work folder, or from the top of the user's Drive; run's
+    folder where it is empty.
     """
     from enstack.inspection import inspect_path, verdict_text
 
-    folder = Path(place).expanduser()
-    inside = work / folder if work else folder
-    say(verdict_text(inspect_path(inside if inside.is_dir() else _user_folder(str(folder)))))
+    named = place.strip()
+    if not named:
+        say(verdict_text(inspect_path(_run_dir(run))))
+        return
+    inside = work / Path(named).expanduser()
+    say(verdict_text(inspect_path(inside if inside.is_dir() else _user_folder(named))))
 
 
-def show_troubleshooting(run_dir: str | Path) -> None:
-    """Print what a report of a fault needs: versions, commit, hardware, disks, the last events."""
+def _run_dir(run: RunConfig | str | Path | None) -> Path:
+    if run is None:
+        raise ConfigError(
+            "This needs a configuration: run cell 5 until it says ✅, then this cell."
+        )
+    return Path(run if isinstance(run, (str, Path)) else run.run_dir)
+
+
+def show_troubleshooting(work: Path, names: Mapping[str, Any]) -> None:
+    """Print what a report of a fault needs: versions, commit, hardware, disks, the last events.
+
+    names: the notebook's globals(); without a configuration among them the rest is printed.
+    """
     import torch
 
     from enstack.models import choose_device
@@ -332,10 +361,14 @@ def show_troubleshooting(run_dir: str | Path) -> None:
     say(", ".join(versions))
     say(_gpu_line(device) if device.type == "cuda" else "No GPU")
     say(f"CUDA of torch: {torch.version.cuda}; CPU cores: {os.cpu_count()}")
-    for place in (Path(run_dir), Path.home()):
+    for place in (work, Path.home()):
         say(f"{_free(place)} free at {place}")
+    if names.get("config") is None:
+        say("No configuration: cell 5 was not run, or refused its form.")
+        return
+    run_dir = _run_dir(names["config"])
     say(f"Last events of {run_dir}:")
-    for line in _last_events(Path(run_dir)):
+    for line in _last_events(run_dir):
         say(f"   {line}")
 
 

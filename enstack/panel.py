@@ -17,6 +17,7 @@ from enstack.progress import Bar, Level, TrainingView, duration, in_notebook, sa
 # Shares of the time that the texts and the curves may take: together under one per cent.
 TEXT_SHARE, CURVE_SHARE = 0.002, 0.003
 TEXT_SECONDS, CURVE_SECONDS = 0.5, 5.0  # and the shortest time between two of them
+HEARING_SECONDS = 0.5  # between two looks for a click, which cost next to nothing
 FIRST_CURVES = 2.0  # seconds: before that there is little to see
 LEVELS: tuple[Level, ...] = ("pipeline", "epoch", "batch")
 HIGH_WAIT = 0.10
@@ -52,7 +53,7 @@ class Pace:
 
     def __init__(self, share: float, seconds: float, first: float = 0.0) -> None:
         self.share, self.seconds = share, seconds
-        self.spent = 0.0
+        self.spent, self.times = 0.0, 0
         self._next = time.perf_counter() + first
 
     def due(self) -> bool:
@@ -61,12 +62,12 @@ class Pace:
 
     @contextlib.contextmanager
     def counted(self) -> Iterator[None]:
-        """Measure the block; the dearer it was, the longer until the next."""
+        """Measure the block; the dearer such blocks are, the longer until the next."""
         before = time.perf_counter()
         yield
         now = time.perf_counter()
-        self.spent += now - before
-        self._next = now + max(self.seconds, (now - before) / self.share)
+        self.spent, self.times = self.spent + now - before, self.times + 1
+        self._next = now + max(self.seconds, self.spent / self.times / self.share)
 
 
 class Panel:
@@ -76,6 +77,7 @@ class Panel:
         import ipywidgets as widgets
         from IPython.display import HTML, display
 
+        self._ears = Pace(1.0, HEARING_SECONDS)
         self._texts = Pace(TEXT_SHARE, TEXT_SECONDS)
         self._curve_pace = Pace(CURVE_SHARE, CURVE_SECONDS, FIRST_CURVES)
         self._rows = {level: Row(widgets) for level in LEVELS}
@@ -102,7 +104,7 @@ class Panel:
     @property
     def seconds_spent(self) -> float:
         """What showing has cost so far."""
-        return self._texts.spent + self._curve_pace.spent
+        return self._ears.spent + self._texts.spent + self._curve_pace.spent
 
     def open(self, bar: Bar) -> None:
         """Show a new bar in the row of its level."""
@@ -111,8 +113,9 @@ class Panel:
 
     def redraw(self, bar: Bar) -> bool:
         """Show how things stand, when that is due; False once the panel has failed."""
+        if self._ears.due() and not self._broken:
+            self._guarded(self._hear)
         if self._texts.due() and not self._broken:
-            self._guarded(hear_widgets)
             self._guarded(self._show_texts)
         if self._views and self._curve_pace.due() and not self._broken:
             self._guarded(self._show_curves)
@@ -135,8 +138,14 @@ class Panel:
         self._guarded(self._show_texts)
         self._figures.value = f"<b>{verdict}</b>"
 
+    def _hear(self) -> None:
+        with self._ears.counted():
+            hear_widgets()
+
     def _ask_to_stop(self, _: object) -> None:
-        """As the notebook's own stop button does, and Ctrl-C."""
+        """As the notebook's own stop button does, and Ctrl-C; a second press adds nothing."""
+        if self._stop.disabled:
+            return
         self._stop.disabled, self._stop.description = True, "Stopping …"
         os.kill(os.getpid(), signal.SIGINT)
 

@@ -65,8 +65,8 @@ def run_pipeline(config: RunConfig) -> RunResults:
     """Data, base models, stacking, report: each stage is done once, and gone on with if stopped."""
     if not isinstance(config, RunConfig):
         raise ConfigError(
-            "A run needs a configuration made by this very code, and the code was updated since "
-            "it was made: run cell 5 again, then this cell."
+            "A run needs a configuration, made by the code as it is now; this one is missing, was "
+            "refused, or is older than an update: run cell 5 again, then this cell."
         )
     run_dir, local_dir = Path(config.run_dir), Path(config.local_dir)
     require_writable(run_dir, "run_dir", CheckpointError)
@@ -195,7 +195,7 @@ def _base_models_to_train(stages: list[BaseModelStage], config: RunConfig) -> di
     from enstack.fine_tuning import require_base_models
 
     wanted = {stage.name: base_model(stage.name, stage.model, config) for stage in unfinished}
-    require_base_models(list(wanted.values()), config.max_length)
+    require_base_models(list(wanted.values()), config)
     return wanted
 
 

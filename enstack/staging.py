@@ -40,9 +40,20 @@ def staged(files: Iterable[Path], local_dir: Path) -> Path | None:
     """A folder on this machine's disk with copies of these files; None where there is no room.
 
     The copy is made once, with a bar, read back, and made again when a file's size, time or
-    beginning and end change. Names must differ.
+    beginning and end change. Names must differ. Raises DataError where the storage fails.
     """
     sources = sorted(files)
+    try:
+        return _staged(sources, local_dir)
+    except OSError as error:
+        raise DataError(
+            f"The data in {sources[0].parent} must be copied to {local_dir} before it is read; "
+            f"that failed ({error.strerror or error}). Run this again; on Colab, see that Drive is "
+            "still connected (cell 1)."
+        ) from error
+
+
+def _staged(sources: list[Path], local_dir: Path) -> Path | None:
     key = sha256_json([str(path.absolute()) for path in sources])[:16]
     folder = local_dir / "staged" / key
     made_from = {path.name: file_state(path) for path in sources}
@@ -83,12 +94,6 @@ def _copy(
         new.finish(made_from=made_from)
         shutil.rmtree(folder, ignore_errors=True)
         beside.rename(folder)
-    except OSError as error:
-        raise DataError(
-            f"The data in {sources[0].parent} must be copied to {folder.parent} before it is read; "
-            f"that failed ({error.strerror or error}). Run this again; on Colab, see that Drive is "
-            "still connected (cell 1)."
-        ) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 

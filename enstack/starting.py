@@ -10,9 +10,9 @@ from enstack import checkpoint
 from enstack.batches import ORDER
 from enstack.config import RunConfig
 from enstack.errors import CheckpointError
-from enstack.legacy import LegacyCheckpoint, find_legacy
+from enstack.legacy import LegacyCheckpoint, find_legacy, may_hold_legacy
 from enstack.manifest import read_manifest
-from enstack.models import BaseModel, load_classifier
+from enstack.models import HUB_IDS, BaseModel, architecture, load_classifier
 from enstack.progress import say
 from enstack.randomness import seed_everything
 from enstack.training import (
@@ -23,6 +23,44 @@ from enstack.training import (
     identity_of,
     refuse_other_run,
 )
+
+
+def check_resume_from(base_models: list[BaseModel], config: RunConfig) -> None:
+    """Say what resume_from will be used for, before any base model is trained.
+
+    One that is not there, or serves none of the base models, is refused.
+    """
+    if not config.resume_from:
+        return
+    place, alone = Path(config.resume_from), len(config.base_models) == 1
+    unserved, served = [], False
+    for base_model in base_models:
+        folder = Path(config.run_dir) / "base_models" / base_model.name
+        scratch = config.scratch_dir / "base_models" / base_model.name
+        if checkpoint.checkpoints_in(folder) or checkpoint.checkpoints_in(scratch):
+            say(
+                f"   · resume_from is not used for {base_model.name}: {folder} has a checkpoint of "
+                "its own, and training goes on from there"
+            )
+            served = True
+        elif may_hold_legacy(place, base_model.name, alone=alone):
+            served = True
+        else:
+            unserved.append(base_model.name)
+    if base_models and not served:
+        raise _no_old_checkpoint(unserved, place)
+    for name in unserved:
+        say(f"⚠️  {place} holds no old checkpoint of {name}: it is trained from the start.")
+
+
+def _no_old_checkpoint(names: list[str], place: Path) -> CheckpointError:
+    name = names[0]
+    found = "holds none" if place.is_dir() else "is no folder"
+    return CheckpointError(
+        f"resume_from must hold an old checkpoint of {' or '.join(names)} (itself, in {name}/ or "
+        f"in checkpoints/{name}/); {place} {found}. Correct it, or leave it out to train from "
+        "the start."
+    )
 
 
 def start_or_resume(
@@ -46,7 +84,7 @@ def start_or_resume(
         )
     if found is None:
         _refuse_lost_checkpoints(folder, config)
-    old = None if found else _find_old(base_model.name, data, config, old_runs)
+    old = None if found else _find_old(base_model, data, config, old_runs)
     state = checkpoint.read_state(found) if found else None
     if state is not None:
         place = folder if checkpoint.checkpoints_in(folder) else scratch
@@ -145,18 +183,34 @@ def _choose_best_anew_if_lost(training: Training) -> None:
 
 
 def _find_old(
-    name: str, data: TrainingData, config: RunConfig, old_runs: Path | None
+    base_model: BaseModel, data: TrainingData, config: RunConfig, old_runs: Path | None
 ) -> LegacyCheckpoint | None:
     if old_runs is None or not config.resume:
         return None
-    alone = len(config.base_models) == 1
+    name, alone = base_model.name, len(config.base_models) == 1
     old = find_legacy(old_runs, name, n_classes=len(data.class_names), alone=alone)
-    if old is None and config.resume_from:
-        raise CheckpointError(
-            f"resume_from must hold an old checkpoint of {name} (itself, in {name}/ or in "
-            f"checkpoints/{name}/); {old_runs} holds none."
-        )
+    if old is None and config.resume_from and alone:
+        raise _no_old_checkpoint([name], old_runs)
+    if old is not None:
+        _refuse_other_model(old, base_model)
     return old
+
+
+def _refuse_other_model(old: LegacyCheckpoint, base_model: BaseModel) -> None:
+    """An old checkpoint does not say whose it is: its shape and the folders it lies in do."""
+    theirs = architecture(BaseModel(base_model.name, str(old.folder)))
+    ours = architecture(base_model)
+    others = {part for part in old.folder.parts if part in HUB_IDS} - {base_model.name}
+    found = None
+    if theirs and ours and theirs != ours:
+        found = f"it is a {theirs}, {base_model.name} is a {ours}"
+    elif others and base_model.name in HUB_IDS and base_model.name not in old.folder.parts:
+        found = f"it lies in a folder of {', '.join(sorted(others))}"
+    if found:
+        raise CheckpointError(
+            f"The old checkpoint {old.folder} must be one of {base_model.name}; {found}. Name the "
+            "base model that it was made with in base_models."
+        )
 
 
 def _announce_import(old: LegacyCheckpoint, log: Log) -> None:

@@ -91,7 +91,7 @@ def train_epoch(training: Training, saver: Saver, stop: StopRequest) -> None:
         total=progress.batches_done + len(order),
         size=training.config.accumulation_steps,
     )
-    wait = DataWait(why_waiting(Path(training.config.local_dir), training.workers))
+    wait = DataWait(why_waiting(Path(training.config.local_dir), training.workers, training.device))
     title = f"Epoch {progress.epoch} [Train]"
     examples = training.config.batch_size
     with Bar(len(order), title, seconds_each=True, wait=wait, examples=examples) as bar:

@@ -53,8 +53,9 @@ def download_vdisc(folder: Path, listing: str = LISTING) -> None:
         _require_room(folder, sum(remote[name].size for name in missing))
         for name in missing:
             _fetch(remote[name], folder)
-    # pooch says with a ValueError that a file has another hash than its home told.
-    except (requests.RequestException, ValueError, KeyError, TypeError) as error:
+    # pooch says with a ValueError that a file has another hash than its home told; a listing that
+    # is none gives whatever reading it gives. A RequestException is an OSError.
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
             f"Draper VDISC can't be downloaded ({reason}). Run this again: files that are whole "

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from enstack import estimate as module
-from enstack.errors import EnstackError
+from enstack.errors import ConfigError, EnstackError
 from enstack.estimate import BatchCost, encoder_of, estimate, measure_batch
 from enstack.models import BaseModel
 from tests.conftest import train_config
@@ -77,3 +77,14 @@ def test_a_batch_that_does_not_fit_says_which_one_would(
         measure_batch(
             encoder_of(micro_model), batch_size=16, max_length=512, precision="fp32", device=CPU
         )
+
+
+@pytest.mark.parametrize(("name", "limit"), [("codebert", 512), ("unixcoder", 1024)])
+def test_a_length_that_a_model_can_not_read_is_refused_before_it_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, limit: int
+) -> None:
+    monkeypatch.setattr(module, "measure_batch", lambda *_, **__: BatchCost(1.0, None))
+    models = [BaseModel(name, f"microsoft/{name}-base")]
+    assert estimate(models, 100, train_config(tmp_path, max_length=limit), CPU)
+    with pytest.raises(ConfigError, match=f"max_length must be at most {limit} for {name}"):
+        estimate(models, 100, train_config(tmp_path, max_length=limit + 1), CPU)

@@ -17,11 +17,13 @@ from safetensors.torch import load_file
 
 from enstack import checkpoint
 from enstack.config import RunConfig
-from enstack.errors import CheckpointError
+from enstack.data import VulnerabilityData
+from enstack.errors import CheckpointError, ConfigError
 from enstack.inspection import inspect_checkpoint
 from enstack.legacy import find_legacy
 from enstack.models import BaseModel, load_classifier
 from enstack.pipeline import run_pipeline
+from enstack.toy import TinyModel, write_encoder
 from enstack.training import TrainingData
 
 from .conftest import tree_digest
@@ -289,7 +291,8 @@ def load_classes(folder: Path) -> tuple[str, ...]:
 def test_resume_from_a_place_without_an_old_checkpoint_is_refused(
     parts: Any, tmp_path: Path
 ) -> None:
-    config = train_config(tmp_path / "run", resume_from=str(tmp_path / "nothing"))
+    place = str(tmp_path / "nothing")
+    config = train_config(tmp_path / "run", resume_from=place, base_models=["micro"])
     with pytest.raises(CheckpointError, match=r"resume_from must hold an old checkpoint of micro"):
         go_on(parts, config, tmp_path / "nothing")
 
@@ -303,3 +306,89 @@ def test_a_new_checkpoint_wins_over_an_old_one(
     capsys.readouterr()
     go_on(parts, config, tmp_path)
     assert "old checkpoint" not in capsys.readouterr().out
+
+
+def test_an_old_checkpoint_of_another_shape_is_refused_though_it_is_the_only_one(
+    parts: Any, toy_data: VulnerabilityData, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    texts = toy_data.splits["train"].sources.to_pylist()
+    write_encoder(other, TinyModel(vocabulary=280, hidden=16, layers=1, heads=2), texts, seed=1)
+    old = tmp_path / "old" / "last_checkpoint"
+    write_legacy(old, BaseModel("micro", str(other)), parts[2].class_names, step=8)
+    with pytest.raises(CheckpointError, match=r"must be one of micro; it is a roberta of 1 layers"):
+        go_on(parts, train_config(tmp_path / "run", base_models=["micro"]), tmp_path / "old")
+    assert not list((tmp_path / "run").rglob("*.safetensors"))
+
+
+def test_an_old_checkpoint_in_another_known_models_folder_is_refused(
+    parts: Any, micro_model: BaseModel, tmp_path: Path
+) -> None:
+    place = tmp_path / "checkpoints" / "graphcodebert"
+    write_legacy(place / "last_checkpoint", micro_model, parts[2].class_names, step=8)
+    called = (BaseModel("codebert", micro_model.location), *parts[1:])
+    with pytest.raises(CheckpointError, match="it lies in a folder of graphcodebert"):
+        go_on(called, train_config(tmp_path / "run", base_models=["codebert"]), place)
+
+
+def two_models(toy_folder: Path, micro_model: BaseModel, tmp_path: Path, **more: Any) -> RunConfig:
+    twin = tmp_path / "models" / "twin"
+    shutil.copytree(micro_model.location, twin)
+    return RunConfig(
+        data_dir=str(toy_folder),
+        label_mode="cwe_or_clean",
+        base_models=[micro_model.location, str(twin)],
+        epochs=1,
+        batch_size=4,
+        max_length=32,
+        meta_classifiers=["lr"],
+        run_dir=str(tmp_path / "run"),
+        local_dir=str(tmp_path / "local"),
+        **more,
+    )
+
+
+def test_what_resume_from_serves_is_said_before_anything_is_trained(
+    toy_folder: Path, micro_model: BaseModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, classes = tmp_path / "old", load_classes(toy_folder)
+    write_legacy(old / "micro" / "last_checkpoint", micro_model, classes, step=8)
+    config = two_models(toy_folder, micro_model, tmp_path, resume_from=str(old))
+    run_pipeline(config)
+    said = capsys.readouterr().out
+    warning = f"{old} holds no old checkpoint of twin: it is trained from the start."
+    assert said.index(warning) < said.index("micro: fine-tuning")
+    assert "Going on from the old checkpoint" in said
+
+
+@pytest.mark.parametrize("place", ["nothing", "empty"])
+def test_a_resume_from_that_serves_nobody_is_refused_before_anything_is_trained(
+    toy_folder: Path, micro_model: BaseModel, tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    config = two_models(toy_folder, micro_model, tmp_path, resume_from=str(tmp_path / place))
+    with pytest.raises(CheckpointError, match="must hold an old checkpoint of micro or twin"):
+        run_pipeline(config)
+    assert not list((tmp_path / "run").rglob("*.safetensors"))
+
+
+def test_a_run_with_checkpoints_of_its_own_says_that_it_leaves_resume_from_alone(
+    toy_folder: Path, micro_model: BaseModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = two_models(toy_folder, micro_model, tmp_path)
+    run_pipeline(config)
+    write_legacy(
+        tmp_path / "old" / "last_checkpoint", micro_model, load_classes(toy_folder), step=8
+    )
+    capsys.readouterr()
+    more = {"epochs": 2, "resume_from": str(tmp_path / "old")}
+    run_pipeline(RunConfig(**{**config.model_dump(), **more}))
+    said = capsys.readouterr().out
+    for name in ("micro", "twin"):
+        assert f"resume_from is not used for {name}" in said
+    assert "Going on from the old checkpoint" not in said
+
+
+def test_resume_from_without_resume_is_refused() -> None:
+    with pytest.raises(ConfigError, match="resume_from goes on from a checkpoint, so resume must"):
+        RunConfig(resume=False, resume_from="/old")

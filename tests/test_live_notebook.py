@@ -213,6 +213,8 @@ def test_the_stop_button_saves_and_stops_and_the_cell_goes_on_from_there(place: 
             kept.append(message)
             if not clicked and (place.run_dir / "events.jsonl").exists():
                 wait_for_save(place.run_dir)
+                # Twice, as impatient people do.
+                kernel.click(widget_of(kept, "Stop and save"))
                 kernel.click(widget_of(kept, "Stop and save"))
                 clicked = True
             if message["msg_type"] == "error":
@@ -226,3 +228,29 @@ def test_the_stop_button_saves_and_stops_and_the_cell_goes_on_from_there(place: 
                 break
         else:
             pytest.fail("the second run did not go on")
+
+
+def test_a_stop_before_training_leaves_the_kernel_alive(place: Place) -> None:
+    """While tokens are made a stop is an exception, thrown where the click is heard."""
+    form = cells(**FORM)
+    slow = """
+import time
+from enstack import tokens
+whole = tokens.Bar.advance
+tokens.Bar.advance = lambda self, count=1: (time.sleep(1), whole(self, count))[1]
+"""
+    with place.kernel() as kernel:
+        for number in (1, 2, 4, 5):
+            kernel.run(form[number])
+        kernel.run(slow)
+        cell = kernel.client.execute(form[6])
+        kept, said = [], ""
+        for message in kernel.messages(cell):
+            kept.append(message)
+            if "fine-tuning" in message["content"].get("text", ""):
+                for _ in range(3):
+                    kernel.click(widget_of(kept, "Stop and save"))
+            if message["msg_type"] == "error":
+                said = "\n".join(message["content"]["traceback"])
+        assert "🛑 Interrupted; what was finished or saved before is kept." in said, said
+        assert kernel.run("print('alive')") == "alive\n"

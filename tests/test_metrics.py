@@ -13,6 +13,7 @@ from sklearn import metrics as reference
 
 from enstack.errors import DataError
 from enstack.metrics import (
+    at_frequencies,
     bootstrap,
     confusion_matrix,
     evaluate,
@@ -250,3 +251,28 @@ def test_a_model_that_is_as_right_as_it_claims_has_no_calibration_error():
     assert reliability(labels, probabilities)["ece"] < 0.01
     certain = np.stack([np.ones(len(labels)), np.zeros(len(labels))], axis=1)
     assert reliability(labels, certain)["ece"] == pytest.approx(labels.mean())
+
+
+@given(st.integers(0, 10_000))
+def test_figures_at_other_frequencies_are_those_of_rows_drawn_that_often(seed: int):
+    random = np.random.default_rng(seed)
+    confusion = random.integers(0, 20, (4, 4)) + np.eye(4, dtype=int)
+    times = random.integers(1, 9, 4)  # how often each row of a class is there
+    repeated = confusion * times[:, None]
+    found = at_frequencies(confusion, repeated.sum(axis=1))
+    assert found["accuracy"] == pytest.approx(np.trace(repeated) / repeated.sum())
+    assert found["macro_f1"] == pytest.approx(float(macro_f1_from_confusion(repeated)))
+    right, predicted = np.diagonal(repeated), repeated.sum(axis=0)
+    assert found["precision"] == pytest.approx(list(right / predicted))
+    assert found["missing"] == []
+
+
+def test_at_its_own_frequencies_nothing_moves_and_a_class_without_rows_is_told():
+    confusion = np.array([[8, 2, 0], [1, 9, 0], [0, 0, 0]])
+    own = at_frequencies(confusion, np.array([10, 10, 0]))
+    assert own["macro_f1"] == pytest.approx(float(macro_f1_from_confusion(confusion)))
+    other = at_frequencies(confusion, np.array([10, 990, 500]))
+    assert other["missing"] == [2]
+    assert other["precision"][0] == pytest.approx(8 / (8 + 99))
+    with pytest.raises(DataError, match="above 0 for a class that has rows"):
+        at_frequencies(confusion, np.array([0, 0, 3]))

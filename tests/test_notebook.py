@@ -15,6 +15,7 @@ from enstack import notebook
 from enstack.config import RunConfig, configure
 from enstack.errors import CheckpointError, ConfigError, DataError
 from enstack.files import write_bytes, write_json
+from enstack.pipeline import run_pipeline
 
 
 @pytest.fixture(autouse=True)
@@ -230,33 +231,66 @@ def test_a_checkpoint_is_looked_for_in_the_work_folder_and_on_drive(
     monkeypatch.setattr("enstack.inspection.inspect_path", seen.append)
     monkeypatch.setattr("enstack.inspection.verdict_text", lambda verdict: "a verdict")
     monkeypatch.setattr(notebook, "DRIVE_ROOT", tmp_path)
-    (tmp_path / "work" / "toy").mkdir(parents=True)
+    work = tmp_path / "work"
+    (work / "toy").mkdir(parents=True)
     (tmp_path / "MyDrive" / "old").mkdir(parents=True)
-    for place in ("toy", "old", str(tmp_path / "work" / "toy")):
-        notebook.show_checkpoint(place, tmp_path / "work")
-    assert seen == [
-        tmp_path / "work" / "toy",
-        tmp_path / "MyDrive" / "old",
-        tmp_path / "work" / "toy",
-    ]
+    run = RunConfig(run_dir=str(work / "other"))
+    for place in (" toy ", "old", str(work / "toy"), ""):
+        notebook.show_checkpoint(work, place, run)
+    assert seen == [work / "toy", tmp_path / "MyDrive" / "old", work / "toy", work / "other"]
+    with pytest.raises(ConfigError, match="run cell 5 until it says"):
+        notebook.show_checkpoint(work, "", None)
 
 
 def test_a_report_of_a_fault_has_versions_commit_disks_and_the_last_events(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    notebook.show_troubleshooting(tmp_path / "run")
+    names = {"config": RunConfig(run_dir=str(tmp_path / "run"))}
+    notebook.show_troubleshooting(tmp_path, names)
     assert "none (No such file or directory)" in capsys.readouterr().out
-    lines = [
-        f'{{"time": "T", "event": "number {number}", "f1": 0.12345}}\n' for number in range(20)
-    ]
+    event = '{{"time": "T", "event": "number {}", "f1": 0.12341}}\n'
+    lines = [event.format(number) for number in range(20)]
     lines.append('{"time": "T", "eve')
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "events.jsonl").write_text("".join(lines))
-    notebook.show_troubleshooting(tmp_path / "run")
+    notebook.show_troubleshooting(tmp_path, names)
     said = capsys.readouterr().out
     assert f"torch {torch.__version__}" in said
     assert "commit " in said or "not under git" in said
-    assert f"GiB free at {tmp_path / 'run'}" in said
-    assert "   T  number 19  f1=0.1235\n" in said or "   T  number 19  f1=0.1234\n" in said
+    assert f"GiB free at {tmp_path}" in said
+    assert "   T  number 19  f1=0.1234\n" in said
     assert said.endswith('   {"time": "T", "eve\n')
     assert "number 8" not in said
+
+
+@pytest.mark.parametrize("names", [{}, {"config": None}])
+def test_a_report_of_a_fault_needs_no_configuration(
+    tmp_path: Path, names: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    notebook.show_troubleshooting(tmp_path / "gone", names)
+    said = capsys.readouterr().out
+    assert f"torch {torch.__version__}" in said
+    assert "cell 5 was not run, or refused its form" in said
+
+
+def test_a_refused_form_leaves_no_older_configuration_to_go_on_with(tmp_path: Path) -> None:
+    names: dict[str, Any] = {"EPOCHS": 3}
+    names["config"] = notebook.configure_run(tmp_path, names)
+    names["EPOCHS"] = "ten"
+    with pytest.raises(ConfigError, match="epochs"):
+        notebook.configure_run(tmp_path, names)
+    assert names["config"] is None
+    with pytest.raises(ConfigError, match="run cell 5 again"):
+        run_pipeline(names["config"])
+
+
+@pytest.mark.parametrize("name", ["../x", "q/../../outside", "/", "/elsewhere", ".", "a/.."])
+def test_a_run_folder_lies_within_the_work_folder(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="RUN_DIR must name a folder within"):
+        notebook.form_settings(tmp_path / "work", {"RUN_DIR": name})
+
+
+def test_a_spoilt_memory_of_cell_4_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / notebook.CHOICES_FILE).write_text("{")
+    with pytest.raises(ConfigError, match="what cell 4 chose: remove it, run cell 4"):
+        notebook.form_settings(tmp_path, {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import sys
 import time
@@ -192,11 +193,35 @@ def test_the_button_asks_as_ctrl_c_does_and_only_once(panel: Panel, shown: list[
     try:
         button = shown[0].children[-1].children[0]
         button.click()
+        button.click()
     finally:
         signal.signal(signal.SIGINT, before)
     assert caught == [signal.SIGINT]
     assert button.disabled
     assert button.description == "Stopping …"
+
+
+def test_a_click_is_heard_soon_however_dear_the_texts_are(
+    panel: Panel, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[float] = []
+    monkeypatch.setattr(module, "hear_widgets", lambda: heard.append(clock.now))
+
+    def dear(view: object) -> str:
+        clock.now += 0.2
+        return ""
+
+    monkeypatch.setattr(module, "_checkpoint_line", dear)
+    with shown_on(panel):
+        watch(view([]))
+        for epoch in range(30):
+            with Bar(5, f"Epoch {epoch} [Train]") as bar:
+                for _ in range(5):
+                    clock.now += 0.1
+                    bar.advance()
+    gaps = [later - sooner for sooner, later in itertools.pairwise(heard)]
+    assert len(heard) > 10
+    assert max(gaps) < 1.5
 
 
 @pytest.fixture

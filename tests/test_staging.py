@@ -141,3 +141,14 @@ def test_a_copy_keeps_the_time_of_its_source(tmp_path: Path, files: list[Path]) 
     folder = staged(files, tmp_path / "local")
     assert folder is not None
     assert [file_state(folder / path.name) for path in files] == [file_state(p) for p in files]
+
+
+def test_a_file_that_vanishes_and_a_local_dir_that_is_a_file_are_one_error(
+    tmp_path: Path, files: list[Path]
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="Not a directory"):
+        staged(files, tmp_path / "file")
+    files[0].unlink()
+    with pytest.raises(DataError, match="No such file or directory"):
+        staged(files, tmp_path / "local")

@@ -510,4 +510,5 @@ def test_on_a_fast_disk_the_advice_is_about_cores(
 ) -> None:
     monkeypatch.setattr("enstack.loader.os.cpu_count", lambda: 4)
     monkeypatch.setattr("enstack.loader.slow_storage", lambda path: None)
-    assert advice in why_waiting(tmp_path, workers)
+    assert advice in why_waiting(tmp_path, workers, torch.device("cuda"))
+    assert "the same cores" in why_waiting(tmp_path, workers, torch.device("cpu"))

@@ -116,3 +116,20 @@ def test_too_little_room_is_told_before_anything_is_fetched(
 def test_no_network_is_one_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="can't be downloaded"):
         download_vdisc(tmp_path, "http://127.0.0.1:9/")
+
+
+def test_a_listing_that_is_none_and_a_full_disk_are_one_error(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for listing in (b'{"data": null, "links": null}', b"[]", b"<html>"):
+        monkeypatch.setattr(home, "answer", lambda path, listing=listing: listing)
+        with pytest.raises(DataError, match="can't be downloaded"):
+            download_vdisc(tmp_path, f"{home.url}/")
+    monkeypatch.undo()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(vdisc.pooch, "retrieve", full)
+    with pytest.raises(DataError, match="No space left on device"):
+        download_vdisc(tmp_path, f"{home.url}/")
