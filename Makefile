@@ -56,3 +56,4 @@ bench: $(READY)
 	$(BIN)/enstack bench save
 	$(BIN)/enstack bench train
 	$(BIN)/enstack bench panel
+	$(BIN)/enstack bench prepare

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import pyarrow as pa
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
@@ -41,8 +40,8 @@ def tfidf_logistic_regression(train: Functions, test: Functions, n_classes: int)
     )
     # liblinear runs in one thread and is the fastest here; it needs the wrapper since 1.8.
     classifier = OneVsRestClassifier(LogisticRegression(C=10.0, solver="liblinear", random_state=0))
-    classifier.fit(tfidf.fit_transform(_texts(train.sources)), train.labels)
-    found = classifier.predict_proba(tfidf.transform(_texts(test.sources)))
+    classifier.fit(tfidf.fit_transform(_texts(train)), train.labels)
+    found = classifier.predict_proba(tfidf.transform(_texts(test)))
     return with_absent_classes(found, classes, n_classes)
 
 
@@ -70,7 +69,7 @@ def _at_most(functions: Functions, n_functions: int) -> Functions:
     return functions.take(np.flatnonzero(stratified_parts(functions.labels, n_parts, 0) == 0))
 
 
-def _texts(sources: pa.Array) -> Iterator[str]:
+def _texts(functions: Functions) -> Iterator[str]:
     """The texts one by one, few at a time as Python strings."""
-    for start in range(0, len(sources), ROWS_AT_ONCE):
-        yield from sources.slice(start, ROWS_AT_ONCE).to_pylist()
+    for sources in functions.batches(ROWS_AT_ONCE):
+        yield from sources.to_pylist()

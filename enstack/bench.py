@@ -14,6 +14,7 @@ BENCHMARKS = (
     "save",
     "train",
     "panel",
+    "prepare",
 )  # modules of benchmarks/, each with `measure` and `table`
 ROOT = Path(__file__).parent.parent
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import mmap
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from enstack.errors import ConfigError, DataError
-from enstack.readers import CWE_COLUMNS, SPLITS, Table, read_sources, read_table, split_files
+from enstack.readers import CWE_COLUMNS, SPLITS, Table, split_files
+from enstack.stored import Columns, batches_of, digest_of, read_columns, release
 
 __all__ = [
     "CLASS_NAMES",
@@ -50,31 +51,33 @@ class Functions:
 
     ids: (n,) unicode, the split and the 0-based row in its file, as in "train/17"; a function
     keeps its id through every selection. sources: (n,) pyarrow large_string. labels: (n,) int64,
-    indices into the class names.
+    indices into the class names. mapped: the file behind the sources where they are not in memory;
+    known_digest: theirs, where it was stored with them.
     """
 
     ids: np.ndarray
     sources: pa.Array
     labels: np.ndarray
+    mapped: mmap.mmap | None = None
+    known_digest: str | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
 
+    def batches(self, size: int) -> Iterator[pa.Array]:
+        """The sources in order, so many at a time; memory holds one batch of mapped ones."""
+        return batches_of(self.sources, size, self.mapped)
+
+    @cached_property
     def source_digest(self) -> str:
         """Sha256 over the texts in their order, as hex: what tokens depend on."""
-        digest = hashlib.sha256()
-        for start in range(0, len(self), HASH_ROWS):
-            sources = self.sources.slice(start, HASH_ROWS)
-            lengths = pc.binary_length(sources).to_numpy(zero_copy_only=False)
-            digest.update(lengths.astype("<i8").tobytes())
-            digest.update(_text_bytes(sources))
-        return digest.hexdigest()
+        return self.known_digest or digest_of(self.sources, self.mapped)
 
     def take(self, rows: np.ndarray) -> Functions:
-        """The functions of some rows (m,) int, in that order."""
-        return Functions(
-            self.ids[rows], self.sources.take(pa.array(rows, type=pa.int64())), self.labels[rows]
-        )
+        """The functions of some rows (m,) int, in that order, in memory."""
+        sources = self.sources.take(pa.array(rows, type=pa.int64()))
+        release(self.mapped)
+        return Functions(self.ids[rows], sources, self.labels[rows])
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,8 @@ class VulnerabilityData:
     label_mode: str
     label_rule: str  # how a function got its class, one sentence
     notes: list[str] = field(default_factory=list)  # what was dropped, decoded otherwise, short
-    dropped: list[dict[str, Any]] = field(default_factory=list)  # by a setting: reason and counts
+    # By split and reason: the functions of the files that are in no split.
+    dropped: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -100,7 +104,7 @@ class VulnerabilityData:
             digest.update(functions.labels.astype("<i8").tobytes())
             for start in range(0, len(functions), HASH_ROWS):
                 digest.update(_framed("\n".join(functions.ids[start : start + HASH_ROWS])))
-            digest.update(functions.source_digest().encode())
+            digest.update(functions.source_digest.encode())
         return digest.hexdigest()
 
     def summary(self) -> dict[str, Any]:
@@ -111,8 +115,8 @@ class VulnerabilityData:
             "label_rule": self.label_rule,
             "class_names": list(self.class_names),
             "counts": {name: self._counts(split) for name, split in self.splits.items()},
+            "dropped": self.dropped,
             "notes": list(self.notes),
-            **({"dropped": list(self.dropped)} if self.dropped else {}),
         }
 
     def _counts(self, functions: Functions) -> dict[str, int]:
@@ -121,25 +125,40 @@ class VulnerabilityData:
 
 
 def read_data(
-    folder: Path, *, label_mode: str = "cwe", subset: str | int = "all", seed: int = 42
+    folder: Path,
+    *,
+    label_mode: str = "cwe",
+    subset: str | int = "all",
+    seed: int = 42,
+    cache_dir: Path | None = None,
 ) -> VulnerabilityData:
     """Read the three splits of a folder and give every function one class.
 
     Folder: VDISC_{train,validate,test}.hdf5, or {train,validation,test} as .jsonl, .csv or
-    .parquet. Raises DataError for data that can't be used, ConfigError for wrong settings.
+    .parquet. cache_dir: where the columns are kept, for any label mode and subset, so that the next
+    read is quick and texts need no memory; None reads them into memory. Raises DataError for data
+    that can't be used, ConfigError for wrong settings.
     """
     class_names = _class_names(label_mode)
     _require_subset(subset, label_mode)
-    tables = {split: read_table(path) for split, path in split_files(Path(folder)).items()}
+    files = split_files(Path(folder))
+    tables: dict[str, Table] = {}
     notes: list[str] = []
+    dropped: dict[str, dict[str, int]] = {}
     splits: dict[str, Functions] = {}
-    for number, (split, table) in enumerate(tables.items()):
-        functions = _read_split(split, table, label_mode, notes)
+    for number, (split, path) in enumerate(files.items()):
+        columns = read_columns(path, cache_dir)
+        tables[split] = columns.table
+        functions, dropped[split] = _read_split(split, columns, label_mode, notes)
         splits[split] = _subset(functions, subset, split, class_names, [seed, number], notes)
+        n_left_out = len(functions) - len(splits[split])
+        dropped[split]["not in the subset"] = n_left_out
+        if n_left_out:
+            notes.append(f"{split}: {n_left_out:,} functions are not in the subset")
         _note_absent_classes(split, splits[split], class_names, notes)
     _require_two_classes(splits["train"], class_names)
     return VulnerabilityData(
-        splits, class_names, label_mode, _label_rule(tables, label_mode), notes
+        splits, class_names, label_mode, _label_rule(tables, label_mode), notes, dropped
     )
 
 
@@ -176,8 +195,11 @@ def _require_subset(subset: str | int, label_mode: str) -> None:
         raise ConfigError(f"subset must be all, paper or a number from 1, found {subset!r}.")
 
 
-def _read_split(split: str, table: Table, label_mode: str, notes: list[str]) -> Functions:
-    """The functions of one file that have a class and a text."""
+def _read_split(
+    split: str, columns: Columns, label_mode: str, notes: list[str]
+) -> tuple[Functions, dict[str, int]]:
+    """The functions of one file that have a class and a text, and how many have not, by reason."""
+    table = columns.table
     if table.both:
         notes.append(f"{table.path.name}: the five CWE columns were used, its label column not.")
     labels = _labels(table, label_mode)
@@ -190,8 +212,9 @@ def _read_split(split: str, table: Table, label_mode: str, notes: list[str]) -> 
             f"{label_mode}, none of its {len(labels):,} functions has a flag."
         )
     _note_several_flags(split, table, label_mode, notes)
-    rows, sources = _texts(split, table, labels != DROPPED, notes)
-    return Functions(_ids(split, rows), sources, labels[rows])
+    functions = _with_text(split, columns, labels, notes)
+    n_blank = len(labels) - n_unflagged - len(functions)
+    return functions, {"no flag": n_unflagged, "no text": n_blank}
 
 
 def _labels(table: Table, label_mode: str) -> np.ndarray:
@@ -233,28 +256,24 @@ def _shown(value: Any) -> str:
     return repr(value.decode("latin-1") if isinstance(value, bytes) else value)[:60]
 
 
-def _texts(
-    split: str, table: Table, keep: np.ndarray, notes: list[str]
-) -> tuple[np.ndarray, pa.Array]:
-    """The rows (m,) that are kept and have a text, and their texts (m,)."""
-    rows, texts, first, n_latin, n_blank = [], [], 0, 0, 0
-    for sources, otherwise in read_sources(table.path):
-        kept = keep[first : first + len(sources)]
-        blank = pc.equal(pc.binary_length(pc.utf8_trim_whitespace(sources)), 0)
-        blank = blank.to_numpy(zero_copy_only=False)
-        n_blank += int((kept & blank).sum())
-        n_latin += int((kept & ~blank & otherwise).sum())
-        taken = np.flatnonzero(kept & ~blank)
-        rows.append(first + taken)
-        texts.append(sources.take(pa.array(taken)))
-        first += len(sources)
+def _with_text(split: str, columns: Columns, labels: np.ndarray, notes: list[str]) -> Functions:
+    """The functions that have a class and a text; labels: (n_rows,), DROPPED for those without."""
+    texts = columns.texts
+    labelled = labels[texts.rows] != DROPPED
+    n_latin = int((labelled & texts.decoded_otherwise).sum())
     if n_latin:
         notes.append(f"{split}: {n_latin:,} functions are not UTF-8 and were read as latin-1")
+    n_blank = int((labels != DROPPED).sum() - labelled.sum())
     if n_blank:
         notes.append(f"{split}: {n_blank:,} functions without any text, dropped")
-    if n_blank == keep.sum():
-        raise DataError(f"{table.path.name} must hold functions, all {n_blank:,} texts are blank.")
-    return np.concatenate(rows), pa.concat_arrays(texts)
+    if not labelled.any():
+        raise DataError(
+            f"{columns.table.path.name} must hold functions, all {n_blank:,} texts are blank."
+        )
+    every = Functions(
+        _ids(split, texts.rows), texts.sources, labels[texts.rows], texts.mapped, texts.digest
+    )
+    return every if labelled.all() else every.take(np.flatnonzero(labelled))
 
 
 def _ids(split: str, rows: np.ndarray) -> np.ndarray:
@@ -362,11 +381,3 @@ def _framed(text: str) -> bytes:
     """A text with its length before it, so that no two lists of texts look alike."""
     encoded = text.encode()
     return len(encoded).to_bytes(8, "little") + encoded
-
-
-def _text_bytes(sources: pa.Array) -> memoryview:
-    """The bytes of all texts end to end, without a copy."""
-    _, offset_buffer, data = sources.buffers()
-    offsets = np.frombuffer(offset_buffer, dtype=np.int64)
-    first, last = offsets[sources.offset], offsets[sources.offset + len(sources)]
-    return memoryview(data)[first:last]

@@ -64,10 +64,10 @@ def drop_from_train(
         f"train: {n_dropped:,} of {n_before:,} functions stand in validation or test "
         f"(Jaccard of token 4-grams >= {threshold:g}), dropped"
     )
-    reason = {"reason": "near_duplicates", "threshold": threshold, "train": n_dropped}
+    reason = f"near-duplicate of validation or test, Jaccard >= {threshold:g}"
     return replace(
         data,
         splits={**data.splits, "train": train.take(kept)},
         notes=[*data.notes, note],
-        dropped=[*data.dropped, reason],
+        dropped={**data.dropped, "train": {**data.dropped.get("train", {}), reason: n_dropped}},
     )

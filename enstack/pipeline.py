@@ -46,6 +46,7 @@ from enstack.stacking import (
     save_meta_classifier,
 )
 from enstack.staging import slow_storage, staged
+from enstack.stored import is_stored
 
 if TYPE_CHECKING:
     from enstack.models import BaseModel
@@ -118,7 +119,11 @@ def _run(config: RunConfig, run_dir: Path) -> RunResults:
 def read_run_data(config: RunConfig) -> VulnerabilityData:
     """The data that a configuration names, after a line on what it holds."""
     data = read_data(
-        data_folder(config), label_mode=config.label_mode, subset=config.subset, seed=config.seed
+        data_folder(config),
+        label_mode=config.label_mode,
+        subset=config.subset,
+        seed=config.seed,
+        cache_dir=Path(config.local_dir),
     )
     if config.drop_near_duplicates:
         data = _without_near_duplicates(data, config)
@@ -141,12 +146,15 @@ def _without_near_duplicates(data: VulnerabilityData, config: RunConfig) -> Vuln
 
 def data_folder(config: RunConfig) -> Path:
     """The folder to read the data from: the toy's, or a copy of a slow one on this machine."""
-    folder = Path(config.data_dir)
+    folder, local_dir = Path(config.data_dir), Path(config.local_dir)
     if config.data_dir == "toy":
         return _toy_folder(config) / "data"
-    if slow_storage(folder):
-        return staged(split_files(folder).values(), Path(config.local_dir)) or folder
-    return folder
+    if not slow_storage(folder):
+        return folder
+    files = split_files(folder).values()
+    if all(is_stored(path, local_dir) for path in files):
+        return folder
+    return staged(files, local_dir) or folder
 
 
 def _toy_folder(config: RunConfig) -> Path:

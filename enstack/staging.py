@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from enstack.errors import DataError
-from enstack.files import CHUNK_BYTES, sha256_json
+from enstack.files import CHUNK_BYTES, file_state, sha256_json
 from enstack.manifest import HashedFolder, is_current
 from enstack.progress import Bar, say
 
@@ -56,7 +56,7 @@ def staged(files: Iterable[Path], local_dir: Path) -> Path | None:
 def _staged(sources: list[Path], local_dir: Path) -> Path | None:
     key = sha256_json([str(path.absolute()) for path in sources])[:16]
     folder = local_dir / "staged" / key
-    made_from = {path.name: _state(path) for path in sources}
+    made_from = {path.name: file_state(path) for path in sources}
     if is_current(folder, made_from):
         return folder
     total = sum(path.stat().st_size for path in sources)
@@ -71,16 +71,6 @@ def _staged(sources: list[Path], local_dir: Path) -> Path | None:
         return None
     _copy(sources, folder, made_from, total)
     return folder
-
-
-def _state(path: Path) -> list[int | str]:
-    """What tells a file from its later self without reading all of it over a slow line."""
-    facts = path.stat()
-    with path.open("rb") as file:
-        ends = file.read(CHUNK_BYTES)
-        file.seek(max(0, facts.st_size - CHUNK_BYTES))
-        ends += file.read(CHUNK_BYTES)
-    return [facts.st_size, facts.st_mtime_ns, sha256_json(ends.hex())]
 
 
 def _copy(
@@ -100,8 +90,15 @@ def _copy(
                         target.write(chunk)
                         moved += len(chunk)
                         bar.advance(min(moved // MIB, bar.total) - bar.done)
+                _keep_time(path, beside / path.name)
         new.finish(made_from=made_from)
         shutil.rmtree(folder, ignore_errors=True)
         beside.rename(folder)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def _keep_time(source: Path, copy: Path) -> None:
+    """Let a copy look like its source to `file_state`."""
+    facts = source.stat()
+    os.utime(copy, ns=(facts.st_atime_ns, facts.st_mtime_ns))

@@ -7,9 +7,10 @@ one array or into two. Safe blocks of every kind stand in every class.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -18,8 +19,10 @@ import h5py
 import numpy as np
 
 from enstack.data import CWE_CLASSES
+from enstack.fake_vdisc import write_fake_vdisc
 from enstack.files import write_bytes
 from enstack.manifest import is_current, write_manifest
+from enstack.templates import BLOCKS, COMMENTS, FILLERS
 
 TOY_EDITION = 2  # raise when the functions change, so that no cached copy of old ones is used
 TOY_SIZES = {"train": 600, "validation": 240, "test": 240}
@@ -30,168 +33,6 @@ SHARE_LONG = 0.015  # share of functions longer than most models read
 CLASS_SHARES = (0.20, 0.18, 0.08, 0.15, 0.17)
 
 
-class Block(NamedTuple):
-    """Some lines of C: what they declare, and what they do when safe and when not.
-
-    Names in braces: {b} {s} {p} {q} are buffers, a source and pointers, {i} an index, {n} the size
-    of the buffer, {k} less than it, {m} more.
-    """
-
-    declare: str
-    safe: str
-    unsafe: str
-
-
-BLOCKS: dict[str, tuple[Block, ...]] = {
-    "CWE-119": (
-        Block(
-            "int {b}[{n}];\nint {i};",
-            "for ({i} = 0; {i} < {n}; {i}++)\n    {b}[{i}] = {s}->width;",
-            "for ({i} = 0; {i} <= {n}; {i}++)\n    {b}[{i}] = {s}->width;",
-        ),
-        Block(
-            "unsigned char {b}[{n}];",
-            "memset({b}, 0, {k});\ntotal += {b}[0];",
-            "memset({b}, 0, {m});\ntotal += {b}[0];",
-        ),
-        Block(
-            "int {b}[{n}];\nint {i} = {s}->count;",
-            "if ({i} < 0 || {i} >= {n})\n    return -1;\n{b}[{i}] = total;",
-            "{b}[{i}] = total;\nif ({i} < 0 || {i} >= {n})\n    return -1;",
-        ),
-        Block(
-            "long {b}[{n}];\nint {i};",
-            "{i} = {s}->count;\nif ({i} >= 0 && {i} < {n})\n    total += {b}[{i}];",
-            "{i} = {s}->count;\nif ({i} >= 0 || {i} < {n})\n    total += {b}[{i}];",
-        ),
-        Block(
-            "char {b}[{n}];",
-            "if (getcwd({b}, sizeof({b})))\n    total += {b}[{k}];",
-            "if (getwd({b}))\n    total += {b}[{k}];",
-        ),
-    ),
-    "CWE-120": (
-        Block(
-            "char {b}[{n}];",
-            "strncpy({b}, {s}->name, {k});\n{b}[{k}] = 0;",
-            "strncpy({b}, {s}->name, {m});\n{b}[{k}] = 0;",
-        ),
-        Block(
-            "char {b}[{n}];",
-            "if (strlen({s}->name) >= sizeof({b}))\n    return -1;\nstrcpy({b}, {s}->name);",
-            "strcpy({b}, {s}->name);\nif (strlen({b}) >= sizeof({b}))\n    return -1;",
-        ),
-        Block(
-            "char {b}[{n}];",
-            'snprintf({b}, sizeof({b}), "%s/%d", {s}->name, total);',
-            'sprintf({b}, "%s/%d", {s}->name, total);',
-        ),
-        Block(
-            "char {b}[{n}];\nsize_t {i};",
-            "{i} = strlen({s}->name);\nif ({i} > sizeof({b}))\n    {i} = sizeof({b});\n"
-            "memcpy({b}, {s}->name, {i});",
-            "{i} = strlen({s}->name);\nmemcpy({b}, {s}->name, {i});\nif ({i} > sizeof({b}))\n"
-            "    {i} = sizeof({b});",
-        ),
-        Block(
-            "char {b}[{n}];",
-            "if (fgets({b}, sizeof({b}), stdin))\n    total += strlen({b});",
-            "if (gets({b}))\n    total += strlen({b});",
-        ),
-    ),
-    "CWE-469": (
-        Block(
-            "char *{p} = {s}->name;\nchar *{q};",
-            "{q} = strchr({p}, ',');\nif ({q} != NULL)\n    total += {q} - {p};",
-            "{q} = strchr({s}->text, ',');\nif ({q} != NULL)\n    total += {q} - {p};",
-        ),
-        Block(
-            "char {b}[{n}];\nchar *{p} = {b};",
-            "while (*{p} != 0)\n    {p}++;\ntotal = {p} - {b};",
-            "while (*{p} != 0)\n    {p}++;\ntotal = {p} - {s}->text;",
-        ),
-        Block(
-            "char *{p};\nchar *{q};",
-            "{p} = {s}->text;\n{q} = {s}->text + {n};\ntotal = {q} - {p};",
-            "{p} = {s}->name;\n{q} = {s}->text + {n};\ntotal = {q} - {p};",
-        ),
-        Block(
-            "char *{p} = {s}->text;\nchar *{q} = {p} + {k};",
-            "total += {q} - {p};",
-            "total += (long) {q} - (long) {s};",
-        ),
-    ),
-    "CWE-476": (
-        Block(
-            "struct node *{p};",
-            "{p} = find_node({s}, {k});\nif ({p} == NULL)\n    return -1;\n{p}->refs++;",
-            "{p} = find_node({s}, {k});\n{p}->refs++;\nif ({p} == NULL)\n    return -1;",
-        ),
-        Block(
-            "char *{p} = malloc({n});",
-            "if ({p} == NULL)\n    return -1;\n{p}[0] = 0;\nfree({p});",
-            "{p}[0] = 0;\nif ({p} == NULL)\n    return -1;\nfree({p});",
-        ),
-        Block(
-            "struct node *{p} = {s}->next;\nstruct node *{q} = {s}->prev;",
-            "if ({p} != NULL && {q} != NULL)\n    {p}->prev = {q}->next;",
-            "if ({p} != NULL || {q} != NULL)\n    {p}->prev = {q}->next;",
-        ),
-        Block(
-            "struct node *{p} = {s}->next;",
-            "if ({p})\n    total += {p}->width;",
-            "if (!{p})\n    total += {p}->width;",
-        ),
-        Block(
-            "struct node *{p};",
-            "{p} = find_node({s}, {k});\nif ({p} != NULL)\n    total += {p}->refs;",
-            "total += find_node({s}, {k})->refs;",
-        ),
-    ),
-    "CWE-other": (
-        Block(
-            "int {i} = {s}->count;",
-            "if ({i} == 0)\n    return -1;\ntotal = total / {i};",
-            "total = total / {i};\nif ({i} == 0)\n    return -1;",
-        ),
-        Block(
-            "char *{p} = strdup({s}->name);",
-            "log_line({p});\nfree({p});",
-            "free({p});\nlog_line({p});",
-        ),
-        Block(
-            "char *{p} = {s}->text;",
-            'printf("%s", {p});\nfflush(stdout);',
-            "printf({p});\nfflush(stdout);",
-        ),
-        Block(
-            'FILE *{p} = fopen({s}->name, "r");',
-            "if ({p}) {{\n    total += fgetc({p});\n    fclose({p});\n}}",
-            "if ({p}) {{\n    total += fgetc({p});\n    return total;\n}}",
-        ),
-        Block(
-            "char *{p} = {s}->text;",
-            "if (mkstemp({p}) < 0)\n    return -1;",
-            "if (mktemp({p}) == 0)\n    return -1;",
-        ),
-    ),
-}
-FILLERS = (
-    "total += {s}->width * {k};",
-    "if ({s}->flags & {k})\n    total--;",
-    "log_line({s}->text);",
-    "{s}->flags |= {k};",
-    "switch ({s}->state) {{\ncase {k}:\n    total++;\n    break;\ndefault:\n    break;\n}}",
-    "while (total > {m})\n    total -= {k};",
-    "if (total < 0)\n    total = 0;",
-)
-COMMENTS = (
-    "/* keep the old value */",
-    "// nothing to do here",
-    "/* TODO: check this again */",
-    "/* the caller holds the lock */",
-    "// see the manual",
-)
 VERBS = ("read", "parse", "copy", "get", "set", "open", "update", "send", "load", "scan")
 # Functions of one class tend to do the same kind of work.
 USUAL_VERBS = {
@@ -347,7 +188,7 @@ def write_encoder(path: Path, shape: TinyModel, texts: list[str], seed: int) -> 
     from safetensors.torch import save_file
     from transformers import RobertaConfig, RobertaModel
 
-    tokenizer = _tokenizer(shape, texts)
+    tokenizer = make_tokenizer(shape, texts)
     config = RobertaConfig(
         vocab_size=len(tokenizer),
         hidden_size=shape.hidden,
@@ -379,7 +220,7 @@ def write_encoder(path: Path, shape: TinyModel, texts: list[str], seed: int) -> 
 _ROLES = {"bos": "<s>", "eos": "</s>", "pad": "<pad>"}
 
 
-def _tokenizer(shape: TinyModel, texts: list[str]) -> Any:
+def make_tokenizer(shape: TinyModel, texts: list[str]) -> Any:
     """A byte-level BPE tokenizer that writes <s> ... </s>, as RoBERTa's does."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
@@ -411,3 +252,20 @@ def _tokenizer(shape: TinyModel, texts: list[str]) -> Any:
     if shape.mode_token:
         tokenizer.add_special_tokens({"additional_special_tokens": [shape.mode_token]})
     return tokenizer
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the toy data, or with --vdisc a stand-in for Draper VDISC, into a folder."""
+    parser = argparse.ArgumentParser(prog="python -m enstack.toy", description=main.__doc__)
+    parser.add_argument("folder", type=Path, help="where the three files come")
+    parser.add_argument("--vdisc", type=int, metavar="N", help="so many functions in all")
+    parser.add_argument("--seed", type=int, default=42)
+    chosen = parser.parse_args(arguments)
+    if chosen.vdisc is None:
+        write_toy_data(chosen.folder, seed=chosen.seed)
+    else:
+        write_fake_vdisc(chosen.folder, chosen.vdisc, seed=chosen.seed)
+
+
+if __name__ == "__main__":
+    main()

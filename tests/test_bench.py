@@ -4,6 +4,7 @@ import functools
 import json
 import math
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from unittest import mock
 import pytest
 from typer.testing import CliRunner, Result
 
-from benchmarks import resume, save, targets, train
+from benchmarks import prepare, resume, save, targets, train
 from enstack import bench
 from enstack.cli import app
 from enstack.manifest import HashedFile
@@ -162,6 +163,51 @@ def test_a_save_is_compared_by_the_medians_after_the_first(monkeypatch: pytest.M
         (20.0, 20.0, True),
         (20.0, 2.0, False),
     ]
+
+
+def test_preparation_is_compared_by_median_time_and_largest_peak(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ours, theirs = (
+        [{"seconds": s, "peak_bytes": p, "tokens": 9} for s, p in zip(times, peaks, strict=True)]
+        for times, peaks in (((1.0, 9.0, 2.0), (50, 60, 40)), ((1.0, 1.0, 9.0), (100, 90, 80)))
+    )
+    imports = [{"seconds": 0.0, "peak_bytes": 20, "tokens": 0}]
+    turns = {"enstack": ours, "datasets.map": theirs, "imports alone": imports}
+    monkeypatch.setattr(prepare, "all_turns", lambda *_: turns)
+    found = json.loads(enstack("bench", "prepare", "--json").stdout)
+    assert found["same_tokens"]
+    assert [(t["ratio"], t["limit"], t["met"]) for t in found["targets"]] == [
+        (0.5, 1.0, False),
+        (0.6, 0.5, False),
+        ((60 - 20) / (100 - 20), 0.5, True),
+    ]
+
+
+def test_both_ways_of_preparing_make_the_same_tokens_and_their_memory_is_seen() -> None:
+    results = prepare.measure(functions=200, rounds=1)
+    assert results["same_tokens"]
+    for way in results["ways"].values():
+        assert way["tokens"] > 200 * 20
+        assert way["peak_bytes"] > 50 * prepare.MIB
+    shown = prepare.table(results)
+    for words in ("datasets.map", "200 functions", "the same tokens: yes", "peak memory"):
+        assert words in shown
+
+
+def test_memory_is_that_of_a_process_and_all_below_it() -> None:
+    code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'])"
+    parent = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
+    try:
+        while len(list(prepare.family(parent.pid))) < 2:
+            assert parent.poll() is None
+        pids = list(prepare.family(parent.pid))
+        assert pids[0] == parent.pid
+        own = sum(prepare.memory(pid)[0] for pid in pids)
+        assert prepare.held(parent.pid) > own > 2 * 2**20
+    finally:
+        parent.communicate(b"\n")
+    assert prepare.memory(parent.pid) == (0, 0)
 
 
 BACKGROUND = {"on_scratch": 3.0, "in_run_dir": 4.0, "speed_meanwhile": 0.5, "lost": 3.0}

@@ -162,6 +162,13 @@ def test_take_keeps_ids_sources_and_labels_together(tmp_path: Path) -> None:
     assert functions.labels.tolist() == [3, 0]
 
 
+def test_the_fingerprint_and_digests_are_those_that_users_have_stored(toy_folder: Path) -> None:
+    data = read_data(toy_folder, label_mode="cwe_or_clean")
+    assert data.fingerprint == "ff4e7ce3613c0208df0a496b31c7cf9f3b555b1ef3dc3275c2e41540b1d28642"
+    digest = "7a270b54efa701621d62aa87ab664195a23cf6452c7d80367719327de1cd0468"
+    assert data.splits["train"].source_digest == digest
+
+
 def test_the_fingerprint_is_the_same_for_every_format(tmp_path: Path) -> None:
     folders = [write_all_hdf5(_folder(tmp_path, "hdf5"))]
     folders += [
@@ -222,7 +229,7 @@ def test_the_summary_is_json_with_counts_per_class_and_split(tmp_path: Path) -> 
     summary = json.loads(json.dumps(read_data(write_all_hdf5(tmp_path)).summary()))
     assert summary["counts"]["validation"] == dict.fromkeys(CWE_CLASSES, 1)
     assert set(summary) == {
-        "fingerprint", "label_mode", "label_rule", "class_names", "counts", "notes",
+        "fingerprint", "label_mode", "label_rule", "class_names", "counts", "dropped", "notes",
     }  # fmt: skip
 
 

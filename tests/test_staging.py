@@ -11,6 +11,7 @@ import pytest
 from enstack import pipeline, staging
 from enstack.config import RunConfig
 from enstack.errors import DataError
+from enstack.files import file_state
 from enstack.manifest import problems
 from enstack.staging import slow_storage, staged
 
@@ -116,8 +117,10 @@ def test_a_copy_that_breaks_off_leaves_nothing_and_says_what_to_do(
 def test_data_on_slow_storage_is_read_from_its_copy_and_is_the_same_data(
     tmp_path: Path, toy_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    near = pipeline.read_run_data(
+        RunConfig(data_dir=str(toy_folder), local_dir=str(tmp_path / "near"), run_dir="unused")
+    )
     config = RunConfig(data_dir=str(toy_folder), local_dir=str(tmp_path), run_dir=str(tmp_path))
-    near = pipeline.read_run_data(config)
     monkeypatch.setattr(pipeline, "slow_storage", lambda path: "fuse.drive")
     read: list[Path] = []
     whole = pipeline.read_data
@@ -130,6 +133,14 @@ def test_data_on_slow_storage_is_read_from_its_copy_and_is_the_same_data(
     assert read[0].parent == tmp_path / "staged"
     assert far.fingerprint == near.fingerprint
     assert far.summary() == near.summary()
+    pipeline.read_run_data(config)
+    assert read[1] == toy_folder  # what was read once is not copied again
+
+
+def test_a_copy_keeps_the_time_of_its_source(tmp_path: Path, files: list[Path]) -> None:
+    folder = staged(files, tmp_path / "local")
+    assert folder is not None
+    assert [file_state(folder / path.name) for path in files] == [file_state(p) for p in files]
 
 
 def test_a_file_that_vanishes_and_a_local_dir_that_is_a_file_are_one_error(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from enstack import tokens as tokens_module
@@ -51,6 +52,63 @@ def test_the_second_time_nothing_is_tokenized(
     again = tokenize(train, micro_tokenizer, max_length=64, cache_dir=tmp_path, title="t")
     assert (again.key, again.n_truncated) == (first.key, first.n_truncated)
     assert np.array_equal(again.lengths, first.lengths)
+
+
+def test_a_cache_of_four_bytes_a_token_as_users_have_it_still_counts(
+    toy_data: VulnerabilityData,
+    micro_tokenizer: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    test = toy_data.splits["test"]
+    monkeypatch.setattr(tokens_module, "token_type", lambda _: pa.int32())
+    old = tokenize(test, micro_tokenizer, max_length=64, cache_dir=tmp_path / "old", title="t")
+    monkeypatch.undo()
+    new = tokenize(test, micro_tokenizer, max_length=64, cache_dir=tmp_path / "new", title="t")
+    sizes = [path.stat().st_size for path in sorted(tmp_path.rglob("tokens.arrow"))]
+    assert sizes[0] < 0.7 * sizes[1]  # new, old
+    monkeypatch.delattr(tokens_module, "encode")
+    again = tokenize(test, micro_tokenizer, max_length=64, cache_dir=tmp_path / "old", title="t")
+    assert old.key == new.key == again.key
+    rows = [row.tolist() for row in again.rows[: len(test)]["input_ids"]]
+    assert rows == [row.tolist() for row in new.rows[: len(test)]["input_ids"]]
+
+
+def test_a_vocabulary_beyond_two_bytes_gets_four() -> None:
+    assert tokens_module.token_type(range(2**16)) == pa.uint16()
+    assert tokens_module.token_type(range(2**16 + 1)) == pa.int32()
+
+
+def test_a_stopped_tokenization_keeps_the_splits_that_are_finished(
+    toy_data: VulnerabilityData,
+    micro_tokenizer: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    train, test = toy_data.splits["train"], toy_data.splits["test"]
+    wanted: dict[str, Any] = {"max_length": 64, "cache_dir": tmp_path, "title": "t"}
+    tokenize(train, micro_tokenizer, **wanted)
+    whole, seen = encode, []
+
+    def stopped(sources: list[str], *rest: Any) -> Any:
+        seen.append(sources)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return whole(sources, *rest)
+
+    monkeypatch.setattr(tokens_module, "encode", stopped)
+    monkeypatch.setattr(tokens_module, "FUNCTIONS_PER_CHUNK", 4)
+    with pytest.raises(KeyboardInterrupt):
+        tokenize(test, micro_tokenizer, **wanted)
+    tokenize(train, micro_tokenizer, **wanted)
+    assert len(seen) == 2  # train was not tokenized again
+    assert len(tokenize(test, micro_tokenizer, **wanted).lengths) == len(test)
+
+
+def test_the_padding_of_an_earlier_call_gets_into_no_cache(micro_tokenizer: Any) -> None:
+    plain = encode(["f()", "g(int a);" * 9], micro_tokenizer, 32)
+    micro_tokenizer(["f()", "g(int a);"], padding=True)
+    assert encode(["f()", "g(int a);" * 9], micro_tokenizer, 32) == plain
 
 
 def test_another_tokenizer_text_or_length_has_a_cache_of_its_own(

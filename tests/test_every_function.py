@@ -1,0 +1,137 @@
+"""No function is lost in silence: it is in one split, or dropped for a reason that is counted."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from enstack import readers
+from enstack.batches import EpochBatches
+from enstack.data import SPLITS, read_data
+from enstack.errors import DataError
+from enstack.fake_vdisc import write_fake_vdisc
+from enstack.tokens import LabelledTokens, tokenize
+
+from .test_data import write_hdf5
+
+REASONS = {"no flag", "no text", "not in the subset"}
+texts = st.sampled_from([b"", b" \n", b"f() { }", b"g(int a)\r\n{\r\n}", b"h() { /* \xe9 */ }"])
+rows = st.tuples(texts, st.lists(st.booleans(), min_size=5, max_size=5))
+files = st.tuples(*[st.lists(rows, min_size=1, max_size=25)] * 3)
+modes = st.sampled_from(["cwe", "cwe_or_clean", "binary"])
+subsets = st.one_of(st.sampled_from(["all", "paper"]), st.integers(1, 30))
+
+
+def write(folder: Path, splits: Any) -> Path:
+    for split, functions in zip(SPLITS, splits, strict=True):
+        flags = np.array([flags for _, flags in functions])
+        write_hdf5(folder, split, [text for text, _ in functions], flags)
+    return folder
+
+
+def reason_of(text: bytes, flags: list[bool], label_mode: str) -> str | None:
+    """Why a function can't be in any split, in words of this test's own."""
+    if label_mode == "cwe" and not any(flags):
+        return "no flag"
+    return None if text.strip() else "no text"
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@given(splits=files, label_mode=modes, subset=subsets, seed=st.integers(0, 3), cached=st.booleans())
+def test_every_function_is_in_one_split_or_dropped_for_a_counted_reason(
+    splits: Any, label_mode: str, subset: Any, seed: int, cached: bool
+) -> None:
+    assume(subset != "paper" or label_mode == "cwe")
+    # Several batches a file, so that rows are counted across them.
+    with tempfile.TemporaryDirectory() as name, mock.patch.object(readers, "BATCH_ROWS", 4):
+        folder = write(Path(name), splits)
+        cache_dir = folder / "cache" if cached else None
+        try:
+            data = read_data(
+                folder, label_mode=label_mode, subset=subset, seed=seed, cache_dir=cache_dir
+            )
+        except DataError:
+            assume(False)  # a file without any function to use, or of one class: refused aloud
+        for split, functions in zip(SPLITS, splits, strict=True):
+            reasons = [reason_of(text, flags, label_mode) for text, flags in functions]
+            usable = {f"{split}/{row}" for row, reason in enumerate(reasons) if reason is None}
+            kept, dropped = data.splits[split].ids.tolist(), data.dropped[split]
+            assert len(set(kept)) == len(kept)
+            assert set(kept) <= usable
+            assert dropped == {
+                "no flag": reasons.count("no flag"),
+                "no text": reasons.count("no text"),
+                "not in the subset": len(usable) - len(kept),
+            }
+            assert set(dropped) == REASONS
+            assert len(kept) + sum(dropped.values()) == len(functions)
+            if subset == "all":
+                assert set(kept) == usable
+            noted = " ".join(note for note in data.notes if note.startswith(split))
+            assert all(f"{count:,} " in noted for count in dropped.values() if count)
+
+
+@settings(max_examples=25, deadline=None)
+@given(n=st.integers(10, 60), batch_size=st.integers(1, 9), seed=st.integers(0, 2**32 - 1))
+def test_ids_stay_with_their_functions_through_subset_cache_buckets_and_shuffling(
+    n: int, batch_size: int, seed: int, micro_tokenizer_here: Any
+) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder, cache = write_fake_vdisc(Path(name) / "data", 200, seed=seed), Path(name) / "cache"
+        whole = read_data(folder, label_mode="binary").splits["train"]
+        texts = dict(zip(whole.ids.tolist(), whole.sources.to_pylist(), strict=True))
+        for _ in range(2):  # the second time from the caches
+            data = read_data(folder, label_mode="binary", subset=n, seed=seed, cache_dir=cache)
+            train = data.splits["train"]
+            tokens = tokenize(
+                train, micro_tokenizer_here, max_length=64, cache_dir=cache, title="t"
+            )
+            examples = LabelledTokens(tokens, train.labels, train.ids)
+            seen = []
+            for batch in EpochBatches(tokens.lengths, batch_size, seed=seed, epoch=1):
+                for row, example in zip(batch, examples.__getitems__(batch), strict=True):
+                    text = texts[str(examples.ids[row])]
+                    ids = micro_tokenizer_here(text, truncation=True, max_length=64)["input_ids"]
+                    assert example["input_ids"].tolist() == ids
+                    seen.append(str(examples.ids[row]))
+            assert sorted(seen) == sorted(train.ids.tolist())
+
+
+@pytest.fixture(scope="module")
+def micro_tokenizer_here(micro_tokenizer: Any) -> Any:
+    """The same for every example, which hypothesis wants to be said."""
+    return micro_tokenizer
+
+
+SUBSET = """
+import json, sys
+from pathlib import Path
+from enstack.data import read_data
+
+for label_mode in ("cwe", "cwe_or_clean", "binary"):
+    data = read_data(Path(sys.argv[1]), label_mode=label_mode, subset=20, seed=5)
+    print(json.dumps([data.fingerprint, *(s.ids.tolist() for s in data.splits.values())]))
+"""
+
+
+def test_the_same_seed_gives_the_same_subset_in_another_process(tmp_path: Path) -> None:
+    folder = write_fake_vdisc(tmp_path, 2000)
+    done = subprocess.run(
+        [sys.executable, "-c", SUBSET, str(folder)], capture_output=True, text=True, check=True
+    )
+    elsewhere = [json.loads(line) for line in done.stdout.splitlines()]
+    for label_mode, found in zip(("cwe", "cwe_or_clean", "binary"), elsewhere, strict=True):
+        data = read_data(folder, label_mode=label_mode, subset=20, seed=5)
+        assert found == [data.fingerprint, *(s.ids.tolist() for s in data.splits.values())]
+        other = read_data(folder, label_mode=label_mode, subset=20, seed=6)
+        assert other.splits["train"].ids.tolist() != found[1]
