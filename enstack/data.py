@@ -89,6 +89,8 @@ class VulnerabilityData:
     label_mode: str
     label_rule: str  # how a function got its class, one sentence
     notes: list[str] = field(default_factory=list)  # what was dropped, decoded otherwise, short
+    # By split and class: the functions there were before a subset was drawn.
+    available: dict[str, dict[str, int]] = field(default_factory=dict)
     # By split and reason: the functions of the files that are in no split.
     dropped: dict[str, dict[str, int]] = field(default_factory=dict)
 
@@ -114,14 +116,19 @@ class VulnerabilityData:
             "label_mode": self.label_mode,
             "label_rule": self.label_rule,
             "class_names": list(self.class_names),
-            "counts": {name: self._counts(split) for name, split in self.splits.items()},
+            "counts": {
+                name: _counts(split, self.class_names) for name, split in self.splits.items()
+            },
+            "available": self.available,
             "dropped": self.dropped,
             "notes": list(self.notes),
         }
 
-    def _counts(self, functions: Functions) -> dict[str, int]:
-        counts = np.bincount(functions.labels, minlength=len(self.class_names))
-        return {name: int(count) for name, count in zip(self.class_names, counts, strict=True)}
+
+def _counts(functions: Functions, class_names: Sequence[str]) -> dict[str, int]:
+    """Functions of each class."""
+    counts = np.bincount(functions.labels, minlength=len(class_names))
+    return {name: int(count) for name, count in zip(class_names, counts, strict=True)}
 
 
 def read_data(
@@ -145,11 +152,13 @@ def read_data(
     tables: dict[str, Table] = {}
     notes: list[str] = []
     dropped: dict[str, dict[str, int]] = {}
+    available: dict[str, dict[str, int]] = {}
     splits: dict[str, Functions] = {}
     for number, (split, path) in enumerate(files.items()):
         columns = read_columns(path, cache_dir)
         tables[split] = columns.table
         functions, dropped[split] = _read_split(split, columns, label_mode, notes)
+        available[split] = _counts(functions, class_names)
         splits[split] = _subset(functions, subset, split, class_names, [seed, number], notes)
         n_left_out = len(functions) - len(splits[split])
         dropped[split]["not in the subset"] = n_left_out
@@ -158,7 +167,13 @@ def read_data(
         _note_absent_classes(split, splits[split], class_names, notes)
     _require_two_classes(splits["train"], class_names)
     return VulnerabilityData(
-        splits, class_names, label_mode, _label_rule(tables, label_mode), notes, dropped
+        splits,
+        class_names,
+        label_mode,
+        _label_rule(tables, label_mode),
+        notes,
+        available=available,
+        dropped=dropped,
     )
 
 

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from enstack.errors import CheckpointError
 from enstack.figures import SMALL_CLASS, draw_figures
 from enstack.files import write_bytes, write_json, write_text
-from enstack.metrics import bootstrap, evaluate, reliability
+from enstack.metrics import at_frequencies, bootstrap, confusion_matrix, evaluate, reliability
 
 Row = dict[str, Any]
-REPORT_EDITION = 3  # raise when the page shows more, so that finished runs get it too
+REPORT_EDITION = 4  # raise when the page shows more, so that finished runs get it too
 
 # In the order in which rows with equal macro-F1 are listed: the simplest first.
 KINDS = {"baseline": "baseline", "base": "base model", "vote": "vote", "stack": "stack"}
@@ -48,6 +48,7 @@ EPOCH_NUMBERS = ("train_loss", "val_loss", "val_accuracy", "val_macro_f1")
 DATA_KEYS = {"label_mode": str, "label_rule": str, "class_names": list, "counts": dict}
 # The leaderboard and the probabilities behind it may differ by rounding, not by more than this.
 SAME_ACCURACY = 0.01
+SAME_SHARES = 0.005  # classes whose shares differ by less were not down-sampled
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ def load_results(run_dir: Path) -> dict[str, Any]:
         "run": stored.run_dir.resolve().name,
         "leaderboard": stored.rows,
         "apart": _apart(stored),
+        "natural": _natural(stored),
         "comparisons": _comparisons(stored),
         "chosen": _evaluation(stored, best),
         "best_base": None if base is None or base is best else _evaluation(stored, base),
@@ -307,6 +309,29 @@ def _evaluation(stored: _Stored, row: Row) -> dict[str, Any]:
     found = evaluate(stored.labels, values, tuple(stored.data["class_names"]))
     found["reliability"] = reliability(stored.labels, values)
     return {"key": row["key"], "kind": row["kind"], "title": row["title"], **found}
+
+
+def _natural(stored: _Stored) -> dict[str, Any] | None:
+    """The rows at the frequencies that classes had before the subset was drawn; None where alike.
+
+    Keys: frequencies; missing (classes that have no test function here); rows: key, accuracy,
+    macro_precision, macro_f1, precision of each class.
+    """
+    names = stored.data["class_names"]
+    before = stored.data.get("available", {}).get("test")
+    if before is None:
+        return None
+    frequencies = np.array([before.get(name, 0) for name in names], dtype=np.float64)
+    here = np.bincount(stored.labels, minlength=len(names))
+    if np.allclose(frequencies / frequencies.sum(), here / here.sum(), atol=SAME_SHARES):
+        return None
+    rows = []
+    for row in stored.rows:
+        predicted = stored.probabilities[row["key"]].argmax(axis=1)
+        counts = confusion_matrix(stored.labels, predicted, len(names))
+        rows.append({"key": row["key"], **at_frequencies(counts, frequencies)})
+    missing = [names[number] for number in rows[0]["missing"]]
+    return {"frequencies": before, "missing": missing, "rows": rows}
 
 
 def _apart(stored: _Stored) -> dict[str, Any] | None:

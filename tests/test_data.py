@@ -229,7 +229,8 @@ def test_the_summary_is_json_with_counts_per_class_and_split(tmp_path: Path) -> 
     summary = json.loads(json.dumps(read_data(write_all_hdf5(tmp_path)).summary()))
     assert summary["counts"]["validation"] == dict.fromkeys(CWE_CLASSES, 1)
     assert set(summary) == {
-        "fingerprint", "label_mode", "label_rule", "class_names", "counts", "dropped", "notes",
+        "fingerprint", "label_mode", "label_rule", "class_names", "counts", "available",
+        "dropped", "notes",
     }  # fmt: skip
 
 
@@ -714,3 +715,10 @@ def _any_format(folder: Path, name: str) -> None:
         write_all_hdf5(folder)
     else:
         write_rows(folder, suffix, flag_rows())
+
+
+def test_the_classes_before_a_subset_are_counted(tmp_path: Path) -> None:
+    folder = many(tmp_path)
+    whole, part = (read_data(folder, subset=subset).summary() for subset in ("all", 8))
+    assert part["available"] == whole["available"] == whole["counts"]
+    assert sum(part["counts"]["test"].values()) == 8

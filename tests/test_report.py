@@ -6,6 +6,7 @@ import base64
 import csv
 import json
 import re
+import shutil
 import zipfile
 from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
@@ -536,3 +537,30 @@ def test_leaderboard_text_is_safe_for_a_terminal_whatever_the_name(
     lines = leaderboard_text(run_dir).splitlines()
     assert len(lines) == 4
     assert all(len(line) <= 100 and line.isprintable() for line in lines)
+
+
+def test_a_down_sampled_test_split_is_also_weighted_as_the_whole_data(
+    full_run: Path, tmp_path: Path
+) -> None:
+    run_dir = tmp_path / "run"
+    shutil.copytree(full_run, run_dir)
+    assert load_results(run_dir)["natural"] is None
+    path = run_dir / "data.json"
+    data = json.loads(path.read_text())
+    counts = data["counts"]["test"]
+    rare, *others = counts
+    # One class came a hundred times as often as the subset has it.
+    data["available"] = {"test": {rare: 100 * counts[rare], **{n: counts[n] for n in others}}}
+    path.write_text(json.dumps(data))
+    results = load_results(run_dir)
+    natural, best = results["natural"], results["leaderboard"][0]
+    assert natural["frequencies"] == data["available"]["test"]
+    assert [row["key"] for row in natural["rows"]] == [r["key"] for r in results["leaderboard"]]
+    confusion = np.array(results["chosen"]["confusion"], dtype=float)
+    confusion[0] *= 100
+    assert natural["rows"][0]["accuracy"] == pytest.approx(np.trace(confusion) / confusion.sum())
+    assert natural["rows"][0]["accuracy"] != pytest.approx(best["accuracy"])
+    write_report(run_dir)
+    text = Page(run_dir / "report" / "report.html").text
+    assert "At the frequencies of the whole data" in text
+    assert f"{natural['rows'][0]['macro_precision']:.3f}" in text
