@@ -12,7 +12,16 @@ from typing import Any
 
 from enstack.figures import live_curves
 from enstack.kernel import hear_widgets
-from enstack.progress import Bar, Level, TrainingView, duration, in_notebook, say, shown_on
+from enstack.progress import (
+    DATA_SHARE_LIMIT,
+    Bar,
+    Level,
+    TrainingView,
+    duration,
+    in_notebook,
+    say,
+    shown_on,
+)
 
 # Shares of the time that the texts and the curves may take: together under one per cent.
 TEXT_SHARE, CURVE_SHARE = 0.002, 0.003
@@ -20,7 +29,6 @@ TEXT_SECONDS, CURVE_SECONDS = 0.5, 5.0  # and the shortest time between two of t
 HEARING_SECONDS = 0.5  # between two looks for a click, which cost next to nothing
 FIRST_CURVES = 2.0  # seconds: before that there is little to see
 LEVELS: tuple[Level, ...] = ("pipeline", "epoch", "batch")
-HIGH_WAIT = 0.10
 GREEN, AMBER = "#2e7d32", "#b26a00"
 
 
@@ -211,7 +219,7 @@ def _figures_line(bar: Bar) -> str:
         facts.append(f"{bar.done * bar.examples / elapsed:,.1f} examples/s")
     if bar.wait is not None:
         share = bar.wait.share()
-        colour = AMBER if share > HIGH_WAIT else GREEN
+        colour = AMBER if share > DATA_SHARE_LIMIT else GREEN
         facts.append(f"<span style='color: {colour}'>{share:.0%} of the time waits for data</span>")
     return " · ".join(facts)
 
