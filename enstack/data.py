@@ -227,6 +227,7 @@ def _read_split(
             f"{label_mode}, none of its {len(labels):,} functions has a flag."
         )
     _note_several_flags(split, table, label_mode, notes)
+    _note_two_numbers(split, table, label_mode, notes)
     functions = _with_text(split, columns, labels, notes)
     n_blank = len(labels) - n_unflagged - len(functions)
     return functions, {"no flag": n_unflagged, "no text": n_blank}
@@ -305,6 +306,18 @@ def _note_several_flags(split: str, table: Table, label_mode: str, notes: list[s
     n_several = _n_several(table)
     if n_several and label_mode != "binary":
         notes.append(f"{split}: {n_several:,} functions have several flags, the first of them won")
+
+
+def _note_two_numbers(split: str, table: Table, label_mode: str, notes: list[str]) -> None:
+    """Labels of 0 and 1 mostly mean clean and vulnerable, and read as the first two classes."""
+    if label_mode == "binary" or table.labels is None:
+        return
+    if {_label_word(value) for value in table.labels} == {"0", "1"}:
+        first, second = CLASS_NAMES[label_mode][:2]
+        notes.append(
+            f"⚠️  {split}: labels are 0 and 1 alone, read as {first} and {second}; if 1 means "
+            "vulnerable, use label_mode=binary"
+        )
 
 
 def _label_rule(tables: dict[str, Table], label_mode: str) -> str:

@@ -722,3 +722,17 @@ def test_the_classes_before_a_subset_are_counted(tmp_path: Path) -> None:
     whole, part = (read_data(folder, subset=subset).summary() for subset in ("all", 8))
     assert part["available"] == whole["available"] == whole["counts"]
     assert sum(part["counts"]["test"].values()) == 8
+
+
+@pytest.mark.parametrize(("labels", "warned"), [([0, 1] * 3, True), ([0, 1, 2] * 2, False)])
+def test_labels_of_0_and_1_are_warned_of_where_they_read_as_weaknesses(
+    tmp_path: Path, labels: list[int], warned: bool
+) -> None:
+    for split in ("train", "validation", "test"):
+        rows = [{"func": f"f{n}() {{ return {n}; }}", "label": x} for n, x in enumerate(labels)]
+        pd.DataFrame(rows).to_json(tmp_path / f"{split}.jsonl", orient="records", lines=True)
+    told = "labels are 0 and 1 alone, read as CWE-119 and CWE-120; if 1 means vulnerable"
+    notes = read_data(tmp_path, label_mode="cwe").notes
+    assert any(told in note for note in notes) is warned
+    if warned:
+        assert not any(told in note for note in read_data(tmp_path, label_mode="binary").notes)
