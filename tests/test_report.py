@@ -327,6 +327,14 @@ def test_results_without_near_duplicates_are_those_of_the_other_rows(tmp_path: P
     assert f"{best['macro_f1']:.3f}" in page.text
 
 
+def test_where_no_test_function_is_near_train_one_sentence_says_so(tmp_path: Path) -> None:
+    run_dir = write_full_run(tmp_path / "run")
+    write_near_train(run_dir, np.zeros(sum(SUPPORT), bool))
+    text = Page(write_report(run_dir)).text
+    assert f"None of the {sum(SUPPORT)} test functions has a near-duplicate in train" in text
+    assert "without near-duplicates in train" not in text
+
+
 def test_a_run_that_did_not_compare_the_splits_says_nothing_of_them(full_run: Path) -> None:
     assert load_results(full_run)["apart"] is None
     assert "Without near-duplicates" not in page_html(full_run)
