@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import difflib
 import json
 import warnings
@@ -26,6 +27,7 @@ VDISC_NAMES = {"train": "VDISC_train", "validation": "VDISC_validate", "test": "
 FORMATS = ("hdf5", "jsonl", "csv", "parquet")
 BATCH_ROWS = 2048
 BATCH_BYTES = 64 << 20
+LONGEST_FIELD = 1 << 30  # bytes that Python's csv takes for one function, instead of 128 KiB
 FLAG_CODES = {"0": 0, "0.0": 0, "false": 0, "1": 1, "1.0": 1, "true": 1}
 MISSING, UNKNOWN = -1, -2  # what stands for a flag that is NaN, and for one that is no flag
 MISSING_WORDS = ("", "nan", "none", "null", "<na>")
@@ -308,6 +310,7 @@ def _csv_columns(path: Path) -> list[str]:
 
 def _csv_batches(path: Path, columns: Sequence[str]) -> Iterator[Batch]:
     # index_col=False: a row with too many fields must be an error, not a shift of all columns.
+    csv.field_size_limit(LONGEST_FIELD)
     with _readable(path), warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
         chunks = pd.read_csv(
@@ -318,10 +321,17 @@ def _csv_batches(path: Path, columns: Sequence[str]) -> Iterator[Batch]:
             encoding="utf-8-sig",
             encoding_errors="surrogateescape",
             chunksize=BATCH_ROWS,
+            # pandas 2's parser in C ends a field at NUL, and the rest of the function is lost.
+            engine="python" if _holds_nul(path) else "c",
         )
         with chunks:
             for chunk in chunks:
                 yield {column: chunk[column].to_numpy() for column in columns}
+
+
+def _holds_nul(path: Path) -> bool:
+    with path.open("rb") as file:
+        return any(b"\0" in part for part in iter(lambda: file.read(1 << 20), b""))
 
 
 def _jsonl_records(path: Path) -> Iterator[dict[str, Any]]:
