@@ -16,6 +16,7 @@ from typing import Any
 from enstack.errors import CheckpointError, EnstackError
 
 CHUNK_BYTES = 1 << 20
+ROOM_TO_LEAVE = 512 << 20  # bytes of the scratch disk that copies of data leave for what follows
 Moved = Callable[[int], None]  # told of the bytes that were read or written, chunk by chunk
 
 

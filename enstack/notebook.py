@@ -49,7 +49,6 @@ TOY_SETTINGS: dict[str, Any] = {
     "PRECISION": "fp32",
     "NUM_WORKERS": 0,
 }
-HUB_MODELS = ("codebert", "graphcodebert", "unixcoder")
 PAPER_TRAIN = 20_305  # functions in the paper's training split
 REPORTED_PACKAGES = (
     *("torch", "transformers", "tokenizers", "safetensors", "numpy", "pandas", "scikit-learn"),
@@ -97,7 +96,7 @@ def _gpu_line(device: torch.device) -> str:
 
 
 def _show_time_per_epoch(work: Path, names: Mapping[str, Any], device: torch.device) -> None:
-    from enstack.config import RunConfig, base_model_names
+    from enstack.config import HUB_MODELS, RunConfig, base_model_names
     from enstack.estimate import estimate
     from enstack.pipeline import base_model
 

@@ -8,13 +8,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from enstack.errors import DataError
-from enstack.files import CHUNK_BYTES, file_state, sha256_json
+from enstack.files import CHUNK_BYTES, ROOM_TO_LEAVE, file_state, sha256_json
 from enstack.manifest import HashedFolder, is_current
 from enstack.progress import Bar, say
 
 SLOW_TYPES = ("fuse", "nfs", "cifs", "smb", "9p", "sshfs", "ceph", "lustre", "gcsfuse")
 MIB = 2**20
-ROOM_TO_LEAVE = 512 * MIB  # for token caches and checkpoints, which come next
 
 
 def slow_storage(path: Path, mounts: Path = Path("/proc/mounts")) -> str | None:

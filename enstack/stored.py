@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from enstack.files import file_state, sha256_json
+from enstack.files import ROOM_TO_LEAVE, file_state, sha256_json
 from enstack.manifest import is_current, read_manifest, replacing_folder
 from enstack.progress import Bar, say
 from enstack.readers import Table, read_sources, read_table
@@ -23,7 +23,6 @@ from enstack.readers import Table, read_sources, read_table
 FORMAT = 1  # raise when the files of a folder change their meaning
 MIB = 2**20
 HASH_ROWS = 65536  # part of what digests mean
-ROOM_TO_LEAVE = 512 * MIB  # for token caches and checkpoints, which come next
 
 
 class Texts(NamedTuple):
