@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from enstack.baselines import majority_class, tfidf_logistic_regression
+from enstack.baselines import plain_baselines
 from enstack.config import RunConfig, base_model_names
-from enstack.data import CWE_CLASSES, VulnerabilityData
+from enstack.data import VulnerabilityData
 from enstack.duplicates import NearDuplicates, find_near_duplicates
+from enstack.labels import CWE_CLASSES, label_name, strata
 from enstack.lengths import character_lengths, length_facts, tokenizer_lengths
-from enstack.metrics import evaluate
+from enstack.metrics import evaluate, thresholds_for
 from enstack.overlap import NEAR, split_of_each
 from enstack.pipeline import base_model, data_folder, read_run_data
 from enstack.progress import say
@@ -120,11 +121,11 @@ def _duplicates(data: VulnerabilityData, near: NearDuplicates) -> dict[str, Any]
 
 def _contradictions(data: VulnerabilityData, near: NearDuplicates) -> dict[str, Any]:
     """For each level, how many functions of a split have one so alike with another label."""
-    labels = np.concatenate([split.labels for split in data.splits.values()])
+    labels = strata(np.concatenate([split.labels for split in data.splits.values()]))
     levels: dict[str, Any] = {}
     alike = np.empty(0, dtype=np.int64)  # rows of the strictest level that has any
     for level, threshold in LEVELS.items():
-        found = near.neighbours(labels, len(data.class_names), threshold)
+        found = near.neighbours(labels, int(labels.max()) + 1, threshold)
         found[np.arange(len(labels)), labels] = 0
         other = found.sum(axis=1) > 0
         levels[level] = {name: int(other[rows].sum()) for name, rows in _rows(data).items()}
@@ -141,32 +142,41 @@ def _example(
     similarity[labels == labels[row]] = 0
     other = int(similarity.argmax())
     ids = np.concatenate([split.ids for split in data.splits.values()])
+    named = np.concatenate([split.labels for split in data.splits.values()])
     return {
         "ids": [str(ids[row]), str(ids[other])],
-        "classes": [data.class_names[labels[row]], data.class_names[labels[other]]],
+        "classes": [label_name(named[place], data.class_names) for place in (row, other)],
         "jaccard": float(similarity[other]),
     }
 
 
 def _word_counts(data: VulnerabilityData, near: NearDuplicates) -> dict[str, Any]:
-    """Accuracy and macro-F1 of counted words on test, beside the majority class.
+    """Accuracy and macro-F1 of counted words on test, beside the plainest answer.
 
-    all: on every test function; apart: on those without a near-duplicate in train.
+    all: on every test function; apart: on those without a near-duplicate in train. Thresholds of
+    flags are chosen on validation.
     """
     say("▶ Counting words: TF-IDF and logistic regression on the given splits")
     train, test = data.splits["train"], data.splits["test"]
     n_classes, rows = len(data.class_names), _rows(data)
     found = near.neighbours(split_of_each(data), len(data.splits), NEAR)
     apart: np.ndarray = found[rows["test"], list(data.splits).index("train")] == 0
-    models = {
-        "tfidf_lr": tfidf_logistic_regression(train, test, n_classes),
-        "majority": majority_class(train.labels, len(test), n_classes),
+    validation = data.splits["validation"]
+    models = plain_baselines(train, [test, validation], n_classes)
+    thresholds = {
+        name: thresholds_for(validation.labels, values[len(test) :])
+        for name, values in models.items()
     }
     everywhere = np.ones(len(test), dtype=np.bool_)
     return {
         part: {"n": int(chosen.sum())}
         | {
-            name: _figures(test.labels[chosen], values[chosen], data.class_names)
+            name: _figures(
+                test.labels[chosen],
+                values[: len(test)][chosen],
+                data.class_names,
+                thresholds[name],
+            )
             for name, values in models.items()
         }
         for part, chosen in {"all": everywhere, "apart": apart}.items()
@@ -174,9 +184,12 @@ def _word_counts(data: VulnerabilityData, near: NearDuplicates) -> dict[str, Any
 
 
 def _figures(
-    labels: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str]
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    class_names: Sequence[str],
+    thresholds: np.ndarray | None,
 ) -> dict[str, float] | None:
     if not len(labels):
         return None
-    found = evaluate(labels, probabilities, class_names)
+    found = evaluate(labels, probabilities, class_names, thresholds)
     return {"accuracy": found["accuracy"], "macro_f1": found["macro_f1"]}

@@ -35,10 +35,10 @@ def draw_audit_figures(facts: Mapping[str, Any]) -> dict[str, bytes]:
 
 def class_shares(facts: Mapping[str, Any]) -> Figure:
     """The share of each class in each split, as bars."""
-    names, counts = facts["class_names"], facts["counts"]
+    names, sizes = facts["class_names"], facts["functions"]
     shares = {
-        split: [found[name] / sum(found.values()) for name in names]
-        for split, found in counts.items()
+        split: [found[name] / sizes[split] for name in names]
+        for split, found in facts["counts"].items()
     }
     return _bars("Classes, share of the split", names, shares)
 

@@ -111,12 +111,17 @@ def _example(found: Mapping[str, Any]) -> str:
 
 
 def _word_rows(found: Mapping[str, Any]) -> list[list[str]]:
-    models = {"tfidf_lr": "TF-IDF + logistic regression", "majority": "majority class"}
+    titles = {
+        "tfidf_lr": "TF-IDF + logistic regression",
+        "majority": "majority class",
+        "frequency": "each flag as often as in train",
+    }
     parts = {"all": "", "apart": ", without near-duplicates in train"}
     return [
         [f"{title}{words}", f"{found[part]['n']:,}", *_figures(found[part][name])]
         for part, words in parts.items()
-        for name, title in models.items()
+        for name, title in titles.items()
+        if name in found[part]
     ]
 
 

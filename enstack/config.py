@@ -43,9 +43,10 @@ FIXED_SETTINGS = (
     "max_grad_norm",
     "meta_features",
     "drop_near_duplicates",
+    "label_rule",
 )
 # What runs of versions that did not know a setting were made with.
-LATER_SETTINGS = {"drop_near_duplicates": 0.0}
+LATER_SETTINGS = {"drop_near_duplicates": 0.0, "label_rule": "priority"}
 SWA_WARNING = (
     "USE_SWA was forced to False: averaging weights while training costs 20-30 % of the speed "
     "and is meant for a final model only."
@@ -83,8 +84,10 @@ class RunConfig(BaseModel):
 
     # The folder with the three splits, or "toy".
     data_dir: Annotated[str, Field(min_length=1)] = "toy"
-    # Which functions are kept, and how their flags become one class.
-    label_mode: Literal["cwe", "cwe_or_clean", "binary"] = "cwe"
+    # Which functions are kept, and what their flags become.
+    label_mode: Literal["cwe", "cwe_or_clean", "binary", "multilabel"] = "cwe"
+    # Of several flags: the first by priority becomes the class, or the function is dropped.
+    label_rule: Literal["priority", "strict_single"] = "priority"
     # All functions, the paper's counts per class, or a number of functions per split.
     subset: Subset = "all"
     # Jaccard similarity from which a train function that stands in validation or test is dropped
@@ -195,6 +198,11 @@ class RunConfig(BaseModel):
             raise ValueError(
                 f"subset=paper must go with label_mode=cwe (the paper has no clean class), "
                 f"found label_mode={self.label_mode}"
+            )
+        if self.label_rule == "strict_single" and self.label_mode not in ("cwe", "cwe_or_clean"):
+            raise ValueError(
+                "label_rule=strict_single must go with label_mode=cwe or cwe_or_clean, in which "
+                f"several flags become one class, found label_mode={self.label_mode}"
             )
         return self
 

@@ -158,7 +158,7 @@ def training_curves(
 def confusion_matrix(evaluation: Mapping[str, Any]) -> Figure:
     """Counts of true against predicted classes; the shade is the share of the true class."""
     counts = np.asarray(evaluation["confusion"], dtype=float)
-    classes = [short_name(entry["class"], 14) for entry in evaluation["per_class"]]
+    classes = [short_name(name, 14) for name in evaluation["confusion_classes"]]
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
     figure = Figure(

@@ -156,7 +156,10 @@ def _predict(
             "anew with another run_dir."
         )
     model = load_classifier(
-        BaseModel(base_model.name, str(best)), whole.class_names, seed=config.seed
+        BaseModel(base_model.name, str(best)),
+        whole.class_names,
+        seed=config.seed,
+        problem_type=whole.problem_type,
     )
     with stop_requests() as stop:
         probabilities = predict_proba(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from enstack.metrics import evaluate, intervals
+from enstack.metrics import decide, evaluate, intervals
 
 FIGURES = (
     "macro_precision",
@@ -24,18 +24,21 @@ def leaderboard(
     labels: np.ndarray,
     probabilities: Mapping[str, np.ndarray],
     class_names: tuple[str, ...],
+    thresholds: Mapping[str, np.ndarray] | None = None,
     *,
     seed: int,
 ) -> pd.DataFrame:
     """Figures of every model, best macro-F1 first, with 95 % bootstrap intervals.
 
-    labels: (n,); probabilities: "kind:name" -> (n, n_classes). All models are resampled with the
-    same rows, so their intervals can be compared.
+    labels: (n,), or (n, k) bool flags; probabilities: "kind:name" -> (n, n_classes). thresholds: of
+    each model's flags (k,), None for classes. All models are resampled with the same rows, so their
+    intervals can be compared.
     """
-    predictions = {key: found.argmax(axis=1) for key, found in probabilities.items()}
+    of_flags = thresholds or {}
+    predictions = {key: decide(found, of_flags.get(key)) for key, found in probabilities.items()}
     bounds = intervals(labels, predictions, len(class_names), seed=seed)
     rows = [
-        _row(key, evaluate(labels, found, class_names), bounds[key])
+        _row(key, evaluate(labels, found, class_names, of_flags.get(key)), bounds[key])
         for key, found in probabilities.items()
     ]
     board = pd.DataFrame(rows)

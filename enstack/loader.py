@@ -17,7 +17,10 @@ from enstack.stopping import leave_signals_to_the_parent
 
 
 def pad_batch(examples: Sequence[dict[str, Any]], pad_token_id: int) -> dict[str, torch.Tensor]:
-    """Examples as int64 tensors: input_ids and attention_mask (batch, seq), labels (batch,)."""
+    """Examples as int64 tensors: input_ids and attention_mask (batch, seq), labels (batch,).
+
+    Of several flags, labels are bool (batch, k).
+    """
     width = pad_to(max(len(example["input_ids"]) for example in examples))
     input_ids = torch.full((len(examples), width), pad_token_id, dtype=torch.int64)
     attention_mask = torch.zeros_like(input_ids)

@@ -2,40 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from enstack.errors import DataError
+from enstack.multilabel import choose_thresholds, evaluate_flags, hits, resampled_figures, two_sided
 
 __all__ = [
+    "accuracy_and_macro_f1",
     "at_frequencies",
     "bootstrap",
     "confusion_matrix",
+    "decide",
     "evaluate",
+    "flags_at_frequencies",
     "intervals",
+    "log_loss",
     "macro_f1_from_confusion",
     "reliability",
+    "thresholds_for",
 ]
 
 # Rows drawn at once while resampling: bounds the memory to some tens of MB.
 DRAWN_AT_ONCE = 1 << 20
 
 
+def decide(probabilities: np.ndarray, thresholds: np.ndarray | None) -> np.ndarray:
+    """What a model says of each row: the first highest class (n,), or the flags (n, k) bool.
+
+    thresholds: (k,) of the flags in label mode multilabel, else None.
+    """
+    decisions: np.ndarray = (
+        probabilities.argmax(axis=1) if thresholds is None else probabilities >= thresholds
+    )
+    return decisions
+
+
+def thresholds_for(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray | None:
+    """The thresholds (k,) that suit flags (n, k) bool best; None for classes (n,), which need none.
+
+    Raises DataError for probabilities that are not finite.
+    """
+    if labels.ndim == 1:
+        return None
+    _require_probabilities(labels, probabilities, labels.shape[1])
+    return choose_thresholds(labels, probabilities)
+
+
+def accuracy_and_macro_f1(
+    labels: np.ndarray, decisions: np.ndarray, n_classes: int
+) -> tuple[float, float]:
+    """The two figures by which models are compared; labels and decisions: (n,) or (n, k) bool."""
+    every_row = np.arange(len(labels))[None]
+    accuracy, macro_f1 = _measure(labels, decisions, n_classes)(every_row)
+    return float(accuracy[0]), float(macro_f1[0])
+
+
+def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Mean cross-entropy of classes (n,), or of flags (n, k) bool, each by itself."""
+    chances = probabilities.astype(np.float64)
+    if labels.ndim == 2:
+        of_label = np.where(labels, chances, 1 - chances)
+    else:
+        of_label = chances[np.arange(len(labels)), labels]
+    return float(-np.log(np.clip(of_label, 1e-12, 1)).mean())
+
+
 def evaluate(
-    labels: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str]
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    class_names: Sequence[str],
+    thresholds: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Every figure of one model on labelled rows, as JSON values.
 
     labels: (n,) int; probabilities: (n, k), the class of a row is the first highest. Macro figures
     average over the classes that occur in labels or predictions, as scikit-learn does, and a ratio
     with nothing below it is 0. auc: one class against the rest, averaged over the classes for
-    which it is defined; None where there are none. Raises DataError for rows that do not fit.
+    which it is defined; None where there are none. With thresholds (k,), labels are flags (n, k)
+    bool and the figures those of multilabel.evaluate_flags. Raises DataError for rows that do not
+    fit.
     """
     labels, probabilities = np.asarray(labels), np.asarray(probabilities)
     _require_probabilities(labels, probabilities, len(class_names))
+    if thresholds is not None:
+        return evaluate_flags(labels, probabilities, thresholds, class_names)
     confusion = confusion_matrix(labels, probabilities.argmax(axis=1), len(class_names))
     per_class = _per_class(confusion, _aucs(labels, probabilities), class_names)
     aucs = [row["auc"] for row in per_class if row["auc"] is not None]
@@ -57,11 +112,15 @@ def reliability(
 
     labels: (n,) int; probabilities: (n, k). Confidence is the highest probability of a row; the
     bins cut 0 to 1 into equal parts, and empty ones are left out. `ece` is the expected calibration
-    error: the mean of |accuracy - confidence| over the rows (Guo et al. 2017, section 2).
+    error: the mean of |accuracy - confidence| over the rows (Guo et al. 2017, section 2). Of flags
+    (n, k) bool, each probability is a confidence of its own, and right where the flag is there.
     """
     labels, probabilities = np.asarray(labels), np.asarray(probabilities)
-    confidence = probabilities.max(axis=1).astype(np.float64)
-    right = probabilities.argmax(axis=1) == labels
+    if labels.ndim == 2:
+        confidence, right = probabilities.ravel().astype(np.float64), labels.ravel()
+    else:
+        confidence = probabilities.max(axis=1).astype(np.float64)
+        right = probabilities.argmax(axis=1) == labels
     place = np.clip(np.ceil(confidence * n_bins).astype(int) - 1, 0, n_bins - 1)
     bins = [
         {
@@ -72,7 +131,7 @@ def reliability(
         for number in np.unique(place)
     ]
     apart = sum(part["n"] * abs(part["accuracy"] - part["confidence"]) for part in bins)
-    return {"ece": float(apart / len(labels)), "bins": bins}
+    return {"ece": float(apart / len(right)), "bins": bins}
 
 
 def at_frequencies(confusion: np.ndarray, frequencies: np.ndarray) -> dict[str, Any]:
@@ -97,6 +156,33 @@ def at_frequencies(confusion: np.ndarray, frequencies: np.ndarray) -> dict[str, 
         "precision": precision.tolist(),
         "f1": f1.tolist(),
         "missing": np.flatnonzero((wanted > 0) & (support == 0)).tolist(),
+    }
+
+
+def flags_at_frequencies(
+    flags: np.ndarray, decisions: np.ndarray, frequencies: np.ndarray
+) -> dict[str, Any]:
+    """Figures of flags as at_frequencies has them, each flag by itself against the rest.
+
+    flags, decisions: (n, k) bool; frequencies: (k,), the share of functions that has the flag.
+    Macro figures average over the flags that are not `missing` and occur. accuracy is None: the
+    frequencies of single flags do not tell how often all are right at once.
+    """
+    precision, f1, missing, occurs = [], [], [], []
+    for place, share in enumerate(frequencies):
+        counts = confusion_matrix(flags[:, place], decisions[:, place], 2)
+        found = at_frequencies(counts, np.array([1 - share, share]))
+        precision.append(found["precision"][1])
+        f1.append(found["f1"][1])
+        missing += [place] if 1 in found["missing"] else []
+        occurs.append(counts[1].any() or (counts[0, 1] and not share))
+    return {
+        "accuracy": None,
+        "macro_precision": float(np.mean(np.array(precision)[occurs])) if any(occurs) else 0.0,
+        "macro_f1": float(np.mean(np.array(f1)[occurs])) if any(occurs) else 0.0,
+        "precision": precision,
+        "f1": f1,
+        "missing": missing,
     }
 
 
@@ -126,16 +212,16 @@ def bootstrap(
 ) -> dict[str, dict[str, np.ndarray]]:
     """Accuracy and macro-F1 of each model on rows drawn with replacement, n of n.
 
-    labels and every predictions[name]: (n,) int. Returns {name: {"accuracy", "macro_f1"}}, each
-    (n_resamples,). All models see the same resamples, so differences are paired; which rows are
-    drawn depends on n and seed alone, so another model changes nothing. Method: Efron's
-    nonparametric bootstrap.
+    labels and every predictions[name]: (n,) int, or (n, k) bool flags. Returns {name: {"accuracy",
+    "macro_f1"}}, each (n_resamples,). All models see the same resamples, so differences are paired;
+    which rows are drawn depends on n and seed alone, so another model changes nothing. Method:
+    Efron's nonparametric bootstrap.
     """
-    cells = {name: _cells(labels, found, n_classes) for name, found in predictions.items()}
-    blocks: dict[str, list[np.ndarray]] = {name: [] for name in cells}
+    measures = {name: _measure(labels, found, n_classes) for name, found in predictions.items()}
+    blocks: dict[str, list[np.ndarray]] = {name: [] for name in measures}
     for drawn in _drawn_rows(len(labels), seed, n_resamples):
-        for name, cell in cells.items():
-            blocks[name].append(_resampled_figures(cell[drawn], n_classes))
+        for name, measure in measures.items():
+            blocks[name].append(measure(drawn))
     joined = {name: np.concatenate(parts, axis=1) for name, parts in blocks.items()}
     return {name: {"accuracy": found[0], "macro_f1": found[1]} for name, found in joined.items()}
 
@@ -173,8 +259,18 @@ def _drawn_rows(n_rows: int, seed: int, n_resamples: int) -> Iterator[np.ndarray
         yield random.randint(n_rows, size=(min(at_once, n_resamples - start), n_rows))
 
 
-def _resampled_figures(cell: np.ndarray, n_classes: int) -> np.ndarray:
-    """Accuracy and macro-F1 (2, resamples) from the cells (resamples, n_rows) that were drawn."""
+def _measure(
+    labels: np.ndarray, predictions: np.ndarray, n_classes: int
+) -> Callable[[np.ndarray], np.ndarray]:
+    """A function of drawn rows (resamples, n) that gives accuracy and macro-F1 (2, resamples)."""
+    if np.ndim(labels) == 2:
+        return functools.partial(resampled_figures, hits(labels, predictions))
+    return functools.partial(_resampled_classes, _cells(labels, predictions, n_classes), n_classes)
+
+
+def _resampled_classes(cells: np.ndarray, n_classes: int, drawn: np.ndarray) -> np.ndarray:
+    """Accuracy and macro-F1 (2, resamples) of drawn rows (resamples, n); cells: (n,)."""
+    cell = cells[drawn]
     n_resamples, n_cells = len(cell), n_classes**2
     apart = cell + np.arange(n_resamples)[:, None] * n_cells
     counts = np.bincount(apart.ravel(), minlength=n_resamples * n_cells)
@@ -264,13 +360,9 @@ def _per_class(
 def _aucs(labels: np.ndarray, probabilities: np.ndarray) -> list[float | None]:
     """One class against the rest, for each class; None where there is no such class or no rest."""
     return [
-        float(roc_auc_score(labels == index, column)) if _two_sided(labels == index) else None
+        float(roc_auc_score(labels == index, column)) if two_sided(labels == index) else None
         for index, column in enumerate(probabilities.T)
     ]
-
-
-def _two_sided(positive: np.ndarray) -> bool:
-    return bool(positive.any() and not positive.all())
 
 
 def _mcc(confusion: np.ndarray) -> float:

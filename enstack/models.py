@@ -32,6 +32,8 @@ HUB_IDS = {
     "graphcodebert": "microsoft/graphcodebert-base",
     "unixcoder": "microsoft/unixcoder-base",
 }
+# What the hub's format calls a head with one class a function, and one with any of several flags.
+ONE_CLASS, SEVERAL_FLAGS = "single_label_classification", "multi_label_classification"
 # UniXcoder is told by this token, after the first one, to work as an encoder (Guo et al. 2022).
 ENCODER_ONLY = "<encoder-only>"
 MIB = 2**20
@@ -87,11 +89,12 @@ def mode_tokens(tokenizer: Any) -> list[int]:
 
 
 def load_classifier(
-    base_model: BaseModel, class_names: tuple[str, ...], *, seed: int
+    base_model: BaseModel, class_names: tuple[str, ...], *, seed: int, problem_type: str = ONE_CLASS
 ) -> torch.nn.Module:
     """A base model with a classification head for these classes, fp32, on the CPU.
 
-    The new head's weights depend on the seed alone; the global random generator is left as it was.
+    problem_type: ONE_CLASS or SEVERAL_FLAGS. The new head's weights depend on the seed alone; the
+    global random generator is left as it was.
     """
     names = dict(enumerate(class_names))
     with _quiet(), _explained(base_model), torch.random.fork_rng():
@@ -101,7 +104,7 @@ def load_classifier(
             num_labels=len(class_names),
             id2label=names,
             label2id={name: number for number, name in names.items()},
-            problem_type="single_label_classification",
+            problem_type=problem_type,
             attn_implementation="sdpa",
             dtype=torch.float32,
             # A folder fine-tuned for other classes lends its encoder, not its head.

@@ -292,7 +292,7 @@ def show_results(run: RunConfig | str | Path | None) -> None:
 
 
 def _leaderboard_row(row: Mapping[str, Any]) -> dict[str, str]:
-    from enstack.report import KINDS
+    from enstack.run_results import KINDS
 
     measures = {"accuracy": "accuracy", "AUC": "auc", "MCC": "mcc"}
     return {

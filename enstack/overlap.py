@@ -8,7 +8,7 @@ import numpy as np
 
 from enstack.data import VulnerabilityData
 from enstack.duplicates import find_near_duplicates
-from enstack.errors import DataError
+from enstack.labels import require_two_sides
 
 __all__ = [
     "NEAR",
@@ -54,12 +54,11 @@ def drop_from_train(
     """
     train = data.splits["train"]
     n_before, n_dropped = len(train), len(train) - len(kept)
-    if len(np.unique(train.labels[kept])) < 2:
-        raise DataError(
-            f"The training split must hold at least two classes; with drop_near_duplicates="
-            f"{threshold:g}, {len(kept):,} of its {n_before:,} functions are left, of one class at "
-            "most. Use a higher drop_near_duplicates, or 0, which drops none."
-        )
+    advice = (
+        f"With drop_near_duplicates={threshold:g}, {len(kept):,} of its {n_before:,} functions are "
+        "left: use a higher drop_near_duplicates, or 0, which drops none."
+    )
+    require_two_sides(train.labels[kept], data.class_names, advice)
     note = (
         f"train: {n_dropped:,} of {n_before:,} functions stand in validation or test "
         f"(Jaccard of token 4-grams >= {threshold:g}), dropped"

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from enstack.baselines import majority_class, tfidf_logistic_regression
 from enstack.config import (
     FIXED_SETTINGS,
     LATER_SETTINGS,
@@ -20,9 +19,8 @@ from enstack.config import (
 from enstack.data import VulnerabilityData, read_data
 from enstack.errors import CheckpointError, ConfigError, EnstackError, Interrupted
 from enstack.files import only_one, read_json, require_writable, sha256_json, write_json
-from enstack.leaderboard import leaderboard
-from enstack.manifest import is_current, read_manifest, replacing_folder, write_manifest
-from enstack.overlap import NEAR, drop_from_train, near_train, train_rows_apart
+from enstack.manifest import is_current, read_manifest, write_manifest
+from enstack.overlap import drop_from_train, train_rows_apart
 from enstack.panel import notebook_panel
 from enstack.progress import Bar, say
 from enstack.readers import split_files
@@ -37,14 +35,7 @@ from enstack.run_folder import (
 )
 from enstack.sketches import SKETCH_EDITION
 from enstack.splits import SplitPlan, plan_splits
-from enstack.stacking import (
-    BaseModelProbabilities,
-    fit_meta_classifiers,
-    mean_vote,
-    predict_proba,
-    refuse_leaks,
-    save_meta_classifier,
-)
+from enstack.stacking_stage import stack_base_models
 from enstack.staging import slow_storage, staged
 from enstack.stored import is_stored
 
@@ -103,7 +94,7 @@ def _run(config: RunConfig, run_dir: Path) -> RunResults:
                 truncated = (read_manifest(stage.folder / "probabilities") or {})["truncated"]
                 record_truncation(run_dir, stage.name, truncated)
                 bar.advance()
-            _stacking_stage(data, plan, config, run_dir, log)
+            stack_base_models(data, plan, config, run_dir, log)
             bar.advance()
             report = _report_stage(run_dir, log)
             bar.advance()
@@ -121,6 +112,7 @@ def read_run_data(config: RunConfig) -> VulnerabilityData:
     data = read_data(
         data_folder(config),
         label_mode=config.label_mode,
+        label_rule=config.label_rule,
         subset=config.subset,
         seed=config.seed,
         cache_dir=Path(config.local_dir),
@@ -258,89 +250,6 @@ def tiny_model(name: str, config: RunConfig) -> Path:
     return make_tiny_models(folder / "models", sources.to_pylist())[name]
 
 
-def _stacking_stage(
-    data: VulnerabilityData, plan: SplitPlan, config: RunConfig, run_dir: Path, log: Log
-) -> None:
-    names = base_model_names(config.base_models)
-    made_from = {
-        "data": data.fingerprint,
-        "seed": config.seed,
-        "meta_classifiers": config.meta_classifiers,
-        "probabilities": {name: _files_digest(run_dir, name) for name in names},
-    }
-    folder = run_dir / "stacking"
-    if is_current(folder, made_from):
-        say("✓ stacking: finished before, skipped")
-        return
-    say(f"▶ Stacking {len(names)} base models: {', '.join(config.meta_classifiers)}")
-    train, test = data.splits["train"], data.splits["test"]
-    n_classes = len(data.class_names)
-    with replacing_folder(folder, {"made_from": made_from}) as beside:
-        probabilities = _stack(data, plan, config, run_dir, beside)
-        probabilities["baseline:tfidf_lr"] = tfidf_logistic_regression(train, test, n_classes)
-        probabilities["baseline:majority"] = majority_class(train.labels, len(test), n_classes)
-        board = leaderboard(test.labels, probabilities, data.class_names, seed=config.seed)
-        board.to_csv(beside / "leaderboard.csv", index=False)
-        np.savez(
-            beside / "test_probabilities.npz",
-            allow_pickle=False,
-            ids=test.ids,
-            labels=test.labels,
-            **probabilities,
-        )
-        np.savez(
-            beside / "near_train.npz",
-            allow_pickle=False,
-            ids=test.ids,
-            near=near_train(data, NEAR),
-            threshold=NEAR,
-        )
-    log("stacking_finished")
-
-
-def _stack(
-    data: VulnerabilityData, plan: SplitPlan, config: RunConfig, run_dir: Path, folder: Path
-) -> dict[str, np.ndarray]:
-    """Test probabilities of base models, votes and stacks by "kind:name"; saves the stacks."""
-    names, n_classes = base_model_names(config.base_models), len(data.class_names)
-    on_test = [_probabilities(run_dir, name, data, "test") for name in names]
-    refuse_leaks(on_test)
-    on_meta = [
-        _probabilities(run_dir, name, data, plan.meta_split, plan.meta_rows) for name in names
-    ]
-    labels = data.splits[plan.meta_split].labels[plan.meta_rows]
-    fitted = fit_meta_classifiers(
-        config.meta_classifiers, on_meta, labels, n_classes=n_classes, seed=config.seed
-    )
-    found = {f"base:{model.name}": model.probabilities for model in on_test}
-    if len(on_test) > 1:
-        found["vote:mean"] = mean_vote(on_test)
-    for name, meta_classifier in fitted.items():
-        found[f"stack:{name}"] = predict_proba(meta_classifier, on_test, n_classes)
-        save_meta_classifier(folder / f"{name}.skops", meta_classifier)
-    return found
-
-
-def _probabilities(
-    run_dir: Path,
-    name: str,
-    data: VulnerabilityData,
-    split: str,
-    rows: np.ndarray | None = None,
-) -> BaseModelProbabilities:
-    """A base model's probabilities, joined to the functions by id and never by position alone."""
-    path = run_dir / "base_models" / name / "probabilities" / f"{split}.npz"
-    with np.load(path) as arrays:
-        ids, found, seen = arrays["ids"], arrays["probabilities"], arrays["seen"]
-    if not np.array_equal(ids, data.splits[split].ids):
-        raise CheckpointError(
-            f"{path} must hold the functions of the {split} split in their order; its ids differ. "
-            "Delete the folder it lies in and run again: it is made anew."
-        )
-    chosen = np.arange(len(ids)) if rows is None else rows
-    return BaseModelProbabilities(name, ids[chosen], found[chosen], seen[chosen])
-
-
 def rewrite_report(run_dir: Path) -> Path:
     """Write a run's report again from what is stored; returns the page."""
     report = write_report(run_dir)
@@ -364,8 +273,3 @@ def _report_inputs(run_dir: Path) -> dict[str, Any]:
         "data": sha256_json(read_json(run_dir / "data.json")),
         "edition": REPORT_EDITION,
     }
-
-
-def _files_digest(run_dir: Path, name: str) -> str:
-    manifest = read_manifest(run_dir / "base_models" / name / "probabilities") or {}
-    return sha256_json(manifest.get("files"))

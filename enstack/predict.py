@@ -11,7 +11,7 @@ import torch
 from enstack.errors import Interrupted
 from enstack.files import sha256_json
 from enstack.loader import make_loader
-from enstack.models import autocast
+from enstack.models import SEVERAL_FLAGS, autocast
 from enstack.progress import Bar
 from enstack.stopping import StopRequest
 from enstack.tokens import LabelledTokens
@@ -28,7 +28,9 @@ def predict_proba(
     title: str,
     stop: StopRequest,
 ) -> np.ndarray:
-    """Class probabilities float32 (n_examples, n_classes); row i belongs to example i.
+    """Probabilities float32 (n_examples, n_classes); row i belongs to example i.
+
+    They add up to 1 in a row, but for a model of several flags, where each stands by itself.
 
     No random generator is touched. A stop that is asked for raises Interrupted: predictions are
     made again, they leave nothing behind.
@@ -58,12 +60,14 @@ def batches_by_length(lengths: np.ndarray, batch_size: int) -> list[list[int]]:
 def _probabilities(
     model: torch.nn.Module, batch: dict[str, torch.Tensor], device: torch.device
 ) -> torch.Tensor:
-    logits = model(
+    logits: torch.Tensor = model(
         input_ids=batch["input_ids"].to(device, non_blocking=True),
         attention_mask=batch["attention_mask"].to(device, non_blocking=True),
     ).logits
-    probabilities: torch.Tensor = logits.float().softmax(dim=-1)
-    return probabilities
+    settings: Any = model.config
+    if settings.problem_type == SEVERAL_FLAGS:
+        return logits.float().sigmoid()
+    return logits.float().softmax(dim=-1)
 
 
 def _in_example_order(probabilities: torch.Tensor, batches: list[list[int]]) -> np.ndarray:

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from enstack.data import VulnerabilityData, stratified_parts
+from enstack.data import VulnerabilityData
 from enstack.errors import DataError
+from enstack.subsets import stratified_parts
 
 
 @dataclass(frozen=True)

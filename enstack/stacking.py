@@ -14,18 +14,14 @@ from typing import Any
 import numpy as np
 import sklearn
 import xgboost
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import InconsistentVersionWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
-from sklearn.multiclass import OneVsRestClassifier
-from sklearn.svm import SVC
-from xgboost import XGBClassifier
 
 from enstack.baselines import with_absent_classes
-from enstack.errors import CheckpointError, ConfigError, DataError
+from enstack.config import META_CLASSIFIERS
+from enstack.errors import CheckpointError, DataError
+from enstack.estimators import fit_estimator, make_meta_classifier, pack, unpack
 from enstack.files import write_bytes
+from enstack.multilabel import two_sided
 
 __all__ = [
     "META_CLASSIFIERS",
@@ -41,7 +37,6 @@ __all__ = [
     "save_meta_classifier",
 ]
 
-META_CLASSIFIERS = ("lr", "svm", "rf", "xgboost")
 # What our files hold beyond the types that skops trusts by itself. XGBoost's trees are stored in
 # its own format, which outlives its versions, so none of its types is needed.
 ALLOWED_TYPES = frozenset(
@@ -74,8 +69,8 @@ class BaseModelProbabilities:
 class MetaClassifier:
     """A fitted meta-classifier and what goes in and comes out.
 
-    classes: (m,) int64, the class of each column that the estimator gives; base_models: whose
-    probabilities it was fitted on, in order; n_features: columns of the meta-features.
+    classes: (m,) int64, the class or flag of each column that the estimator gives; base_models:
+    whose probabilities it was fitted on, in order; n_features: columns of the meta-features.
     """
 
     name: str
@@ -120,36 +115,6 @@ def refuse_leaks(models: Iterable[BaseModelProbabilities]) -> None:
             )
 
 
-def make_meta_classifier(name: str, *, seed: int, labels: np.ndarray) -> Any:
-    """An unfitted meta-classifier with the paper's settings: "lr", "svm", "rf" or "xgboost".
-
-    labels: (n,) what it will be fitted on. The SVM's probabilities come from a sigmoid fitted on
-    cross-validated decisions, in 5 parts, fewer where a class has fewer rows; it needs two rows of
-    each class. All run in one thread, so that equal input gives equal output.
-    Settings: EnStack (arXiv 2411.16561), section on meta-classifiers.
-    """
-    if name == "lr":
-        # One-vs-rest is what liblinear does; alone it refuses several classes since 1.8.
-        lr = LogisticRegression(solver="liblinear", max_iter=200, random_state=seed)
-        return OneVsRestClassifier(lr)
-    if name == "svm":
-        return CalibratedClassifierCV(SVC(kernel="rbf"), cv=_parts(labels, seed), ensemble=False)
-    if name == "rf":
-        return RandomForestClassifier(n_estimators=200, max_depth=10, random_state=seed, n_jobs=1)
-    if name == "xgboost":
-        return XGBClassifier(
-            n_estimators=100,
-            learning_rate=0.1,
-            max_depth=6,
-            eval_metric="mlogloss" if len(np.unique(labels)) > 2 else "logloss",
-            random_state=seed,
-            n_jobs=1,
-        )
-    raise ConfigError(
-        f"meta_classifiers must be some of {', '.join(META_CLASSIFIERS)}, found {name!r}."
-    )
-
-
 def fit_meta_classifiers(
     names: Iterable[str],
     models: Sequence[BaseModelProbabilities],
@@ -158,22 +123,32 @@ def fit_meta_classifiers(
     n_classes: int,
     seed: int,
 ) -> dict[str, MetaClassifier]:
-    """Fit meta-classifiers on base models' probabilities and the labels (n,) int of the same rows.
+    """Fit meta-classifiers on base models' probabilities and the labels of the same rows.
 
-    Raises DataError when a base model has seen any row, when labels do not fit the rows, or when
-    fewer than two classes occur. Returns them by name.
+    labels: (n,) int, or (n, n_classes) bool flags, for each of which an estimator of its own is
+    fitted. Raises DataError when a base model has seen any row, when labels do not fit the rows, or
+    when fewer than two classes occur. Returns them by name.
     """
     refuse_leaks(models)
     features = meta_features(models)
     labels = np.asarray(labels)
     _require_labels(labels, models[0], n_classes)
-    return {name: _fitted(name, models, features, labels, seed) for name in names}
+    base_models = tuple(model.name for model in models)
+    return {
+        name: MetaClassifier(
+            name,
+            *fit_estimator(name, features, labels, seed=seed),
+            base_models,
+            features.shape[1],
+        )
+        for name in names
+    }
 
 
 def predict_proba(
     meta_classifier: MetaClassifier, models: Sequence[BaseModelProbabilities], n_classes: int
 ) -> np.ndarray:
-    """Class probabilities (n, n_classes) float32; 0 for classes that no fitted row had.
+    """Probabilities (n, n_classes) float32; 0 for classes that no fitted row had.
 
     Raises DataError unless the base models are those it was fitted on, in that order.
     """
@@ -198,7 +173,7 @@ def save_meta_classifier(path: Path, meta_classifier: MetaClassifier) -> None:
     """Write a fitted meta-classifier as one .skops file, which holds no code."""
     content = {
         "name": meta_classifier.name,
-        "estimator": _packed(meta_classifier.estimator),
+        "estimator": pack(meta_classifier.estimator),
         "classes": meta_classifier.classes,
         "base_models": list(meta_classifier.base_models),
         "n_features": meta_classifier.n_features,
@@ -220,7 +195,7 @@ def load_meta_classifier(path: Path) -> MetaClassifier:
         content = _read_content(Path(path))
         meta_classifier = MetaClassifier(
             name=content["name"],
-            estimator=_unpacked(content["estimator"]),
+            estimator=unpack(content["estimator"]),
             classes=content["classes"],
             base_models=tuple(content["base_models"]),
             n_features=content["n_features"],
@@ -234,34 +209,6 @@ def load_meta_classifier(path: Path) -> MetaClassifier:
         ) from error
     _require_same_probabilities(path, meta_classifier, content)
     return meta_classifier
-
-
-def _fitted(
-    name: str,
-    models: Sequence[BaseModelProbabilities],
-    features: np.ndarray,
-    labels: np.ndarray,
-    seed: int,
-) -> MetaClassifier:
-    rows = _rows_in_pairs(labels) if name == "svm" else np.arange(len(labels))
-    # XGBoost wants classes 0..m-1 without gaps.
-    classes, targets = np.unique(labels[rows], return_inverse=True)
-    estimator = make_meta_classifier(name, seed=seed, labels=targets)
-    estimator.fit(features[rows], targets)
-    base_models = tuple(model.name for model in models)
-    return MetaClassifier(name, estimator, classes.astype(np.int64), base_models, features.shape[1])
-
-
-def _rows_in_pairs(labels: np.ndarray) -> np.ndarray:
-    """All rows, and once more those that are alone in their class: one can't be split in two."""
-    counts = np.bincount(labels)
-    return np.concatenate([np.arange(len(labels)), np.flatnonzero(counts[labels] == 1)])
-
-
-def _parts(labels: np.ndarray, seed: int) -> StratifiedKFold:
-    """The SVM's cross-validation: every part holds every class."""
-    smallest = int(np.unique(labels, return_counts=True)[1].min())
-    return StratifiedKFold(max(2, min(5, smallest)), shuffle=True, random_state=seed)
 
 
 def _require_alike(models: Sequence[BaseModelProbabilities]) -> None:
@@ -307,32 +254,22 @@ def _require_whole(model: BaseModelProbabilities) -> None:
 
 
 def _require_labels(labels: np.ndarray, model: BaseModelProbabilities, n_classes: int) -> None:
-    if labels.shape != (len(model.ids),) or model.probabilities.shape[1] != n_classes:
+    one_each = labels.shape in ((len(model.ids),), (len(model.ids), n_classes))
+    if not one_each or model.probabilities.shape[1] != n_classes:
         raise DataError(
             f"There must be one label per function and {n_classes} classes, found "
             f"{len(labels):,} labels for probabilities of shape {model.probabilities.shape}."
         )
+    if labels.ndim == 2:
+        if not any(two_sided(has_flag) for has_flag in labels.T):
+            raise DataError("Some rows must have a flag that others lack, found all rows alike.")
+        return
     present = np.unique(labels)
     if len(present) < 2 or present[0] < 0 or present[-1] >= n_classes:
         raise DataError(
             f"Labels must hold at least two classes from 0 to {n_classes - 1}, "
             f"found {present[:10].tolist()}."
         )
-
-
-def _packed(estimator: Any) -> Any:
-    """An estimator in types that skops can store; XGBoost as bytes of its own stable format."""
-    if isinstance(estimator, XGBClassifier):
-        return bytes(estimator.get_booster().save_raw("ubj"))
-    return estimator
-
-
-def _unpacked(stored: Any) -> Any:
-    if not isinstance(stored, bytes):
-        return stored
-    estimator = XGBClassifier(n_jobs=1)
-    estimator.load_model(bytearray(stored))
-    return estimator
 
 
 def _probe(meta_classifier: MetaClassifier) -> np.ndarray:

@@ -95,6 +95,7 @@ def start_or_resume(
         BaseModel(base_model.name, str(source)) if source else base_model,
         data.class_names,
         seed=config.seed,
+        problem_type=data.problem_type,
     )
     training = Training(folder, scratch, model, tokenizer, data, config, Progress(), identity)
     if state is not None:

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from enstack.data import CWE_CLASSES
 from enstack.fake_vdisc import write_fake_vdisc
 from enstack.files import write_bytes
+from enstack.labels import CWE_CLASSES
 from enstack.manifest import is_current, write_manifest
 from enstack.templates import BLOCKS, COMMENTS, FILLERS
 

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-import numpy as np
 import torch
 
 from enstack.batches import count_batch
 from enstack.config import RunConfig
 from enstack.errors import EnstackError, Interrupted
 from enstack.loader import make_loader, why_waiting
-from enstack.metrics import confusion_matrix, macro_f1_from_confusion
+from enstack.metrics import accuracy_and_macro_f1, decide, log_loss, thresholds_for
 from enstack.models import BaseModel, autocast
 from enstack.predict import predict_proba
 from enstack.progress import Bar, DataWait, TrainingView, say, watch
@@ -139,7 +138,7 @@ def train_batch(
             attention_mask=batch["attention_mask"].to(training.device, non_blocking=True),
         ).logits
     labels = batch["labels"].to(training.device, non_blocking=True)
-    loss = torch.nn.functional.cross_entropy(logits.float(), labels)
+    loss = classification_loss(logits.float(), labels)
     training.optimization.backward(loss / (end - start))
     training.epoch_loss += loss.detach()
     training.window_loss += loss.detach()
@@ -148,6 +147,13 @@ def train_batch(
     progress.segments = count_batch(progress.segments, training.config.batch_size)
     if progress.batches_done == end:
         training.optimization.step()
+
+
+def classification_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Mean loss of logits (n, k): cross-entropy of classes (n,), or binary one of flags (n, k)."""
+    if labels.ndim == 2:
+        return torch.nn.functional.binary_cross_entropy_with_logits(logits, labels.float())
+    return torch.nn.functional.cross_entropy(logits, labels)
 
 
 def finish_epoch(training: Training, saver: Saver, stop: StopRequest) -> None:
@@ -172,7 +178,10 @@ def finish_epoch(training: Training, saver: Saver, stop: StopRequest) -> None:
 
 
 def validate(training: Training, stop: StopRequest) -> dict[str, float]:
-    """Losses, accuracy and macro-F1 of the epoch in work."""
+    """Losses, accuracy and macro-F1 of the epoch in work.
+
+    Of flags, the last two are taken at the thresholds that suit these very rows.
+    """
     data, config = training.data.selection, training.config
     probabilities = predict_proba(
         training.model,
@@ -184,14 +193,14 @@ def validate(training: Training, stop: StopRequest) -> dict[str, float]:
         title=f"Epoch {training.progress.epoch} [Validate]",
         stop=stop,
     )
-    labels, predicted = data.labels, probabilities.argmax(axis=1)
-    of_label = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    confusion = confusion_matrix(labels, predicted, probabilities.shape[1])
+    decisions = decide(probabilities, thresholds_for(data.labels, probabilities))
+    n_classes = len(training.data.class_names)
+    accuracy, macro_f1 = accuracy_and_macro_f1(data.labels, decisions, n_classes)
     return {
         "train_loss": _mean_loss(training),
-        "val_loss": float(-np.log(np.clip(of_label, 1e-12, 1)).mean()),
-        "val_accuracy": float((predicted == labels).mean()),
-        "val_macro_f1": float(macro_f1_from_confusion(confusion)),
+        "val_loss": log_loss(data.labels, probabilities),
+        "val_accuracy": accuracy,
+        "val_macro_f1": macro_f1,
     }
 
 

@@ -17,6 +17,8 @@ from enstack.errors import CheckpointError
 from enstack.legacy import LegacyCheckpoint
 from enstack.loader import worker_count
 from enstack.models import (
+    ONE_CLASS,
+    SEVERAL_FLAGS,
     BaseModel,
     architecture,
     choose_device,
@@ -41,6 +43,11 @@ class TrainingData:
     selection: LabelledTokens
     class_names: tuple[str, ...]
     fingerprint: str
+
+    @property
+    def problem_type(self) -> str:
+        """Whether a function has one class or any of several flags, as the hub's format says it."""
+        return SEVERAL_FLAGS if self.train.labels.ndim == 2 else ONE_CLASS
 
 
 @dataclass

@@ -179,7 +179,12 @@ def _outcome(trial: Trial, name: str) -> dict[str, Any]:
 
 def _predictions(trial: Trial, best: Path) -> torch.Tensor:
     device, config = choose_device(), trial.config
-    model = load_classifier(BaseModel("best", str(best)), trial.data.class_names, seed=config.seed)
+    model = load_classifier(
+        BaseModel("best", str(best)),
+        trial.data.class_names,
+        seed=config.seed,
+        problem_type=trial.data.problem_type,
+    )
     found = predict_proba(
         model.to(device),
         trial.data.selection,

@@ -13,8 +13,9 @@ from enstack.audit import audit
 from enstack.audit_page import write_audit
 from enstack.audit_table import audit_text
 from enstack.config import RunConfig
-from enstack.data import CWE_CLASSES, VulnerabilityData
+from enstack.data import VulnerabilityData
 from enstack.errors import ConfigError
+from enstack.labels import CWE_CLASSES
 from enstack.models import BaseModel
 from enstack.tokens import Tokens, tokenize
 

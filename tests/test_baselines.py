@@ -30,7 +30,7 @@ def make_functions(labels: list[int], split: str = "train") -> Functions:
 
 def test_tfidf_finds_the_class_that_a_pair_of_tokens_tells():
     test = make_functions([3, 2, 1, 0] * 5, "test")
-    found = tfidf_logistic_regression(make_functions([0, 1, 2, 3] * 20), test, 4)
+    found = tfidf_logistic_regression(make_functions([0, 1, 2, 3] * 20), [test], 4)
     np.testing.assert_array_equal(found.argmax(axis=1), test.labels)
 
 
@@ -39,13 +39,13 @@ def test_tfidf_tells_functions_apart_by_operators_alone():
     labels = np.array([0, 1] * 10)
     ids = np.array([str(row) for row in range(20)])
     functions = Functions(ids, pa.array(texts, type=pa.large_string()), labels)
-    found = tfidf_logistic_regression(functions, functions, 2)
+    found = tfidf_logistic_regression(functions, [functions], 2)
     np.testing.assert_array_equal(found.argmax(axis=1), labels)
 
 
 def test_tfidf_gives_float32_rows_that_sum_to_one():
     found = tfidf_logistic_regression(
-        make_functions([0, 1, 2, 3] * 5), make_functions([0, 1, 2], "test"), 4
+        make_functions([0, 1, 2, 3] * 5), [make_functions([0, 1, 2], "test")], 4
     )
     assert (found.shape, found.dtype) == ((3, 4), np.float32)
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
@@ -53,28 +53,28 @@ def test_tfidf_gives_float32_rows_that_sum_to_one():
 
 @pytest.mark.parametrize("labels", [[0, 2, 3], [0, 3]])
 def test_a_class_that_train_lacks_gets_probability_zero(labels: list[int]):
-    found = tfidf_logistic_regression(make_functions(labels * 5), make_functions([0, 3]), 5)
+    found = tfidf_logistic_regression(make_functions(labels * 5), [make_functions([0, 3])], 5)
     absent = sorted(set(range(5)) - set(labels))
     assert (found[:, absent] == 0).all()
     assert (found[:, labels] > 0).all()
 
 
 def test_train_of_a_single_class_gives_that_class():
-    found = tfidf_logistic_regression(make_functions([2, 2]), make_functions([0, 1]), 4)
+    found = tfidf_logistic_regression(make_functions([2, 2]), [make_functions([0, 1])], 4)
     np.testing.assert_array_equal(found, [[0, 0, 1, 0]] * 2)
 
 
 def test_two_runs_are_equal():
     train, test = make_functions([0, 1, 2, 3] * 10), make_functions([0, 1], "test")
-    first, again = (tfidf_logistic_regression(train, test, 4) for _ in range(2))
+    first, again = (tfidf_logistic_regression(train, [test], 4) for _ in range(2))
     np.testing.assert_array_equal(first, again)
 
 
 def test_texts_in_several_slices_are_all_read(monkeypatch: pytest.MonkeyPatch):
     train, test = make_functions([0, 1, 2, 3] * 10), make_functions([0, 1, 2], "test")
-    whole = tfidf_logistic_regression(train, test, 4)
+    whole = tfidf_logistic_regression(train, [test], 4)
     monkeypatch.setattr(baselines, "ROWS_AT_ONCE", 2)
-    np.testing.assert_array_equal(tfidf_logistic_regression(train, test, 4), whole)
+    np.testing.assert_array_equal(tfidf_logistic_regression(train, [test], 4), whole)
 
 
 def test_more_functions_than_the_bound_are_thinned_class_by_class(monkeypatch: pytest.MonkeyPatch):
@@ -87,7 +87,7 @@ def test_more_functions_than_the_bound_are_thinned_class_by_class(monkeypatch: p
         lambda self, features, labels: (seen.append(labels), fit(self, features, labels))[1],
     )
     train = make_functions([0] * 90 + [1] * 9)
-    tfidf_logistic_regression(train, make_functions([0, 1], "test"), 2)
+    tfidf_logistic_regression(train, [make_functions([0, 1], "test")], 2)
     counts = np.bincount(seen[0])
     assert counts.sum() <= 30
     assert counts[1] in (2, 3)

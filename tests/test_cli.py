@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from enstack.data import CWE_CLASSES
+from enstack.labels import CWE_CLASSES
 
 from .conftest import tree_digest
 

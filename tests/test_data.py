@@ -19,10 +19,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from enstack import data as data_module
-from enstack import readers
-from enstack.data import CWE_CLASSES, SPLITS, read_data, stratified_parts
+from enstack import readers, subsets
+from enstack.data import read_data
 from enstack.errors import ConfigError, DataError
-from enstack.readers import as_text, flag_codes
+from enstack.labels import CWE_CLASSES
+from enstack.readers import SPLITS, as_text, flag_codes
+from enstack.subsets import stratified_parts
 
 VDISC = {"train": "VDISC_train", "validation": "VDISC_validate", "test": "VDISC_test"}
 quick = settings(max_examples=50, deadline=None)
@@ -229,8 +231,8 @@ def test_the_summary_is_json_with_counts_per_class_and_split(tmp_path: Path) -> 
     summary = json.loads(json.dumps(read_data(write_all_hdf5(tmp_path)).summary()))
     assert summary["counts"]["validation"] == dict.fromkeys(CWE_CLASSES, 1)
     assert set(summary) == {
-        "fingerprint", "label_mode", "label_rule", "class_names", "counts", "available",
-        "dropped", "notes",
+        "fingerprint", "label_mode", "label_rule", "class_names", "counts", "functions",
+        "available", "dropped", "flag_counts", "flags_become", "notes",
     }  # fmt: skip
 
 
@@ -271,14 +273,14 @@ def test_a_subset_larger_than_the_split_takes_all_and_says_so(tmp_path: Path) ->
 def test_the_paper_subset_takes_the_papers_counts_and_names_short_classes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(data_module, "PAPER_COUNTS", dict.fromkeys(SPLITS, (3, 4, 2, 25, 1)))
+    monkeypatch.setattr(subsets, "PAPER_COUNTS", dict.fromkeys(SPLITS, (3, 4, 2, 25, 1)))
     data = read_data(many(tmp_path), subset="paper")
     assert np.bincount(data.splits["train"].labels).tolist() == [3, 4, 2, 20, 1]
     assert "train: CWE-476 has 20 functions, the paper's count is 25" in data.notes
 
 
 def test_the_papers_counts_add_up_to_its_totals() -> None:
-    totals = {split: sum(counts) for split, counts in data_module.PAPER_COUNTS.items()}
+    totals = {split: sum(counts) for split, counts in subsets.PAPER_COUNTS.items()}
     assert totals == {"train": 20305, "validation": 3900, "test": 3900}
 
 
@@ -299,7 +301,7 @@ def test_a_subset_that_is_none_is_a_config_error(tmp_path: Path, subset: Any) ->
 def test_shares_make_the_number_asked_for_and_leave_no_class_out(
     available: list[int], asked: int
 ) -> None:
-    shares = data_module._shares(np.array(available), asked)
+    shares = subsets._shares(np.array(available), asked)
     present = sum(count > 0 for count in available)
     assert shares.sum() == min(asked, sum(available))
     assert (shares >= 0).all()

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 
 from enstack import readers
 from enstack.batches import EpochBatches
-from enstack.data import SPLITS, read_data
+from enstack.data import read_data
 from enstack.errors import DataError
 from enstack.fake_vdisc import write_fake_vdisc
+from enstack.readers import SPLITS
 from enstack.tokens import LabelledTokens, tokenize
 
 from .test_data import write_hdf5

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from enstack import toy
-from enstack.data import CWE_CLASSES, read_data
+from enstack.data import read_data
 from enstack.errors import ConfigError
 from enstack.fake_vdisc import LEXER, LONGEST, SHORTEST, split_sizes, write_fake_vdisc
+from enstack.labels import CWE_CLASSES
 
 COMMENT = re.compile(r"/\*.*?\*/|//.*")
 

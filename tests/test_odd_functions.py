@@ -10,7 +10,9 @@ import h5py
 import numpy as np
 import pytest
 
-from enstack.data import CWE_CLASSES, SPLITS, VulnerabilityData, read_data
+from enstack.data import VulnerabilityData, read_data
+from enstack.labels import CWE_CLASSES
+from enstack.readers import SPLITS
 from enstack.tokens import LabelledTokens, tokenize
 
 from .test_data import VDISC, write_all_hdf5, write_rows

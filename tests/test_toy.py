@@ -16,8 +16,9 @@ from sklearn.metrics import accuracy_score
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from enstack.data import CWE_CLASSES, VulnerabilityData, read_data
+from enstack.data import VulnerabilityData, read_data
 from enstack.files import sha256_file
+from enstack.labels import CWE_CLASSES
 from enstack.toy import BLOCKS, make_tiny_models, write_toy_data
 
 NAMES = ["tiny-a", "tiny-b", "tiny-c"]

@@ -1,0 +1,177 @@
+"""Figures of label mode multilabel: thresholds of the flags, one evaluation, counts for resampling.
+
+Flags are (n, k) bool, probabilities (n, k) of each flag by itself, thresholds (k,).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import (
+    average_precision_score,
+    f1_score,
+    hamming_loss,
+    matthews_corrcoef,
+    precision_recall_curve,
+    precision_recall_fscore_support,
+    roc_auc_score,
+)
+
+__all__ = [
+    "choose_thresholds",
+    "confusion_of_flags",
+    "evaluate_flags",
+    "hits",
+    "resampled_figures",
+    "two_sided",
+]
+
+FIGURES = ("precision", "recall", "f1")
+WITHOUT_CHOICE = 0.5  # where no row has a flag, there is nothing to choose its threshold by
+
+
+def choose_thresholds(flags: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """The threshold (k,) float64 of each flag, from which on it counts as predicted.
+
+    It has the best F1 on these rows; of several, it is the highest. 0.5 where no row has the flag.
+    Method: Lipton et al. 2014, thresholding to maximize F1.
+    """
+    return np.array(
+        [
+            _best_threshold(has_flag, column)
+            for has_flag, column in zip(flags.T, probabilities.T, strict=True)
+        ]
+    )
+
+
+def evaluate_flags(
+    flags: np.ndarray, probabilities: np.ndarray, thresholds: np.ndarray, names: Sequence[str]
+) -> dict[str, Any]:
+    """Every figure of one model on rows with flags, as JSON values.
+
+    accuracy: the share of rows with every flag right. Macro figures average over the flags that
+    occur in truth or predictions, weighted ones by the rows that have the flag; micro_f1 counts all
+    decisions together, hamming_loss is the share of them that is wrong. auc and average_precision
+    are means over the flags that some rows have and others do not; None where there are none.
+    confusion: see confusion_of_flags.
+    """
+    predicted = probabilities >= thresholds
+    per_class = _per_flag(flags, probabilities, predicted, thresholds, names)
+    occurs = [row for row in per_class if row["support"] + row["predicted"]]
+    return {
+        "n": len(flags),
+        "accuracy": float((predicted == flags).all(axis=1).mean()),
+        **{f"macro_{name}": _mean(occurs, name) for name in FIGURES},
+        **{f"weighted_{name}": _weighted(per_class, name) for name in FIGURES},
+        "mcc": _mean(occurs, "mcc"),
+        "auc": _mean_or_none(per_class, "auc"),
+        "average_precision": _mean_or_none(per_class, "average_precision"),
+        "micro_f1": float(f1_score(flags, predicted, average="micro", zero_division=0)),
+        "hamming_loss": float(hamming_loss(flags, predicted)),
+        "per_class": per_class,
+        "confusion": confusion_of_flags(flags, predicted).tolist(),
+    }
+
+
+def confusion_of_flags(flags: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Of the rows with each flag, how many were given each flag: (k + 1, k + 1) int64.
+
+    The last row and column are the rows without any flag. A row with several flags counts in
+    several cells, so the cells of a line may add up to more than its rows.
+    """
+    truth, found = _with_none(flags), _with_none(predicted)
+    together: np.ndarray = truth.T @ found
+    return together
+
+
+def hits(flags: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """What each row adds to the figures: (n, 1 + 3k) float64, to be summed over drawn rows.
+
+    Whether all is right; then for each flag whether it was found, given wrongly, missed.
+    """
+    right = (flags == predicted).all(axis=1)[:, None]
+    return np.hstack([right, flags & predicted, ~flags & predicted, flags & ~predicted]).astype(
+        np.float64
+    )
+
+
+def resampled_figures(row_hits: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """Accuracy and macro-F1 (2, resamples) of drawn rows (resamples, n) int; row_hits: see hits."""
+    times = np.stack([np.bincount(rows, minlength=len(row_hits)) for rows in drawn])
+    sums = times.astype(np.float64) @ row_hits
+    found, wrong, missed = np.split(sums[:, 1:], 3, axis=1)
+    all_of_it = 2 * found + wrong + missed
+    f1 = np.divide(2 * found, all_of_it, out=np.zeros_like(found), where=all_of_it > 0)
+    occurs = np.maximum(1, (all_of_it > 0).sum(axis=1))
+    return np.stack([sums[:, 0] / drawn.shape[1], f1.sum(axis=1) / occurs])
+
+
+def two_sided(positive: np.ndarray) -> bool:
+    """Whether some rows are positive and others are not."""
+    return bool(positive.any() and not positive.all())
+
+
+def _best_threshold(has_flag: np.ndarray, probabilities: np.ndarray) -> float:
+    if not has_flag.any():
+        return WITHOUT_CHOICE
+    precision, recall, thresholds = precision_recall_curve(has_flag, probabilities)
+    # The last point of the curve has no threshold: nothing is predicted there.
+    both = precision[:-1] + recall[:-1]
+    f1 = np.divide(2 * precision[:-1] * recall[:-1], both, out=np.zeros_like(both), where=both > 0)
+    return float(thresholds[np.flatnonzero(f1 == f1.max())[-1]])
+
+
+def _per_flag(
+    flags: np.ndarray,
+    probabilities: np.ndarray,
+    predicted: np.ndarray,
+    thresholds: np.ndarray,
+    names: Sequence[str],
+) -> list[dict[str, Any]]:
+    precision, recall, f1, support = precision_recall_fscore_support(
+        flags, predicted, average=None, zero_division=0
+    )
+    return [
+        {
+            "class": name,
+            "support": int(support[place]),
+            "predicted": int(predicted[:, place].sum()),
+            "precision": float(precision[place]),
+            "recall": float(recall[place]),
+            "f1": float(f1[place]),
+            "mcc": float(matthews_corrcoef(flags[:, place], predicted[:, place])),
+            "threshold": float(thresholds[place]),
+            **_ranking(flags[:, place], probabilities[:, place]),
+        }
+        for place, name in enumerate(names)
+    ]
+
+
+def _ranking(has_flag: np.ndarray, probabilities: np.ndarray) -> dict[str, float | None]:
+    """How well the probabilities of one flag order the rows, whatever the threshold."""
+    if not two_sided(has_flag):
+        return {"auc": None, "average_precision": None}
+    return {
+        "auc": float(roc_auc_score(has_flag, probabilities)),
+        "average_precision": float(average_precision_score(has_flag, probabilities)),
+    }
+
+
+def _mean(rows: Sequence[dict[str, Any]], name: str) -> float:
+    return float(np.mean([row[name] for row in rows])) if rows else 0.0
+
+
+def _weighted(rows: Sequence[dict[str, Any]], name: str) -> float:
+    support = [row["support"] for row in rows]
+    return float(np.average([row[name] for row in rows], weights=support)) if sum(support) else 0.0
+
+
+def _mean_or_none(rows: Sequence[dict[str, Any]], name: str) -> float | None:
+    defined = [row[name] for row in rows if row[name] is not None]
+    return float(np.mean(defined)) if defined else None
+
+
+def _with_none(flags: np.ndarray) -> np.ndarray:
+    return np.hstack([flags, ~flags.any(axis=1, keepdims=True)]).astype(np.int64)
