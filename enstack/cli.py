@@ -86,7 +86,9 @@ def audit(
             help="A base model's name, hub id or folder, to count its tokens; repeatable."
         ),
     ] = None,
-    label_mode: Annotated[str, typer.Option(help="As in a run.")] = "cwe_or_clean",
+    label_mode: Annotated[
+        str, typer.Option(help="cwe, cwe_or_clean, binary or multilabel, as in a run.")
+    ] = "cwe_or_clean",
     max_length: Annotated[int, typer.Option(help="Tokens that a model reads.")] = 512,
 ) -> None:
     """What is in the data: classes, lengths, duplicates, contradictions, what word counts tell."""

@@ -88,6 +88,10 @@ class VulnerabilityData:
     flag_counts: dict[str, dict[str, int]] = field(default_factory=dict)
     flags_become: dict[str, str] = field(default_factory=dict)  # by number of flags
 
+    def n_available(self, split: str) -> int:
+        """The functions of a split there were before a subset was drawn."""
+        return len(self.splits[split]) + self.dropped[split][NOT_DRAWN]
+
     @cached_property
     def fingerprint(self) -> str:
         """Sha256 over class names and every split's ids, labels and sources, as hex.

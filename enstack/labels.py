@@ -86,7 +86,7 @@ def label_functions(table: Table, label_mode: str, label_rule: str) -> Labelling
         return Labelling(_from_label_column(table, label_mode), {})
     n_flags = table.flags.sum(axis=1)
     if label_mode == "multilabel":
-        return Labelling(table.flags, {})
+        return Labelling(table.flags.astype(np.bool_), {})
     if label_mode == "binary":
         return Labelling((n_flags > 0).astype(np.int64), {})
     # argmax: the first flag that is set.

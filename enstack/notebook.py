@@ -146,9 +146,9 @@ def show_data(work: Path, *, download: bool = False, **choice: Any) -> pd.DataFr
     data = read_run_data(config)
     counted = {"data_dir": config.data_dir, "functions": len(data.splits["train"])}
     write_json(work / CHOICES_FILE, {"choice": choice, "n_train": counted})
-    counts = data.summary()["counts"]
-    table = pd.DataFrame(counts)
-    table.loc["all"] = table.sum()
+    summary = data.summary()
+    table = pd.DataFrame(summary["counts"])
+    table.loc["all"] = pd.Series(summary["functions"])
     return table
 
 

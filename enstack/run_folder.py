@@ -13,6 +13,7 @@ from enstack.errors import CheckpointError, ConfigError
 from enstack.files import append_json_line, read_json_object, timestamp, write_if_changed
 from enstack.progress import say
 from enstack.splits import SplitPlan
+from enstack.subsets import shortages, wanted_counts
 
 Log = Callable[..., None]
 # They shape training alone: once it is finished, another value of theirs would be a false record.
@@ -110,7 +111,7 @@ def _refuse_other_data(data: VulnerabilityData, run_dir: Path) -> None:
 def record_run(
     config: RunConfig, data: VulnerabilityData, plan: SplitPlan, run_dir: Path, *, trains: bool
 ) -> None:
-    """Write config.json and data.json, or leave them alone where they say this already."""
+    """Write config.json, data.json and, of a subset, subset.json, unless they say this already."""
     settings = config.model_dump(mode="json")
     if not trains:
         settings |= _kept_settings(settings, run_dir)
@@ -119,6 +120,30 @@ def record_run(
     truncated = read_json_object(path).get("truncated", {}) if path.exists() else {}
     summary = data.summary() | {"holdout": plan.summary(config.meta_features, config.seed)}
     write_if_changed(path, _as_text({**summary, "truncated": truncated}))
+    if config.subset != "all":
+        write_if_changed(run_dir / "subset.json", _as_text(_subset_manifest(config, data)))
+
+
+def _subset_manifest(config: RunConfig, data: VulnerabilityData) -> dict[str, Any]:
+    """Which functions a subset drew and how, so that others can draw the same and check it."""
+    summary = data.summary()
+    return {
+        "fingerprint": data.fingerprint,
+        "subset": config.subset,
+        "seed": config.seed,
+        "label_mode": config.label_mode,
+        "label_rule": config.label_rule,
+        "labels": data.label_rule,
+        "drop_near_duplicates": config.drop_near_duplicates,
+        "wanted": wanted_counts(config.subset, data.class_names),
+        **{key: summary[key] for key in ("counts", "available", "dropped")},
+        "shortages": [
+            sentence
+            for split, counts in data.available.items()
+            for sentence in shortages(counts, data.n_available(split), config.subset, split)
+        ],
+        "ids": {split: functions.ids.tolist() for split, functions in data.splits.items()},
+    }
 
 
 def _kept_settings(settings: dict[str, Any], run_dir: Path) -> dict[str, Any]:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from enstack.errors import ConfigError
 from enstack.labels import strata
 
-__all__ = ["NOT_DRAWN", "PAPER_COUNTS", "choose", "require_subset", "shortages", "stratified_parts"]
+__all__ = [
+    "NOT_DRAWN",
+    "PAPER_COUNTS",
+    "choose",
+    "require_subset",
+    "shortages",
+    "stratified_parts",
+    "wanted_counts",
+]
 
 NOT_DRAWN = "not in the subset"
 # EnStack (arXiv 2411.16561), table of the data: functions per class in the order of CWE_CLASSES.
@@ -57,6 +66,16 @@ def shortages(counts: dict[str, int], n_functions: int, subset: str | int, split
     if subset != "all" and n_functions < int(subset):
         return [f"{split}: has {n_functions:,} functions, subset asks for {subset:,}"]
     return []
+
+
+def wanted_counts(subset: str | int, class_names: Sequence[str]) -> dict[str, Any]:
+    """What a subset asks for, by split: functions of each class, or in all."""
+    if subset == "paper":
+        return {
+            split: dict(zip(class_names, counts, strict=True))
+            for split, counts in PAPER_COUNTS.items()
+        }
+    return dict.fromkeys(PAPER_COUNTS, subset)
 
 
 def stratified_parts(labels: np.ndarray, n_parts: int, seed: int) -> np.ndarray:
