@@ -26,7 +26,7 @@ from typing import Any
 from benchmarks import machine, targets
 from enstack import bench
 
-FUNCTIONS = 20_000
+FUNCTIONS = 100_000
 ROUNDS = 3
 VOCABULARY, MAX_LENGTH = 8000, 512
 WATCH_SECONDS = 0.02

@@ -175,7 +175,7 @@ def flags_at_frequencies(
         precision.append(found["precision"][1])
         f1.append(found["f1"][1])
         missing += [place] if 1 in found["missing"] else []
-        occurs.append(counts[1].any() or (counts[0, 1] and not share))
+        occurs.append(bool(counts[1].any() or (counts[0, 1] and not share)))
     return {
         "accuracy": None,
         "macro_precision": float(np.mean(np.array(precision)[occurs])) if any(occurs) else 0.0,

@@ -14,7 +14,6 @@ from sklearn.metrics import (
     f1_score,
     hamming_loss,
     matthews_corrcoef,
-    precision_recall_curve,
     precision_recall_fscore_support,
     roc_auc_score,
 )
@@ -116,10 +115,11 @@ def two_sided(positive: np.ndarray) -> bool:
 def _best_threshold(has_flag: np.ndarray, probabilities: np.ndarray) -> float:
     if not has_flag.any():
         return WITHOUT_CHOICE
-    precision, recall, thresholds = precision_recall_curve(has_flag, probabilities)
-    # The last point of the curve has no threshold: nothing is predicted there.
-    both = precision[:-1] + recall[:-1]
-    f1 = np.divide(2 * precision[:-1] * recall[:-1], both, out=np.zeros_like(both), where=both > 0)
+    thresholds, place = np.unique(probabilities, return_inverse=True)
+    given = np.bincount(place)[::-1].cumsum()[::-1]
+    found = np.bincount(place, weights=has_flag)[::-1].cumsum()[::-1]
+    # Quotients of whole numbers: equal ones are equal to the last bit.
+    f1 = 2 * found / (given + has_flag.sum())
     return float(thresholds[np.flatnonzero(f1 == f1.max())[-1]])
 
 
@@ -141,12 +141,19 @@ def _per_flag(
             "precision": float(precision[place]),
             "recall": float(recall[place]),
             "f1": float(f1[place]),
-            "mcc": float(matthews_corrcoef(flags[:, place], predicted[:, place])),
+            "mcc": _mcc(flags[:, place], predicted[:, place]),
             "threshold": float(thresholds[place]),
             **_ranking(flags[:, place], probabilities[:, place]),
         }
         for place, name in enumerate(names)
     ]
+
+
+def _mcc(has_flag: np.ndarray, predicted: np.ndarray) -> float:
+    """Matthews' correlation; 0 where one of them never changes, and it is undefined."""
+    if not (two_sided(has_flag) and two_sided(predicted)):
+        return 0.0
+    return float(matthews_corrcoef(has_flag, predicted))
 
 
 def _ranking(has_flag: np.ndarray, probabilities: np.ndarray) -> dict[str, float | None]:

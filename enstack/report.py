@@ -95,9 +95,16 @@ def _page(results: Mapping[str, Any], figures: Mapping[str, bytes]) -> str:
         kinds=KINDS,
         small_class=SMALL_CLASS,
         axis=_axis(results["leaderboard"]),
+        reasons=_reasons(results["data"]["dropped"]),
         reach=_reach(results["comparisons"]),
         images={name: base64.b64encode(png).decode() for name, png in figures.items()},
     )
+
+
+def _reasons(dropped: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """For which any function is left out, in the order of data.json."""
+    counted = [reason for counts in dropped.values() for reason, n in counts.items() if n]
+    return list(dict.fromkeys(counted))
 
 
 def _axis(rows: Sequence[Row]) -> tuple[float, float]:

@@ -121,6 +121,20 @@ def test_where_nothing_stands_apart_there_is_a_dash(facts: dict[str, Any], tmp_p
     assert "without near-duplicates in train 0 – – – –" in Page(write_audit(tmp_path, some)).text
 
 
+def test_flags_are_audited_each_by_itself(folder: Path, tmp_path: Path) -> None:
+    facts = audit(RunConfig(data_dir=str(folder), label_mode="multilabel"))
+    assert facts["counts"]["train"] == dict(zip(CWE_CLASSES, (2, 2, 1, 1, 1), strict=True))
+    # "g" of test has one flag more than its copy in train and validation, which have none.
+    assert facts["contradictions"]["levels"]["Jaccard >= 0.9"]["test"] == 1
+    pair = facts["contradictions"]["examples"][0]
+    assert sorted(pair["classes"]) == ["CWE-120", "no flag"]
+    words = facts["word_counts"]["all"]
+    assert set(words) == {"n", "tfidf_lr", "frequency"}
+    assert words["frequency"]["macro_f1"] is not None
+    assert "each flag as often as in train" in audit_text(facts)
+    assert "flags as often as in train" in write_audit(tmp_path, facts).read_text()
+
+
 def test_the_table_is_aligned(facts: dict[str, Any]) -> None:
     tables = audit_text(facts).split("\n\n")[1:]
     assert len(tables) == 6

@@ -10,7 +10,13 @@ import pyarrow as pa
 import pytest
 
 from enstack import baselines
-from enstack.baselines import majority_class, tfidf_logistic_regression, with_absent_classes
+from enstack.baselines import (
+    flag_frequencies,
+    majority_class,
+    plain_baselines,
+    tfidf_logistic_regression,
+    with_absent_classes,
+)
 from enstack.data import Functions
 
 COPIES = (
@@ -110,3 +116,39 @@ def test_figures_baselines_and_stacks_need_no_torch():
         "sys.exit(bool({'torch', 'transformers', 'datasets'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def make_flagged(rows: list[tuple[int, ...]], split: str = "train") -> Functions:
+    """Functions that hold the copies of the flags they have, and one that all have."""
+    texts = [f"f() {{ {'; '.join(COPIES[flag] for flag in row)}; }}" for row in rows]
+    flags = np.array([[place in row for place in range(4)] for row in rows])
+    ids = np.array([f"{split}/{row}" for row in range(len(rows))])
+    return Functions(ids, pa.array(texts, type=pa.large_string()), flags)
+
+
+def test_tfidf_finds_each_flag_by_itself_and_gives_a_constant_one_its_frequency():
+    train = make_flagged([(0, 3), (1, 3), (0, 1, 3), (3,)] * 8)
+    asked = [make_flagged([(0, 1, 3), (3,)], "test"), make_flagged([(1, 3)], "validation")]
+    found = tfidf_logistic_regression(train, asked, 4)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found[:, :2] > 0.5, [[1, 1], [0, 0], [0, 1]])
+    np.testing.assert_array_equal(found[:, 2:], [[0, 1]] * 3)
+
+
+def test_the_plainest_answer_of_flags_is_how_often_train_has_them():
+    flags = np.array([[True, False], [True, False], [True, True], [False, False]])
+    np.testing.assert_array_equal(flag_frequencies(flags, 2), [[0.75, 0.25]] * 2)
+
+
+@pytest.mark.parametrize(
+    ("train", "names"),
+    [
+        (make_functions([0, 1, 2, 3] * 5), {"tfidf_lr", "majority"}),
+        (make_flagged([(0,), (1,), (0, 1), ()] * 5), {"tfidf_lr", "frequency"}),
+    ],
+)
+def test_baselines_have_a_row_for_every_function_asked(train: Functions, names: set[str]):
+    asked = [train.take(np.arange(3)), train.take(np.arange(5))]
+    found = plain_baselines(train, asked, 4)
+    assert {name: values.shape for name, values in found.items()} == dict.fromkeys(names, (8, 4))
+    np.testing.assert_array_equal(found["tfidf_lr"][:3], found["tfidf_lr"][3:6])

@@ -26,10 +26,20 @@ from enstack.tokens import LabelledTokens, tokenize
 from .test_data import write_hdf5
 
 REASONS = {"no flag", "no text", "not in the subset"}
+STRICT = {*REASONS, "several flags"}
 texts = st.sampled_from([b"", b" \n", b"f() { }", b"g(int a)\r\n{\r\n}", b"h() { /* \xe9 */ }"])
 rows = st.tuples(texts, st.lists(st.booleans(), min_size=5, max_size=5))
 files = st.tuples(*[st.lists(rows, min_size=1, max_size=25)] * 3)
-modes = st.sampled_from(["cwe", "cwe_or_clean", "binary"])
+modes = st.sampled_from(
+    [
+        ("cwe", "priority"),
+        ("cwe", "strict_single"),
+        ("cwe_or_clean", "priority"),
+        ("cwe_or_clean", "strict_single"),
+        ("binary", "priority"),
+        ("multilabel", "priority"),
+    ]
+)
 subsets = st.one_of(st.sampled_from(["all", "paper"]), st.integers(1, 30))
 
 
@@ -40,18 +50,21 @@ def write(folder: Path, splits: Any) -> Path:
     return folder
 
 
-def reason_of(text: bytes, flags: list[bool], label_mode: str) -> str | None:
+def reason_of(text: bytes, flags: list[bool], label_mode: str, label_rule: str) -> str | None:
     """Why a function can't be in any split, in words of this test's own."""
     if label_mode == "cwe" and not any(flags):
         return "no flag"
+    if label_rule == "strict_single" and sum(flags) > 1:
+        return "several flags"
     return None if text.strip() else "no text"
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
-@given(splits=files, label_mode=modes, subset=subsets, seed=st.integers(0, 3), cached=st.booleans())
+@given(splits=files, mode=modes, subset=subsets, seed=st.integers(0, 3), cached=st.booleans())
 def test_every_function_is_in_one_split_or_dropped_for_a_counted_reason(
-    splits: Any, label_mode: str, subset: Any, seed: int, cached: bool
+    splits: Any, mode: tuple[str, str], subset: Any, seed: int, cached: bool
 ) -> None:
+    label_mode, label_rule = mode
     assume(subset != "paper" or label_mode == "cwe")
     # Several batches a file, so that rows are counted across them.
     with tempfile.TemporaryDirectory() as name, mock.patch.object(readers, "BATCH_ROWS", 4):
@@ -59,22 +72,26 @@ def test_every_function_is_in_one_split_or_dropped_for_a_counted_reason(
         cache_dir = folder / "cache" if cached else None
         try:
             data = read_data(
-                folder, label_mode=label_mode, subset=subset, seed=seed, cache_dir=cache_dir
+                folder,
+                label_mode=label_mode,
+                label_rule=label_rule,
+                subset=subset,
+                seed=seed,
+                cache_dir=cache_dir,
             )
         except DataError:
             assume(False)  # a file without any function to use, or of one class: refused aloud
         for split, functions in zip(SPLITS, splits, strict=True):
-            reasons = [reason_of(text, flags, label_mode) for text, flags in functions]
+            reasons = [reason_of(text, flags, label_mode, label_rule) for text, flags in functions]
             usable = {f"{split}/{row}" for row, reason in enumerate(reasons) if reason is None}
             kept, dropped = data.splits[split].ids.tolist(), data.dropped[split]
             assert len(set(kept)) == len(kept)
             assert set(kept) <= usable
             assert dropped == {
-                "no flag": reasons.count("no flag"),
-                "no text": reasons.count("no text"),
+                **{reason: reasons.count(reason) for reason in dropped},
                 "not in the subset": len(usable) - len(kept),
             }
-            assert set(dropped) == REASONS
+            assert set(dropped) == (STRICT if label_rule == "strict_single" else REASONS)
             assert len(kept) + sum(dropped.values()) == len(functions)
             if subset == "all":
                 assert set(kept) == usable

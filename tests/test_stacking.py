@@ -340,3 +340,45 @@ def test_a_meta_classifier_of_a_newer_version_names_both_versions(tmp_path: Path
         CheckpointError, match=r"Error: .*\nIt was saved under scikit-learn 99, her"
     ):
         load_meta_classifier(path)
+
+
+def flags_of_rows(n: int) -> np.ndarray:
+    """Two flags that vary, one that only one row has, one that none has, one that all have."""
+    flags = np.random.RandomState(3).random_sample((n, 5)) < 0.4
+    flags[:, 2] = np.arange(n) == 7
+    flags[:, 3], flags[:, 4] = False, True
+    return flags
+
+
+@each_meta_classifier
+def test_a_stack_of_flags_is_a_binary_meta_classifier_for_each(name: str, tmp_path: Path):
+    flags = flags_of_rows(60)
+    models = make_models(flags.argmax(axis=1), 5)
+    stack = fit_meta_classifiers([name], models, flags, n_classes=5, seed=42)[name]
+    found = predict_proba(stack, models, 5)
+    for place in (0, 1, 2):
+        alone = fit_meta_classifiers(
+            [name], models, flags[:, place].astype(int), n_classes=5, seed=42
+        )[name]
+        np.testing.assert_array_equal(found[:, place], predict_proba(alone, models, 5)[:, 1])
+    np.testing.assert_array_equal(found[:, 3:], np.tile([0, 1], (60, 1)))
+    save_meta_classifier(tmp_path / "stack.skops", stack)
+    again = load_meta_classifier(tmp_path / "stack.skops")
+    np.testing.assert_allclose(predict_proba(again, models, 5), found, atol=1e-6)
+
+
+def test_flags_from_which_nothing_can_be_learned_are_refused():
+    models = make_models([0, 1, 2], 5)
+    alike = np.zeros((3, 5), dtype=bool)
+    with pytest.raises(DataError, match="must have a flag that others lack"):
+        fit_meta_classifiers(["lr"], models, alike, n_classes=5, seed=1)
+    with pytest.raises(DataError, match="one label per function"):
+        fit_meta_classifiers(["lr"], models, np.zeros((3, 4), bool), n_classes=5, seed=1)
+
+
+def test_a_stack_of_flags_fitted_on_rows_that_a_base_model_has_seen_is_refused():
+    flags = flags_of_rows(20)
+    models = make_models(flags.argmax(axis=1), 5)
+    leaky = dataclasses.replace(models[0], seen=np.arange(20) == 4)
+    with pytest.raises(DataError, match="no base model has seen"):
+        fit_meta_classifiers(["lr"], [leaky, models[1]], flags, n_classes=5, seed=1)

@@ -31,9 +31,11 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunConfig:
     )
 
 
+@pytest.mark.parametrize("label_mode", ["cwe_or_clean", "multilabel"])
 def test_interrupted_runs_are_said_to_end_as_the_unbroken_one(
-    config: RunConfig, capsys: pytest.CaptureFixture[str]
+    config: RunConfig, label_mode: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    config = RunConfig(**{**config.model_dump(), "label_mode": label_mode})
     verify_resume(config, seed=3)
     out = capsys.readouterr().out
     assert "accumulation 3" in out

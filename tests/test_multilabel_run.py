@@ -1,0 +1,216 @@
+"""A whole run in label mode multilabel: every file it leaves fits the others, and none is lost."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from enstack.config import RunConfig
+from enstack.data import read_data
+from enstack.errors import CheckpointError
+from enstack.metrics import evaluate
+from enstack.models import BaseModel
+from enstack.multilabel import choose_thresholds
+from enstack.pipeline import run_pipeline
+from enstack.report import load_results, write_report
+from enstack.splits import plan_splits
+from enstack.stacking import BaseModelProbabilities, load_meta_classifier, predict_proba
+
+from .conftest import tree_digest
+
+NAMES = ("CWE-119", "CWE-120", "CWE-469", "CWE-476", "CWE-other")
+ROWS = {"base:micro", "stack:lr", "stack:xgboost", "baseline:tfidf_lr", "baseline:frequency"}
+
+
+@pytest.fixture(scope="module", params=["holdout", "out_of_fold"])
+def config(
+    request: Any, toy_folder: Path, micro_model: BaseModel, tmp_path_factory: Any
+) -> RunConfig:
+    folder = tmp_path_factory.mktemp("multilabel")
+    config = RunConfig(
+        data_dir=str(toy_folder),
+        label_mode="multilabel",
+        subset=60,
+        base_models=[micro_model.location],
+        epochs=1,
+        batch_size=8,
+        learning_rate=1e-3,
+        max_length=64,
+        save_steps=0,
+        precision="fp32",
+        meta_features=request.param,
+        folds=2,
+        meta_classifiers=["lr", "xgboost"],
+        run_dir=str(folder / "run"),
+        local_dir=str(folder / "local"),
+    )
+    run_pipeline(config)
+    return config
+
+
+@pytest.fixture
+def run_dir(config: RunConfig) -> Path:
+    return Path(config.run_dir)
+
+
+def arrays(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def test_every_row_is_measured_at_its_own_thresholds(run_dir: Path) -> None:
+    found = arrays(run_dir / "stacking" / "test_probabilities.npz")
+    thresholds = json.loads((run_dir / "stacking" / "thresholds.json").read_text())
+    board = pd.read_csv(run_dir / "stacking" / "leaderboard.csv")
+    assert set(thresholds) == set(board["kind"] + ":" + board["name"]) == ROWS
+    assert found["labels"].dtype == bool
+    for _, row in board.iterrows():
+        key = f"{row['kind']}:{row['name']}"
+        expected = evaluate(found["labels"], found[key], NAMES, np.array(thresholds[key]))
+        for figure in ("accuracy", "macro_f1", "weighted_f1", "mcc"):
+            assert row[figure] == pytest.approx(expected[figure])
+
+
+def test_thresholds_are_chosen_on_the_selection_rows_of_validation_alone(
+    config: RunConfig, run_dir: Path
+) -> None:
+    data = read_data(
+        Path(config.data_dir), label_mode="multilabel", subset=config.subset, seed=config.seed
+    )
+    plan = plan_splits(
+        data, meta_features=config.meta_features, folds=config.folds, seed=config.seed
+    )
+    stored = arrays(run_dir / "base_models" / "micro" / "probabilities" / "validation.npz")
+    rows = plan.selection
+    expected = choose_thresholds(
+        data.splits["validation"].labels[rows], stored["probabilities"][rows]
+    )
+    thresholds = json.loads((run_dir / "stacking" / "thresholds.json").read_text())
+    assert thresholds["base:micro"] == expected.tolist()
+    assert plan.meta_split == "train" or not set(rows) & set(plan.meta_rows)
+
+
+def test_the_probabilities_of_flags_do_not_add_up_to_one(run_dir: Path) -> None:
+    found = arrays(run_dir / "base_models" / "micro" / "probabilities" / "test.npz")
+    assert found["probabilities"].shape[1] == 5
+    assert (np.abs(found["probabilities"].sum(axis=1) - 1) > 0.01).any()
+
+
+def test_a_stored_stack_gives_the_probabilities_of_the_leaderboard(run_dir: Path) -> None:
+    base = arrays(run_dir / "base_models" / "micro" / "probabilities" / "test.npz")
+    model = BaseModelProbabilities("micro", base["ids"], base["probabilities"], base["seen"])
+    stored = arrays(run_dir / "stacking" / "test_probabilities.npz")
+    for name in ("lr", "xgboost"):
+        stack = load_meta_classifier(run_dir / "stacking" / f"{name}.skops")
+        np.testing.assert_allclose(
+            predict_proba(stack, [model], 5), stored[f"stack:{name}"], atol=1e-6
+        )
+
+
+def test_the_same_run_again_changes_nothing(config: RunConfig, run_dir: Path) -> None:
+    before = tree_digest(run_dir)
+    run_pipeline(config)
+    after = tree_digest(run_dir)
+    assert before.pop("events.jsonl") != after.pop("events.jsonl")
+    assert after == before
+
+
+def test_the_report_tells_flags_thresholds_and_what_became_of_the_functions(run_dir: Path) -> None:
+    results = load_results(run_dir)
+    page = (run_dir / "report" / "report.html").read_text()
+    chosen = results["chosen"]
+    assert chosen["confusion_classes"] == [*NAMES, "no flag"]
+    assert len(chosen["confusion"]) == 6
+    for entry in chosen["per_class"]:
+        assert 0 <= entry["threshold"] <= 1
+    assert "Hamming loss" in page
+    assert "kept, without a flag" in page
+    for counts in results["data"]["flag_counts"].values():
+        assert f"<td>{counts['train']:,}</td>" in page
+    apart = {row["key"]: row for row in results["apart"]["rows"]}
+    assert set(apart) == ROWS
+
+
+def test_flags_that_a_subset_made_rarer_are_weighted_as_often_as_they_were(
+    run_dir: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(run_dir, tmp_path / "run"))
+    data = json.loads((folder / "data.json").read_text())
+    data["available"]["test"] = dict.fromkeys(NAMES, 100)
+    data["dropped"]["test"]["not in the subset"] = 1000 - data["functions"]["test"]
+    (folder / "data.json").write_text(json.dumps(data))
+    natural = load_results(folder)["natural"]
+    assert natural["of"] == 1000
+    stored = arrays(folder / "stacking" / "test_probabilities.npz")
+    always = next(row for row in natural["rows"] if row["key"] == "baseline:frequency")
+    has_rows = stored["labels"].any(axis=0)
+    thresholds = json.loads((folder / "stacking" / "thresholds.json").read_text())
+    given = (stored["baseline:frequency"] >= thresholds["baseline:frequency"]).all(axis=0)
+    for place in np.flatnonzero(has_rows & given):
+        assert always["precision"][place] == pytest.approx(0.1)  # of those always given, 100/1000
+    assert (has_rows & given).any()
+    write_report(folder)
+    assert "of 1,000 functions" in (folder / "report" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "thresholds.json: it is missing"),
+        ("{}", "it lacks numbers for"),
+        ('{"base:micro": [0.5]}', "it lacks numbers for|must have 5 finite numbers"),
+        ("[]", "one JSON object"),
+    ],
+)
+def test_damaged_thresholds_are_refused(
+    run_dir: Path, tmp_path: Path, content: str | None, message: str
+) -> None:
+    folder = Path(shutil.copytree(run_dir, tmp_path / "run"))
+    path = folder / "stacking" / "thresholds.json"
+    path.unlink()
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(CheckpointError, match=message):
+        write_report(folder)
+
+
+def test_thresholds_that_are_not_the_leaderboards_are_refused(
+    run_dir: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(run_dir, tmp_path / "run"))
+    path = folder / "stacking" / "thresholds.json"
+    stored = json.loads(path.read_text())
+    board = pd.read_csv(folder / "stacking" / "leaderboard.csv")
+    wrong = board[board["accuracy"] < 0.9].iloc[0]
+    key = f"{wrong['kind']}:{wrong['name']}"
+    path.write_text(json.dumps({**stored, key: [2.0] * 5}))  # no flag is ever given
+    labels = arrays(folder / "stacking" / "test_probabilities.npz")["labels"]
+    assert abs((~labels.any(axis=1)).mean() - wrong["accuracy"]) > 0.01
+    with pytest.raises(CheckpointError, match=rf"{key} has accuracy .*leaderboard.csv says"):
+        write_report(folder)
+
+
+def test_the_manifest_of_a_subset_lists_what_two_people_need(
+    config: RunConfig, run_dir: Path
+) -> None:
+    found = json.loads((run_dir / "subset.json").read_text())
+    data = read_data(Path(config.data_dir), label_mode="multilabel", subset=60, seed=42)
+    assert found["ids"] == {split: rows.ids.tolist() for split, rows in data.splits.items()}
+    assert found["fingerprint"] == data.fingerprint
+    assert found["wanted"] == {"train": 60, "validation": 60, "test": 60}
+    assert {key: found[key] for key in ("subset", "seed", "label_mode", "label_rule")} == {
+        "subset": 60,
+        "seed": 42,
+        "label_mode": "multilabel",
+        "label_rule": "priority",
+    }
+    assert found["shortages"] == [
+        f"{split}: has {len(rows)} functions, subset asks for 60"
+        for split, rows in data.splits.items()
+    ]
