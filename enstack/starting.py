@@ -12,7 +12,7 @@ from enstack.config import RunConfig
 from enstack.errors import CheckpointError
 from enstack.legacy import LegacyCheckpoint, find_legacy, may_hold_legacy
 from enstack.manifest import read_manifest
-from enstack.models import HUB_IDS, BaseModel, architecture, load_classifier
+from enstack.models import HUB_IDS, SEVERAL_FLAGS, BaseModel, architecture, load_classifier
 from enstack.progress import say
 from enstack.randomness import seed_everything
 from enstack.training import (
@@ -193,8 +193,19 @@ def _find_old(
     if old is None and config.resume_from and alone:
         raise _no_old_checkpoint([name], old_runs)
     if old is not None:
+        _refuse_one_class_each(old, data)
         _refuse_other_model(old, base_model)
     return old
+
+
+def _refuse_one_class_each(old: LegacyCheckpoint, data: TrainingData) -> None:
+    """Five classes and five flags make heads of one shape, with another meaning."""
+    if data.problem_type == SEVERAL_FLAGS:
+        raise CheckpointError(
+            f"{old.folder} was trained to give each function one class, this run has "
+            "label_mode=multilabel. Use the label_mode that it was trained with, or another "
+            "run_dir without resume_from."
+        )
 
 
 def _refuse_other_model(old: LegacyCheckpoint, base_model: BaseModel) -> None:

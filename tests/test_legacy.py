@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -23,6 +24,7 @@ from enstack.inspection import inspect_checkpoint
 from enstack.legacy import find_legacy
 from enstack.models import BaseModel, load_classifier
 from enstack.pipeline import run_pipeline
+from enstack.tokens import LabelledTokens
 from enstack.toy import TinyModel, write_encoder
 from enstack.training import TrainingData
 
@@ -329,6 +331,20 @@ def test_an_old_checkpoint_in_another_known_models_folder_is_refused(
     called = (BaseModel("codebert", micro_model.location), *parts[1:])
     with pytest.raises(CheckpointError, match="it lies in a folder of graphcodebert"):
         go_on(called, train_config(tmp_path / "run", base_models=["codebert"]), place)
+
+
+def test_an_old_checkpoint_of_classes_is_refused_for_as_many_flags(
+    parts: Any, micro_model: BaseModel, tmp_path: Path
+) -> None:
+    data = parts[2]
+    flags = data.train.labels[:, None] == np.arange(len(data.class_names))
+    train = LabelledTokens(data.train.tokens, flags, data.train.ids)
+    old = tmp_path / "old" / "last_checkpoint"
+    write_legacy(old, micro_model, data.class_names, step=8)
+    severally = (*parts[:2], dataclasses.replace(data, train=train))
+    with pytest.raises(CheckpointError, match="one class, this run has label_mode=multilabel"):
+        go_on(severally, train_config(tmp_path / "run", base_models=["micro"]), tmp_path / "old")
+    assert not list((tmp_path / "run").rglob("*.safetensors"))
 
 
 def two_models(toy_folder: Path, micro_model: BaseModel, tmp_path: Path, **more: Any) -> RunConfig:
