@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from enstack.labels import NO_FLAG
+from enstack.labels import NO_FLAG, class_counts
 from enstack.metrics import (
     accuracy_and_macro_f1,
     at_frequencies,
@@ -76,34 +76,37 @@ def _evaluation(stored: StoredRun, row: Row) -> dict[str, Any]:
 def _natural(stored: StoredRun) -> dict[str, Any] | None:
     """The rows at the frequencies that classes had before the subset was drawn; None where alike.
 
-    Keys: frequencies; missing (classes that have no test function here); rows: key, accuracy,
-    macro_precision, macro_f1, precision of each class. Of flags, each is weighted by itself, and
-    accuracy, which needs all of them at once, is None.
+    Keys: frequencies; of (how many functions); missing (classes that have no test function here);
+    rows: key, accuracy, macro_precision, macro_f1, precision of each class. Of flags, each is
+    weighted by itself, and accuracy, which needs all of them at once, is None.
     """
-    names = stored.data["class_names"]
-    before = stored.data.get("available", {}).get("test")
+    names, before = stored.data["class_names"], stored.data.get("available", {}).get("test")
     if before is None:
         return None
-    frequencies = np.array([before.get(name, 0) for name in names], dtype=np.float64)
-    if stored.thresholds:
-        n_before = stored.data["functions"]["test"] + stored.data["dropped"]["test"][NOT_DRAWN]
-        shares, here = frequencies / n_before, stored.labels.mean(axis=0)
-    else:
-        n_before, shares = frequencies.sum(), frequencies / frequencies.sum()
-        here = np.bincount(stored.labels, minlength=len(names)) / len(stored.labels)
+    n_before = _n_before(stored, before)
+    shares = np.array([before.get(name, 0) / n_before for name in names])
+    counts_here = class_counts(stored.labels, names)
+    here = np.array([counts_here[name] / len(stored.labels) for name in names])
     if np.allclose(shares, here, atol=SAME_SHARES):
         return None
-    rows = []
-    for row in stored.rows:
-        decisions = stored.decisions(row)
-        if stored.thresholds:
-            found = flags_at_frequencies(stored.labels, decisions, shares)
-        else:
-            counts = confusion_matrix(stored.labels, decisions, len(names))
-            found = at_frequencies(counts, frequencies)
-        rows.append({"key": row["key"], **found})
+    rows = [{"key": row["key"], **_weighted(stored, row, shares)} for row in stored.rows]
     missing = [names[number] for number in rows[0]["missing"]]
-    return {"frequencies": before, "of": int(n_before), "missing": missing, "rows": rows}
+    return {"frequencies": before, "of": n_before, "missing": missing, "rows": rows}
+
+
+def _n_before(stored: StoredRun, before: Mapping[str, int]) -> int:
+    """Test functions before the subset was drawn; with flags, one may count often or not at all."""
+    if not stored.thresholds:
+        return sum(before.values())
+    n_before: int = stored.data["functions"]["test"] + stored.data["dropped"]["test"][NOT_DRAWN]
+    return n_before
+
+
+def _weighted(stored: StoredRun, row: Row, shares: NDArray[np.float64]) -> dict[str, Any]:
+    decisions = stored.decisions(row)
+    if stored.thresholds:
+        return flags_at_frequencies(stored.labels, decisions, shares)
+    return at_frequencies(confusion_matrix(stored.labels, decisions, len(shares)), shares)
 
 
 def _apart(stored: StoredRun) -> dict[str, Any] | None:
