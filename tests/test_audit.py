@@ -130,9 +130,19 @@ def test_flags_are_audited_each_by_itself(folder: Path, tmp_path: Path) -> None:
     assert sorted(pair["classes"]) == ["CWE-120", "no flag"]
     words = facts["word_counts"]["all"]
     assert set(words) == {"n", "tfidf_lr", "frequency"}
-    assert words["frequency"]["macro_f1"] is not None
+    # No function of validation has a flag: nothing to choose a threshold by, so none is given.
+    assert words["frequency"] == {"accuracy": pytest.approx(1 / 3), "macro_f1": 0}
     assert "each flag as often as in train" in audit_text(facts)
     assert "flags as often as in train" in write_audit(tmp_path, facts).read_text()
+
+
+def test_a_copy_with_one_flag_more_contradicts(tmp_path: Path) -> None:
+    for name in ("train", "validate", "test"):
+        texts, classes = [body("f", 1).encode()] * 2, ["CWE-119", "CWE-119 CWE-476"]
+        write_hdf5(tmp_path / f"VDISC_{name}.hdf5", texts, **flags_of(classes))
+    found = audit(RunConfig(data_dir=str(tmp_path), label_mode="multilabel"))["contradictions"]
+    assert found["levels"]["same text"]["train"] == 2
+    assert found["examples"][0]["classes"] == ["CWE-119", "CWE-119 and CWE-476"]
 
 
 def test_the_table_is_aligned(facts: dict[str, Any]) -> None:

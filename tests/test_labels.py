@@ -17,7 +17,7 @@ from enstack.data import VulnerabilityData, read_data
 from enstack.errors import ConfigError, DataError
 from enstack.fake_vdisc import write_fake_vdisc
 from enstack.labels import CWE_CLASSES, label_name, require_two_sides, strata
-from enstack.subsets import stratified_parts
+from enstack.subsets import choose, stratified_parts
 
 from .test_data import write_hdf5
 
@@ -139,6 +139,13 @@ def test_functions_are_of_one_stratum_just_if_all_their_flags_are_equal(flags: n
     same_stratum = strata(flags)[:, None] == strata(flags)[None]
     same_flags = (flags[:, None] == flags[None]).all(axis=2)
     np.testing.assert_array_equal(same_stratum, same_flags)
+
+
+def test_a_number_draws_every_combination_of_flags_in_proportion() -> None:
+    kinds = np.array([[1, 0, 0, 0, 0], [1, 1, 0, 0, 0], [0, 1, 0, 0, 0]], dtype=bool)
+    flags = np.repeat(kinds, [50, 30, 20], axis=0)
+    drawn = flags[choose(flags, 50, "train", [1])]
+    assert [int((drawn == kind).all(axis=1).sum()) for kind in kinds] == [25, 15, 10]
 
 
 @given(some_flags, st.integers(2, 5), st.integers(0, 9))

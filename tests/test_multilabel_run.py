@@ -14,7 +14,7 @@ import pytest
 from enstack.config import RunConfig
 from enstack.data import read_data
 from enstack.errors import CheckpointError
-from enstack.metrics import evaluate
+from enstack.metrics import evaluate, log_loss
 from enstack.models import BaseModel
 from enstack.multilabel import choose_thresholds
 from enstack.pipeline import run_pipeline
@@ -102,6 +102,16 @@ def test_the_probabilities_of_flags_do_not_add_up_to_one(run_dir: Path) -> None:
     assert (np.abs(found["probabilities"].sum(axis=1) - 1) > 0.01).any()
 
 
+def test_an_epoch_is_judged_by_the_sigmoids_too(config: RunConfig, run_dir: Path) -> None:
+    data = read_data(Path(config.data_dir), label_mode="multilabel", subset=60, seed=42)
+    plan = plan_splits(data, meta_features=config.meta_features, folds=2, seed=42)
+    stored = arrays(run_dir / "base_models" / "micro" / "probabilities" / "validation.npz")
+    labels, found = data.splits["validation"].labels, stored["probabilities"][plan.selection]
+    records = (run_dir / "base_models" / "micro" / "history.jsonl").read_text().splitlines()
+    epoch = next(r for r in map(json.loads, records) if r["event"] == "epoch")
+    assert epoch["val_loss"] == pytest.approx(log_loss(labels[plan.selection], found), rel=1e-4)
+
+
 def test_a_stored_stack_gives_the_probabilities_of_the_leaderboard(run_dir: Path) -> None:
     base = arrays(run_dir / "base_models" / "micro" / "probabilities" / "test.npz")
     model = BaseModelProbabilities("micro", base["ids"], base["probabilities"], base["seen"])
@@ -135,6 +145,19 @@ def test_the_report_tells_flags_thresholds_and_what_became_of_the_functions(run_
         assert f"<td>{counts['train']:,}</td>" in page
     apart = {row["key"]: row for row in results["apart"]["rows"]}
     assert set(apart) == ROWS
+    assert "not in the subset" not in page
+
+
+def test_two_models_are_compared_by_the_functions_with_every_flag_right(run_dir: Path) -> None:
+    stored = arrays(run_dir / "stacking" / "test_probabilities.npz")
+    thresholds = json.loads((run_dir / "stacking" / "thresholds.json").read_text())
+    (pair,) = load_results(run_dir)["comparisons"]
+    ours, theirs = (
+        ((stored[key] >= thresholds[key]) == stored["labels"]).all(axis=1)
+        for key in (pair["stack"], pair["other"])
+    )
+    assert pair["only_stack_right"] == (ours & ~theirs).sum()
+    assert pair["only_other_right"] == (theirs & ~ours).sum()
 
 
 def test_flags_that_a_subset_made_rarer_are_weighted_as_often_as_they_were(
@@ -156,7 +179,10 @@ def test_flags_that_a_subset_made_rarer_are_weighted_as_often_as_they_were(
         assert always["precision"][place] == pytest.approx(0.1)  # of those always given, 100/1000
     assert (has_rows & given).any()
     write_report(folder)
-    assert "of 1,000 functions" in (folder / "report" / "report.html").read_text()
+    page = (folder / "report" / "report.html").read_text()
+    assert "of 1,000 functions" in page
+    n_left_out = data["dropped"]["test"]["not in the subset"]
+    assert f"not in the subset</th><td>0</td><td>0</td><td>{n_left_out}</td>" in page
 
 
 @pytest.mark.parametrize(

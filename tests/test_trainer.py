@@ -22,7 +22,7 @@ from enstack.progress import DataWait, shown_on
 from enstack.saving import Saver
 from enstack.tokens import LabelledTokens
 from enstack.toy import TinyModel, write_encoder
-from enstack.trainer import train_base_model
+from enstack.trainer import classification_loss, train_base_model
 from enstack.training import SEEN_FILE, TrainingData
 
 from .conftest import same, train_config
@@ -512,3 +512,10 @@ def test_on_a_fast_disk_the_advice_is_about_cores(
     monkeypatch.setattr("enstack.loader.slow_storage", lambda path: None)
     assert advice in why_waiting(tmp_path, workers, torch.device("cuda"))
     assert "the same cores" in why_waiting(tmp_path, workers, torch.device("cpu"))
+
+
+def test_the_loss_of_flags_is_the_mean_of_their_binary_cross_entropies() -> None:
+    logits = torch.tensor([[2.0, -1.0, 0.5], [0.0, 3.0, -2.0]])
+    flags = torch.tensor([[True, False, True], [False, False, False]])
+    chances = torch.where(flags, logits.sigmoid(), 1 - logits.sigmoid())
+    torch.testing.assert_close(classification_loss(logits, flags), -chances.log().mean())
