@@ -163,7 +163,10 @@ def read_data(
         dropped[split] = _dropped(labelling, n_blank, len(functions) - len(splits[split]))
         notes += _subset_notes(split, splits[split], dropped[split], class_names)
     require_two_sides(
-        splits["train"].labels, class_names, "Choose another label_mode, label_rule or subset."
+        splits["train"].labels,
+        class_names,
+        "The training split",
+        "Choose another label_mode, label_rule or subset.",
     )
     return VulnerabilityData(
         splits,

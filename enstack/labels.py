@@ -123,21 +123,23 @@ def class_counts(labels: np.ndarray, class_names: Sequence[str]) -> dict[str, in
     return {name: int(count) for name, count in zip(class_names, counts, strict=True)}
 
 
-def require_two_sides(labels: np.ndarray, class_names: Sequence[str], advice: str) -> None:
-    """Raise DataError for labels of the training split from which nothing can be learned."""
+def require_two_sides(
+    labels: np.ndarray, class_names: Sequence[str], place: str, advice: str
+) -> None:
+    """Raise DataError for labels from which nothing can be learned; place: what they belong to."""
     if labels.ndim == 2:
         if (labels.any(axis=0) & ~labels.all(axis=0)).any():
             return
         raise DataError(
-            f"The training split must hold functions with and without a flag, its {len(labels):,} "
-            f"functions are all alike. {advice}"
+            f"{place} must hold functions with and without a flag, its {len(labels):,} functions "
+            f"are all alike. {advice}"
         )
     found = np.unique(labels)
     if len(found) < 2:
         only = f"are {class_names[found[0]]}" if len(found) else "have none"
         raise DataError(
-            f"The training split must hold at least two classes, all of its {len(labels):,} "
-            f"functions {only}. {advice}"
+            f"{place} must hold at least two classes, all of its {len(labels):,} functions {only}. "
+            f"{advice}"
         )
 
 

@@ -58,7 +58,7 @@ def drop_from_train(
         f"With drop_near_duplicates={threshold:g}, {len(kept):,} of its {n_before:,} functions are "
         "left: use a higher drop_near_duplicates, or 0, which drops none."
     )
-    require_two_sides(train.labels[kept], data.class_names, advice)
+    require_two_sides(train.labels[kept], data.class_names, "The training split", advice)
     note = (
         f"train: {n_dropped:,} of {n_before:,} functions stand in validation or test "
         f"(Jaccard of token 4-grams >= {threshold:g}), dropped"

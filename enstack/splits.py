@@ -9,6 +9,7 @@ import numpy as np
 
 from enstack.data import VulnerabilityData
 from enstack.errors import DataError
+from enstack.labels import require_two_sides
 from enstack.subsets import stratified_parts
 
 
@@ -51,6 +52,13 @@ def plan_splits(data: VulnerabilityData, *, meta_features: str, folds: int, seed
         return SplitPlan(every, "train", np.arange(len(train)), fold_of)
     _require_rows("validation", len(validation), 4)
     half = stratified_parts(validation.labels, 2, seed)
+    # Said before the base models are trained, not when hours later the stack can't be fitted.
+    require_two_sides(
+        validation.labels[half == 1],
+        data.class_names,
+        "The half of validation that meta-classifiers are fitted on",
+        "Use more data, a larger subset, or meta_features=out_of_fold.",
+    )
     return SplitPlan(np.flatnonzero(half == 0), "validation", np.flatnonzero(half == 1), None)
 
 

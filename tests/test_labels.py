@@ -129,9 +129,9 @@ def test_flags_that_no_function_or_every_function_has_are_refused(tmp_path: Path
     alike = np.zeros((4, 5), dtype=bool)
     alike[:, 2] = True
     with pytest.raises(DataError, match="with and without a flag, its 4 functions are all alike"):
-        require_two_sides(alike, CWE_CLASSES, "Choose.")
+        require_two_sides(alike, CWE_CLASSES, "The training split", "Choose.")
     alike[0, 4] = True
-    require_two_sides(alike, CWE_CLASSES, "Choose.")
+    require_two_sides(alike, CWE_CLASSES, "The training split", "Choose.")
 
 
 @given(some_flags)

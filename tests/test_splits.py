@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -36,3 +38,20 @@ def test_too_few_functions_to_divide_are_refused(toy_data: VulnerabilityData) ->
         plan_splits(data, meta_features="holdout", folds=5, seed=1)
     with pytest.raises(DataError, match=r"train split must hold at least 10 .* found 3"):
         plan_splits(data, meta_features="out_of_fold", folds=5, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.zeros(20, dtype=np.int64), "at least two classes, all of its 10 functions are CWE-119"),
+        (np.zeros((20, 6), dtype=bool), "with and without a flag, its 10 functions are all alike"),
+    ],
+)
+def test_validation_functions_that_no_stack_can_be_fitted_on_are_refused_before_any_training(
+    toy_data: VulnerabilityData, labels: np.ndarray, message: str
+) -> None:
+    validation = dataclasses.replace(toy_data.splits["validation"], labels=labels)
+    data = dataclasses.replace(toy_data, splits={**toy_data.splits, "validation": validation})
+    with pytest.raises(DataError, match=f"half of validation .* {message}.* out_of_fold"):
+        plan_splits(data, meta_features="holdout", folds=5, seed=1)
+    plan_splits(data, meta_features="out_of_fold", folds=3, seed=1)
