@@ -52,6 +52,6 @@ def test_validation_functions_that_no_stack_can_be_fitted_on_are_refused_before_
 ) -> None:
     validation = dataclasses.replace(toy_data.splits["validation"], labels=labels)
     data = dataclasses.replace(toy_data, splits={**toy_data.splits, "validation": validation})
-    with pytest.raises(DataError, match=f"half of validation .* {message}.* out_of_fold"):
+    with pytest.raises(DataError, match=f"half of validation .* {message}.*out_of_fold"):
         plan_splits(data, meta_features="holdout", folds=5, seed=1)
     plan_splits(data, meta_features="out_of_fold", folds=3, seed=1)
