@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 
 from enstack.data import Functions
+from enstack.progress import Bar
 from enstack.subsets import stratified_parts
 
 __all__ = [
@@ -62,7 +63,8 @@ def tfidf_logistic_regression(
         sublinear_tf=True,
         max_features=MAX_TERMS,
     )
-    learned, unknown = tfidf.fit_transform(_texts([train])), tfidf.transform(_texts(asked))
+    learned = tfidf.fit_transform(_texts([train], "Counting words to learn from"))
+    unknown = tfidf.transform(_texts(asked, "Counting words to predict from"))
     # liblinear runs in one thread and is the fastest here.
     regression = LogisticRegression(C=10.0, solver="liblinear", random_state=0)
     if severally:
@@ -108,8 +110,10 @@ def _at_most(functions: Functions, n_functions: int) -> Functions:
     return functions.take(np.flatnonzero(stratified_parts(functions.labels, n_parts, 0) == 0))
 
 
-def _texts(asked: Sequence[Functions]) -> Iterator[str]:
+def _texts(asked: Sequence[Functions], title: str) -> Iterator[str]:
     """The texts one by one, few at a time as Python strings."""
-    for functions in asked:
-        for sources in functions.batches(ROWS_AT_ONCE):
-            yield from sources.to_pylist()
+    with Bar(sum(map(len, asked)), title) as bar:
+        for functions in asked:
+            for sources in functions.batches(ROWS_AT_ONCE):
+                yield from sources.to_pylist()
+                bar.advance(len(sources))

@@ -89,7 +89,7 @@ def find_near_duplicates(
         sketches = _sketches(sources, threshold, bar)
     _, texts = np.unique(sketches.texts, return_inverse=True)
     _, first, tokens = np.unique(sketches.tokens, return_index=True, return_inverse=True)
-    candidates, n_crowded = candidate_pairs(sketches.take(first), threshold)
+    candidates, n_crowded = candidate_pairs(sketches.take(first), threshold, f"{title}, compared")
     jaccard = _verified(sources, first, candidates, title)
     near = jaccard >= threshold
     return NearDuplicates(

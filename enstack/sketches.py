@@ -8,12 +8,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from datasketch import MinHash
 
 from enstack.lexer import lexer_tokens
+from enstack.progress import Bar
 
 __all__ = ["GRAM", "SKETCH_EDITION", "Sketches", "candidate_pairs", "join_sketches", "sketch"]
 
-SKETCH_EDITION = 1  # raise when other pairs are found, so that no stored comparison is used
+SKETCH_EDITION = 2  # raise when other pairs are found, so that no stored comparison is used
 GRAM = 4  # tokens in a gram
 N_HASHES = 128
 # Tokens whose hash is remembered, in each process.
@@ -35,7 +37,6 @@ def _constants(seed: int, count: int) -> np.ndarray:
 
 
 PLACES = _constants(1, GRAM)
-FACTORS, SUMMANDS = _constants(2, N_HASHES), _constants(3, N_HASHES)
 BAND_FACTORS = _constants(4, 16)
 
 
@@ -98,28 +99,27 @@ def _digests(texts: Sequence[bytes]) -> np.ndarray:
 
 
 def _grams(hashes: np.ndarray) -> np.ndarray:
-    """A hash (m,) uint64 of each run of GRAM tokens; a shorter text is one gram."""
+    """A hash (m,) uint32 of each run of GRAM tokens; a shorter text is one gram."""
     if len(hashes) < GRAM:
         hashes = np.concatenate([hashes, np.zeros(GRAM - len(hashes), dtype=np.uint64)])
     n_grams = len(hashes) - GRAM + 1
     mixed: np.ndarray = np.zeros(n_grams, dtype=np.uint64)
     for place, factor in enumerate(PLACES):
         mixed += hashes[place : place + n_grams] * factor
-    mixed ^= mixed >> np.uint64(29)
-    return mixed
+    # The high half of a sum of products is the part that mixes all bits of the tokens.
+    return (mixed >> np.uint64(32)).astype(np.uint32)
 
 
 def _minhashes(hashes: Sequence[np.ndarray]) -> np.ndarray:
     """The least of each hash over a function's grams: (n, N_HASHES) uint32."""
-    grams = [_grams(row) for row in hashes]
-    starts = np.cumsum([0, *map(len, grams)])[:-1]
-    joined = np.concatenate(grams)
-    found = np.empty((N_HASHES, len(grams)), dtype=np.uint32)
-    for number, (factor, summand) in enumerate(zip(FACTORS, SUMMANDS, strict=True)):
-        # The high half of a product is the part that mixes all bits of the gram.
-        hashed = ((joined * factor + summand) >> np.uint64(32)).astype(np.uint32)
-        found[number] = np.minimum.reduceat(hashed, starts)
-    return np.ascontiguousarray(found.T)
+    # Every setting is named: another default must not change what drop_near_duplicates drops.
+    minhash = MinHash(num_perm=N_HASHES, seed=1, scheme="affine32", hashfunc=int)
+    found = np.empty((len(hashes), N_HASHES), dtype=np.uint32)
+    for row, tokens in enumerate(hashes):
+        minhash.clear()
+        minhash.update_batch(_grams(tokens).tolist())
+        found[row] = minhash.digest()
+    return found
 
 
 def _bands(minhashes: np.ndarray, rows: int) -> np.ndarray:
@@ -131,35 +131,31 @@ def _bands(minhashes: np.ndarray, rows: int) -> np.ndarray:
     return hashed
 
 
-def candidate_pairs(sketches: Sketches, threshold: float) -> tuple[np.ndarray, int]:
+def candidate_pairs(sketches: Sketches, threshold: float, title: str) -> tuple[np.ndarray, int]:
     """Pairs (m, 2) int64, left < right, each once, and how many functions were in a crowd.
 
     A pair agrees in a band, and in so many MinHashes that it may reach the threshold. Where very
     many functions share a band, each meets only so many of its neighbours there, in an order in
     which the most alike stand side by side: pairs inside such a crowd may be missed.
     """
-    n_rows = len(sketches.low)
+    n_rows, n_bands = sketches.bands.shape
     kept = np.empty(0, dtype=np.int64)
     crowded = np.zeros(n_rows, dtype=bool)
-    for band in range(sketches.bands.shape[1]):
-        # The bands that follow order those that agree in this one.
-        after = sketches.bands[:, (band + 1) % sketches.bands.shape[1]]
-        order = np.lexsort((sketches.low[:, -1], after, sketches.bands[:, band]))
-        key = sketches.bands[order, band]
-        reach = _reach(key)
-        _mark_crowds(crowded, order, key, reach)
-        found = [
-            _likely(sketches.low, order[left], order[right], threshold)
-            for left, right in _neighbours(key, reach)
-        ]
-        kept = np.unique(np.concatenate([kept, *found]))
-    return np.stack([kept // n_rows, kept % n_rows], axis=1) if n_rows else _no_pairs(), int(
-        crowded.sum()
-    )
-
-
-def _no_pairs() -> np.ndarray:
-    return np.empty((0, 2), dtype=np.int64)
+    with Bar(n_bands, title, unit="band") as bar:
+        for band in range(n_bands):
+            # The band that follows orders those that agree in this one.
+            after = sketches.bands[:, (band + 1) % n_bands]
+            order = np.lexsort((sketches.low[:, -1], after, sketches.bands[:, band]))
+            key = sketches.bands[order, band]
+            reach = _reach(key)
+            _mark_crowds(crowded, order, key, reach)
+            found = [
+                _likely(sketches.low, order[left], order[right], threshold)
+                for left, right in _neighbours(key, reach)
+            ]
+            kept = np.unique(np.concatenate([kept, *found]))
+            bar.advance()
+    return np.stack([kept // n_rows, kept % n_rows], axis=1), int(crowded.sum())
 
 
 def _runs(key: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -17,10 +18,16 @@ from hypothesis import strategies as st
 
 from enstack import readers
 from enstack.batches import EpochBatches
+from enstack.config import RunConfig
 from enstack.data import read_data
 from enstack.errors import DataError
 from enstack.fake_vdisc import write_fake_vdisc
+from enstack.predict import save_probabilities
 from enstack.readers import SPLITS
+from enstack.splits import plan_splits
+from enstack.stacking import BaseModelProbabilities, fit_meta_classifiers, predict_proba
+from enstack.stacking_stage import stack_base_models
+from enstack.subsets import choose
 from enstack.tokens import LabelledTokens, tokenize
 
 from .test_data import write_hdf5
@@ -102,14 +109,14 @@ def test_every_function_is_in_one_split_or_dropped_for_a_counted_reason(
 @settings(max_examples=25, deadline=None)
 @given(n=st.integers(10, 60), batch_size=st.integers(1, 9), seed=st.integers(0, 2**32 - 1))
 def test_ids_stay_with_their_functions_through_subset_cache_buckets_and_shuffling(
-    n: int, batch_size: int, seed: int, micro_tokenizer_here: Any
+    n: int, batch_size: int, seed: int, fake: Path, micro_tokenizer_here: Any
 ) -> None:
-    with tempfile.TemporaryDirectory() as name:
-        folder, cache = write_fake_vdisc(Path(name) / "data", 200, seed=seed), Path(name) / "cache"
-        whole = read_data(folder, label_mode="binary").splits["train"]
+    with tempfile.TemporaryDirectory() as cache_name:
+        cache = Path(cache_name)
+        whole = read_data(fake, label_mode="binary").splits["train"]
         texts = dict(zip(whole.ids.tolist(), whole.sources.to_pylist(), strict=True))
         for _ in range(2):  # the second time from the caches
-            data = read_data(folder, label_mode="binary", subset=n, seed=seed, cache_dir=cache)
+            data = read_data(fake, label_mode="binary", subset=n, seed=seed, cache_dir=cache)
             train = data.splits["train"]
             tokens = tokenize(
                 train, micro_tokenizer_here, max_length=64, cache_dir=cache, title="t"
@@ -123,6 +130,62 @@ def test_ids_stay_with_their_functions_through_subset_cache_buckets_and_shufflin
                     assert example["input_ids"].tolist() == ids
                     seen.append(str(examples.ids[row]))
             assert sorted(seen) == sorted(train.ids.tolist())
+
+
+def opinion(name: str, ids: np.ndarray) -> BaseModelProbabilities:
+    """What a base model says if it goes by nothing but a function's id: (n, 2)."""
+    texts = [f"{name} of {each}".encode() for each in ids]
+    shares = np.array([hashlib.sha256(text).digest()[0] / 256 for text in texts], np.float32)
+    unseen = np.zeros(len(ids), dtype=bool)
+    return BaseModelProbabilities(name, ids, np.stack([1 - shares, shares], axis=1), unseen)
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    n=st.integers(40, 90),
+    seed=st.integers(0, 2**32 - 1),
+    division=st.sampled_from(["holdout", "out_of_fold"]),
+)
+def test_a_stack_learns_and_says_of_an_id_what_belongs_to_that_id(
+    n: int, seed: int, division: str, fake: Path
+) -> None:
+    names = ("one", "two")
+    with tempfile.TemporaryDirectory() as name:
+        run_dir, whole = Path(name) / "run", read_data(fake, label_mode="binary")
+        label_of = {
+            str(each): int(label)
+            for split in whole.splits.values()
+            for each, label in zip(split.ids, split.labels, strict=True)
+        }
+        data = read_data(fake, label_mode="binary", subset=n, seed=seed)
+        for model, (split, functions) in ((m, s) for m in names for s in data.splits.items()):
+            place = run_dir / "base_models" / model / "probabilities"
+            place.mkdir(parents=True, exist_ok=True)
+            said = opinion(model, functions.ids)
+            save_probabilities(place / f"{split}.npz", said.ids, said.probabilities, said.seen, {})
+        config = RunConfig(base_models=list(names), meta_classifiers=["lr"], seed=seed)
+        plan = plan_splits(data, meta_features=division, folds=5, seed=seed)
+        stack_base_models(data, plan, config, run_dir, lambda *_: None)
+        with np.load(run_dir / "stacking" / "test_probabilities.npz") as stored:
+            found = dict(stored)
+    ids, meta_ids = found["ids"], data.splits[plan.meta_split].ids[plan.meta_rows]
+    assert sorted(ids) == sorted(data.splits["test"].ids)
+    assert found["labels"].tolist() == [label_of[each] for each in ids]
+    for model in names:
+        np.testing.assert_array_equal(found[f"base:{model}"], opinion(model, ids).probabilities)
+    # The same stack from nothing but ids: what was fitted had the labels of its own rows.
+    labels = np.array([label_of[each] for each in meta_ids])
+    fitted = fit_meta_classifiers(
+        ["lr"], [opinion(model, meta_ids) for model in names], labels, n_classes=2, seed=seed
+    )
+    said = predict_proba(fitted["lr"], [opinion(model, ids) for model in names], 2)
+    np.testing.assert_allclose(found["stack:lr"], said, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def fake(tmp_path_factory: Any) -> Path:
+    """A stand-in for VDISC that every example reads."""
+    return write_fake_vdisc(tmp_path_factory.mktemp("fake"), 800, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -153,3 +216,13 @@ def test_the_same_seed_gives_the_same_subset_in_another_process(tmp_path: Path) 
         assert found == [data.fingerprint, *(s.ids.tolist() for s in data.splits.values())]
         other = read_data(folder, label_mode=label_mode, subset=20, seed=6)
         assert other.splits["train"].ids.tolist() != found[1]
+
+
+@pytest.mark.parametrize(
+    ("subset", "digest"),
+    [(500, "f50b4dd67609ca3a"), ("paper", "d9779ee0c3ce28f4")],
+)
+def test_a_seed_draws_what_it_has_always_drawn_on_any_machine(subset: Any, digest: str) -> None:
+    labels = np.repeat(np.arange(5), [7000, 6000, 300, 3000, 6000])[::-1]
+    chosen = choose(labels, subset, "train", [42, 0])
+    assert hashlib.sha256(chosen.astype("<i8").tobytes()).hexdigest()[:16] == digest
