@@ -114,7 +114,7 @@ def _word_rows(found: Mapping[str, Any]) -> list[list[str]]:
     titles = {
         "tfidf_lr": "TF-IDF + logistic regression",
         "majority": "majority class",
-        "frequency": "each flag as often as in train",
+        "frequency": "each flag's majority answer",
     }
     parts = {"all": "", "apart": ", without near-duplicates in train"}
     return [

@@ -90,10 +90,15 @@ def audit(
         str, typer.Option(help="cwe, cwe_or_clean, binary or multilabel, as in a run.")
     ] = "cwe_or_clean",
     max_length: Annotated[int, typer.Option(help="Tokens that a model reads.")] = 512,
+    local_dir: Annotated[
+        str, typer.Option(help="The scratch disk, as in a run; ~/.cache/enstack if left out.")
+    ] = "",
 ) -> None:
     """What is in the data: classes, lengths, duplicates, contradictions, what word counts tell."""
     with told():
-        config = RunConfig(data_dir=data, label_mode=label_mode, max_length=max_length)
+        config = RunConfig(
+            data_dir=data, label_mode=label_mode, max_length=max_length, local_dir=local_dir
+        )
         if output is not None:
             require_writable(output, "--output", ConfigError)
         from enstack.audit import audit as audit_data

@@ -89,7 +89,11 @@ def find_near_duplicates(
         sketches = _sketches(sources, threshold, bar)
     _, texts = np.unique(sketches.texts, return_inverse=True)
     _, first, tokens = np.unique(sketches.tokens, return_index=True, return_inverse=True)
-    candidates, n_crowded = candidate_pairs(sketches.take(first), threshold, f"{title}, compared")
+    spoken = np.flatnonzero(sketches.lengths[first])  # without a token there is no gram to share
+    found, n_crowded = candidate_pairs(
+        sketches.take(first[spoken]), threshold, f"{title}, compared"
+    )
+    candidates = spoken[found]
     jaccard = _verified(sources, first, candidates, title)
     near = jaccard >= threshold
     return NearDuplicates(
@@ -98,7 +102,7 @@ def find_near_duplicates(
 
 
 def token_grams(source: str) -> set[tuple[str, ...]]:
-    """The runs of four lexer tokens of a function; a shorter one is one gram by itself."""
+    """The runs of four lexer tokens of a function; a shorter text is one gram by itself."""
     tokens = lexer_tokens(source)
     if len(tokens) < GRAM:
         return {tuple(tokens)}

@@ -25,7 +25,7 @@ from enstack.subsets import NOT_DRAWN
 
 __all__ = ["load_results"]
 
-SAME_SHARES = 0.005  # classes whose shares differ by less were not down-sampled
+SAME_SHARES = 0.1  # classes whose shares differ by less than this part were drawn as they come
 
 
 def load_results(run_dir: Path) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def _natural(stored: StoredRun) -> dict[str, Any] | None:
     shares = np.array([before.get(name, 0) / n_before for name in names])
     counts_here = class_counts(stored.labels, names)
     here = np.array([counts_here[name] / len(stored.labels) for name in names])
-    if np.allclose(shares, here, atol=SAME_SHARES):
+    if np.allclose(here, shares, rtol=SAME_SHARES, atol=0):
         return None
     rows = [{"key": row["key"], **_weighted(stored, row, shares)} for row in stored.rows]
     missing = [names[number] for number in rows[0]["missing"]]

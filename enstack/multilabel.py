@@ -28,14 +28,16 @@ __all__ = [
 ]
 
 FIGURES = ("precision", "recall", "f1")
-WITHOUT_CHOICE = 0.5  # where no row has a flag, there is nothing to choose its threshold by
+WITHOUT_CHOICE = 0.5  # where all rows are alike there is nothing to choose a threshold by
 
 
 def choose_thresholds(flags: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """The threshold (k,) float64 of each flag, from which on it counts as predicted.
 
-    It has the best F1 on these rows; of several, it is the highest. 0.5 where no row has the flag.
-    Method: Lipton et al. 2014, thresholding to maximize F1.
+    It has the best F1 on these rows; of several, it is the highest. None that gives the flag to
+    every row is taken: it is the best for a model that knows nothing (Lipton et al. 2014,
+    thresholding to maximize F1). 0.5 where no row has the flag or all have it, or where
+    the model says the same of all.
     """
     return np.array(
         [
@@ -113,11 +115,13 @@ def two_sided(positive: np.ndarray) -> bool:
 
 
 def _best_threshold(has_flag: np.ndarray, probabilities: np.ndarray) -> float:
-    if not has_flag.any():
-        return WITHOUT_CHOICE
     thresholds, place = np.unique(probabilities, return_inverse=True)
+    if not two_sided(has_flag) or len(thresholds) == 1:
+        return WITHOUT_CHOICE
     given = np.bincount(place)[::-1].cumsum()[::-1]
     found = np.bincount(place, weights=has_flag)[::-1].cumsum()[::-1]
+    # The lowest would give the flag to every row.
+    thresholds, given, found = thresholds[1:], given[1:], found[1:]
     # Quotients of whole numbers: equal ones are equal to the last bit.
     f1 = 2 * found / (given + has_flag.sum())
     return float(thresholds[np.flatnonzero(f1 == f1.max())[-1]])

@@ -41,7 +41,7 @@ TITLES = {
     "vote:mean": "mean of the base models",
     "baseline:tfidf_lr": "TF-IDF + logistic regression",
     "baseline:majority": "majority class",
-    "baseline:frequency": "each flag as often as in train",
+    "baseline:frequency": "each flag's majority answer",
 }
 REQUIRED_NUMBERS = ("n", "accuracy", "macro_f1")
 BOUNDS = ("accuracy_low", "accuracy_high", "macro_f1_low", "macro_f1_high")

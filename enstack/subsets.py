@@ -59,7 +59,8 @@ def shortages(counts: dict[str, int], n_functions: int, subset: str | int, split
     """What a subset asks for and a split lacks, in numbers; counts: its functions per class."""
     if subset == "paper":
         return [
-            f"{split}: {name} has {have:,} functions, the paper's count is {want:,}"
+            f"{split}: {name} has {have:,} functions, {want - have:,} fewer than the paper's "
+            f"{want:,}"
             for (name, have), want in zip(counts.items(), PAPER_COUNTS[split], strict=True)
             if have < want
         ]

@@ -18,15 +18,16 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
+from enstack.errors import ConfigError, EnstackError
 from enstack.fake_vdisc import write_fake_vdisc
 from enstack.files import write_bytes
 from enstack.labels import CWE_CLASSES
 from enstack.manifest import is_current, write_manifest
+from enstack.readers import VDISC_NAMES
 from enstack.templates import BLOCKS, COMMENTS, FILLERS
 
 TOY_EDITION = 2  # raise when the functions change, so that no cached copy of old ones is used
 TOY_SIZES = {"train": 600, "validation": 240, "test": 240}
-FILE_NAMES = {"train": "VDISC_train", "validation": "VDISC_validate", "test": "VDISC_test"}
 LABEL_NOISE = 0.04  # share of functions with a wrong class, as tools that label are wrong at times
 SHARE_LONG = 0.015  # share of functions longer than most models read
 # Share of each class among functions, in the order of CWE_CLASSES; the rest is clean.
@@ -59,7 +60,7 @@ def write_toy_data(folder: Path, *, seed: int = 42, sizes: Mapping[str, int] = T
     random = Random(seed)
     for split, size in sizes.items():
         functions = [_function(random, name) for name in _class_of_each(random, size)]
-        write_bytes(folder / f"{FILE_NAMES[split]}.hdf5", _vdisc_bytes(functions))
+        write_bytes(folder / f"{VDISC_NAMES[split]}.hdf5", _vdisc_bytes(functions))
     return folder
 
 
@@ -261,10 +262,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--vdisc", type=int, metavar="N", help="so many functions in all")
     parser.add_argument("--seed", type=int, default=42)
     chosen = parser.parse_args(arguments)
-    if chosen.vdisc is None:
-        write_toy_data(chosen.folder, seed=chosen.seed)
-    else:
-        write_fake_vdisc(chosen.folder, chosen.vdisc, seed=chosen.seed)
+    try:
+        _refuse_to_overwrite(chosen.folder)
+        if chosen.vdisc is None:
+            write_toy_data(chosen.folder, seed=chosen.seed)
+        else:
+            write_fake_vdisc(chosen.folder, chosen.vdisc, seed=chosen.seed)
+    except EnstackError as error:
+        parser.exit(error.exit_status, f"enstack: {error}\n")
+    except OSError as error:
+        reason = error.strerror or str(error)
+        parser.exit(4, f"enstack: {chosen.folder} can't be written: {reason}.\n")
+
+
+def _refuse_to_overwrite(folder: Path) -> None:
+    """The real VDISC is a gigabyte to download: made-up functions never take its place."""
+    present = [name for name in VDISC_NAMES.values() if (folder / f"{name}.hdf5").exists()]
+    if present:
+        raise ConfigError(
+            f"Made-up data must come into a folder without any, {folder} holds "
+            f"{', '.join(f'{name}.hdf5' for name in present)}. Name another folder."
+        )
 
 
 if __name__ == "__main__":

@@ -132,8 +132,8 @@ def test_flags_are_audited_each_by_itself(folder: Path, tmp_path: Path) -> None:
     assert set(words) == {"n", "tfidf_lr", "frequency"}
     # No function of validation has a flag: nothing to choose a threshold by, so none is given.
     assert words["frequency"] == {"accuracy": pytest.approx(1 / 3), "macro_f1": 0}
-    assert "each flag as often as in train" in audit_text(facts)
-    assert "flags as often as in train" in write_audit(tmp_path, facts).read_text()
+    assert "each flag's majority answer" in audit_text(facts)
+    assert "each flag&#39;s majority answer" in write_audit(tmp_path, facts).read_text()
 
 
 def test_a_copy_with_one_flag_more_contradicts(tmp_path: Path) -> None:
@@ -195,6 +195,14 @@ def test_the_command_prints_the_table_and_writes_the_page(folder: Path, tmp_path
     found = json.loads((tmp_path / "page" / "audit.json").read_text())
     assert done.stdout.strip() == audit_text(found)
     assert (tmp_path / "page" / "audit.html").is_file()
+
+
+def test_what_an_audit_keeps_lies_on_the_scratch_disk_that_is_named(
+    folder: Path, tmp_path: Path
+) -> None:
+    done = enstack("audit", folder, "--json", "--local-dir", tmp_path / "scratch")
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "scratch" / "columns").iterdir())
 
 
 def test_mistakes_end_with_their_status(folder: Path, tmp_path: Path) -> None:

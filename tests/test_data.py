@@ -276,7 +276,7 @@ def test_the_paper_subset_takes_the_papers_counts_and_names_short_classes(
     monkeypatch.setattr(subsets, "PAPER_COUNTS", dict.fromkeys(SPLITS, (3, 4, 2, 25, 1)))
     data = read_data(many(tmp_path), subset="paper")
     assert np.bincount(data.splits["train"].labels).tolist() == [3, 4, 2, 20, 1]
-    assert "train: CWE-476 has 20 functions, the paper's count is 25" in data.notes
+    assert "train: CWE-476 has 20 functions, 5 fewer than the paper's 25" in data.notes
 
 
 def test_the_papers_counts_add_up_to_its_totals() -> None:

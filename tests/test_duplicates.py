@@ -84,7 +84,14 @@ def test_layout_and_comments_make_no_other_function() -> None:
 def test_functions_shorter_than_a_gram_are_alike_when_they_are_equal() -> None:
     found = find_near_duplicates([text_array(["f()", "f ( )", "g()", "// nothing", " "])], 0.7)
     near = found.neighbours(np.zeros(5, dtype=int), 1, 0.7)
-    assert near[:, 0].tolist() == [1, 1, 0, 1, 1]
+    assert near[:, 0].tolist() == [1, 1, 0, 0, 0]
+
+
+def test_functions_of_comments_alone_are_alike_when_their_texts_are() -> None:
+    found = find_near_duplicates([text_array(["// one", "/* two */", "// one", "f()"])], 0.7)
+    everyone = np.zeros(4, dtype=int)
+    for threshold in (None, 0.7, 1.0):
+        assert found.neighbours(everyone, 1, threshold)[:, 0].tolist() == [1, 0, 1, 0]
 
 
 def test_processes_find_what_one_process_finds(monkeypatch: pytest.MonkeyPatch) -> None:

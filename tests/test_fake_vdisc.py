@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -124,6 +125,38 @@ def test_the_stand_in_can_be_read_and_is_what_the_command_writes(
 def test_without_a_size_the_command_writes_the_toy_data(tmp_path: Path) -> None:
     toy.main([str(tmp_path / "toy")])
     assert len(read_data(tmp_path / "toy", label_mode="binary").splits["train"]) == 600
+
+
+@pytest.mark.parametrize("size", [[], ["--vdisc", "20"]])
+def test_made_up_functions_never_take_the_place_of_data(
+    tmp_path: Path, size: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "VDISC_test.hdf5").write_text("an hour's download")
+    with pytest.raises(SystemExit) as left:
+        toy.main([str(tmp_path), *size])
+    assert left.value.code == 2
+    assert "holds VDISC_test.hdf5. Name another folder" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["VDISC_test.hdf5"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["made", "--vdisc", "3"], 2, "ask for 10 or more"),
+        (["made", "--vdisc", "-5"], 2, "ask for 10 or more"),
+        (["file/made", "--vdisc", "20"], 4, "can't be written: Not a directory"),
+    ],
+)
+def test_mistakes_are_told_in_a_line(
+    tmp_path: Path, arguments: list[str], status: int, message: str, capsys: Any
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit) as left:
+        toy.main([str(tmp_path / arguments[0]), *arguments[1:]])
+    assert left.value.code == status
+    told = capsys.readouterr().err
+    assert message in told
+    assert told.count("\n") == 1
 
 
 def test_a_stopped_writing_leaves_no_file_that_looks_whole(

@@ -53,7 +53,9 @@ def test_no_threshold_has_a_better_f1_than_the_chosen_one_and_no_higher_one_as_g
     for place, chosen in enumerate(choose_thresholds(flags, probabilities)):
         column = probabilities[:, place]
         best = f1_at(flags[:, place], column, chosen)
-        for other in np.unique(column):
+        # The lowest gives the flag to every row, which a model that knows nothing would do best by.
+        for other in np.unique(column)[1:]:
+            assert chosen > column.min()
             found = f1_at(flags[:, place], column, other)
             assert found < best or (found <= best + 1e-12 and other <= chosen)
 
@@ -62,6 +64,12 @@ def test_a_flag_that_no_row_has_gets_a_half() -> None:
     flags = np.array([[True, False], [False, False]])
     probabilities = np.array([[0.75, 0.1], [0.25, 0.2]], dtype=np.float32)
     np.testing.assert_array_equal(choose_thresholds(flags, probabilities), [0.75, 0.5])
+
+
+def test_a_flag_that_every_row_has_or_that_a_model_says_the_same_of_gets_a_half() -> None:
+    flags = np.array([[True, True], [True, False], [True, False]])
+    probabilities = np.array([[0.75, 0.1], [0.25, 0.1], [0.5, 0.1]], dtype=np.float32)
+    np.testing.assert_array_equal(choose_thresholds(flags, probabilities), [0.5, 0.5])
 
 
 def test_classes_have_no_thresholds_and_flags_refuse_nan() -> None:

@@ -547,6 +547,21 @@ def test_leaderboard_text_is_safe_for_a_terminal_whatever_the_name(
     assert all(len(line) <= 100 and line.isprintable() for line in lines)
 
 
+def test_a_rare_class_that_a_subset_made_a_fifth_more_frequent_counts_as_drawn_otherwise(
+    full_run: Path, tmp_path: Path
+) -> None:
+    run_dir = tmp_path / "run"
+    shutil.copytree(full_run, run_dir)
+    path = run_dir / "data.json"
+    data = json.loads(path.read_text())
+    rare, *others = counts = data["counts"]["test"]
+    for times, is_shown in ((105, False), (83, True)):
+        before = {name: 100 * counts[name] for name in others}
+        data["available"] = {"test": {rare: times * counts[rare], **before}}
+        path.write_text(json.dumps(data))
+        assert (load_results(run_dir)["natural"] is not None) == is_shown
+
+
 def test_a_down_sampled_test_split_is_also_weighted_as_the_whole_data(
     full_run: Path, tmp_path: Path
 ) -> None:
