@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 
 from enstack.audit_figures import draw_audit_figures
+from enstack.baselines import BASELINE_TITLES
 from enstack.files import write_json, write_text
 
 __all__ = ["write_audit"]
@@ -33,7 +34,9 @@ def _page(facts: Mapping[str, Any], figures: Mapping[str, bytes]) -> str:
     )
     environment.filters.update(share=_share)
     return environment.from_string(template.read_text(encoding="utf-8")).render(
-        facts, images={name: base64.b64encode(png).decode() for name, png in figures.items()}
+        facts,
+        baselines=BASELINE_TITLES,
+        images={name: base64.b64encode(png).decode() for name, png in figures.items()},
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from enstack.baselines import BASELINE_TITLES
+
 __all__ = ["audit_text"]
 
 Row = Sequence[str]
@@ -111,16 +113,11 @@ def _example(found: Mapping[str, Any]) -> str:
 
 
 def _word_rows(found: Mapping[str, Any]) -> list[list[str]]:
-    titles = {
-        "tfidf_lr": "TF-IDF + logistic regression",
-        "majority": "majority class",
-        "frequency": "each flag's majority answer",
-    }
     parts = {"all": "", "apart": ", without near-duplicates in train"}
     return [
         [f"{title}{words}", f"{found[part]['n']:,}", *_figures(found[part][name])]
         for part, words in parts.items()
-        for name, title in titles.items()
+        for name, title in BASELINE_TITLES.items()
         if name in found[part]
     ]
 

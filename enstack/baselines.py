@@ -14,6 +14,7 @@ from enstack.progress import Bar
 from enstack.subsets import stratified_parts
 
 __all__ = [
+    "BASELINE_TITLES",
     "flag_frequencies",
     "majority_class",
     "plain_baselines",
@@ -21,6 +22,11 @@ __all__ = [
     "with_absent_classes",
 ]
 
+BASELINE_TITLES = {
+    "tfidf_lr": "TF-IDF + logistic regression",
+    "majority": "majority class",
+    "frequency": "each flag's majority answer",
+}
 # A word or one sign of punctuation: brackets and operators tell C functions apart.
 TOKEN = r"\w+|[^\w\s]"
 MAX_TRAIN_FUNCTIONS = 100_000

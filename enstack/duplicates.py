@@ -102,7 +102,7 @@ def find_near_duplicates(
 
 
 def token_grams(source: str) -> set[tuple[str, ...]]:
-    """The runs of four lexer tokens of a function; a shorter text is one gram by itself."""
+    """The runs of four lexer tokens of a function; a shorter one is one gram by itself."""
     tokens = lexer_tokens(source)
     if len(tokens) < GRAM:
         return {tuple(tokens)}

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from enstack.baselines import BASELINE_TITLES
 from enstack.errors import CheckpointError
 from enstack.metrics import accuracy_and_macro_f1, decide
 
@@ -39,9 +40,7 @@ TITLES = {
     "stack:rf": "random forest",
     "stack:xgboost": "XGBoost",
     "vote:mean": "mean of the base models",
-    "baseline:tfidf_lr": "TF-IDF + logistic regression",
-    "baseline:majority": "majority class",
-    "baseline:frequency": "each flag's majority answer",
+    **{f"baseline:{name}": title for name, title in BASELINE_TITLES.items()},
 }
 REQUIRED_NUMBERS = ("n", "accuracy", "macro_f1")
 BOUNDS = ("accuracy_low", "accuracy_high", "macro_f1_low", "macro_f1_high")
