@@ -45,8 +45,8 @@ FIXED_SETTINGS = (
     "drop_near_duplicates",
     "label_rule",
 )
-# What runs of versions that did not know a setting were made with.
-LATER_SETTINGS = {"drop_near_duplicates": 0.0, "label_rule": "priority"}
+# What these two decide, the fingerprint of the data tells.
+TOLD_BY_THE_DATA = ("drop_near_duplicates", "label_rule")
 SWA_WARNING = (
     "USE_SWA was forced to False: averaging weights while training costs 20-30 % of the speed "
     "and is meant for a final model only."

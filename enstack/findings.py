@@ -32,11 +32,10 @@ def load_results(run_dir: Path) -> dict[str, Any]:
     """Everything the report shows, as JSON-able values; what is undefined or not finite is None.
 
     Keys: run; leaderboard (best macro-F1 first); apart (its rows on the test functions without a
-    near-duplicate in train, None where the splits were not compared); natural (its rows at the
-    frequencies of the whole data, None where they are these); comparisons (the best stack with its
-    best member and with the mean vote); chosen (evaluation of the leaderboard's first row);
-    best_base (evaluation of the best base model, None where that is chosen); training; data;
-    settings.
+    near-duplicate in train); natural (its rows at the frequencies of the whole data, None where
+    they are these); comparisons (the best stack with its best member and with the mean vote);
+    chosen (evaluation of the leaderboard's first row); best_base (evaluation of the best base
+    model, None where that is chosen); training; data; settings.
     Raises CheckpointError when an input is missing or damaged.
     """
     stored = read_run(Path(run_dir))
@@ -80,9 +79,7 @@ def _natural(stored: StoredRun) -> dict[str, Any] | None:
     rows: key, accuracy, macro_precision, macro_f1, precision of each class. Of flags, each is
     weighted by itself, and accuracy, which needs all of them at once, is None.
     """
-    names, before = stored.data["class_names"], stored.data.get("available", {}).get("test")
-    if before is None:
-        return None
+    names, before = stored.data["class_names"], stored.data["available"]["test"]
     n_before = _n_before(stored, before)
     shares = np.array([before.get(name, 0) / n_before for name in names])
     counts_here = class_counts(stored.labels, names)
@@ -109,10 +106,8 @@ def _weighted(stored: StoredRun, row: Row, shares: NDArray[np.float64]) -> dict[
     return at_frequencies(confusion_matrix(stored.labels, decisions, len(shares)), shares)
 
 
-def _apart(stored: StoredRun) -> dict[str, Any] | None:
+def _apart(stored: StoredRun) -> dict[str, Any]:
     """Accuracy and macro-F1 of every row where train does not hold the answer."""
-    if stored.near_train is None:
-        return None
     kept = ~stored.near_train.rows
     return {
         "threshold": stored.near_train.threshold,

@@ -116,16 +116,9 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         return None  # any other fault is the disk's: it says nothing of the manifest
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
         return None
-    digest = manifest.pop("sha256", None)
-    return manifest if _is_whole(content, manifest, digest) else None
-
-
-def _is_whole(content: bytes, manifest: dict[str, Any], digest: Any) -> bool:
-    """Whether a manifest's own digest is right; the first ones had none, and no other either."""
-    if digest is None:
-        return not any(isinstance(fact, str) and len(fact) == 64 for fact in manifest.values())
-    blank = content.replace(str(digest).encode(), BLANK.encode())
-    return bool(hashlib.sha256(blank).hexdigest() == digest)
+    digest = str(manifest.pop("sha256", BLANK))
+    blank = content.replace(digest.encode(), BLANK.encode())
+    return manifest if hashlib.sha256(blank).hexdigest() == digest else None
 
 
 def problems(folder: Path, moved: Moved = ignore) -> list[str]:

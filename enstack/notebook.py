@@ -197,15 +197,14 @@ def _chosen(work: Path, names: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _remembered(work: Path) -> dict[str, Any]:
-    """What cell 4 has written down; the first version of it wrote the choice alone."""
+    """What cell 4 has written down."""
     from enstack.files import read_json_object
 
     path = work / CHOICES_FILE
     try:
-        known = read_json_object(path) if path.exists() else {}
+        return read_json_object(path) if path.exists() else {}
     except CheckpointError as error:
         raise ConfigError(f"{error} It holds what cell 4 chose: remove it, run cell 4.") from None
-    return known if "choice" in known or not known else {"choice": known}
 
 
 def _require_own_folder(data_dir: str) -> None:

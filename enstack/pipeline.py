@@ -11,8 +11,8 @@ import pandas as pd
 
 from enstack.config import (
     FIXED_SETTINGS,
-    LATER_SETTINGS,
     TINY_MODELS,
+    TOLD_BY_THE_DATA,
     RunConfig,
     base_model_names,
 )
@@ -43,7 +43,11 @@ if TYPE_CHECKING:
     from enstack.models import BaseModel
 
 # Settings that decide what a finished base model is; the batch size may differ and be right still.
-TRAINING_SETTINGS = (*FIXED_SETTINGS, "epochs", "early_stopping_patience")
+TRAINING_SETTINGS = (
+    *(key for key in FIXED_SETTINGS if key not in TOLD_BY_THE_DATA),
+    "epochs",
+    "early_stopping_patience",
+)
 
 
 @dataclass(frozen=True)
@@ -183,9 +187,7 @@ class BaseModelStage:
 def _base_model_stages(
     data: VulnerabilityData, config: RunConfig, run_dir: Path
 ) -> list[BaseModelStage]:
-    # What a later setting decides, the data's fingerprint tells; so old stages stay finished.
-    known = [key for key in TRAINING_SETTINGS if key not in LATER_SETTINGS]
-    settings = {key: getattr(config, key) for key in known}
+    settings = {key: getattr(config, key) for key in TRAINING_SETTINGS}
     if config.meta_features == "out_of_fold":
         settings["folds"] = config.folds
     return [

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from enstack.config import FIXED_SETTINGS, LATER_SETTINGS, RunConfig, asks_for_swa, warn_of_swa
+from enstack.config import FIXED_SETTINGS, RunConfig, asks_for_swa, warn_of_swa
 from enstack.data import VulnerabilityData
 from enstack.errors import CheckpointError, ConfigError
 from enstack.files import append_json_line, read_json_object, timestamp, write_if_changed
@@ -69,7 +69,6 @@ def refuse_other_run(config: RunConfig, data: VulnerabilityData, run_dir: Path) 
     if not has_trained(run_dir):
         return
     wanted = config.model_dump(mode="json")
-    stored = {**LATER_SETTINGS, **stored}
     fixed = [*FIXED_SETTINGS, *(["folds"] if config.meta_features == "out_of_fold" else [])]
     for key in fixed:
         if key in stored and stored[key] != wanted[key]:

@@ -48,7 +48,21 @@ MACRO = ("macro_precision", "macro_recall")
 WEIGHTED = ("weighted_precision", "weighted_recall", "weighted_f1")
 OTHER_NUMBERS = (*BOUNDS, *MACRO, *WEIGHTED, "auc", "mcc")
 EPOCH_NUMBERS = ("train_loss", "val_loss", "val_accuracy", "val_macro_f1")
-DATA_KEYS = {"label_mode": str, "label_rule": str, "class_names": list, "counts": dict}
+DATA_KEYS = {
+    "fingerprint": str,
+    "label_mode": str,
+    "label_rule": str,
+    "class_names": list,
+    "counts": dict,
+    "functions": dict,
+    "available": dict,
+    "dropped": dict,
+    "flag_counts": dict,
+    "flags_become": dict,
+    "notes": list,
+    "holdout": dict,
+    "truncated": dict,
+}
 # The leaderboard and the probabilities behind it may differ by rounding, not by more than this.
 SAME_ACCURACY = 0.01
 
@@ -75,7 +89,7 @@ class StoredRun:
     labels: NDArray[Any]
     probabilities: dict[str, NDArray[np.float32]]
     thresholds: dict[str, NDArray[np.float64]]  # empty where functions have one class each
-    near_train: NearTrain | None  # None in runs of versions that did not compare the splits
+    near_train: NearTrain
 
     def decisions(self, row: Row) -> NDArray[Any]:
         """What a row says of every test function: classes (n,), or flags (n, k) bool."""
@@ -141,15 +155,7 @@ def _read_data(path: Path) -> dict[str, Any]:
             raise _broken(path, f"it lacks {key}")
     if not all(isinstance(counts, dict) for counts in data["counts"].values()):
         raise _broken(path, "counts must hold every class of every split")
-    sizes = {split: sum(counts.values()) for split, counts in data["counts"].items()}
-    optional: dict[str, Any] = {
-        "notes": [],
-        "truncated": {},
-        "holdout": {},
-        "flag_counts": {},
-        "dropped": {},
-    }
-    return {**optional, "functions": sizes, **data}
+    return data
 
 
 def read_leaderboard(path: Path) -> list[Row]:
@@ -188,9 +194,7 @@ def _read_probabilities(
     return arrays.pop("labels"), arrays
 
 
-def _read_near_train(path: Path, n_rows: int) -> NearTrain | None:
-    if not path.exists():
-        return None
+def _read_near_train(path: Path, n_rows: int) -> NearTrain:
     arrays = _read_arrays(path, ["near", "threshold"])
     near, threshold = arrays["near"], arrays["threshold"]
     if near.shape != (n_rows,) or near.dtype != bool or threshold.shape != ():

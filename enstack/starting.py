@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from enstack import checkpoint
-from enstack.batches import ORDER
 from enstack.config import RunConfig
 from enstack.errors import CheckpointError
 from enstack.legacy import LegacyCheckpoint, find_legacy, may_hold_legacy
@@ -100,7 +99,6 @@ def start_or_resume(
     training = Training(folder, scratch, model, tokenizer, data, config, Progress(), identity)
     if state is not None:
         _load(training, state)
-        _announce_another_order(training, state)
     elif old is not None:
         training.load_legacy(old)
         _announce_import(old, log)
@@ -134,16 +132,6 @@ def _load(training: Training, state: dict[str, Any]) -> None:
             f"The checkpoint in {training.folder} was written by another version of enstack "
             f"({error}). Go on with that version, or name another run_dir."
         ) from error
-
-
-def _announce_another_order(training: Training, state: dict[str, Any]) -> None:
-    epoch = training.progress.epoch
-    if training.progress.batches_done and state.get("order", 1) != ORDER:
-        say(
-            f"⚠️  This version of enstack orders functions in another way than the one that saved: "
-            f"in epoch {epoch} some may come twice and some not at all; from epoch {epoch + 1} on "
-            "the order is exact."
-        )
 
 
 def _refuse_fewer_epochs(training: Training) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from enstack.batches import ORDER, EpochBatches, Segment, rest_of_epoch
-from enstack.config import FIXED_SETTINGS, LATER_SETTINGS, RunConfig
+from enstack.config import FIXED_SETTINGS, RunConfig
 from enstack.errors import CheckpointError
 from enstack.legacy import LegacyCheckpoint
 from enstack.loader import worker_count
@@ -31,7 +31,8 @@ from enstack.randomness import random_state, restore_random_state
 from enstack.tokens import LabelledTokens
 
 SEEN_FILE = "seen_ids.npz"
-LATER_IDENTITY = ("architecture", "base_weights", *LATER_SETTINGS)
+# Recorded only where they can be read: a hub may be out of reach.
+READ_IF_POSSIBLE = ("architecture", "base_weights")
 Log = Callable[..., None]  # takes an event and its details
 
 
@@ -182,7 +183,9 @@ class Training:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a training state, to the last random bit."""
+        """Go on from a training state, bit for bit; KeyError for one of another shape."""
+        if state["order"] != ORDER:
+            raise KeyError(f"order {state['order']}, here it is {ORDER}")
         self.progress = Progress.from_state_dict(state["progress"])
         self.plan(int(state["attempted_steps"]))
         self.optimization.load_state_dict(state)
@@ -247,8 +250,7 @@ def identity_of(
 
 def refuse_other_run(stored: dict[str, Any], wanted: dict[str, Any], folder: Path) -> None:
     """Raise where a checkpoint was made with other data or settings, naming them."""
-    # What the first version did not record can't be compared.
-    known = [name for name in wanted if name in stored or name not in LATER_IDENTITY]
+    known = [name for name in wanted if name in stored or name not in READ_IF_POSSIBLE]
     changed = [name for name in known if stored.get(name) != wanted[name]]
     if changed:
         name = changed[0]

@@ -73,8 +73,3 @@ def test_a_manifest_that_was_changed_anywhere_is_none(tmp_path: Path) -> None:
         changed = good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :]
         (tmp_path / "manifest.json").write_bytes(changed)
         assert manifest.read_manifest(tmp_path) is None, good[place - 9 : place + 9]
-
-
-def test_a_manifest_of_the_first_version_has_no_digest_and_still_counts(tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_text('{"saved": 3, "files": {}}')
-    assert manifest.read_manifest(tmp_path) == {"saved": 3, "files": {}}

@@ -108,12 +108,6 @@ def test_a_download_goes_to_the_named_folder_and_never_to_the_toy(
     assert asked == [toy_folder]
 
 
-def test_a_choice_that_the_first_version_remembered_is_still_read(tmp_path: Path) -> None:
-    write_json(tmp_path / notebook.CHOICES_FILE, {"DATA_DIR": "/data/vdisc", "SEED": 7})
-    settings = notebook.form_settings(tmp_path, {"EPOCHS": 3})
-    assert (settings["DATA_DIR"], settings["SEED"]) == ("/data/vdisc", 7)
-
-
 def test_tiny_models_get_a_learning_rate_they_learn_with(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from enstack.config import FIXED_SETTINGS, ForcedOffWarning, RunConfig
+from enstack.config import ForcedOffWarning, RunConfig
 from enstack.data import VulnerabilityData
 from enstack.errors import CheckpointError, ConfigError, DataError, Interrupted
 from enstack.manifest import read_manifest, write_manifest
 from enstack.models import BaseModel
-from enstack.pipeline import TRAINING_SETTINGS, run_pipeline
+from enstack.pipeline import run_pipeline
 
 from .conftest import tree_digest
 
@@ -426,51 +426,6 @@ def test_a_report_of_an_older_page_is_written_again(
     said = capsys.readouterr().out
     assert "stacking: finished before, skipped" in said
     assert "report: finished before" not in said
-
-
-def forget_near_duplicates(run_dir: Path) -> None:
-    """Make a run folder look like one of a version that knew nothing of near-duplicates."""
-    path = run_dir / "config.json"
-    settings = json.loads(path.read_text())
-    del settings["drop_near_duplicates"]
-    path.write_text(json.dumps(settings))
-    folder = run_dir / "stacking"
-    (folder / "near_train.npz").unlink()
-    facts = read_manifest(folder) or {}
-    write_manifest(folder, **{key: value for key, value in facts.items() if key != "files"})
-
-
-def test_a_finished_run_of_an_older_version_stays_finished_and_readable(
-    config: RunConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    older = tuple(key for key in TRAINING_SETTINGS if key != "drop_near_duplicates")
-    monkeypatch.setattr("enstack.pipeline.TRAINING_SETTINGS", older)
-    run_pipeline(config)
-    monkeypatch.undo()
-    forget_near_duplicates(Path(config.run_dir))
-    capsys.readouterr()
-    run_pipeline(config)
-    said = capsys.readouterr().out
-    assert "✓ micro: finished before" in said
-    assert "✓ stacking: finished before" in said
-    report = Path(config.run_dir) / "report"
-    assert json.loads((report / "report.json").read_text())["apart"] is None
-    assert "Without near-duplicates" not in (report / "report.html").read_text()
-
-
-def test_an_unfinished_run_of_an_older_version_goes_on(
-    config: RunConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    older = tuple(key for key in FIXED_SETTINGS if key != "drop_near_duplicates")
-    monkeypatch.setattr("enstack.training.FIXED_SETTINGS", older)
-    run_pipeline(config)
-    monkeypatch.undo()
-    forget_near_duplicates(Path(config.run_dir))
-    with pytest.raises(CheckpointError, match=r"drop_near_duplicates=0.0, asked for is .*=0.9"):
-        run_pipeline(changed(config, drop_near_duplicates=0.9))
-    capsys.readouterr()
-    run_pipeline(changed(config, epochs=3))
-    assert "Epoch 3 [Train]" in capsys.readouterr().out
 
 
 def test_train_functions_that_stand_in_test_are_dropped_and_told(

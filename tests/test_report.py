@@ -110,7 +110,13 @@ def write_run(
         lines = [json.dumps(line) for line in history_lines(n, 0.35 + 0.03 * number)]
         (folder / "history.jsonl").write_text("\n".join(lines) + "\n")
     write_facts(run_dir, bases, dict(zip(classes, support, strict=True)))
+    write_near_train(run_dir, np.zeros(len(labels), bool))
     return run_dir
+
+
+def write_near_train(run_dir: Path, near: np.ndarray, threshold: Any = 0.7) -> None:
+    path = run_dir / "stacking" / "near_train.npz"
+    np.savez(path, ids=np.arange(len(near)), near=near, threshold=threshold)
 
 
 def write_facts(run_dir: Path, bases: Sequence[str], support: dict[str, int]) -> None:
@@ -128,6 +134,14 @@ def write_facts(run_dir: Path, bases: Sequence[str], support: dict[str, int]) ->
             "train: 112 functions without any flag were dropped.",
             "<i>test</i>: 3 were cut.",
         ],
+        "functions": {split: times * sum(support.values()) for split, times in splits.items()},
+        "available": {
+            split: {name: times * count for name, count in support.items()}
+            for split, times in splits.items()
+        },
+        "dropped": {split: {} for split in splits},
+        "flag_counts": {},
+        "flags_become": {},
         "truncated": {name: {"train": 31, "validation": 5, "test": 6} for name in bases},
         "holdout": {
             "meta_features": "holdout",
@@ -305,11 +319,6 @@ def test_equal_predictions_differ_by_nothing(tmp_path: Path) -> None:
     assert (pair["only_stack_right"], pair["only_other_right"]) == (0, 0)
 
 
-def write_near_train(run_dir: Path, near: np.ndarray, threshold: Any = 0.7) -> None:
-    path = run_dir / "stacking" / "near_train.npz"
-    np.savez(path, ids=np.arange(len(near)), near=near, threshold=threshold)
-
-
 def test_results_without_near_duplicates_are_those_of_the_other_rows(tmp_path: Path) -> None:
     run_dir = write_full_run(tmp_path / "run")
     near = np.random.default_rng(3).random(sum(SUPPORT)) < 0.4
@@ -329,15 +338,9 @@ def test_results_without_near_duplicates_are_those_of_the_other_rows(tmp_path: P
 
 def test_where_no_test_function_is_near_train_one_sentence_says_so(tmp_path: Path) -> None:
     run_dir = write_full_run(tmp_path / "run")
-    write_near_train(run_dir, np.zeros(sum(SUPPORT), bool))
     text = Page(write_report(run_dir)).text
     assert f"None of the {sum(SUPPORT)} test functions has a near-duplicate in train" in text
     assert "without near-duplicates in train" not in text
-
-
-def test_a_run_that_did_not_compare_the_splits_says_nothing_of_them(full_run: Path) -> None:
-    assert load_results(full_run)["apart"] is None
-    assert "Without near-duplicates" not in page_html(full_run)
 
 
 @pytest.mark.parametrize(("n_rows", "threshold"), [(3, 0.7), (240, [0.7, 0.9])])

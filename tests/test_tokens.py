@@ -54,26 +54,6 @@ def test_the_second_time_nothing_is_tokenized(
     assert np.array_equal(again.lengths, first.lengths)
 
 
-def test_a_cache_of_four_bytes_a_token_as_users_have_it_still_counts(
-    toy_data: VulnerabilityData,
-    micro_tokenizer: Any,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    test = toy_data.splits["test"]
-    monkeypatch.setattr(tokens_module, "token_type", lambda _: pa.int32())
-    old = tokenize(test, micro_tokenizer, max_length=64, cache_dir=tmp_path / "old", title="t")
-    monkeypatch.undo()
-    new = tokenize(test, micro_tokenizer, max_length=64, cache_dir=tmp_path / "new", title="t")
-    sizes = [path.stat().st_size for path in sorted(tmp_path.rglob("tokens.arrow"))]
-    assert sizes[0] < 0.7 * sizes[1]  # new, old
-    monkeypatch.delattr(tokens_module, "encode")
-    again = tokenize(test, micro_tokenizer, max_length=64, cache_dir=tmp_path / "old", title="t")
-    assert old.key == new.key == again.key
-    rows = [row.tolist() for row in again.rows[: len(test)]["input_ids"]]
-    assert rows == [row.tolist() for row in new.rows[: len(test)]["input_ids"]]
-
-
 def test_a_vocabulary_beyond_two_bytes_gets_four() -> None:
     assert tokens_module.token_type(range(2**16)) == pa.uint16()
     assert tokens_module.token_type(range(2**16 + 1)) == pa.int32()

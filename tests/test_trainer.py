@@ -369,25 +369,13 @@ def test_a_state_of_another_version_is_one_clear_error(
         run(*parts, train_config(tmp_path, epochs=2), monkeypatch)
 
 
-def test_a_state_of_another_order_goes_on_and_says_that_its_epoch_is_not_exact(
-    parts: Any,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+def test_a_state_of_another_order_is_refused(
+    parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = train_config(tmp_path, epochs=2)
-    with pytest.raises(Interrupted):
-        run(*parts, config, monkeypatch, stop_after=4)
-    original = checkpoint.read_state
-
-    def of_the_first_order(folder: Path) -> dict[str, Any]:
-        return {key: value for key, value in original(folder).items() if key != "order"}
-
-    with monkeypatch.context() as patched:
-        patched.setattr(checkpoint, "read_state", of_the_first_order)
-        run(*parts, config, monkeypatch)
-    out = capsys.readouterr().out
-    assert "in epoch 1 some may come twice and some not at all; from epoch 2 on" in out
+    run(*parts, train_config(tmp_path, epochs=1), monkeypatch)
+    monkeypatch.setattr("enstack.training.ORDER", 3)
+    with pytest.raises(CheckpointError, match=r"written by another version of enstack.*order 2"):
+        run(*parts, train_config(tmp_path, epochs=2), monkeypatch)
 
 
 @pytest.mark.parametrize(
