@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from enstack.batches import EpochBatches, padding_efficiency
-from enstack.data import read_data
-from enstack.models import BaseModel, load_tokenizer
-from enstack.tokens import tokenize
+from enstack.data.functions import read_data
+from enstack.models.base_models import BaseModel, load_tokenizer
+from enstack.models.tokens import tokenize
 
 BATCH_SIZE = 16
 

@@ -21,12 +21,12 @@ from jupyter_client.manager import KernelManager
 
 from benchmarks import machine, targets, train
 from enstack.config import RunConfig
-from enstack.panel import Panel
-from enstack.progress import shown_on, watch
-from enstack.saving import Saver
-from enstack.starting import start_or_resume
-from enstack.stopping import StopRequest
-from enstack.trainer import train_epoch, training_view
+from enstack.progress.panel import Panel
+from enstack.progress.screen import shown_on, watch
+from enstack.progress.stopping import StopRequest
+from enstack.training.resume import start_or_resume
+from enstack.training.saver import Saver
+from enstack.training.trainer import train_epoch, training_view
 
 ROOT = Path(__file__).parent.parent
 ROUNDS, EPOCHS = 3, 8

@@ -38,8 +38,8 @@ def prepare_with_enstack(data_dir: Path, tokenizer_dir: Path, scratch: Path) -> 
     """Seconds and number of tokens of our way."""
     from transformers import AutoTokenizer
 
-    from enstack.data import read_data
-    from enstack.tokens import tokenize
+    from enstack.data.functions import read_data
+    from enstack.models.tokens import tokenize
 
     tokenizer = AutoTokenizer.from_pretrained(tokenizer_dir)
     started, n_tokens = time.perf_counter(), 0
@@ -157,9 +157,9 @@ def _lines(path: Path) -> str:
 
 def all_turns(functions: int, rounds: int) -> dict[str, list[dict[str, Any]]]:
     """What each way took in every round; the ways take turns."""
-    from enstack.data import read_data
-    from enstack.fake_vdisc import write_fake_vdisc
-    from enstack.toy import TinyModel, make_tokenizer
+    from enstack.data.functions import read_data
+    from enstack.toy.fake_vdisc import write_fake_vdisc
+    from enstack.toy.tiny_models import TinyModel, make_tokenizer
 
     outcomes: dict[str, list[dict[str, Any]]] = {way: [] for way in WAYS}
     with tempfile.TemporaryDirectory() as name:

@@ -40,11 +40,11 @@ from benchmarks.resume import take_turns
 from benchmarks.train import ENSTACK, SETTINGS, TRAINER, no_log, prepare
 from enstack.config import RunConfig
 from enstack.errors import CheckpointError
-from enstack.manifest import HashedFile, files_below
-from enstack.models import BaseModel, load_classifier
-from enstack.saving import Saver
-from enstack.starting import start_or_resume
-from enstack.training import Training, TrainingData
+from enstack.models.base_models import BaseModel, load_classifier
+from enstack.storage.manifest import HashedFile, files_below
+from enstack.training.resume import start_or_resume
+from enstack.training.saver import Saver
+from enstack.training.state import Training, TrainingData
 
 ROBERTA_BASE = {
     "vocab_size": 50265,

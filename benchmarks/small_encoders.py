@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from enstack.data import read_data
-from enstack.toy import TinyModel, write_encoder
+from enstack.data.functions import read_data
+from enstack.toy.tiny_models import TinyModel, write_encoder
 
 SHAPES = {
     "small-a": TinyModel(vocabulary=4000, hidden=128, layers=2, heads=4),

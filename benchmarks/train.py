@@ -19,15 +19,16 @@ from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
 from benchmarks import machine, targets
 from enstack.config import RunConfig
-from enstack.data import VulnerabilityData, read_data
-from enstack.models import BaseModel, load_classifier, load_tokenizer
-from enstack.saving import Saver
-from enstack.starting import start_or_resume
-from enstack.stopping import StopRequest
-from enstack.tokens import LabelledTokens, tokenize
-from enstack.toy import TinyModel, write_encoder, write_toy_data
-from enstack.trainer import train_epoch
-from enstack.training import TrainingData
+from enstack.data.functions import VulnerabilityData, read_data
+from enstack.models.base_models import BaseModel, load_classifier, load_tokenizer
+from enstack.models.tokens import LabelledTokens, tokenize
+from enstack.progress.stopping import StopRequest
+from enstack.toy.functions import write_toy_data
+from enstack.toy.tiny_models import TinyModel, write_encoder
+from enstack.training.resume import start_or_resume
+from enstack.training.saver import Saver
+from enstack.training.state import TrainingData
+from enstack.training.trainer import train_epoch
 
 SHAPE = TinyModel(vocabulary=1000, hidden=128, layers=2, heads=4)
 SETTINGS = {"batch_size": 16, "learning_rate": 1e-4, "precision": "fp32", "epochs": 1}

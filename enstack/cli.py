@@ -17,7 +17,7 @@ import typer
 from enstack.bench import BENCHMARKS, load_benchmark
 from enstack.config import ForcedOffWarning, RunConfig, load_config
 from enstack.errors import ConfigError, EnstackError
-from enstack.files import require_writable
+from enstack.storage.disks import require_writable
 
 app = typer.Typer(
     help="Fine-tune code models to find vulnerabilities in C/C++ functions, and stack them.",
@@ -65,7 +65,7 @@ def inspect(
 ) -> None:
     """Is it whole, what is in it, and from where will training go on? Changes nothing."""
     with told():
-        from enstack.inspection import inspect_path, verdict_text
+        from enstack.checkpoints.inspection import inspect_path, verdict_text
 
         verdict = inspect_path(path)
         print(json.dumps(verdict, indent=2) if as_json else verdict_text(verdict))
@@ -101,14 +101,14 @@ def audit(
         )
         if output is not None:
             require_writable(output, "--output", ConfigError)
-        from enstack.audit import audit as audit_data
-        from enstack.audit_table import audit_text
+        from enstack.auditing.measures import audit as audit_data
+        from enstack.auditing.table import audit_text
 
         # Progress is no result.
         with contextlib.redirect_stdout(sys.stderr):
             facts = audit_data(config, tokenizer or ())
         if output is not None:
-            from enstack.audit_page import write_audit
+            from enstack.auditing.page import write_audit
 
             print(write_audit(output, facts), file=sys.stderr)
         print(json.dumps(facts, indent=2) if as_json else audit_text(facts))
@@ -128,7 +128,7 @@ def verify_resume(
     """Train a small model unbroken and interrupted, and hold one against the other, bit for bit."""
     with told():
         chosen = load_config(config, settings or ()) if config else RunConfig(**DEMO_SETTINGS)
-        from enstack.verification import verify_resume as verify
+        from enstack.verify_resume import verify_resume as verify
 
         verify(chosen, seed)
 

@@ -18,23 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from enstack import __version__
-from enstack.checkout import code_commit, failure_reason, pull
 from enstack.errors import CheckpointError, EnstackError
+from enstack.notebook.cells import show_checkpoint, show_data, show_hardware, show_results
 
 # The cells call these by this module's name.
-from enstack.notebook import (
-    CHECKOUT,
-    DRIVE_ROOT,
-    configure_run,
-    form_settings,
-    show_checkpoint,
-    show_data,
-    show_hardware,
-    show_results,
-    show_troubleshooting,
-    toy_overrides,
-)
-from enstack.progress import say
+from enstack.notebook.checkout import CHECKOUT, code_commit, failure_reason, pull
+from enstack.notebook.fault_report import show_troubleshooting
+from enstack.notebook.forms import DRIVE_ROOT, configure_run, form_settings, toy_overrides
+from enstack.progress.say import say
 
 __all__ = [
     "configure_run",
@@ -90,7 +81,7 @@ def open_work_folder(name: str, *, use_drive: bool = True, root: Path = DRIVE_RO
     else:
         mount_drive(root)
         folder, reason = root / "MyDrive" / name.strip().strip("/"), "Google Drive is connected"
-    from enstack.files import require_writable
+    from enstack.storage.disks import require_writable
 
     require_writable(folder, "DRIVE_FOLDER", CheckpointError)
     say(f"📁 {reason}: results go to {folder}")

@@ -6,25 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from enstack.config import (
     FIXED_SETTINGS,
-    TINY_MODELS,
     TOLD_BY_THE_DATA,
     RunConfig,
     base_model_names,
 )
-from enstack.data import VulnerabilityData, read_data
+from enstack.data.functions import VulnerabilityData
+from enstack.data.holdout import SplitPlan, plan_splits
 from enstack.errors import CheckpointError, ConfigError, EnstackError, Interrupted
-from enstack.files import only_one, read_json, require_writable, sha256_json, write_json
-from enstack.manifest import is_current, read_manifest, write_manifest
-from enstack.overlap import drop_from_train, train_rows_apart
-from enstack.panel import notebook_panel
-from enstack.progress import Bar, say
-from enstack.readers import split_files
-from enstack.report import REPORT_EDITION, leaderboard_text, write_report
+from enstack.progress.bars import Bar
+from enstack.progress.panel import notebook_panel
+from enstack.progress.say import say
+from enstack.reporting.page import REPORT_EDITION, leaderboard_text, write_report
 from enstack.run_folder import (
     Log,
     event_log,
@@ -33,14 +29,14 @@ from enstack.run_folder import (
     refuse_other_run,
     refuse_unwanted_resume,
 )
-from enstack.sketches import SKETCH_EDITION
-from enstack.splits import SplitPlan, plan_splits
-from enstack.stacking_stage import stack_base_models
-from enstack.staging import slow_storage, staged
-from enstack.stored import is_stored
+from enstack.stacking.stage import stack_base_models
+from enstack.storage.disks import only_one, require_writable
+from enstack.storage.files import read_json, sha256_json
+from enstack.storage.manifest import is_current, read_manifest, write_manifest
 
 if TYPE_CHECKING:
-    from enstack.models import BaseModel
+    from enstack.models.base_models import BaseModel
+from enstack.inputs import base_model, read_run_data
 
 # Settings that decide what a finished base model is; the batch size may differ and be right still.
 TRAINING_SETTINGS = (
@@ -111,59 +107,6 @@ def _run(config: RunConfig, run_dir: Path) -> RunResults:
     return RunResults(run_dir, report, pd.read_csv(run_dir / "stacking" / "leaderboard.csv"))
 
 
-def read_run_data(config: RunConfig) -> VulnerabilityData:
-    """The data that a configuration names, after a line on what it holds."""
-    data = read_data(
-        data_folder(config),
-        label_mode=config.label_mode,
-        label_rule=config.label_rule,
-        subset=config.subset,
-        seed=config.seed,
-        cache_dir=Path(config.local_dir),
-    )
-    if config.drop_near_duplicates:
-        data = _without_near_duplicates(data, config)
-    sizes = ", ".join(f"{len(functions):,} {split}" for split, functions in data.splits.items())
-    say(f"▶ Data: {sizes} functions, {len(data.class_names)} classes ({config.label_mode})")
-    for note in data.notes:
-        say(f"   · {note}")
-    return data
-
-
-def _without_near_duplicates(data: VulnerabilityData, config: RunConfig) -> VulnerabilityData:
-    """The data without train functions that stand in another split, compared once a machine."""
-    threshold = config.drop_near_duplicates
-    key = sha256_json([SKETCH_EDITION, data.fingerprint, threshold])
-    path = Path(config.local_dir) / "near_duplicates" / f"{key}.json"
-    if not path.is_file():
-        write_json(path, train_rows_apart(data, threshold).tolist())
-    return drop_from_train(data, np.array(read_json(path), dtype=np.int64), threshold)
-
-
-def data_folder(config: RunConfig) -> Path:
-    """The folder to read the data from: the toy's, or a copy of a slow one on this machine."""
-    folder, local_dir = Path(config.data_dir), Path(config.local_dir)
-    if config.data_dir == "toy":
-        return _toy_folder(config) / "data"
-    if not slow_storage(folder):
-        return folder
-    files = split_files(folder).values()
-    if all(is_stored(path, local_dir) for path in files):
-        return folder
-    return staged(files, local_dir) or folder
-
-
-def _toy_folder(config: RunConfig) -> Path:
-    """The toy data and, once a base model asks for them, the tiny models: made on this machine."""
-    from enstack.toy import TOY_EDITION, write_toy_data
-
-    folder, made_from = Path(config.local_dir) / "toy", {"edition": TOY_EDITION}
-    if not is_current(folder / "data", made_from):
-        write_toy_data(folder / "data")
-        write_manifest(folder / "data", made_from=made_from)
-    return folder
-
-
 @dataclass(frozen=True)
 class BaseModelStage:
     """One base model of a run: its name, how it was asked for, its folder, what decides on it."""
@@ -209,7 +152,7 @@ def _base_models_to_train(stages: list[BaseModelStage], config: RunConfig) -> di
     if not unfinished:
         return {}
     # torch takes seconds to load: a run that is finished does without it.
-    from enstack.fine_tuning import require_base_models
+    from enstack.training.stage import require_base_models
 
     wanted = {stage.name: base_model(stage.name, stage.model, config) for stage in unfinished}
     require_base_models(list(wanted.values()), config)
@@ -228,28 +171,11 @@ def _base_model_stage(
     if unfinished is None:
         say(f"✓ {stage.name}: finished before, skipped")
         return
-    from enstack.fine_tuning import fine_tune_and_predict
+    from enstack.training.stage import fine_tune_and_predict
 
     say(f"▶ {stage.name}: fine-tuning {stage.model}")
     fine_tune_and_predict(unfinished, data, plan, config, stage.folder, stage.made_from, log)
     log("base_model_finished", base_model=stage.name)
-
-
-def base_model(name: str, model: str, config: RunConfig) -> BaseModel:
-    """A base model by the name it goes by and the way it was asked for; tiny ones are made."""
-    from enstack.models import HUB_IDS, BaseModel
-
-    location = str(tiny_model(model, config)) if model in TINY_MODELS else model
-    return BaseModel(name, HUB_IDS.get(location, location))
-
-
-def tiny_model(name: str, config: RunConfig) -> Path:
-    """The folder of a tiny base model, made on this machine if need be."""
-    from enstack.toy import make_tiny_models
-
-    folder = _toy_folder(config)
-    sources = read_data(folder / "data", label_mode="cwe_or_clean").splits["train"].sources
-    return make_tiny_models(folder / "models", sources.to_pylist())[name]
 
 
 def rewrite_report(run_dir: Path) -> Path:

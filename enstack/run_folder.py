@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from enstack.config import FIXED_SETTINGS, RunConfig, asks_for_swa, warn_of_swa
-from enstack.data import VulnerabilityData
+from enstack.data.functions import VulnerabilityData
+from enstack.data.holdout import SplitPlan
+from enstack.data.subsets import shortages, wanted_counts
 from enstack.errors import CheckpointError, ConfigError
-from enstack.files import append_json_line, read_json_object, timestamp, write_if_changed
-from enstack.progress import say
-from enstack.splits import SplitPlan
-from enstack.subsets import shortages, wanted_counts
+from enstack.progress.say import say
+from enstack.storage.files import append_json_line, read_json_object, timestamp, write_if_changed
 
 Log = Callable[..., None]
 # They shape training alone: once it is finished, another value of theirs would be a false record.

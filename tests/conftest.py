@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 import torch
 
+from enstack.checkpoints.weights import write_weights
 from enstack.config import RunConfig
-from enstack.data import VulnerabilityData, read_data
-from enstack.manifest import HashedFolder
-from enstack.models import BaseModel, classifier_files, load_tokenizer
-from enstack.tokens import LabelledTokens, tokenize
-from enstack.toy import TinyModel, write_encoder, write_toy_data
-from enstack.training import TrainingData
-from enstack.weights import write_weights
+from enstack.data.functions import VulnerabilityData, read_data
+from enstack.models.base_models import BaseModel, classifier_files, load_tokenizer
+from enstack.models.tokens import LabelledTokens, tokenize
+from enstack.storage.manifest import HashedFolder
+from enstack.toy.functions import write_toy_data
+from enstack.toy.tiny_models import TinyModel, write_encoder
+from enstack.training.state import TrainingData
 
 torch.set_num_threads(1)
 MICRO = TinyModel(vocabulary=300, hidden=16, layers=1, heads=2)

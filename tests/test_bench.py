@@ -17,9 +17,9 @@ from typer.testing import CliRunner, Result
 from benchmarks import prepare, resume, save, targets, train
 from enstack import bench
 from enstack.cli import app
-from enstack.manifest import HashedFile
-from enstack.models import BaseModel
-from enstack.training import TrainingData
+from enstack.models.base_models import BaseModel
+from enstack.storage.manifest import HashedFile
+from enstack.training.state import TrainingData
 
 SAMPLES, BATCH_SIZE, SKIP = 203, 4, 40
 TINY_CLASSIFIER = {

@@ -9,9 +9,8 @@ import h5py
 import numpy as np
 import pytest
 
-from enstack.labels import CWE_CLASSES
-
-from .conftest import tree_digest
+from enstack.data.labels import CWE_CLASSES
+from tests.conftest import tree_digest
 
 
 def enstack(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -204,6 +203,8 @@ def test_a_signal_outside_of_training_ends_with_status_130_and_one_line(
 ) -> None:
     code = (
         "import os, signal, sys; import enstack.pipeline as pipeline; from enstack.cli import main;"
+        # A shell starts background jobs with SIGINT ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler);"
         f"pipeline.read_run_data = lambda config: os.kill(os.getpid(), signal.{name});"
         f"sys.argv = ['enstack', 'run', {str(configuration)!r}]; main()"
     )

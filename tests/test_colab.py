@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 import types
@@ -327,10 +328,9 @@ print(first, enstack.__version__, colab.__version__, colab.__file__)
 
 def test_new_code_is_used_without_a_restart(git: Git, tmp_path: Path) -> None:
     published = tmp_path / "published"
-    (published / "enstack").mkdir(parents=True)
-    for source in (ROOT / "enstack").glob("*.py"):
-        text = source.read_text(encoding="utf-8")
-        (published / "enstack" / source.name).write_text(text, encoding="utf-8")
+    shutil.copytree(
+        ROOT / "enstack", published / "enstack", ignore=shutil.ignore_patterns("__pycache__")
+    )
     version = published / "enstack" / "__init__.py"
     version.write_text("__version__ = '1'\n")
     git(published, "init", "--quiet", "--initial-branch", "main")

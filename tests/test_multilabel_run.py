@@ -12,17 +12,17 @@ import pandas as pd
 import pytest
 
 from enstack.config import RunConfig
-from enstack.data import read_data
+from enstack.data.functions import read_data
+from enstack.data.holdout import plan_splits
 from enstack.errors import CheckpointError
-from enstack.metrics import evaluate, log_loss
-from enstack.models import BaseModel
-from enstack.multilabel import choose_thresholds
+from enstack.metrics.flags import choose_thresholds
+from enstack.metrics.label_task import evaluate, log_loss
+from enstack.models.base_models import BaseModel
 from enstack.pipeline import run_pipeline
-from enstack.report import load_results, write_report
-from enstack.splits import plan_splits
-from enstack.stacking import BaseModelProbabilities, load_meta_classifier, predict_proba
-
-from .conftest import tree_digest
+from enstack.reporting.page import load_results, write_report
+from enstack.stacking.meta_features import BaseModelProbabilities
+from enstack.stacking.stack import load_meta_classifier, predict_proba
+from tests.conftest import tree_digest
 
 NAMES = ("CWE-119", "CWE-120", "CWE-469", "CWE-476", "CWE-other")
 ROWS = {"base:micro", "stack:lr", "stack:xgboost", "baseline:tfidf_lr", "baseline:frequency"}

@@ -14,13 +14,12 @@ import pandas as pd
 import pytest
 
 from enstack.config import ForcedOffWarning, RunConfig
-from enstack.data import VulnerabilityData
+from enstack.data.functions import VulnerabilityData
 from enstack.errors import CheckpointError, ConfigError, DataError, Interrupted
-from enstack.manifest import read_manifest, write_manifest
-from enstack.models import BaseModel
+from enstack.models.base_models import BaseModel
 from enstack.pipeline import run_pipeline
-
-from .conftest import tree_digest
+from enstack.storage.manifest import read_manifest, write_manifest
+from tests.conftest import tree_digest
 
 KINDS = {"base:micro", "stack:lr", "stack:rf", "baseline:tfidf_lr", "baseline:majority"}
 
@@ -110,7 +109,7 @@ DRIVER = """
 import os, signal, sys
 import torch
 torch.set_num_threads(1)
-import enstack.trainer as trainer
+import enstack.training.trainer as trainer
 from enstack.cli import main
 name, after = sys.argv.pop(), int(sys.argv.pop())
 original, trained = trainer.train_batch, 0
@@ -346,7 +345,7 @@ def test_files_of_the_user_outlive_a_stage_that_is_done_again(config: RunConfig)
 
 
 def test_two_runs_at_once_in_one_folder_are_refused(config: RunConfig) -> None:
-    from enstack.files import only_one
+    from enstack.storage.disks import only_one
 
     with (
         only_one(Path(config.local_dir) / "locks" / config.run_key, "run_dir"),
@@ -405,7 +404,7 @@ def test_a_stop_between_two_saves_is_told_as_an_interruption(
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("enstack.pipeline.read_data", stopped)
+    monkeypatch.setattr("enstack.inputs.read_data", stopped)
     with pytest.raises(Interrupted, match="what was finished or saved before is kept"):
         run_pipeline(config)
 

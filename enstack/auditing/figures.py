@@ -1,0 +1,154 @@
+"""Draws an audit's figures: PNG bytes from plain values, in the style of the report's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, PercentFormatter
+
+from enstack.plots import COLOURS, DASHES, INK, MUTED, STYLE, WIDTH_INCHES, png_bytes, short_name
+
+__all__ = ["draw_audit_figures"]
+
+
+def draw_audit_figures(facts: Mapping[str, Any]) -> dict[str, bytes]:
+    """Draw every figure of an audit.
+
+    `facts` is what `audit.audit` returns; the answer maps a figure's name to PNG bytes, the same
+    bytes for the same facts. flags: only where a function has several.
+    """
+    with matplotlib.rc_context(STYLE):
+        figures = {
+            "classes": png_bytes(class_shares(facts)),
+            "duplicates": png_bytes(duplicates_in_train(facts)),
+            "lengths": png_bytes(length_curves(facts["lengths"])),
+        }
+        if facts["flags"] and sum(facts["flags"]["flags_per_function"][2:]):
+            figures["flags"] = png_bytes(flags_together(facts["flags"]))
+        return figures
+
+
+def class_shares(facts: Mapping[str, Any]) -> Figure:
+    """The share of each class in each split, as bars."""
+    names, sizes = facts["class_names"], facts["functions"]
+    shares = {
+        split: [found[name] / sizes[split] for name in names]
+        for split, found in facts["counts"].items()
+    }
+    return _bars("Classes, share of the split", names, shares)
+
+
+def duplicates_in_train(facts: Mapping[str, Any]) -> Figure:
+    """The share of validation and test that has a duplicate in train, level by level."""
+    levels, sizes = facts["duplicates"]["levels"], facts["functions"]
+    shares = {
+        split: [found[split]["train"] / sizes[split] for found in levels.values()]
+        for split in sizes
+        if split != "train"
+    }
+    # Each split keeps the colour that it has among all.
+    return _bars("With a duplicate in train", list(levels), shares, list(sizes))
+
+
+def length_curves(lengths: Sequence[Mapping[str, Any]]) -> Figure:
+    """The share of functions that are no longer than a length, a line for each unit but characters.
+
+    A vertical line stands where models cut.
+    """
+    shown = [found for found in lengths if found["unit"] != "characters"]
+    figure = Figure(figsize=(WIDTH_INCHES, 3.0 + 0.18 * len(shown)), layout="constrained")
+    axes = figure.add_subplot()
+    for number, found in enumerate(shown):
+        style: dict[str, Any] = {
+            "color": COLOURS[number % len(COLOURS)],
+            "ls": DASHES[number % len(DASHES)],
+        }
+        places = np.maximum(found["percentiles"], 1)
+        axes.plot(places, np.linspace(0, 1, 101), label=short_name(found["unit"], 40), **style)
+    for max_length in sorted({found["max_length"] for found in shown} - {None}):
+        axes.axvline(max_length, color=MUTED, lw=0.8, ls="--")
+        axes.text(max_length, 0.02, f" {max_length}", color=MUTED, fontsize=8.5)
+    _length_axes(axes)
+    figure.legend(loc="outside lower left", fontsize=8.5)
+    return figure
+
+
+def flags_together(flags: Mapping[str, Any]) -> Figure:
+    """How often two flags stand together; the shade is the share of the row's flag."""
+    counts = np.asarray(flags["together"], dtype=float)
+    totals = np.diag(counts)[:, None]
+    shares = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
+    np.fill_diagonal(shares, 0)
+    figure = Figure(figsize=(WIDTH_INCHES, 4.0), layout="constrained")
+    axes = figure.add_subplot()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1.25, aspect="auto")
+    for row, column in np.ndindex(*counts.shape):
+        _count(axes, row, column, int(counts[row, column]), shares[row, column])
+    _flag_ticks(axes, flags["names"])
+    axes.set_title("Flags that stand together")
+    return figure
+
+
+def _bars(
+    title: str,
+    names: Sequence[str],
+    shares: Mapping[str, Sequence[float]],
+    order: Sequence[str] | None = None,
+) -> Figure:
+    """A group of bars for each name, with one bar a split."""
+    height = 1.3 + (0.14 + 0.19 * len(shares)) * len(names)
+    figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
+    axes = figure.add_subplot()
+    colours = dict(zip(order or list(shares), COLOURS, strict=False))
+    thick = 0.8 / len(shares)
+    for number, (split, values) in enumerate(shares.items()):
+        places = np.arange(len(names)) - 0.4 + (number + 0.5) * thick
+        axes.barh(places, values, height=0.88 * thick, color=colours[split], label=split)
+        for place, value in zip(places, values, strict=True):
+            axes.text(value, place, f" {value:.1%}", va="center", fontsize=7.5, color=MUTED)
+    axes.set_yticks(range(len(names)), [short_name(name, 18) for name in names], fontsize=8.5)
+    _share_axis(axes, max(max(values) for values in shares.values()), len(names))
+    axes.set_title(title)
+    figure.legend(loc="outside lower left", ncols=3, fontsize=8.5)
+    return figure
+
+
+def _share_axis(axes: Axes, highest: float, n_names: int) -> None:
+    axes.set_ylim(n_names - 0.5, -0.5)
+    # Room for the number behind the longest bar.
+    axes.set_xlim(0, max(1.18 * highest, 0.01))
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0 if highest > 0.05 else 1))
+    axes.tick_params(length=0)
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="x")
+
+
+def _length_axes(axes: Axes) -> None:
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.set_ylim(0, 1.02)
+    axes.tick_params(length=0)
+    axes.set_xlabel("tokens")
+    axes.set_title("Share of functions that are no longer")
+    axes.grid()
+
+
+def _count(axes: Axes, row: int, column: int, count: int, share: float) -> None:
+    text = f"{count:,}" if row == column or not count else f"{count:,}\n{share:.0%}"
+    colour = "white" if share > 0.6 else MUTED if row == column or not count else INK
+    axes.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
+
+
+def _flag_ticks(axes: Axes, names: Sequence[str]) -> None:
+    axes.set_xticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xlabel("... also has this one")
+    axes.set_ylabel("a function with this flag ...")
+    axes.tick_params(length=0, labelsize=8)
+    axes.spines[:].set_visible(False)

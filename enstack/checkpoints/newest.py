@@ -1,0 +1,90 @@
+"""The newest whole checkpoint and best model over two places; damaged ones are kept aside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from enstack.checkpoints.slots import (
+    BEST,
+    KEPT_ON_SCRATCH,
+    LAST,
+    OpenCheckpoint,
+    checkpoints_in,
+    empty,
+    finish_interrupted_save,
+    first_problem,
+    install,
+    keep_aside,
+    remove,
+    saved_number,
+    write,
+)
+from enstack.errors import CheckpointError
+from enstack.progress.say import say
+from enstack.storage.manifest import problems, read_manifest
+
+
+def newest(scratch: Path, folder: Path, keep: int) -> Path | None:
+    """The newest checkpoint that verifies, on the scratch disk; None where a run has saved none.
+
+    scratch, folder: a base model's places on the scratch disk and in the run folder, which keeps
+    `keep` of them. One that lies in the run folder alone is brought to the scratch disk, hashed on
+    the way: slow storage is read once. Damaged ones are named with the reason and kept aside. If
+    all are damaged that is an error: training never starts from scratch in silence.
+    """
+    finish_interrupted_save(scratch, KEPT_ON_SCRATCH, remove)
+    finish_interrupted_save(folder, keep, empty)
+    present = [*checkpoints_in(scratch), *checkpoints_in(folder)]
+    faults = {path: problems(path)[0] for path in present if read_manifest(path) is None}
+    finished = [path for path in present if path not in faults]
+    for path in sorted(finished, key=saved_number, reverse=True):
+        fault = first_problem(path) if path.parent == scratch else _fetch(path, scratch)
+        if fault is None:
+            for damaged, reason in faults.items():
+                say(keep_aside(damaged, reason, f"training goes on from {path.name}"))
+            if path.parent == scratch:
+                return path
+            install(scratch, LAST, keep=KEPT_ON_SCRATCH)
+            return scratch / LAST
+        faults[path] = fault
+    if faults:
+        raise CheckpointError(_all_damaged(folder, faults))
+    return None
+
+
+def whole_best(scratch: Path, folder: Path) -> Path | None:
+    """The best model that verifies, on the scratch disk or in the run folder, or None.
+
+    A damaged one is named and kept aside.
+    """
+    for best in (scratch / BEST, folder / BEST):
+        if best.is_dir():
+            fault = first_problem(best)
+            if fault is None:
+                return best
+            say(keep_aside(best, fault, "another one is looked for"))
+    return None
+
+
+def _fetch(path: Path, scratch: Path) -> str | None:
+    """Copy a checkpoint beside those on the scratch disk, or say what is wrong with it."""
+    try:
+        with OpenCheckpoint(path) as source:
+            write(scratch, LAST, source.copy, **source.facts)
+    except CheckpointError:
+        fault = first_problem(path)
+        if fault is None:
+            raise
+        return fault
+    return None
+
+
+def _all_damaged(folder: Path, faults: dict[Path, str]) -> str:
+    here = {path.name: fault for path, fault in faults.items() if path.parent == folder}
+    named = "; ".join(f"{name}: {fault}" for name, fault in here.items())
+    others = len(faults) - len(here)
+    scratch = f" So are the {others} on the scratch disk." if others else ""
+    return (
+        f"Every checkpoint in {folder} is damaged ({named}).{scratch} Nothing was changed. Put a "
+        "good copy back there, or train anew with another run_dir."
+    )

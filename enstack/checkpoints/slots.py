@@ -1,0 +1,178 @@
+"""Checkpoints in one place: written beside, verified, installed, rotated."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from enstack.errors import CheckpointError
+from enstack.storage.files import CHUNK_BYTES, Moved, ignore, sync
+from enstack.storage.manifest import HashedFolder, problems, read_manifest
+
+LAST, PREVIOUS, BEST = "last_checkpoint", "previous_checkpoint", "best_model"
+# Never under a name that a search takes for a checkpoint.
+BESIDE = {LAST: ".saving", BEST: ".saving_best"}
+DISCARDED = ".discarded"
+HISTORY = "history.jsonl"  # written after a checkpoint: where it lies, one was saved
+KEPT_ON_SCRATCH = 2  # run_dir has the others
+STATE_FILE, WEIGHTS_FILE = "training_state.pth", "model.safetensors"
+
+WriteFiles = Callable[[HashedFolder], None]
+Remove = Callable[[Path], None]
+
+
+def slots(keep: int) -> list[str]:
+    """Folder names of the checkpoints that are kept, newest first."""
+    older = [f"{PREVIOUS}_{number}" for number in range(2, keep)]
+    return [LAST, PREVIOUS, *older][:keep]
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder from a disk that gives the room back at once."""
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
+def empty(folder: Path) -> None:
+    """Remove a folder; its files are cut to nothing first, for Drive's trash counts their size."""
+    for path in folder.rglob("*") if folder.is_dir() else ():
+        if path.is_file():
+            path.write_bytes(b"")
+    remove(folder)
+
+
+def write(
+    folder: Path,
+    name: str,
+    write_files: WriteFiles,
+    *,
+    remove: Remove = remove,
+    moved: Moved = ignore,
+    **facts: Any,
+) -> None:
+    """Write a checkpoint or best model beside the one in place, and verify it.
+
+    name: LAST or BEST. facts: what its manifest says beside the files; a checkpoint's has `saved`,
+    which counts the saves of a run, so that the newest can be told without a clock. remove: how
+    the remains of an earlier attempt go. moved: told of what is read back.
+    """
+    beside = folder / BESIDE[name]
+    remove(beside)
+    beside.mkdir(parents=True)
+    new = HashedFolder(beside)
+    write_files(new)
+    new.finish(moved, **facts)
+
+
+def install(folder: Path, name: str, *, keep: int, remove: Remove = remove) -> None:
+    """Put what `write` left beside into its place; only now is anything older given up."""
+    if name == BEST:
+        discard(folder / BEST, remove)
+    else:
+        _rotate(folder, slots(keep), remove)
+    (folder / BESIDE[name]).rename(folder / name)
+    sync(folder)
+
+
+def _rotate(folder: Path, names: list[str], remove: Remove) -> None:
+    """Make room for a new newest checkpoint: every one moves down a slot, the oldest goes."""
+    for path in checkpoints_in(folder):
+        if path.name not in names:
+            discard(path, remove)  # of a run that kept more
+    if not (folder / LAST).exists():
+        return  # a rotation was interrupted when there was room already
+    discard(folder / names[-1], remove)
+    for newer, older in reversed(list(itertools.pairwise(names))):
+        if (folder / newer).exists():
+            (folder / newer).rename(folder / older)
+
+
+def discard(folder: Path, remove: Remove = remove) -> None:
+    """Remove a folder, first renamed: what a kill leaves of it is not taken for a checkpoint."""
+    doomed = folder.with_name(DISCARDED)
+    remove(doomed)
+    if folder.exists():
+        folder.rename(doomed)
+        remove(doomed)
+
+
+class OpenCheckpoint:
+    """A finished checkpoint or best model, held open: a rotation can't take its files away."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __enter__(self) -> OpenCheckpoint:
+        manifest = read_manifest(self.folder)
+        if manifest is None:
+            raise CheckpointError(f"{self.folder} has no manifest that can be read.")
+        self.listed: dict[str, dict[str, Any]] = manifest.pop("files")
+        self.facts: dict[str, Any] = manifest
+        with contextlib.ExitStack() as opened:
+            try:
+                self._files = {
+                    name: opened.enter_context((self.folder / name).open("rb"))
+                    for name in self.listed
+                }
+            except FileNotFoundError as error:
+                raise CheckpointError(f"{error.filename} is missing.") from error
+            self._opened = opened.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+    def copy(self, new: HashedFolder, moved: Moved = ignore) -> None:
+        """Copy its files; a CheckpointError where one no longer is what was written."""
+        for name, source in self._files.items():
+            with new.file(name) as target:
+                while chunk := source.read(CHUNK_BYTES):
+                    target.write(chunk)
+                    moved(len(chunk))
+            if target.facts() != self.listed[name]:
+                raise CheckpointError(f"{self.folder / name} has other content than was written.")
+
+
+def first_problem(folder: Path, moved: Moved = ignore) -> str | None:
+    """The first fault that keeps a folder from being whole, or None."""
+    return next(iter(problems(folder, moved)), None)
+
+
+def saved_number(folder: Path) -> int:
+    """How many saves the run had made with this one."""
+    return int((read_manifest(folder) or {}).get("saved", 0))
+
+
+def checkpoints_in(folder: Path) -> list[Path]:
+    """Every checkpoint in a base model's folder, those of a run that kept more included."""
+    found = [folder / LAST, *sorted(folder.glob(f"{PREVIOUS}*"))]
+    return [path for path in found if path.is_dir()]
+
+
+def finish_interrupted_save(folder: Path, keep: int, remove: Remove) -> None:
+    """A save that was killed after its manifest was written is whole: put it in its place."""
+    beside = folder / BESIDE[LAST]
+    if beside.is_dir() and not problems(beside):
+        if saved_number(beside) > saved_number(folder / LAST):
+            install(folder, LAST, keep=keep, remove=remove)
+        else:
+            remove(beside)
+    best = folder / BESIDE[BEST]
+    if best.is_dir() and not (folder / BEST).exists() and not problems(best):
+        best.rename(folder / BEST)
+
+
+def keep_aside(path: Path, reason: str, then: str) -> str:
+    """Put a damaged checkpoint out of the way; returns the line that says so."""
+    number, kind = 1, BEST if path.name == BEST else "checkpoint"
+    while (aside := path.with_name(f"damaged_{kind}_{number}")).exists():
+        number += 1
+    path.rename(aside)
+    return (
+        f"⚠️  {path.name} is damaged ({reason}); it is kept as {aside.name} in {aside.parent}, "
+        f"and {then}."
+    )

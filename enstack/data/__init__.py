@@ -1,0 +1,1 @@
+"""From files to labelled functions: formats, columns, labels, subsets, splits."""

@@ -1,0 +1,218 @@
+"""The columns of a data file on this machine's own disk: read once, then mapped, never loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mmap
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from enstack.data.columns import Table, read_sources, read_table
+from enstack.progress.bars import Bar
+from enstack.progress.say import say
+from enstack.storage.disks import ROOM_TO_LEAVE
+from enstack.storage.files import file_state, sha256_json
+from enstack.storage.manifest import is_current, read_manifest, replacing_folder
+
+FORMAT = 1  # raise when the files of a folder change their meaning
+MIB = 2**20
+HASH_ROWS = 65536  # part of what digests mean
+
+
+class Texts(NamedTuple):
+    """The functions of a file that have any text.
+
+    sources: large_string (n,); rows: int64 (n,), where each lies in the file; decoded_otherwise:
+    bool (n,), true where the bytes were no UTF-8; mapped: the file behind the sources, if there is;
+    digest: `digest_of` the sources, where it is known.
+    """
+
+    sources: pa.Array
+    rows: np.ndarray
+    decoded_otherwise: np.ndarray
+    mapped: mmap.mmap | None = None
+    digest: str | None = None
+
+
+@dataclass(frozen=True)
+class Columns:
+    """All columns of one split: labels of every row, texts of those that have one."""
+
+    table: Table
+    texts: Texts
+
+
+def read_columns(path: Path, cache_dir: Path | None = None) -> Columns:
+    """The columns of a file, from its copy in cache_dir, which is made first if need be.
+
+    Without a cache_dir, or without room in it, texts come into memory. Raises DataError for a file
+    that can't be used.
+    """
+    if cache_dir is None:
+        return _loaded(path)
+    folder, made_from = _place(path, cache_dir)
+    # Its content is read in full: training on texts that have rotted would go unnoticed.
+    if not is_current(folder, made_from):
+        if not _has_room(path, cache_dir):
+            return _loaded(path)
+        try:
+            _store(path, folder, made_from)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            say(f"⚠️  {path.name} can't be kept in {cache_dir} ({reason}): it is read into memory.")
+            return _loaded(path)
+    return _opened(path, folder)
+
+
+def is_stored(path: Path, cache_dir: Path) -> bool:
+    """Whether a copy of the file's columns, as the file is now, was once finished."""
+    try:
+        folder, made_from = _place(path, cache_dir)
+    except OSError:
+        return False  # whoever reads it next says what is wrong
+    return (read_manifest(folder) or {}).get("made_from") == made_from
+
+
+def release(mapped: mmap.mmap | None) -> None:
+    """Give back the memory of what was read through a map; it is read anew when asked for.
+
+    The system would do so when memory is short, but until then counts it as the program's.
+    """
+    if mapped is not None:
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def batches_of(sources: pa.Array, size: int, mapped: mmap.mmap | None = None) -> Iterator[pa.Array]:
+    """The texts in order, so many at a time; what was read through a map is given back."""
+    for start in range(0, len(sources), size):
+        yield sources.slice(start, size)
+        release(mapped)
+
+
+def digest_of(sources: pa.Array, mapped: mmap.mmap | None = None) -> str:
+    """Sha256 over texts (n,) in their order and their lengths, as hex."""
+    digest = hashlib.sha256()
+    for batch in batches_of(sources, HASH_ROWS, mapped):
+        lengths = pc.binary_length(batch).to_numpy(zero_copy_only=False)
+        digest.update(lengths.astype("<i8").tobytes())
+        digest.update(text_bytes(batch))
+    return digest.hexdigest()
+
+
+def text_bytes(sources: pa.Array) -> memoryview:
+    """The bytes of all texts (n,) end to end, without a copy."""
+    _, offset_buffer, data = sources.buffers()
+    offsets = np.frombuffer(offset_buffer, dtype=np.int64)
+    first, last = offsets[sources.offset], offsets[sources.offset + len(sources)]
+    return memoryview(data if data is not None else b"")[first:last]
+
+
+def _place(path: Path, cache_dir: Path) -> tuple[Path, dict[str, Any]]:
+    made_from = {"format": FORMAT, "name": path.name, "state": file_state(path)}
+    return cache_dir / "columns" / sha256_json(made_from)[:16], made_from
+
+
+def _has_room(path: Path, cache_dir: Path) -> bool:
+    """Whether the disk can take the texts; compressed ones may still prove too large for it."""
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    needed, free = path.stat().st_size, shutil.disk_usage(cache_dir).free
+    if free >= needed + ROOM_TO_LEAVE:
+        return True
+    say(
+        f"⚠️  {path.name} is read into memory: its texts need {needed / MIB:,.0f} MiB on "
+        f"{cache_dir} and {ROOM_TO_LEAVE // MIB} MiB beside it, {free / MIB:,.0f} MiB are free. "
+        "Make room there, or name another local_dir."
+    )
+    return False
+
+
+def _batches(path: Path) -> Iterator[tuple[int, Texts]]:
+    """All texts but blank ones, a batch at a time, after the number of rows that were read."""
+    first = 0
+    for sources, otherwise in read_sources(path):
+        blank = pc.equal(pc.binary_length(pc.utf8_trim_whitespace(sources)), 0)
+        taken = np.flatnonzero(~blank.to_numpy(zero_copy_only=False))
+        texts = Texts(sources.take(pa.array(taken)), first + taken, otherwise[taken])
+        yield len(sources), texts
+        first += len(sources)
+
+
+def _loaded(path: Path) -> Columns:
+    table = read_table(path)
+    batches = [texts for _, texts in _batches(path)]
+    return Columns(
+        table,
+        Texts(
+            pa.concat_arrays([batch.sources for batch in batches]),
+            np.concatenate([batch.rows for batch in batches]),
+            np.concatenate([batch.decoded_otherwise for batch in batches]),
+        ),
+    )
+
+
+def _store(path: Path, folder: Path, made_from: dict[str, Any]) -> None:
+    """Write a folder with a file's columns, as bytes and arrays that can be mapped."""
+    table = read_table(path)
+    lengths, rows, otherwise = [], [], []
+    facts: dict[str, Any] = {"made_from": made_from, "both": table.both, "n_rows": table.n_rows}
+    with replacing_folder(folder, facts) as beside:
+        with (
+            (beside / "texts.bin").open("wb") as file,
+            Bar(table.n_rows, f"Reading {path.name}") as bar,
+        ):
+            for n_read, batch in _batches(path):
+                file.write(text_bytes(batch.sources))
+                lengths.append(pc.binary_length(batch.sources).to_numpy(zero_copy_only=False))
+                rows.append(batch.rows)
+                otherwise.append(batch.decoded_otherwise)
+                bar.advance(n_read)
+        np.save(beside / "offsets.npy", np.cumsum(np.concatenate([[0], *lengths]), dtype=np.int64))
+        np.save(beside / "rows.npy", np.concatenate(rows))
+        np.save(beside / "decoded_otherwise.npy", np.concatenate(otherwise))
+        _store_labels(table, beside)
+        facts["digest"] = digest_of(*_mapped(beside))
+
+
+def _store_labels(table: Table, folder: Path) -> None:
+    if table.flags is not None:
+        np.save(folder / "flags.npy", table.flags)
+    else:
+        labels = table.labels.tolist() if table.labels is not None else []
+        (folder / "labels.json").write_text(json.dumps(labels, default=_label_text))
+
+
+def _label_text(label: Any) -> str:
+    return label.decode("latin-1") if isinstance(label, bytes) else str(label)
+
+
+def _opened(path: Path, folder: Path) -> Columns:
+    facts = read_manifest(folder) or {}
+    flags, labels = None, None
+    if (folder / "flags.npy").exists():
+        flags = np.load(folder / "flags.npy")
+    else:
+        listed = json.loads((folder / "labels.json").read_text())
+        labels = np.empty(len(listed), dtype=object)
+        labels[:] = listed
+    table = Table(path, facts["n_rows"], flags, labels, facts["both"])
+    sources, mapped = _mapped(folder)
+    rows, otherwise = (np.load(folder / f"{name}.npy") for name in ("rows", "decoded_otherwise"))
+    return Columns(table, Texts(sources, rows, otherwise, mapped, facts["digest"]))
+
+
+def _mapped(folder: Path) -> tuple[pa.Array, mmap.mmap | None]:
+    offsets = np.load(folder / "offsets.npy")
+    if offsets[-1] == 0:
+        return pa.array([], type=pa.large_string()), None  # an empty file can't be mapped
+    with (folder / "texts.bin").open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(mapped)]
+    return pa.Array.from_buffers(pa.large_string(), len(offsets) - 1, buffers), mapped

@@ -1,0 +1,164 @@
+"""The columns of one split, checked value by value: five flags or labels, and the texts."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from enstack.data.formats import CWE_COLUMNS, as_objects, readable, reader_of, refuse_strangers
+from enstack.errors import DataError
+
+FLAG_CODES = {"0": 0, "0.0": 0, "false": 0, "1": 1, "1.0": 1, "true": 1}
+MISSING, UNKNOWN = -1, -2  # what stands for a flag that is NaN, and for one that is no flag
+MISSING_WORDS = ("", "nan", "none", "null", "<na>")
+
+
+@dataclass(frozen=True)
+class Table:
+    """The label columns of one split: five flags, or one column of labels, for each row."""
+
+    path: Path
+    n_rows: int
+    flags: np.ndarray | None  # (n_rows, 5) int8, 0 or 1
+    labels: np.ndarray | None  # (n_rows,) object, as the file holds them
+    both: bool = False  # the file has a label column too, which the flags overrule
+
+
+def read_table(path: Path) -> Table:
+    """Read and check the label columns of one split; the texts stay in the file."""
+    refuse_strangers(path)
+    reader = reader_of(path)
+    with readable(path):
+        names = reader.columns(path)
+    wanted, both = _label_columns(path, names)
+    parts: dict[str, list[Any]] = {column: [] for column in wanted}
+    for batch in reader.batches(path, wanted):
+        for column in wanted:
+            values = batch[column]
+            parts[column].append(as_objects(values) if column == "label" else flag_codes(values))
+    if not any(len(part) for part in parts[wanted[0]]):
+        raise DataError(f"{path.name} must hold at least one function, it has no rows.")
+    columns = {column: np.concatenate(arrays) for column, arrays in parts.items()}
+    n_rows = len(columns[wanted[0]])
+    if wanted == ("label",):
+        return Table(path, n_rows, None, columns["label"])
+    for column, codes in columns.items():
+        _require_flags(path, column, codes)
+    return Table(path, n_rows, np.column_stack([columns[c] for c in CWE_COLUMNS]), None, both)
+
+
+def read_sources(path: Path) -> Iterator[tuple[pa.Array, np.ndarray]]:
+    """All functions of one split in file order, a batch of rows at a time.
+
+    Yields (sources, decoded_otherwise): large_string (rows,), and bool (rows,), true where the
+    bytes were no UTF-8 and were read as latin-1. A missing text becomes an empty one.
+    """
+    column = "functionSource" if path.suffix == ".hdf5" else "func"
+    first_row = 0
+    for batch in reader_of(path).batches(path, (column,)):
+        values = list(batch[column])
+        yield as_text([_as_bytes(v, path, first_row + i) for i, v in enumerate(values)])
+        first_row += len(values)
+
+
+def as_text(values: list[bytes]) -> tuple[pa.Array, np.ndarray]:
+    """Decode texts as UTF-8, those that are none as latin-1; says which those were."""
+    raw = pa.array(values, type=pa.large_binary())
+    try:
+        return raw.cast(pa.large_string()), np.zeros(len(values), dtype=bool)
+    except pa.ArrowInvalid:
+        decoded = [_decode(value) for value in values]
+    texts = pa.array([text for text, _ in decoded], type=pa.large_string())
+    return texts, np.array([otherwise for _, otherwise in decoded], dtype=bool)
+
+
+def flag_codes(values: Any) -> np.ndarray:
+    """0 and 1 for flags of any type, MISSING for NaN, UNKNOWN for the rest; (n,) int8."""
+    array = values if isinstance(values, np.ndarray) else as_objects(values)
+    if array.dtype.kind == "b":
+        return array.astype(np.int8)
+    if array.dtype.kind in "iuf":
+        codes = np.select([array == 0, array == 1, np.isnan(array)], [0, 1, MISSING], UNKNOWN)
+        return codes.astype(np.int8)
+    return np.fromiter((_flag_code(value) for value in array), dtype=np.int8, count=len(array))
+
+
+def _flag_code(value: Any) -> int:
+    text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+    word = text.strip().lower()
+    return FLAG_CODES.get(word, MISSING if word in MISSING_WORDS else UNKNOWN)
+
+
+def _require_flags(path: Path, column: str, codes: np.ndarray) -> None:
+    bad = np.flatnonzero(codes < 0)
+    if len(bad):
+        what = "NaN or empty" if codes[bad[0]] == MISSING else "another value"
+        raise DataError(
+            f"{path.name}: {column} must be 0 or 1 in every row, found {what} in row {bad[0]} "
+            f"(rows count from 0; {len(bad):,} such rows). Fix or remove these rows."
+        )
+
+
+def _as_bytes(value: Any, path: Path, row: int) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if value is None:
+        return b""
+    if not isinstance(value, str):
+        raise DataError(
+            f"{path.name}: the function of row {row} must be text, found {value!r} "
+            "(rows count from 0). Fix or remove the row."
+        )
+    try:
+        return value.encode()
+    except UnicodeEncodeError:
+        return _encode_surrogates(value)
+
+
+def _encode_surrogates(text: str) -> bytes:
+    """The bytes behind a text that is no Unicode: escaped ones first, else lone surrogates."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
+
+
+def _decode(value: bytes) -> tuple[str, bool]:
+    try:
+        return value.decode(), False
+    except UnicodeDecodeError:
+        return value.decode("latin-1"), True
+
+
+def _label_columns(path: Path, found: Sequence[str]) -> tuple[tuple[str, ...], bool]:
+    """Which columns hold the labels, and whether a label column is passed over."""
+    text = "functionSource" if path.suffix == ".hdf5" else "func"
+    has_label = path.suffix != ".hdf5" and "label" in found
+    flags = [column for column in CWE_COLUMNS if column in found]
+    missing = [] if text in found else [text]
+    if not has_label:
+        missing += [column for column in CWE_COLUMNS if column not in found]
+    if missing:
+        raise DataError(_missing_columns(path, missing, found))
+    return (CWE_COLUMNS, has_label) if len(flags) == len(CWE_COLUMNS) else (("label",), False)
+
+
+def _missing_columns(path: Path, missing: Sequence[str], found: Sequence[str]) -> str:
+    lowered = {name.lower(): name for name in found}
+    named = []
+    for column in missing:
+        near = difflib.get_close_matches(column.lower(), lowered, n=1, cutoff=0.5)
+        named.append(f"{column} (nearest: {lowered[near[0]]})" if near else column)
+    rule = (
+        "must have functionSource and the five CWE keys"
+        if path.suffix == ".hdf5"
+        else "must have the columns func and label, or func and the five CWE columns"
+    )
+    has = ", ".join(list(found)[:12]) or "nothing"
+    return f"{path.name} {rule}; missing {', '.join(named)}.\nFound {has}."

@@ -1,0 +1,85 @@
+"""Copies data from slow storage, such as a mounted Drive, to this machine's own disk, once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from enstack.errors import DataError
+from enstack.progress.bars import Bar
+from enstack.progress.say import say
+from enstack.storage.disks import ROOM_TO_LEAVE
+from enstack.storage.files import CHUNK_BYTES, file_state, sha256_json
+from enstack.storage.manifest import HashedFolder, is_current
+
+MIB = 2**20
+
+
+def staged(files: Iterable[Path], local_dir: Path) -> Path | None:
+    """A folder on this machine's disk with copies of these files; None where there is no room.
+
+    The copy is made once, with a bar, read back, and made again when a file's size, time or
+    beginning and end change. Names must differ. Raises DataError where the storage fails.
+    """
+    sources = sorted(files)
+    try:
+        return _staged(sources, local_dir)
+    except OSError as error:
+        raise DataError(
+            f"The data in {sources[0].parent} must be copied to {local_dir} before it is read; "
+            f"that failed ({error.strerror or error}). Run this again; on Colab, see that Drive is "
+            "still connected (cell 1)."
+        ) from error
+
+
+def _staged(sources: list[Path], local_dir: Path) -> Path | None:
+    key = sha256_json([str(path.absolute()) for path in sources])[:16]
+    folder = local_dir / "staged" / key
+    made_from = {path.name: file_state(path) for path in sources}
+    if is_current(folder, made_from):
+        return folder
+    total = sum(path.stat().st_size for path in sources)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder.parent).free
+    if free < total + ROOM_TO_LEAVE:
+        say(
+            f"⚠️  The data is read where it lies, which is slower: a copy of {total / MIB:,.0f} MiB "
+            f"needs as much on {local_dir} and {ROOM_TO_LEAVE // MIB} MiB beside it, "
+            f"{free / MIB:,.0f} MiB are free. Make room there, or name another local_dir."
+        )
+        return None
+    _copy(sources, folder, made_from, total)
+    return folder
+
+
+def _copy(
+    sources: list[Path], folder: Path, made_from: dict[str, list[int | str]], total: int
+) -> None:
+    """Copy beside, hashed on the way and read back; the folder appears when it is whole."""
+    beside = folder.with_name(f".{folder.name}.{os.getpid()}.writing")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir()
+    new, moved = HashedFolder(beside), 0
+    try:
+        title = f"Copying the data to {folder.parent}"
+        with Bar(max(1, total // MIB), title, unit="MiB") as bar:
+            for path in sources:
+                with path.open("rb") as source, new.file(path.name) as target:
+                    while chunk := source.read(CHUNK_BYTES):
+                        target.write(chunk)
+                        moved += len(chunk)
+                        bar.advance(min(moved // MIB, bar.total) - bar.done)
+                _keep_time(path, beside / path.name)
+        new.finish(made_from=made_from)
+        shutil.rmtree(folder, ignore_errors=True)
+        beside.rename(folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _keep_time(source: Path, copy: Path) -> None:
+    """Let a copy look like its source to `file_state`."""
+    facts = source.stat()
+    os.utime(copy, ns=(facts.st_atime_ns, facts.st_mtime_ns))

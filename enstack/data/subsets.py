@@ -1,0 +1,120 @@
+"""Seeded choices of functions: the paper's counts, a number, and even parts for stacking."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from enstack.data.labels import strata
+from enstack.errors import ConfigError
+
+__all__ = [
+    "NOT_DRAWN",
+    "PAPER_COUNTS",
+    "choose",
+    "require_subset",
+    "shortages",
+    "stratified_parts",
+    "wanted_counts",
+]
+
+NOT_DRAWN = "not in the subset"
+# EnStack (arXiv 2411.16561), table of the data: functions per class in the order of CWE_CLASSES.
+PAPER_COUNTS = {
+    "train": (5942, 5777, 249, 2755, 5582),
+    "validation": (1142, 1099, 53, 535, 1071),
+    "test": (1142, 1099, 53, 535, 1071),
+}
+
+
+def require_subset(subset: str | int, label_mode: str) -> None:
+    """Raise ConfigError for a subset that is none, or that its label mode can't have."""
+    if subset == "paper" and label_mode != "cwe":
+        raise ConfigError(
+            f"subset=paper must go with label_mode=cwe (the paper has no clean class), "
+            f"found label_mode={label_mode}."
+        )
+    whole = isinstance(subset, int) and not isinstance(subset, bool) and subset >= 1
+    if not whole and subset not in ("all", "paper"):
+        raise ConfigError(f"subset must be all, paper or a number from 1, found {subset!r}.")
+
+
+def choose(labels: np.ndarray, subset: str | int, split: str, seed: Sequence[int]) -> np.ndarray:
+    """The rows (m,) int64, sorted, that a subset draws from the labels of a split.
+
+    labels: (n,) classes or (n, k) flags. A number draws each class, or combination of flags, in
+    proportion; where there are fewer functions than asked for, all of them are drawn.
+    """
+    if subset == "all":
+        return np.arange(len(labels))
+    groups = strata(labels)
+    if subset == "paper":
+        return _choice(groups, PAPER_COUNTS[split], seed)
+    return _choice(groups, _shares(np.bincount(groups), int(subset)).tolist(), seed)
+
+
+def shortages(counts: dict[str, int], n_functions: int, subset: str | int, split: str) -> list[str]:
+    """What a subset asks for and a split lacks, in numbers; counts: its functions per class."""
+    if subset == "paper":
+        return [
+            f"{split}: {name} has {have:,} functions, {want - have:,} fewer than the paper's "
+            f"{want:,}"
+            for (name, have), want in zip(counts.items(), PAPER_COUNTS[split], strict=True)
+            if have < want
+        ]
+    if subset != "all" and n_functions < int(subset):
+        return [f"{split}: has {n_functions:,} functions, subset asks for {subset:,}"]
+    return []
+
+
+def wanted_counts(subset: str | int, class_names: Sequence[str]) -> dict[str, Any]:
+    """What a subset asks for, by split: functions of each class, or in all."""
+    if subset == "paper":
+        return {
+            split: dict(zip(class_names, counts, strict=True))
+            for split, counts in PAPER_COUNTS.items()
+        }
+    return dict.fromkeys(PAPER_COUNTS, subset)
+
+
+def stratified_parts(labels: np.ndarray, n_parts: int, seed: int) -> np.ndarray:
+    """The part (n,) int64 of each row: every class, and the whole, spread as evenly as possible.
+
+    labels: (n,) classes, or (n, k) flags, of which every combination counts as a class. Part sizes
+    differ by at most one, and so do the parts of each class. Rows are dealt class by class, in
+    shuffled order, to the parts in turn.
+    """
+    random = np.random.RandomState(seed)
+    groups = strata(labels)
+    shuffled = random.permutation(len(groups))
+    by_class = shuffled[np.argsort(groups[shuffled], kind="stable")]
+    parts = np.empty(len(groups), dtype=np.int64)
+    parts[by_class] = random.permutation(n_parts)[np.arange(len(groups)) % n_parts]
+    return parts
+
+
+def _shares(available: np.ndarray, n_rows: int) -> np.ndarray:
+    """How many of each class make n_rows: in proportion, one at least of each while they last."""
+    n_rows = min(n_rows, int(available.sum()))
+    exact = available * n_rows / available.sum()
+    shares: np.ndarray = np.minimum(np.maximum(exact.astype(np.int64), 1), available)
+    while shares.sum() != n_rows:
+        over = shares.sum() > n_rows
+        # A class gives up its only row last.
+        spare = shares > min(1, int(shares.max()) - 1)
+        distance = np.where(spare, shares - exact, -np.inf) if over else exact - shares
+        shares[distance.argmax()] += -1 if over else 1
+    return shares
+
+
+def _choice(groups: np.ndarray, wanted: Sequence[int], seed: Sequence[int]) -> np.ndarray:
+    """Rows (m,), sorted: a random choice of `wanted` functions of each class."""
+    # RandomState: its stream is frozen, so a subset is the same under every NumPy.
+    random = np.random.RandomState(seed)
+    chosen = [
+        random.permutation(np.flatnonzero(groups == group))[:count]
+        for group, count in enumerate(wanted)
+    ]
+    return np.sort(np.concatenate(chosen))

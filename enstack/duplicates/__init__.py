@@ -1,0 +1,1 @@
+"""Which functions are alike, and which test functions train has too."""

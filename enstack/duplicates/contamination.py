@@ -1,0 +1,72 @@
+"""Near-duplicates between the splits: which test functions stand in train, and out with them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from enstack.data.functions import VulnerabilityData
+from enstack.data.labels import require_two_sides
+from enstack.duplicates.near_duplicates import find_near_duplicates
+
+__all__ = [
+    "NEAR",
+    "drop_from_train",
+    "near_train",
+    "split_of_each",
+    "train_rows_apart",
+]
+
+NEAR = 0.7  # Jaccard similarity from which the report calls two functions near-duplicates
+
+
+def split_of_each(data: VulnerabilityData) -> np.ndarray:
+    """The number of the split (n,) int64 that each function lies in, split after split."""
+    return np.repeat(np.arange(len(data.splits)), [len(split) for split in data.splits.values()])
+
+
+def near_train(data: VulnerabilityData, threshold: float) -> np.ndarray:
+    """Whether each test function has a near-duplicate in train: (n_test,) bool."""
+    train, test = data.splits["train"].sources, data.splits["test"].sources
+    found = find_near_duplicates([train, test], threshold, "Test functions near train")
+    is_test = np.repeat([0, 1], [len(train), len(test)])
+    near: np.ndarray = found.neighbours(is_test, 2, threshold)[len(train) :, 0] > 0
+    return near
+
+
+def train_rows_apart(data: VulnerabilityData, threshold: float) -> np.ndarray:
+    """The train rows (m,) int64 that no function of another split is so alike, or more."""
+    sources = [split.sources for split in data.splits.values()]
+    found = find_near_duplicates(sources, threshold)
+    near = found.neighbours(split_of_each(data), len(data.splits), threshold)
+    number = list(data.splits).index("train")
+    of_train = near[split_of_each(data) == number]
+    return np.flatnonzero(np.delete(of_train, number, axis=1).sum(axis=1) == 0)
+
+
+def drop_from_train(
+    data: VulnerabilityData, kept: np.ndarray, threshold: float
+) -> VulnerabilityData:
+    """The data with these rows (m,) of train alone, and a record of what was dropped and why.
+
+    Raises DataError when fewer than two classes are left.
+    """
+    train = data.splits["train"]
+    n_before, n_dropped = len(train), len(train) - len(kept)
+    advice = (
+        f"With drop_near_duplicates={threshold:g}, {len(kept):,} of its {n_before:,} functions are "
+        "left: use a higher drop_near_duplicates, or 0, which drops none."
+    )
+    require_two_sides(train.labels[kept], data.class_names, "The training split", advice)
+    note = (
+        f"train: {n_dropped:,} of {n_before:,} functions stand in validation or test "
+        f"(Jaccard of token 4-grams >= {threshold:g}), dropped"
+    )
+    reason = f"near-duplicate of validation or test, Jaccard >= {threshold:g}"
+    return replace(
+        data,
+        splits={**data.splits, "train": train.take(kept)},
+        notes=[*data.notes, note],
+        dropped={**data.dropped, "train": {**data.dropped.get("train", {}), reason: n_dropped}},
+    )

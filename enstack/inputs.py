@@ -1,0 +1,96 @@
+"""What a configuration names: data and base models, found, copied or made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from enstack.config import (
+    TINY_MODELS,
+    RunConfig,
+)
+from enstack.data.column_cache import is_stored
+from enstack.data.formats import split_files
+from enstack.data.functions import VulnerabilityData, read_data
+from enstack.data.local_copy import staged
+from enstack.duplicates.contamination import drop_from_train, train_rows_apart
+from enstack.duplicates.minhash import SKETCH_EDITION
+from enstack.progress.say import say
+from enstack.storage.disks import slow_storage
+from enstack.storage.files import read_json, sha256_json, write_json
+from enstack.storage.manifest import is_current, write_manifest
+
+if TYPE_CHECKING:
+    from enstack.models.base_models import BaseModel
+
+
+def read_run_data(config: RunConfig) -> VulnerabilityData:
+    """The data that a configuration names, after a line on what it holds."""
+    data = read_data(
+        data_folder(config),
+        label_mode=config.label_mode,
+        label_rule=config.label_rule,
+        subset=config.subset,
+        seed=config.seed,
+        cache_dir=Path(config.local_dir),
+    )
+    if config.drop_near_duplicates:
+        data = _without_near_duplicates(data, config)
+    sizes = ", ".join(f"{len(functions):,} {split}" for split, functions in data.splits.items())
+    say(f"▶ Data: {sizes} functions, {len(data.class_names)} classes ({config.label_mode})")
+    for note in data.notes:
+        say(f"   · {note}")
+    return data
+
+
+def _without_near_duplicates(data: VulnerabilityData, config: RunConfig) -> VulnerabilityData:
+    """The data without train functions that stand in another split, compared once a machine."""
+    threshold = config.drop_near_duplicates
+    key = sha256_json([SKETCH_EDITION, data.fingerprint, threshold])
+    path = Path(config.local_dir) / "near_duplicates" / f"{key}.json"
+    if not path.is_file():
+        write_json(path, train_rows_apart(data, threshold).tolist())
+    return drop_from_train(data, np.array(read_json(path), dtype=np.int64), threshold)
+
+
+def data_folder(config: RunConfig) -> Path:
+    """The folder to read the data from: the toy's, or a copy of a slow one on this machine."""
+    folder, local_dir = Path(config.data_dir), Path(config.local_dir)
+    if config.data_dir == "toy":
+        return _toy_folder(config) / "data"
+    if not slow_storage(folder):
+        return folder
+    files = split_files(folder).values()
+    if all(is_stored(path, local_dir) for path in files):
+        return folder
+    return staged(files, local_dir) or folder
+
+
+def _toy_folder(config: RunConfig) -> Path:
+    """The toy data and, once a base model asks for them, the tiny models: made on this machine."""
+    from enstack.toy.functions import TOY_EDITION, write_toy_data
+
+    folder, made_from = Path(config.local_dir) / "toy", {"edition": TOY_EDITION}
+    if not is_current(folder / "data", made_from):
+        write_toy_data(folder / "data")
+        write_manifest(folder / "data", made_from=made_from)
+    return folder
+
+
+def base_model(name: str, model: str, config: RunConfig) -> BaseModel:
+    """A base model by the name it goes by and the way it was asked for; tiny ones are made."""
+    from enstack.models.base_models import HUB_IDS, BaseModel
+
+    location = str(tiny_model(model, config)) if model in TINY_MODELS else model
+    return BaseModel(name, HUB_IDS.get(location, location))
+
+
+def tiny_model(name: str, config: RunConfig) -> Path:
+    """The folder of a tiny base model, made on this machine if need be."""
+    from enstack.toy.tiny_models import make_tiny_models
+
+    folder = _toy_folder(config)
+    sources = read_data(folder / "data", label_mode="cwe_or_clean").splits["train"].sources
+    return make_tiny_models(folder / "models", sources.to_pylist())[name]

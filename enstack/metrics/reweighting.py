@@ -1,0 +1,62 @@
+"""Figures as they would be if the classes came with other frequencies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from enstack.errors import DataError
+from enstack.metrics.classes import class_figures, confusion_matrix, ratio
+
+
+def at_frequencies(confusion: np.ndarray, frequencies: np.ndarray) -> dict[str, Any]:
+    """Figures as they would be if the classes came with these frequencies.
+
+    confusion: (k, k), rows true; frequencies: (k,) >= 0, of any scale. Each row is weighted by its
+    class's share among the frequencies over its share here, so recall stays and precision moves
+    (importance weighting under a prior shift; Saerens et al. 2002, section 2). A class that has
+    a frequency and no rows here can't be weighted: it is left out, and told in `missing`.
+    """
+    counts, wanted = np.asarray(confusion, dtype=np.float64), np.asarray(frequencies, np.float64)
+    support = counts.sum(axis=1)
+    weighted = counts * ratio(wanted * (support > 0), support)[:, None]
+    if not weighted.any():
+        raise DataError("Frequencies must be above 0 for a class that has rows, found none.")
+    precision, _, f1, _ = class_figures(weighted)
+    occurs = (weighted.sum(axis=0) + weighted.sum(axis=1)) > 0
+    return {
+        "accuracy": float(np.trace(weighted) / weighted.sum()),
+        "macro_precision": float(precision[occurs].mean()),
+        "macro_f1": float(f1[occurs].mean()),
+        "precision": precision.tolist(),
+        "f1": f1.tolist(),
+        "missing": np.flatnonzero((wanted > 0) & (support == 0)).tolist(),
+    }
+
+
+def flags_at_frequencies(
+    flags: np.ndarray, decisions: np.ndarray, frequencies: np.ndarray
+) -> dict[str, Any]:
+    """Figures of flags as at_frequencies has them, each flag by itself against the rest.
+
+    flags, decisions: (n, k) bool; frequencies: (k,), the share of functions that has the flag.
+    Macro figures average over the flags that are not `missing` and occur. accuracy is None: the
+    frequencies of single flags do not tell how often all are right at once.
+    """
+    precision, f1, missing, occurs = [], [], [], []
+    for place, share in enumerate(frequencies):
+        counts = confusion_matrix(flags[:, place], decisions[:, place], 2)
+        found = at_frequencies(counts, np.array([1 - share, share]))
+        precision.append(found["precision"][1])
+        f1.append(found["f1"][1])
+        missing += [place] if 1 in found["missing"] else []
+        occurs.append(bool(counts[1].any() or (counts[0, 1] and not share)))
+    return {
+        "accuracy": None,
+        "macro_precision": float(np.mean(np.array(precision)[occurs])) if any(occurs) else 0.0,
+        "macro_f1": float(np.mean(np.array(f1)[occurs])) if any(occurs) else 0.0,
+        "precision": precision,
+        "f1": f1,
+        "missing": missing,
+    }

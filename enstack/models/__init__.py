@@ -1,0 +1,1 @@
+"""From text to tokens to probabilities: base models, hardware, loader, prediction."""

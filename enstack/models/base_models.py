@@ -1,0 +1,225 @@
+"""Base models by name: weights, tokenizer, mode tokens, configuration."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import difflib
+import hashlib
+import logging
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# Before transformers: skops searches the loaded modules, in the order of import, for scipy's
+# functions, and Colab's transformers (5.15) imports every image model when it is searched.
+import scipy.special  # noqa: F401
+import torch
+from huggingface_hub.utils import logging as hub_logging
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+from enstack.config import TINY_MODELS
+from enstack.errors import ConfigError
+from enstack.storage.files import sha256_json
+from enstack.storage.manifest import files_below
+
+HUB_IDS = {
+    "codebert": "microsoft/codebert-base",
+    "graphcodebert": "microsoft/graphcodebert-base",
+    "unixcoder": "microsoft/unixcoder-base",
+}
+# What the hub's format calls a head with one class a function, and one with any of several flags.
+ONE_CLASS, SEVERAL_FLAGS = "single_label_classification", "multi_label_classification"
+# UniXcoder is told by this token, after the first one, to work as an encoder (Guo et al. 2022).
+ENCODER_ONLY = "<encoder-only>"
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """A base model's name in this run, and the hub id or folder that it is loaded from."""
+
+    name: str
+    location: str
+
+
+def load_tokenizer(base_model: BaseModel) -> Any:
+    """The fast tokenizer of a base model."""
+    with _quiet(), _explained(base_model):
+        tokenizer = AutoTokenizer.from_pretrained(base_model.location)
+    if not tokenizer.is_fast:
+        raise ConfigError(
+            f"A base model needs a fast tokenizer (tokenizer.json); {base_model.location} has none."
+        )
+    return tokenizer
+
+
+def tokenizer_digest(tokenizer: Any) -> str:
+    """Sha256 of all that decides how text becomes tokens, as hex."""
+    with _without_call_settings(tokenizer):
+        text = tokenizer.backend_tokenizer.to_str()
+    return sha256_json([text, mode_tokens(tokenizer)])
+
+
+@contextlib.contextmanager
+def _without_call_settings(tokenizer: Any) -> Iterator[None]:
+    """Put aside the truncation and padding that a call has left behind: they are no vocabulary."""
+    backend = tokenizer.backend_tokenizer
+    truncation, padding = backend.truncation, backend.padding
+    backend.no_truncation()
+    backend.no_padding()
+    try:
+        yield
+    finally:
+        if truncation:
+            backend.enable_truncation(**truncation)
+        if padding:
+            backend.enable_padding(**padding)
+
+
+def mode_tokens(tokenizer: Any) -> list[int]:
+    """Token ids that belong after the first one: UniXcoder's mode and a separator, or none."""
+    mode = tokenizer.get_vocab().get(ENCODER_ONLY)
+    return [] if mode is None else [mode, tokenizer.sep_token_id]
+
+
+def load_classifier(
+    base_model: BaseModel, class_names: tuple[str, ...], *, seed: int, problem_type: str = ONE_CLASS
+) -> torch.nn.Module:
+    """A base model with a classification head for these classes, fp32, on the CPU.
+
+    problem_type: ONE_CLASS or SEVERAL_FLAGS. The new head's weights depend on the seed alone; the
+    global random generator is left as it was.
+    """
+    names = dict(enumerate(class_names))
+    with _quiet(), _explained(base_model), torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model: torch.nn.Module = AutoModelForSequenceClassification.from_pretrained(
+            base_model.location,
+            num_labels=len(class_names),
+            id2label=names,
+            label2id={name: number for number, name in names.items()},
+            problem_type=problem_type,
+            attn_implementation="sdpa",
+            dtype=torch.float32,
+            # A folder fine-tuned for other classes lends its encoder, not its head.
+            ignore_mismatched_sizes=True,
+        )
+    return _detached_from_file(model)
+
+
+def classifier_files(model: Any, tokenizer: Any) -> dict[str, bytes]:
+    """All that lies beside the weights in the hub's own layout: configuration and tokenizer."""
+    config = copy.deepcopy(model.config)
+    config.architectures = [type(model).__name__]
+    config.dtype = str(model.dtype).removeprefix("torch.")
+    with tempfile.TemporaryDirectory() as name, _quiet(), _without_call_settings(tokenizer):
+        config.save_pretrained(name)
+        tokenizer.save_pretrained(name)
+        return {file: (Path(name) / file).read_bytes() for file in files_below(Path(name))}
+
+
+def _detached_from_file(model: torch.nn.Module) -> torch.nn.Module:
+    """Copy weights that are mapped from their file, which a later save may cut short."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        tensor.data = tensor.data.clone()
+    return model
+
+
+def require_length(base_model: BaseModel, max_length: int) -> None:
+    """Refuse a max_length beyond the positions that a base model has."""
+    refuse_length(base_model, encoder_config(base_model), max_length)
+
+
+def refuse_length(base_model: BaseModel, config: Any, max_length: int) -> None:
+    """The same, where the model's configuration is at hand."""
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is None:
+        return
+    # RoBERTa counts positions from the padding id on (Liu et al. 2019, the released code).
+    limit = positions - (config.pad_token_id + 1 if "roberta" in config.model_type else 0)
+    if max_length > limit:
+        raise ConfigError(
+            f"max_length must be at most {limit} for {base_model.name}, found {max_length}."
+        )
+
+
+def encoder_config(base_model: BaseModel) -> Any:
+    """The configuration of a base model: its layers, width, vocabulary."""
+    with _quiet(), _explained(base_model):
+        return AutoConfig.from_pretrained(base_model.location)
+
+
+def architecture(base_model: BaseModel) -> str | None:
+    """What kind of encoder a base model is, for people; None where it is out of reach just now."""
+    try:
+        with _quiet():
+            config = AutoConfig.from_pretrained(base_model.location)
+    except (OSError, ValueError):
+        return None
+    layers, width = getattr(config, "num_hidden_layers", "?"), getattr(config, "hidden_size", "?")
+    vocabulary = getattr(config, "vocab_size", "?")
+    return f"{config.model_type} of {layers} layers, width {width}, vocabulary {vocabulary}"
+
+
+def weights_fingerprint(base_model: BaseModel) -> str | None:
+    """Tells the weights in a local folder from others by size and both ends; None for a hub id.
+
+    A whole hash would read half a gigabyte at every start, perhaps from slow storage.
+    """
+    folder = Path(base_model.location)
+    for path in (folder / name for name in ("model.safetensors", "pytorch_model.bin")):
+        if path.is_file():
+            digest, size = hashlib.sha256(), path.stat().st_size
+            with path.open("rb") as file:
+                digest.update(file.read(MIB))
+                file.seek(max(0, size - MIB))
+                digest.update(file.read(MIB))
+            return f"{size:,} bytes, {digest.hexdigest()[:12]}"
+    return None
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the notes on a new head's weights and the loading bars: both are expected here."""
+    level = transformers_logging.get_verbosity()
+    hub_level = hub_logging.get_verbosity()
+    hub_logging.set_verbosity(logging.ERROR)
+    had_bar = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        hub_logging.set_verbosity(hub_level)
+        if had_bar:
+            transformers_logging.enable_progress_bar()
+
+
+def _suggestion(base_model: BaseModel) -> str:
+    nearest = difflib.get_close_matches(base_model.name, (*HUB_IDS, *TINY_MODELS), n=1, cutoff=0.7)
+    return f" Did you mean {nearest[0]}?" if nearest and nearest[0] != base_model.name else ""
+
+
+@contextlib.contextmanager
+def _explained(base_model: BaseModel) -> Iterator[None]:
+    """Turn a failed load into one sentence that says which files to put where."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        folder = Path(base_model.location)
+        if str(folder).startswith(("/", "./", "../")) and not folder.exists():
+            reason = "there is no such folder."
+        where = "the folder" if folder.is_dir() else "a folder (and name it in base_models)"
+        raise ConfigError(
+            f"The base model {base_model.name} can't be loaded from {base_model.location}: "
+            f"{reason}{_suggestion(base_model)}\n"
+            "Put config.json, model.safetensors and the tokenizer's files (tokenizer.json, or "
+            f"vocab.json and merges.txt) into {where}, or go online."
+        ) from error

@@ -1,0 +1,78 @@
+"""Batches as padded tensors, read by a DataLoader that leaves the random generators alone."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from enstack.batches import pad_to
+from enstack.progress.stopping import leave_signals_to_the_parent
+from enstack.storage.disks import slow_storage
+
+
+def pad_batch(examples: Sequence[dict[str, Any]], pad_token_id: int) -> dict[str, torch.Tensor]:
+    """Examples as int64 tensors: input_ids and attention_mask (batch, seq), labels (batch,).
+
+    Of several flags, labels are bool (batch, k).
+    """
+    width = pad_to(max(len(example["input_ids"]) for example in examples))
+    input_ids = torch.full((len(examples), width), pad_token_id, dtype=torch.int64)
+    attention_mask = torch.zeros_like(input_ids)
+    for place, example in enumerate(examples):
+        length = len(example["input_ids"])
+        input_ids[place, :length] = torch.as_tensor(example["input_ids"])
+        attention_mask[place, :length] = 1
+    return {
+        "input_ids": input_ids,
+        "attention_mask": attention_mask,
+        "labels": torch.tensor([example["label"] for example in examples]),
+    }
+
+
+def make_loader(
+    examples: Dataset[dict[str, Any]],
+    batches: Iterable[list[int]],
+    *,
+    pad_token_id: int,
+    num_workers: int,
+    device: torch.device,
+) -> DataLoader[dict[str, torch.Tensor]]:
+    """A loader of padded batches that draws nothing from the global random generators."""
+    return DataLoader(
+        examples,
+        batch_sampler=batches,
+        collate_fn=functools.partial(pad_batch, pad_token_id=pad_token_id),
+        num_workers=num_workers,
+        pin_memory=device.type == "cuda",
+        worker_init_fn=leave_signals_to_the_parent,
+        # Without its own generator, iter() draws 64 bits from the global one: a resumed run drifts.
+        generator=torch.Generator(),
+    )
+
+
+def worker_count(num_workers: int | str, device: torch.device) -> int:
+    """Loader processes; "auto": none on a CPU, whose cores the model needs, else at most two."""
+    if isinstance(num_workers, int):
+        return num_workers
+    return 0 if device.type == "cpu" else min(2, (os.cpu_count() or 1) // 2)
+
+
+def why_waiting(local_dir: Path, num_workers: int, device: torch.device) -> str:
+    """Where the time goes when the model waits for its batches, and what to do."""
+    if slow := slow_storage(local_dir):
+        return (
+            f"local_dir {local_dir}, where the tokens lie, is no disk of this machine ({slow}); "
+            "set local_dir to one"
+        )
+    if device.type == "cpu":
+        return "without a GPU the same cores read and train, and more workers would not help"
+    cores = os.cpu_count() or 1
+    if num_workers < cores:
+        return f"{num_workers} of {cores} cores read it; set num_workers={num_workers + 1} or more"
+    return f"all {cores} cores read it already; another program may take them, or the disk is slow"

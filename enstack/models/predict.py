@@ -1,0 +1,90 @@
+"""Probabilities in example order: one road for the trainer's validation and the final stage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from enstack.errors import Interrupted
+from enstack.models.base_models import SEVERAL_FLAGS
+from enstack.models.hardware import autocast
+from enstack.models.loader import make_loader
+from enstack.models.tokens import LabelledTokens
+from enstack.progress.bars import Bar
+from enstack.progress.stopping import StopRequest
+from enstack.storage.files import sha256_json
+
+
+def predict_proba(
+    model: torch.nn.Module,
+    examples: LabelledTokens,
+    *,
+    batch_size: int,
+    precision: str,
+    num_workers: int,
+    pad_token_id: int,
+    title: str,
+    stop: StopRequest,
+) -> np.ndarray:
+    """Probabilities float32 (n_examples, n_classes); row i belongs to example i.
+
+    They add up to 1 in a row, but for a model of several flags, where each stands by itself.
+
+    No random generator is touched. A stop that is asked for raises Interrupted: predictions are
+    made again, they leave nothing behind.
+    """
+    device = next(model.parameters()).device
+    batches = batches_by_length(examples.lengths, batch_size)
+    loader = make_loader(
+        examples, batches, pad_token_id=pad_token_id, num_workers=num_workers, device=device
+    )
+    found: list[torch.Tensor] = []
+    model.eval()
+    with torch.inference_mode(), autocast(device, precision), Bar(len(batches), title) as bar:
+        for batch in loader:
+            if stop.requested:
+                raise Interrupted(f"Stopped in {title}: it is done again next time.")
+            found.append(_probabilities(model, batch, device))
+            bar.advance()
+    return _in_example_order(torch.cat(found), batches)
+
+
+def batches_by_length(lengths: np.ndarray, batch_size: int) -> list[list[int]]:
+    """Every row once, long ones first, so that memory runs out at the start or never."""
+    rows = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
+    return [rows[i : i + batch_size].tolist() for i in range(0, len(rows), batch_size)]
+
+
+def _probabilities(
+    model: torch.nn.Module, batch: dict[str, torch.Tensor], device: torch.device
+) -> torch.Tensor:
+    logits: torch.Tensor = model(
+        input_ids=batch["input_ids"].to(device, non_blocking=True),
+        attention_mask=batch["attention_mask"].to(device, non_blocking=True),
+    ).logits
+    settings: Any = model.config
+    if settings.problem_type == SEVERAL_FLAGS:
+        return logits.float().sigmoid()
+    return logits.float().softmax(dim=-1)
+
+
+def _in_example_order(probabilities: torch.Tensor, batches: list[list[int]]) -> np.ndarray:
+    rows = np.concatenate([np.asarray(batch) for batch in batches])
+    ordered = np.empty(tuple(probabilities.shape), dtype=np.float32)
+    ordered[rows] = probabilities.cpu().numpy()
+    return ordered
+
+
+def save_probabilities(
+    path: Path,
+    ids: np.ndarray,
+    probabilities: np.ndarray,
+    seen: np.ndarray,
+    made_from: dict[str, Any],
+) -> None:
+    """Write ids (n,), probabilities float32 (n, n_classes), seen bool (n,), and their inputs."""
+    digest = np.array(sha256_json(made_from))
+    np.savez(path, ids=ids, probabilities=probabilities, seen=seen, made_from=digest)

@@ -1,0 +1,154 @@
+"""Tokenize once, into a memory-mapped cache keyed by content; one cache for each tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from datasets import Dataset
+
+from enstack.data.functions import Functions
+from enstack.models.base_models import mode_tokens, tokenizer_digest
+from enstack.progress.bars import Bar
+from enstack.storage.files import sha256_json
+from enstack.storage.manifest import problems, read_manifest, replacing_folder
+
+FORMAT = 1  # raise when the files of a cache change their meaning
+FUNCTIONS_PER_CHUNK = 250
+TOKENS_FILE, LENGTHS_FILE = "tokens.arrow", "lengths.npy"
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The tokens of one split: rows in the functions' order, memory-mapped.
+
+    lengths: int32 (n,), tokens with the special ones; n_truncated: functions that were cut at
+    max_length; key: sha256 over tokenizer, functions and max_length.
+    """
+
+    rows: Any
+    lengths: np.ndarray
+    n_truncated: int
+    key: str
+
+
+class LabelledTokens(torch.utils.data.Dataset[dict[str, Any]]):
+    """Tokens with labels and ids (n,), as a DataLoader reads them: {input_ids, label}.
+
+    places: int64 (n,), where each example's tokens lie in the split; all of them by default.
+    """
+
+    def __init__(
+        self,
+        tokens: Tokens,
+        labels: np.ndarray,
+        ids: np.ndarray,
+        places: np.ndarray | None = None,
+    ) -> None:
+        self.tokens, self.labels, self.ids = tokens, labels, ids
+        self.places = np.arange(len(labels)) if places is None else places
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each example (n,)."""
+        return self.tokens.lengths[self.places]
+
+    def take(self, rows: np.ndarray) -> LabelledTokens:
+        """Some of the examples, in the order asked for."""
+        return LabelledTokens(self.tokens, self.labels[rows], self.ids[rows], self.places[rows])
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, row: int) -> dict[str, Any]:
+        return self.__getitems__([row])[0]
+
+    def __getitems__(self, rows: Sequence[int]) -> list[dict[str, Any]]:
+        """One read for a whole batch."""
+        found = self.tokens.rows[self.places[rows].tolist()]["input_ids"]
+        labels = self.labels[rows].tolist()
+        pairs = zip(found, labels, strict=True)
+        return [{"input_ids": input_ids, "label": label} for input_ids, label in pairs]
+
+
+def tokenize(
+    functions: Functions, tokenizer: Any, *, max_length: int, cache_dir: Path, title: str
+) -> Tokens:
+    """The tokens of a split, from the cache or made now; an unfinished cache is made again."""
+    key = cache_key(functions, tokenizer, max_length)
+    folder = cache_dir / "tokens" / key
+    # Its content is read in full: training on tokens that have rotted would go unnoticed.
+    if problems(folder):
+        _write_cache(folder, functions, tokenizer, max_length, title)
+    return _open_cache(folder, key)
+
+
+def cache_key(functions: Functions, tokenizer: Any, max_length: int) -> str:
+    """Sha256 over all that the tokens depend on, as hex."""
+    parts = [FORMAT, tokenizer_digest(tokenizer), functions.source_digest, max_length]
+    return sha256_json(parts)
+
+
+def encode(
+    sources: list[str], tokenizer: Any, max_length: int
+) -> tuple[list[list[int]], list[bool]]:
+    """Token ids of each function, at most max_length, and whether it was cut."""
+    mode = mode_tokens(tokenizer)
+    # The tokenizer's own call makes Python lists of masks and types too, which nobody reads.
+    backend = tokenizer.backend_tokenizer
+    backend.no_padding()
+    backend.enable_truncation(max_length - len(mode), direction=tokenizer.truncation_side)
+    encodings = backend.encode_batch_fast(sources)
+    input_ids = [encoding.ids for encoding in encodings]
+    if mode:
+        input_ids = [ids[:1] + mode + ids[1:] for ids in input_ids]
+    return input_ids, [bool(encoding.overflowing) for encoding in encodings]
+
+
+def token_type(tokenizer: Any) -> pa.DataType:
+    """The type of a token in a cache: two bytes, half the disk and half the time to check it."""
+    return pa.uint16() if len(tokenizer) <= 2**16 else pa.int32()
+
+
+def _write_cache(
+    folder: Path, functions: Functions, tokenizer: Any, max_length: int, title: str
+) -> None:
+    lengths: list[np.ndarray] = []
+    facts: dict[str, int] = {"max_length": max_length, "n_truncated": 0}
+    with replacing_folder(folder, facts) as beside:
+        for input_ids, cut in _written(
+            beside / TOKENS_FILE, functions, tokenizer, max_length, title
+        ):
+            lengths.append(np.array([len(ids) for ids in input_ids], dtype=np.int32))
+            facts["n_truncated"] += sum(cut)
+        np.save(beside / LENGTHS_FILE, np.concatenate(lengths))
+
+
+def _written(
+    path: Path, functions: Functions, tokenizer: Any, max_length: int, title: str
+) -> Iterator[tuple[list[list[int]], list[bool]]]:
+    """Write the token file chunk by chunk, and yield what was written."""
+    kind = pa.list_(token_type(tokenizer))
+    schema = pa.schema({"input_ids": kind})
+    with (
+        pa.OSFile(str(path), "wb") as sink,
+        pa.ipc.new_stream(sink, schema) as writer,
+        Bar(len(functions), title) as bar,
+    ):
+        for sources in functions.batches(FUNCTIONS_PER_CHUNK):
+            input_ids, cut = encode(sources.to_pylist(), tokenizer, max_length)
+            writer.write_batch(pa.record_batch([pa.array(input_ids, kind)], schema))
+            yield input_ids, cut
+            bar.advance(len(sources))
+
+
+def _open_cache(folder: Path, key: str) -> Tokens:
+    manifest = read_manifest(folder) or {}
+    rows = Dataset.from_file(str(folder / TOKENS_FILE)).with_format("numpy")
+    lengths = np.load(folder / LENGTHS_FILE)
+    return Tokens(rows, lengths, int(manifest["n_truncated"]), key)

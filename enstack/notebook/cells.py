@@ -1,0 +1,193 @@
+"""What the notebook's cells show: hardware, data, results, a checkpoint.
+
+Its top imports nothing that a fresh Colab machine lacks, for cell 2 installs the requirements.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from enstack.errors import CheckpointError, ConfigError
+from enstack.notebook.forms import (
+    CHOICES_FILE,
+    chosen_settings,
+    remembered,
+    require_own_folder,
+    resolved_settings,
+    toy_overrides,
+    user_folder,
+)
+from enstack.progress.say import say
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+    from enstack.config import RunConfig
+
+PAPER_TRAIN = 20_305  # functions in the paper's training split
+GIB = 2**30
+
+
+def show_hardware(work: Path | None = None, names: Mapping[str, Any] | None = None) -> None:
+    """Say which GPU, precision and CPU a run will use, and how long an epoch will take.
+
+    work, names: the work folder and the notebook's globals(), for the models and sizes chosen so
+    far; without them the hardware alone is told.
+    """
+    from enstack.models.hardware import choose_device, choose_precision
+
+    device = choose_device()
+    precision = choose_precision("auto", device)
+    if device.type == "cuda":
+        say(gpu_line(device))
+    else:
+        say(
+            "⚠️  No GPU: enough for the toy data, too slow for real data. "
+            "In Colab: Runtime > Change runtime type > T4 GPU."
+        )
+    say(f"Precision: {precision} (chosen for this hardware)\nCPU cores: {os.cpu_count()}")
+    if work is not None:
+        _show_time_per_epoch(work, names or {}, device)
+
+
+def gpu_line(device: torch.device) -> str:
+    """The GPU's name and memory, in words."""
+    import torch
+
+    card = torch.cuda.get_device_properties(device)
+    return f"GPU: {card.name}, {card.total_memory / GIB:.1f} GiB"
+
+
+def _show_time_per_epoch(work: Path, names: Mapping[str, Any], device: torch.device) -> None:
+    from enstack.config import HUB_MODELS, RunConfig, base_model_names
+    from enstack.inputs import base_model
+    from enstack.training.epoch_time import estimate
+
+    config = RunConfig(
+        **{**resolved_settings(work, chosen_settings(work, names)), "USE_SWA": False}
+    )
+    asked = config.base_models
+    if config.data_dir == "toy" and device.type == "cuda" and not toy_overrides():
+        asked = [*asked, *HUB_MODELS]  # so that one sees what this GPU is good for
+    say("Measuring a few batches ...")
+    models = map(base_model, base_model_names(asked), asked, [config] * len(asked))
+    for line in estimate(list(models), _n_train(work, config), config, device):
+        say(line)
+
+
+def _n_train(work: Path, config: RunConfig) -> int:
+    """Functions to train on: as counted by cell 4, else all toy ones or those of the paper."""
+    from enstack.toy.functions import TOY_SIZES
+
+    known = remembered(work).get("n_train")
+    if known is not None and known["data_dir"] == config.data_dir:
+        return int(known["functions"])
+    all_there_are = TOY_SIZES["train"] if config.data_dir == "toy" else PAPER_TRAIN
+    return min(config.subset, all_there_are) if isinstance(config.subset, int) else all_there_are
+
+
+def show_data(work: Path, *, download: bool = False, **choice: Any) -> pd.DataFrame:
+    """Read the chosen data, remember the choice, and return the functions per class and split.
+
+    download: fetch Draper VDISC into DATA_DIR first, unless it lies there. Raises DataError or
+    ConfigError, and remembers nothing, when the data can't be used.
+    """
+    import pandas as pd
+
+    from enstack.config import RunConfig
+    from enstack.inputs import read_run_data
+    from enstack.storage.files import write_json
+
+    resolved = resolved_settings(work, choice)
+    if download:
+        from enstack.data.download import download_vdisc
+
+        require_own_folder(resolved["DATA_DIR"])
+        download_vdisc(Path(resolved["DATA_DIR"]))
+    config = RunConfig(**resolved)
+    data = read_run_data(config)
+    counted = {"data_dir": config.data_dir, "functions": len(data.splits["train"])}
+    write_json(work / CHOICES_FILE, {"choice": choice, "n_train": counted})
+    summary = data.summary()
+    table = pd.DataFrame(summary["counts"])
+    table.loc["all"] = pd.Series(summary["functions"])
+    return table
+
+
+def show_results(run: RunConfig | str | Path | None) -> None:
+    """Show a run's leaderboard, best first, its figures, and where the report lies.
+
+    run: its configuration or its folder. Raises CheckpointError when it has no finished report or
+    an empty leaderboard.
+    """
+    import pandas as pd
+    from IPython.display import HTML, display
+
+    from enstack.storage.files import read_json
+
+    report = run_dir_of(run) / "report"
+    rows = read_json(report / "report.json")["leaderboard"] if report.is_dir() else []
+    if not rows:
+        raise CheckpointError(
+            f"The results must stand in {report}, which holds no leaderboard. "
+            "Run cell 6 to its end, then this cell."
+        )
+    display(pd.DataFrame(map(_leaderboard_row, rows), index=range(1, len(rows) + 1)))
+    display(HTML(_figure_grid(sorted((report / "figures").glob("*.png")))))
+    say(f"📄 Full report (one file; download it and open it in a browser): {report}/report.html")
+
+
+def _leaderboard_row(row: Mapping[str, Any]) -> dict[str, str]:
+    from enstack.reporting.stored_run import KINDS
+
+    measures = {"accuracy": "accuracy", "AUC": "auc", "MCC": "mcc"}
+    return {
+        "kind": KINDS[row["kind"]],
+        "name": row["title"],
+        "macro-F1": f"{row['macro_f1']:.3f}",
+        "95 % interval": f"{row['macro_f1_low']:.3f}–{row['macro_f1_high']:.3f}",
+        **{
+            title: "–" if row[key] is None else f"{row[key]:.3f}" for title, key in measures.items()
+        },
+    }
+
+
+def _figure_grid(figures: list[Path]) -> str:
+    """Figures side by side where the page is wide enough, as HTML that needs no other file."""
+    images = [
+        f'<img alt="{path.stem}" style="width: 400px; background: white" '
+        f'src="data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}">'
+        for path in figures
+    ]
+    style = "display: flex; flex-wrap: wrap; gap: 16px; align-items: flex-start"
+    return f'<div style="{style}">{"".join(images)}</div>'
+
+
+def show_checkpoint(work: Path, place: str, run: RunConfig | None) -> None:
+    """Say whether a checkpoint or run folder is whole, and from where training will go on.
+
+    place: a folder as given, or within the work folder, or from the top of the user's Drive; run's
+    folder where it is empty.
+    """
+    from enstack.checkpoints.inspection import inspect_path, verdict_text
+
+    named = place.strip()
+    if not named:
+        say(verdict_text(inspect_path(run_dir_of(run))))
+        return
+    inside = work / Path(named).expanduser()
+    say(verdict_text(inspect_path(inside if inside.is_dir() else user_folder(named))))
+
+
+def run_dir_of(run: RunConfig | str | Path | None) -> Path:
+    """The run folder of a configuration or path; ConfigError where there is none."""
+    if run is None:
+        raise ConfigError(
+            "This needs a configuration: run cell 5 until it says ✅, then this cell."
+        )
+    return Path(run if isinstance(run, (str, Path)) else run.run_dir)

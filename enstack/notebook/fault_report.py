@@ -1,0 +1,84 @@
+"""What a report of a fault needs: versions, commit, hardware, disks, the last events."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from enstack import __version__
+from enstack.notebook.cells import GIB, gpu_line, run_dir_of
+from enstack.notebook.checkout import CHECKOUT, code_commit
+from enstack.progress.say import say
+
+REPORTED_PACKAGES = (
+    *("torch", "transformers", "tokenizers", "safetensors", "numpy", "pandas", "scikit-learn"),
+    *("xgboost", "skops", "h5py", "pyarrow", "pydantic", "ipywidgets", "ipykernel", "ipython"),
+)
+LAST_EVENTS = 12
+
+
+def show_troubleshooting(work: Path, names: Mapping[str, Any]) -> None:
+    """Print what a report of a fault needs: versions, commit, hardware, disks, the last events.
+
+    names: the notebook's globals(); without a configuration among them the rest is printed.
+    """
+    import torch
+
+    from enstack.models.hardware import choose_device
+
+    device = choose_device()
+    versions = [f"{name} {_version(name)}" for name in REPORTED_PACKAGES]
+    say(f"enstack {__version__}, {code_commit(CHECKOUT)}, from {CHECKOUT}")
+    say(f"Python {platform.python_version()}, {platform.platform()}")
+    say(", ".join(versions))
+    say(gpu_line(device) if device.type == "cuda" else "No GPU")
+    say(f"CUDA of torch: {torch.version.cuda}; CPU cores: {os.cpu_count()}")
+    for place in (work, Path.home()):
+        say(f"{_free(place)} free at {place}")
+    if names.get("config") is None:
+        say("No configuration: cell 5 was not run, or refused its form.")
+        return
+    run_dir = run_dir_of(names["config"])
+    say(f"Last events of {run_dir}:")
+    for line in _last_events(run_dir):
+        say(f"   {line}")
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "absent"
+
+
+def _free(place: Path) -> str:
+    try:
+        existing = next(path for path in (place, *place.parents) if os.path.exists(path))  # noqa: PTH110
+        return f"{shutil.disk_usage(existing).free / GIB:.1f} GiB"
+    except OSError as error:
+        return f"not known ({error.strerror})"
+
+
+def _last_events(run_dir: Path) -> list[str]:
+    try:
+        lines = (run_dir / "events.jsonl").read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        return [f"none ({error.strerror})"]
+    return [_as_text(line) for line in lines[-LAST_EVENTS:]]
+
+
+def _as_text(line: str) -> str:
+    """An event as time, kind, details; a line that is none, as it is."""
+    try:
+        details = dict(json.loads(line))
+        time_and_kind = f"{details.pop('time')}  {details.pop('event')}"
+    except (ValueError, KeyError, TypeError):
+        return line
+    shown = (f"{k}={round(v, 4) if isinstance(v, float) else v}" for k, v in details.items())
+    return f"{time_and_kind}  {', '.join(shown)}".rstrip()

@@ -1,0 +1,158 @@
+"""The settings that the notebook's forms become."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from enstack.errors import CheckpointError, ConfigError
+from enstack.notebook.checkout import CHECKOUT
+from enstack.progress.say import say
+
+if TYPE_CHECKING:
+    from enstack.config import RunConfig
+
+DRIVE_ROOT = Path("/content/drive")
+LOADED_AT = time.time()
+CHOICES_FILE = "notebook.json"
+LIKE_A_KEY = 0.9  # EPOCH is taken for a misspelt EPOCHS, and refused; SEEDS is the user's own
+TOY_LEARNING_RATE = 1e-3  # tiny models with random weights learn nothing at the default
+TOY_SETTINGS: dict[str, Any] = {
+    "DATA_DIR": "toy",
+    "BASE_MODELS": "tiny-a, tiny-c",
+    "LABEL_MODE": "cwe",
+    "SUBSET": 80,
+    "EPOCHS": 1,
+    "BATCH_SIZE": 8,
+    "LEARNING_RATE": TOY_LEARNING_RATE,
+    "MAX_LENGTH": 64,
+    "SAVE_STEPS": 10,
+    "PRECISION": "fp32",
+    "NUM_WORKERS": 0,
+}
+
+
+def toy_overrides() -> dict[str, Any]:
+    """The settings that stand in for every form when ENSTACK_TOY=1, as in the tests; else none."""
+    return dict(TOY_SETTINGS) if os.environ.get("ENSTACK_TOY") == "1" else {}
+
+
+def configure_run(work: Path, names: dict[str, Any]) -> RunConfig:
+    """The run that a notebook's forms ask for, checked; what was set is printed.
+
+    names: the notebook's globals(); `config` among them is forgotten first, so that no cell goes
+    on with settings from before a refusal. Raises ConfigError for settings that can't be.
+    """
+    from enstack.config import configure
+
+    names["config"] = None
+    return configure(**form_settings(work, names))
+
+
+def form_settings(work: Path, names: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings among a notebook's names, for `configure`, and where the results will be.
+
+    names: the notebook's globals(); each UPPER_CASE name that is a key of RunConfig counts, so a
+    line such as SCHEDULER = "cosine" sets that too. What cell 4 chose is remembered in the work
+    folder, for a fresh kernel that did not run it.
+    """
+    chosen = chosen_settings(work, names)
+    resolved = resolved_settings(work, chosen)
+    if _code_changed():
+        say("⚠️  The code on the disk changed since it was loaded: run cell 2, then this cell.")
+    if toy_overrides():
+        say("ENSTACK_TOY=1: the toy data and small settings stand in for the forms.")
+    elif resolved.get("LEARNING_RATE") != chosen.get("LEARNING_RATE"):
+        say(f"The tiny models have random weights: LEARNING_RATE {TOY_LEARNING_RATE} is used.")
+    say(f"▶ Data: {resolved['DATA_DIR']}; run folder: {resolved['RUN_DIR']}")
+    return resolved
+
+
+def chosen_settings(work: Path, names: Mapping[str, Any]) -> dict[str, Any]:
+    """What the forms say, over what cell 4 remembered."""
+    from enstack.config import RunConfig
+
+    keys = [key.upper() for key in RunConfig.model_fields]
+    chosen = dict(remembered(work).get("choice", {}))
+    for name, value in names.items():
+        misspelt = difflib.get_close_matches(name, keys, n=1, cutoff=LIKE_A_KEY)
+        if name in keys or (name.isupper() and misspelt):
+            chosen[name] = value
+    return chosen
+
+
+def remembered(work: Path) -> dict[str, Any]:
+    """What cell 4 has written down."""
+    from enstack.storage.files import read_json_object
+
+    path = work / CHOICES_FILE
+    try:
+        return read_json_object(path) if path.exists() else {}
+    except CheckpointError as error:
+        raise ConfigError(f"{error} It holds what cell 4 chose: remove it, run cell 4.") from None
+
+
+def require_own_folder(data_dir: str) -> None:
+    """Raise ConfigError where a download would go to the toy data."""
+    if data_dir == "toy":
+        raise ConfigError(
+            'A download needs a folder to go to, DATA_DIR is "toy". Name one, such as '
+            'DATA_DIR = "vdisc": a folder of your Drive, made if need be.'
+        )
+
+
+def resolved_settings(work: Path, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with their paths made whole, and with what the toy data needs to be learnt."""
+    found = {**chosen, **toy_overrides()}
+    data_dir = str(found.get("DATA_DIR") or "toy").strip()
+    found["DATA_DIR"] = data_dir if data_dir == "toy" else str(user_folder(data_dir))
+    run_name = str(found.get("RUN_DIR") or "").strip() or Path(data_dir).resolve().name
+    found["RUN_DIR"] = str(_inside(work, run_name, "RUN_DIR"))
+    if old := str(found.get("RESUME_FROM") or "").strip():
+        found["RESUME_FROM"] = str(user_folder(old))
+    if toy_overrides():
+        found["LOCAL_DIR"] = str(work / "local")
+    elif _only_tiny(found.get("BASE_MODELS"), data_dir) and _is_default("LEARNING_RATE", found):
+        found["LEARNING_RATE"] = TOY_LEARNING_RATE
+    return found
+
+
+def _inside(folder: Path, name: str, field: str) -> Path:
+    """A folder below another one, by the name that a form's field gives."""
+    below = (folder / name).resolve()
+    if folder.resolve() not in below.parents:
+        raise ConfigError(f"{field} must name a folder within {folder}, found {name!r}.")
+    return folder / name
+
+
+def _only_tiny(base_models: object, data_dir: str) -> bool:
+    """Whether no model but the tiny ones will be trained; the form has names in one text."""
+    from enstack.config import TINY_MODELS
+
+    names = set(re.findall(r"[^\s,'\[\]]+", str(base_models or "")))
+    return names <= set(TINY_MODELS) if names else data_dir == "toy"
+
+
+def _is_default(key: str, settings: Mapping[str, Any]) -> bool:
+    from enstack.config import RunConfig
+
+    default = RunConfig.model_fields[key.lower()].default
+    return bool(settings.get(key, default) == default)
+
+
+def user_folder(data_dir: str) -> Path:
+    """A folder as the user means it: as given, or counted from the top of their Drive."""
+    folder = Path(data_dir).expanduser()
+    drive = DRIVE_ROOT / "MyDrive"
+    # os.path.isdir does not raise on a broken mount.
+    return folder if folder.exists() or not os.path.isdir(drive) else drive / folder  # noqa: PTH112
+
+
+def _code_changed() -> bool:
+    sources = (CHECKOUT / "enstack").rglob("*.py")
+    return any(source.stat().st_mtime > LOADED_AT for source in sources)

@@ -1,0 +1,139 @@
+"""A progress bar on a terminal, in a notebook, on a screen, or as plain lines."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from enstack.progress.data_wait import DataWait
+from enstack.progress.say import in_notebook
+from enstack.progress.screen import Level, current_screen
+
+TEXT_FORMAT = (
+    "{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {pace}{postfix}]"
+)
+NOTEBOOK_FORMAT = TEXT_FORMAT.replace("% ", "% {bar} ")
+PLAIN_LINES, PLAIN_SECONDS = 10, 2.0  # a log file gets at most ten lines a bar, and not in bursts
+
+
+class Bar:
+    """A progress bar on a terminal and in a notebook, a few plain lines elsewhere.
+
+    seconds_each: show seconds for one ("0.47s/it") however fast it goes, so that runs compare.
+    unit: what is counted. level: bars around others are shown on a screen only. wait: measures
+    what the bar's loop waits for; examples: of one batch, for a pace in examples.
+    """
+
+    def __init__(
+        self,
+        total: int,
+        description: str,
+        *,
+        seconds_each: bool = False,
+        unit: str = "it",
+        level: Level = "batch",
+        wait: DataWait | None = None,
+        examples: int = 0,
+    ) -> None:
+        self.seconds_each, self.unit, self.level = seconds_each, unit, level
+        self.wait, self.examples = wait, examples
+        self.total, self.description = total, description
+        self.done, self.postfix = 0, ""
+        self.started = self.last_line = time.perf_counter()
+        self._drawn: Any = None
+        self._screen = current_screen()
+
+    def __enter__(self) -> Bar:
+        if self._screen is not None:
+            self._screen.open(self)
+        elif self.level == "batch" and (in_notebook() or sys.stderr.isatty()):
+            self._drawn = _PacedBar(
+                total=self.total,
+                desc=self.description,
+                bar_format=NOTEBOOK_FORMAT if in_notebook() else TEXT_FORMAT,
+                unit=self.unit,
+            )
+            self._drawn.seconds_each = self.seconds_each
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._screen is not None:
+            self._screen.close(self)
+        if self._drawn is not None:
+            self._drawn.close()
+
+    def advance(self, count: int = 1) -> None:
+        """Count finished batches, and redraw the bar when it is time to."""
+        before, self.done = self.done, self.done + count
+        if self._screen is not None and self._screen.redraw(self):
+            return
+        if self._drawn is not None:
+            self._drawn.update(count)
+        elif self._line_due(before):
+            self.last_line = time.perf_counter()
+            print(self.line(), flush=True)
+
+    def show(self, **facts: float | str) -> None:
+        """Put figures behind the bar: loss, lr, the share of time spent waiting, the copy."""
+        self.postfix = ", ".join(f"{name}={_figure(name, fact)}" for name, fact in facts.items())
+        if self._drawn is not None:
+            self._drawn.set_postfix_str(self.postfix, refresh=False)
+
+    def line(self) -> str:
+        """The bar as one line of text."""
+        elapsed = max(time.perf_counter() - self.started, 1e-9)
+        return str(
+            tqdm.format_meter(
+                self.done,
+                self.total,
+                elapsed,
+                prefix=self.description,
+                bar_format=TEXT_FORMAT,
+                postfix=self.postfix or None,
+                # A field of our own, which tqdm's hints do not know.
+                pace=_pace(self.done / elapsed, self.seconds_each, self.unit),  # type: ignore[call-arg]
+            )
+        )
+
+    def _line_due(self, before: int) -> bool:
+        if self.level != "batch":
+            return False
+        if self.done == self.total:
+            return True
+        tenth = max(1, self.total // PLAIN_LINES)
+        waited = time.perf_counter() - self.last_line
+        return self.done // tenth > before // tenth and waited > PLAIN_SECONDS
+
+
+class _PacedBar(tqdm):  # type: ignore[type-arg]
+    """A tqdm bar that writes its pace as this project does."""
+
+    seconds_each = False
+
+    @property
+    def format_dict(self) -> dict[str, Any]:
+        facts = super().format_dict
+        elapsed = facts["elapsed"]
+        rate = facts["rate"] or (facts["n"] / elapsed if elapsed else None)
+        return {**facts, "pace": _pace(rate, self.seconds_each, facts["unit"])}
+
+
+def _pace(rate: float | None, seconds_each: bool, unit: str) -> str:
+    if not rate:
+        return f"?{unit}/s"
+    return f"{1 / rate:.2f}s/{unit}" if seconds_each or rate < 1 else f"{rate:.1f}{unit}/s"
+
+
+def _figure(name: str, value: float | str) -> str:
+    if isinstance(value, str):
+        return value
+    return {"lr": f"{value:.1e}", "data": f"{value:.0%}"}.get(name, f"{value:.4f}")

@@ -1,0 +1,30 @@
+"""Lines for the user: said without tearing a bar, and lengths of time in words."""
+
+from __future__ import annotations
+
+import sys
+
+from tqdm.auto import tqdm
+
+
+def say(text: str) -> None:
+    """Print a line for the user, without tearing a bar that is being drawn."""
+    with tqdm.external_write_mode(file=sys.stdout):
+        print(text, flush=True)
+
+
+def duration(seconds: float) -> str:
+    """A length of time for people: 42 s, 10 min, 1 h 40 min."""
+    if seconds < 1:
+        return "less than 1 s"
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def in_notebook() -> bool:
+    """Whether this code runs in a Jupyter or Colab kernel."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return shell is not None and hasattr(shell, "kernel")

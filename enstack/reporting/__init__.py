@@ -1,0 +1,1 @@
+"""From a run folder to its report: one page, one JSON file, pictures."""

@@ -1,0 +1,258 @@
+"""Draws the report's figures: PNG bytes from plain values, without any global plotting state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+
+from enstack.plots import (
+    COLOURS,
+    INK,
+    MUTED,
+    STYLE,
+    WIDTH_INCHES,
+    draw_curve,
+    line_style,
+    png_bytes,
+    short_name,
+)
+
+# Of a second line in the same colour; a single epoch makes no line, so it has markers too.
+FAINT: Any = {"linestyle": ":", "linewidth": 1.3, "markerfacecolor": "white", "markersize": 3.5}
+DIAMOND: Any = {
+    "linestyle": "",
+    "marker": "D",
+    "markerfacecolor": "white",
+    "markeredgecolor": COLOURS[1],
+    "markeredgewidth": 1.5,
+}
+# Under this many functions of a class, its F1 proves little.
+SMALL_CLASS = 30
+
+
+def draw_figures(results: Mapping[str, Any]) -> dict[str, bytes]:
+    """Draw every figure of a report.
+
+    `results` is what `report.load_results` returns; the answer maps a figure's name to PNG bytes,
+    the same bytes for the same results.
+    """
+    training, chosen, base = results["training"], results["chosen"], results["best_base"]
+    with matplotlib.rc_context(STYLE):
+        return {
+            "training_loss": png_bytes(training_curves(training, "Loss", "train_loss", "val_loss")),
+            "validation_macro_f1": png_bytes(
+                training_curves(training, "Macro-F1 on validation", "val_macro_f1")
+            ),
+            "confusion_matrix": png_bytes(confusion_matrix(chosen)),
+            "class_f1": png_bytes(class_f1(chosen, base)),
+            "reliability": png_bytes(reliability(chosen, base)),
+        }
+
+
+def training_curves(
+    training: Sequence[Mapping[str, Any]], title: str, value: str, dotted: str | None = None
+) -> Figure:
+    """One line per base model over the epochs; the epoch that was kept is ringed.
+
+    `value` names the solid line, `dotted` a second one in the same colour. A value that is None
+    (a loss that was not finite) leaves a gap.
+    """
+    notes = _style_notes(dotted)
+    # Room for the legend's lines, so that many base models do not squeeze the curves.
+    height = 2.6 + 0.18 * (len(training) + len(notes))
+    figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
+    axes = figure.add_subplot()
+    for number, model in enumerate(training):
+        epochs = model["epochs"]
+        draw_curve(axes, epochs, value, line_style(number))
+        if dotted is not None:
+            draw_curve(axes, epochs, dotted, {**line_style(number), **FAINT})
+        else:
+            _ring_best(axes, epochs, value, number)
+    _epoch_axis(axes, [record["epoch"] for model in training for record in model["epochs"]])
+    axes.grid(axis="y")
+    axes.set_title(title)
+    axes.set_xlabel("epoch")
+    axes.tick_params(length=0)
+    _legend(figure, [model["name"] for model in training], notes)
+    return figure
+
+
+def confusion_matrix(evaluation: Mapping[str, Any]) -> Figure:
+    """Counts of true against predicted classes; the shade is the share of the true class."""
+    counts = np.asarray(evaluation["confusion"], dtype=float)
+    classes = [short_name(name, 14) for name in evaluation["confusion_classes"]]
+    totals = counts.sum(axis=1, keepdims=True)
+    shares = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
+    figure = Figure(
+        figsize=(WIDTH_INCHES, min(5.2, 1.5 + 0.52 * len(classes))), layout="constrained"
+    )
+    axes = figure.add_subplot()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1.25, aspect="auto")
+    for row, column in np.ndindex(*counts.shape):
+        _cell(axes, row, column, int(counts[row, column]), shares[row, column])
+    _class_ticks(axes, classes)
+    axes.set_title(f"Confusion, {short_name(evaluation['title'], 34)}")
+    return figure
+
+
+def class_f1(evaluation: Mapping[str, Any], base: Mapping[str, Any] | None) -> Figure:
+    """One F1 bar per class with the number of its functions; `base` is marked by a diamond."""
+    entries = evaluation["per_class"]
+    figure = Figure(figsize=(WIDTH_INCHES, 1.15 + 0.42 * len(entries)), layout="constrained")
+    axes = figure.add_subplot()
+    for position, entry in enumerate(entries):
+        _class_bar(axes, position, entry)
+    if base is not None:
+        values = [entry["f1"] for entry in base["per_class"]]
+        axes.plot(values, range(len(values)), **DIAMOND, clip_on=False)
+    _class_axis(axes, entries)
+    axes.set_title("F1 per class on test")
+    _class_legend(figure, entries, evaluation["title"], base["title"] if base else None)
+    return figure
+
+
+def reliability(evaluation: Mapping[str, Any], base: Mapping[str, Any] | None) -> Figure:
+    """Accuracy against confidence, a dot a bin, larger where more functions are; `base` dotted.
+
+    Dots under the diagonal are claims that did not come true.
+    """
+    figure = Figure(figsize=(WIDTH_INCHES, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle="--")
+    for one, style in ((base, FAINT), (evaluation, {})):
+        if one is not None:
+            _reliability_line(axes, one, style, COLOURS[0] if one is evaluation else COLOURS[1])
+    axes.set_xlim(0, 1.02)
+    axes.set_ylim(0, 1.02)
+    axes.set_xlabel("confidence")
+    axes.set_ylabel("share that is right")
+    axes.set_title("Reliability on test")
+    axes.grid()
+    figure.legend(loc="outside lower left", fontsize=8.5)
+    return figure
+
+
+def _reliability_line(
+    axes: Axes, evaluation: Mapping[str, Any], style: Mapping[str, Any], colour: str
+) -> None:
+    found = evaluation["reliability"]
+    places = [part["confidence"] for part in found["bins"]]
+    values = [part["accuracy"] for part in found["bins"]]
+    largest = max(part["n"] for part in found["bins"])
+    label = f"{short_name(evaluation['title'])}: calibration error {found['ece']:.3f}"
+    # A model that is always as sure has one bin, and one dot.
+    axes.plot(places, values, marker="o", color=colour, label=label, **style)
+    if not style:
+        areas = [90 * part["n"] / largest + 8 for part in found["bins"]]
+        axes.scatter(places, values, s=areas, color=colour, zorder=3)
+
+
+def _ring_best(axes: Axes, epochs: Sequence[Mapping[str, Any]], value: str, number: int) -> None:
+    kept = [record for record in epochs if record["best"] and record[value] is not None]
+    if kept:
+        axes.plot(
+            kept[-1]["epoch"],
+            kept[-1][value],
+            "o",
+            mfc="none",
+            mec=line_style(number)["color"],
+            ms=10,
+            mew=1.2,
+        )
+
+
+def _epoch_axis(axes: Axes, epochs: Sequence[int]) -> None:
+    first, last = (min(epochs), max(epochs)) if epochs else (1, 1)
+    axes.set_xlim(first - 0.5, last + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
+
+
+def _style_notes(dotted: str | None) -> list[tuple[str, dict[str, Any]]]:
+    if dotted is None:
+        ring = {"marker": "o", "linestyle": "", "mfc": "none", "ms": 9}
+        return [("epoch kept", {"color": MUTED, **ring})]
+    return [
+        ("train", {"color": MUTED, "marker": "o"}),
+        ("validation", {"color": MUTED, "marker": "o", **FAINT}),
+    ]
+
+
+def _legend(
+    figure: Figure, names: Sequence[str], notes: Sequence[tuple[str, dict[str, Any]]]
+) -> None:
+    entries = [(short_name(name), line_style(number)) for number, name in enumerate(names)]
+    entries += [(label, style) for label, style in notes]
+    handles = [Line2D([], [], **style) for _, style in entries]
+    labels = [label for label, _ in entries]
+    figure.legend(handles, labels, loc="outside lower left", fontsize=8.5)
+
+
+def _cell(axes: Axes, row: int, column: int, count: int, share: float) -> None:
+    if count:
+        text = f"{count:,}\n{share:.0%}"
+        colour = "white" if share > 0.6 else INK
+        axes.text(column, row, text, ha="center", va="center", fontsize=8.5, color=colour)
+
+
+def _class_ticks(axes: Axes, classes: Sequence[str]) -> None:
+    places = range(len(classes))
+    tilted = sum(map(len, classes)) > 40
+    axes.set_xticks(
+        places, classes, rotation=30 if tilted else 0, ha="right" if tilted else "center"
+    )
+    axes.set_yticks(places, classes)
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    axes.tick_params(length=0, labelsize=8.5)
+    axes.spines[:].set_visible(False)
+    # White rules between the cells keep pale neighbours apart.
+    axes.set_xticks(np.arange(len(classes) - 1) + 0.5, minor=True)
+    axes.set_yticks(np.arange(len(classes) - 1) + 0.5, minor=True)
+    axes.grid(which="minor", color="white", linewidth=2)
+    axes.tick_params(which="minor", length=0)
+
+
+def _class_bar(axes: Axes, position: int, entry: Mapping[str, Any]) -> None:
+    small = entry["support"] < SMALL_CLASS
+    axes.barh(position, entry["f1"], height=0.62, linewidth=0.8, **_bar_style(small))
+    axes.text(1.04, position, f"{entry['f1']:.3f}", va="center", fontsize=9)
+
+
+def _bar_style(small: bool) -> dict[str, Any]:
+    """Hatched and pale for a small class, so that print shows it too."""
+    style = {"facecolor": "white", "hatch": "/////"} if small else {"facecolor": COLOURS[0]}
+    return {**style, "edgecolor": COLOURS[0]}
+
+
+def _class_axis(axes: Axes, entries: Sequence[Mapping[str, Any]]) -> None:
+    labels = [f"{short_name(entry['class'], 18)}\nn = {entry['support']:,}" for entry in entries]
+    axes.set_yticks(range(len(entries)), labels, fontsize=8.5)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(len(entries) - 0.5, -0.5)
+    axes.tick_params(length=0)
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="x")
+
+
+def _class_legend(
+    figure: Figure, entries: Sequence[Mapping[str, Any]], title: str, base: str | None
+) -> None:
+    handles: list[Artist] = [Patch(**_bar_style(small=False))]
+    labels = [short_name(title)]
+    if base is not None:
+        handles.append(Line2D([], [], **DIAMOND))
+        labels.append(f"best base model: {short_name(base)}")
+    if any(entry["support"] < SMALL_CLASS for entry in entries):
+        handles.append(Patch(**_bar_style(small=True)))
+        labels.append(f"hatched: n < {SMALL_CLASS}, proves little")
+    figure.legend(handles, labels, loc="outside lower left", ncols=1, fontsize=8.5)

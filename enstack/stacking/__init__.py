@@ -1,0 +1,1 @@
+"""From base models' probabilities to the leaderboard."""

@@ -1,0 +1,219 @@
+"""A fitted stack: meta-classifiers on base models' probabilities, saved without code.
+
+skops is imported where it is used: it imports every module of scikit-learn, one of them torch.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sklearn
+import xgboost
+from sklearn.exceptions import InconsistentVersionWarning
+
+from enstack.errors import CheckpointError, DataError
+from enstack.metrics.flags import two_sided
+from enstack.stacking.baselines import with_absent_classes
+from enstack.stacking.meta_classifiers import fit_estimator, pack, unpack
+from enstack.stacking.meta_features import BaseModelProbabilities, meta_features, refuse_leaks
+from enstack.storage.files import write_bytes
+
+# What our files hold beyond the types that skops trusts by itself. XGBoost's trees are stored in
+# its own format, which outlives its versions, so none of its types is needed.
+ALLOWED_TYPES = frozenset(
+    {
+        "sklearn.calibration._CalibratedClassifier",
+        "sklearn.calibration._SigmoidCalibration",
+        "sklearn.model_selection._split.StratifiedKFold",
+        "sklearn.tree._tree.Tree",
+    }
+)
+FILE_KEYS = {"name", "estimator", "classes", "base_models", "n_features", "probe", "made_with"}
+PROBE_TOLERANCE = 1e-5
+
+
+@dataclass(frozen=True)
+class MetaClassifier:
+    """A fitted meta-classifier and what goes in and comes out.
+
+    classes: (m,) int64, the class or flag of each column that the estimator gives; base_models:
+    whose probabilities it was fitted on, in order; n_features: columns of the meta-features.
+    """
+
+    name: str
+    estimator: Any
+    classes: np.ndarray
+    base_models: tuple[str, ...]
+    n_features: int
+
+
+def fit_meta_classifiers(
+    names: Iterable[str],
+    models: Sequence[BaseModelProbabilities],
+    labels: np.ndarray,
+    *,
+    n_classes: int,
+    seed: int,
+) -> dict[str, MetaClassifier]:
+    """Fit meta-classifiers on base models' probabilities and the labels of the same rows.
+
+    labels: (n,) int, or (n, n_classes) bool flags, for each of which an estimator of its own is
+    fitted. Raises DataError when a base model has seen any row, when labels do not fit the rows, or
+    when fewer than two classes occur. Returns them by name.
+    """
+    refuse_leaks(models)
+    features = meta_features(models)
+    labels = np.asarray(labels)
+    _require_labels(labels, models[0], n_classes)
+    base_models = tuple(model.name for model in models)
+    return {
+        name: MetaClassifier(
+            name,
+            *fit_estimator(name, features, labels, seed=seed),
+            base_models,
+            features.shape[1],
+        )
+        for name in names
+    }
+
+
+def predict_proba(
+    meta_classifier: MetaClassifier, models: Sequence[BaseModelProbabilities], n_classes: int
+) -> np.ndarray:
+    """Probabilities (n, n_classes) float32; 0 for classes that no fitted row had.
+
+    Raises DataError unless the base models are those it was fitted on, in that order.
+    """
+    names = tuple(model.name for model in models)
+    if names != meta_classifier.base_models:
+        raise DataError(
+            f"Meta-classifier {meta_classifier.name} was fitted on "
+            f"{', '.join(meta_classifier.base_models)}; it must get these in this order, "
+            f"found {', '.join(names) or 'none'}."
+        )
+    features = meta_features(models)
+    if features.shape[1] != meta_classifier.n_features:
+        raise DataError(
+            f"Meta-classifier {meta_classifier.name} was fitted on {meta_classifier.n_features} "
+            f"meta-features, found {features.shape[1]}: the number of classes has changed."
+        )
+    found = meta_classifier.estimator.predict_proba(features)
+    return with_absent_classes(found, meta_classifier.classes, n_classes)
+
+
+def save_meta_classifier(path: Path, meta_classifier: MetaClassifier) -> None:
+    """Write a fitted meta-classifier as one .skops file, which holds no code."""
+    content = {
+        "name": meta_classifier.name,
+        "estimator": pack(meta_classifier.estimator),
+        "classes": meta_classifier.classes,
+        "base_models": list(meta_classifier.base_models),
+        "n_features": meta_classifier.n_features,
+        "probe": _probe(meta_classifier),
+        "made_with": _versions(),
+    }
+    import skops.io
+
+    write_bytes(path, skops.io.dumps(content))
+
+
+def load_meta_classifier(path: Path) -> MetaClassifier:
+    """Read a file of save_meta_classifier, made under this scikit-learn or another.
+
+    Raises CheckpointError when the file is damaged, holds a type that our files never hold, or
+    gives other probabilities here than where it was saved.
+    """
+    try:
+        content = _read_content(Path(path))
+        meta_classifier = MetaClassifier(
+            name=content["name"],
+            estimator=unpack(content["estimator"]),
+            classes=content["classes"],
+            base_models=tuple(content["base_models"]),
+            n_features=content["n_features"],
+        )
+    except CheckpointError:
+        raise
+    except Exception as error:  # a damaged file fails anywhere between zip and native code
+        raise CheckpointError(
+            f"{path} must be a meta-classifier saved by enstack, it can't be read "
+            f"({_first_line(error)}). Fit it again."
+        ) from error
+    _require_same_probabilities(path, meta_classifier, content)
+    return meta_classifier
+
+
+def _require_labels(labels: np.ndarray, model: BaseModelProbabilities, n_classes: int) -> None:
+    one_each = labels.shape in ((len(model.ids),), (len(model.ids), n_classes))
+    if not one_each or model.probabilities.shape[1] != n_classes:
+        raise DataError(
+            f"There must be one label per function and {n_classes} classes, found "
+            f"{len(labels):,} labels for probabilities of shape {model.probabilities.shape}."
+        )
+    if labels.ndim == 2:
+        if not any(two_sided(has_flag) for has_flag in labels.T):
+            raise DataError("Some rows must have a flag that others lack, found all rows alike.")
+        return
+    present = np.unique(labels)
+    if len(present) < 2 or present[0] < 0 or present[-1] >= n_classes:
+        raise DataError(
+            f"Labels must hold at least two classes from 0 to {n_classes - 1}, "
+            f"found {present[:10].tolist()}."
+        )
+
+
+def _probe(meta_classifier: MetaClassifier) -> np.ndarray:
+    """What it gives on fixed rows: each meta-feature alone at 1, and all alike."""
+    n_features = meta_classifier.n_features
+    rows = np.concatenate([np.eye(n_features), np.full((1, n_features), 1 / n_features)])
+    return np.asarray(meta_classifier.estimator.predict_proba(rows), dtype=np.float64)
+
+
+def _require_same_probabilities(
+    path: Path, meta_classifier: MetaClassifier, content: dict[str, Any]
+) -> None:
+    """Whether it still works under the installed versions: newer files may not under old ones."""
+    try:
+        change = float(np.abs(_probe(meta_classifier) - content["probe"]).max())
+        found = "" if change <= PROBE_TOLERANCE else f"they differ by {change:.2g}"
+    except Exception as error:  # estimators of other versions lack attributes, fail anywhere
+        found = _first_line(error)
+    if found:
+        raise CheckpointError(
+            f"{path} must give the probabilities that it gave when it was saved: {found}.\n"
+            f"It was saved under {content['made_with']}, here is {_versions()}: "
+            "install those, or fit it again."
+        )
+
+
+def _versions() -> str:
+    return f"scikit-learn {sklearn.__version__}, xgboost {xgboost.__version__}"
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def _read_content(path: Path) -> dict[str, Any]:
+    """The stored values, once every type in the file is known to be one of ours."""
+    import skops.io
+
+    data = path.read_bytes()
+    foreign = sorted(set(skops.io.get_untrusted_types(data=data)) - ALLOWED_TYPES)
+    if foreign:
+        raise CheckpointError(
+            f"{path} must hold only the types of enstack's meta-classifiers, found "
+            f"{', '.join(foreign)}: it was not loaded. Use files that you trust, or fit it again."
+        )
+    with warnings.catch_warnings():
+        # The probe tells better than a version number whether it still works.
+        warnings.simplefilter("ignore", InconsistentVersionWarning)
+        content = skops.io.loads(data, trusted=sorted(ALLOWED_TYPES))
+    if not isinstance(content, dict) or set(content) != FILE_KEYS:
+        raise CheckpointError(f"{path} must be a meta-classifier saved by enstack, it is not one.")
+    return content

@@ -1,0 +1,159 @@
+"""The stacking stage: probabilities joined by id, the stacks and all beside them, leaderboard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from enstack.config import RunConfig, base_model_names
+from enstack.data.functions import VulnerabilityData
+from enstack.data.holdout import SplitPlan
+from enstack.duplicates.contamination import NEAR, near_train
+from enstack.errors import CheckpointError
+from enstack.metrics.flags import choose_thresholds
+from enstack.progress.say import say
+from enstack.run_folder import Log
+from enstack.stacking.baselines import plain_baselines
+from enstack.stacking.leaderboard import leaderboard
+from enstack.stacking.meta_features import BaseModelProbabilities, mean_vote, refuse_leaks
+from enstack.stacking.stack import fit_meta_classifiers, predict_proba, save_meta_classifier
+from enstack.storage.files import sha256_json, write_json
+from enstack.storage.manifest import is_current, read_manifest, replacing_folder
+
+
+def stack_base_models(
+    data: VulnerabilityData, plan: SplitPlan, config: RunConfig, run_dir: Path, log: Log
+) -> None:
+    """Write stacking/ of a run folder: the stacks, every model's test probabilities, leaderboard.
+
+    A folder that was made from the same inputs is left as it is.
+    """
+    names = base_model_names(config.base_models)
+    made_from = {
+        "data": data.fingerprint,
+        "seed": config.seed,
+        "meta_classifiers": config.meta_classifiers,
+        "probabilities": {name: _files_digest(run_dir, name) for name in names},
+    }
+    folder = run_dir / "stacking"
+    if is_current(folder, made_from):
+        say("✓ stacking: finished before, skipped")
+        return
+    say(f"▶ Stacking {len(names)} base models: {', '.join(config.meta_classifiers)}")
+    with replacing_folder(folder, {"made_from": made_from}) as beside:
+        found = _every_model(data, plan, config, run_dir, beside)
+        _write_results(data, plan, config, found, beside)
+        np.savez(
+            beside / "near_train.npz",
+            allow_pickle=False,
+            ids=data.splits["test"].ids,
+            near=near_train(data, NEAR),
+            threshold=NEAR,
+        )
+    log("stacking_finished")
+
+
+def _write_results(
+    data: VulnerabilityData,
+    plan: SplitPlan,
+    config: RunConfig,
+    found: dict[str, np.ndarray],
+    folder: Path,
+) -> None:
+    """The leaderboard and what it is made of, from the probabilities of all that was asked."""
+    test, validation = data.splits["test"], data.splits["validation"]
+    probabilities = {key: values[: len(test)] for key, values in found.items()}
+    thresholds = None
+    if _has_flags(data):
+        chosen_by = validation.labels[plan.selection]
+        thresholds = {
+            key: choose_thresholds(chosen_by, values[len(test) :]) for key, values in found.items()
+        }
+        stored = {key: values.tolist() for key, values in thresholds.items()}
+        write_json(folder / "thresholds.json", stored)
+    board = leaderboard(test.labels, probabilities, data.class_names, thresholds, seed=config.seed)
+    board.to_csv(folder / "leaderboard.csv", index=False)
+    np.savez(
+        folder / "test_probabilities.npz",
+        allow_pickle=False,
+        ids=test.ids,
+        labels=test.labels,
+        **probabilities,
+    )
+
+
+def _every_model(
+    data: VulnerabilityData, plan: SplitPlan, config: RunConfig, run_dir: Path, folder: Path
+) -> dict[str, np.ndarray]:
+    """Probabilities of base models, votes, stacks and baselines by "kind:name"; saves the stacks.
+
+    Their rows are the test functions, and after them, in label mode multilabel, the validation
+    functions that selected the base models: they choose the thresholds too.
+    """
+    names, n_classes = base_model_names(config.base_models), len(data.class_names)
+    asked = [_probabilities(run_dir, name, data, "test") for name in names]
+    refuse_leaks(asked)
+    functions = [data.splits["test"]]
+    if _has_flags(data):
+        chosen_by = [
+            _probabilities(run_dir, name, data, "validation", plan.selection) for name in names
+        ]
+        asked = [_joined(*pair) for pair in zip(asked, chosen_by, strict=True)]
+        functions.append(data.splits["validation"].take(plan.selection))
+    on_meta = [
+        _probabilities(run_dir, name, data, plan.meta_split, plan.meta_rows) for name in names
+    ]
+    labels = data.splits[plan.meta_split].labels[plan.meta_rows]
+    fitted = fit_meta_classifiers(
+        config.meta_classifiers, on_meta, labels, n_classes=n_classes, seed=config.seed
+    )
+    found = {f"base:{model.name}": model.probabilities for model in asked}
+    if len(asked) > 1:
+        found["vote:mean"] = mean_vote(asked)
+    for name, meta_classifier in fitted.items():
+        found[f"stack:{name}"] = predict_proba(meta_classifier, asked, n_classes)
+        save_meta_classifier(folder / f"{name}.skops", meta_classifier)
+    plain = plain_baselines(data.splits["train"], functions, n_classes)
+    return {**found, **{f"baseline:{name}": values for name, values in plain.items()}}
+
+
+def _has_flags(data: VulnerabilityData) -> bool:
+    return data.splits["train"].labels.ndim == 2
+
+
+def _joined(
+    first: BaseModelProbabilities, second: BaseModelProbabilities
+) -> BaseModelProbabilities:
+    """What a base model says of the functions of one, then of those of the other."""
+    return BaseModelProbabilities(
+        first.name,
+        np.concatenate([first.ids, second.ids]),
+        np.concatenate([first.probabilities, second.probabilities]),
+        np.concatenate([first.seen, second.seen]),
+    )
+
+
+def _probabilities(
+    run_dir: Path,
+    name: str,
+    data: VulnerabilityData,
+    split: str,
+    rows: np.ndarray | None = None,
+) -> BaseModelProbabilities:
+    """A base model's probabilities, joined to the functions by id and never by position alone."""
+    path = run_dir / "base_models" / name / "probabilities" / f"{split}.npz"
+    with np.load(path) as arrays:
+        ids, found, seen = arrays["ids"], arrays["probabilities"], arrays["seen"]
+    if not np.array_equal(ids, data.splits[split].ids):
+        raise CheckpointError(
+            f"{path} must hold the functions of the {split} split in their order; its ids differ. "
+            "Delete the folder it lies in and run again: it is made anew."
+        )
+    chosen = np.arange(len(ids)) if rows is None else rows
+    return BaseModelProbabilities(name, ids[chosen], found[chosen], seen[chosen])
+
+
+def _files_digest(run_dir: Path, name: str) -> str:
+    manifest = read_manifest(run_dir / "base_models" / name / "probabilities") or {}
+    return sha256_json(manifest.get("files"))

@@ -1,0 +1,1 @@
+"""Bytes that are whole or absent, on disks that may be slow."""

@@ -1,0 +1,73 @@
+"""Disks: which storage is slow, which folder can be written to, and a lock on the local one."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from enstack.errors import CheckpointError, EnstackError
+
+ROOM_TO_LEAVE = 512 << 20  # bytes of the scratch disk that copies of data leave for what follows
+
+
+def require_writable(folder: Path, setting: str, error_type: type[EnstackError]) -> None:
+    """Make the folder that a setting names, or say in one line why it cannot be written to."""
+    reason = None
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "it is a file")
+        folder.mkdir(parents=True, exist_ok=True)
+        # A superuser passes os.access on a folder marked read-only; the mark is still a wish.
+        if not os.access(folder, os.W_OK) or not folder.stat().st_mode & 0o222:
+            reason = "it is read-only"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    if reason:
+        raise error_type(
+            f"{setting} must be a folder that can be written to; {folder}: {reason}. "
+            f"Name another with {setting}=PATH."
+        )
+
+
+@contextlib.contextmanager
+def only_one(lock: Path, what: str) -> Iterator[None]:
+    """Let one process at a time into the block; a dead one's lock is gone with it.
+
+    lock: a file on a local disk, where the system's own locks work.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CheckpointError(
+                f"{what} must have one run at a time, and another process is at work in it. "
+                "Wait for that one, stop it, or name another run_dir."
+            ) from None
+        yield
+
+
+SLOW_TYPES = ("fuse", "nfs", "cifs", "smb", "9p", "sshfs", "ceph", "lustre", "gcsfuse")
+
+
+def slow_storage(path: Path, mounts: Path = Path("/proc/mounts")) -> str | None:
+    """The kind of network or FUSE file system that a path lies on; None on a disk of this machine.
+
+    mounts: the system's list of mounted file systems; where there is none, nothing counts as slow.
+    """
+    try:
+        lines = mounts.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    target, found = str(path.absolute()), ("", "")
+    for line in lines:
+        _, place, kind, *_ = line.split(" ")
+        # The system writes a space in a path as \040.
+        place = place.replace("\\040", " ").rstrip("/")
+        if f"{target}/".startswith(f"{place}/") and len(place) >= len(found[0]):
+            found = place, kind
+    return found[1] if found[1].startswith(SLOW_TYPES) else None

@@ -1,0 +1,128 @@
+"""Files that are whole or absent: write beside, sync, rename; hashes; one process at a time."""
+
+from __future__ import annotations
+
+import datetime
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from enstack.errors import CheckpointError
+
+CHUNK_BYTES = 1 << 20
+Moved = Callable[[int], None]  # told of the bytes that were read or written, chunk by chunk
+
+
+def ignore(size: int) -> None:
+    """Nobody wants to know how many bytes were moved."""
+
+
+def sha256_file(path: Path, moved: Moved = ignore) -> str:
+    """Sha256 of a file's bytes, as hex, read in chunks."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+            moved(len(chunk))
+    return digest.hexdigest()
+
+
+def file_state(path: Path) -> list[int | str]:
+    """What tells a file from its later self without reading all of it: size, time, both ends."""
+    facts = path.stat()
+    with path.open("rb") as file:
+        ends = file.read(CHUNK_BYTES)
+        file.seek(max(0, facts.st_size - CHUNK_BYTES))
+        ends += file.read(CHUNK_BYTES)
+    return [facts.st_size, facts.st_mtime_ns, sha256_json(ends.hex())]
+
+
+def sha256_json(value: Any) -> str:
+    """Sha256 of a value's canonical JSON, as hex: equal values have equal digests."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sync(path: Path) -> None:
+    """Force a file's bytes, or a folder's names, onto the disk, where the mount can do that."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Network mounts may refuse fsync: then reading back alone tells what has arrived.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EISDIR):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace a file as one step: readers see the old bytes or the new ones, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.writing")
+    with beside.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        beside.replace(path)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTSUP, errno.EPERM, errno.EINVAL):
+            raise
+        # A mount that can't rename over a file: for a moment the new bytes stand beside alone.
+        path.unlink()
+        beside.rename(path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a text file as one step, in UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace a JSON file as one step, indented for people."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_if_changed(path: Path, text: str) -> None:
+    """Write a text file unless it already holds exactly this text, so that nothing is touched."""
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        write_text(path, text)
+
+
+def timestamp() -> str:
+    """Now, as events are dated: UTC, to the second."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+
+
+def append_json_line(path: Path, record: dict[str, Any]) -> None:
+    """Add one line to a JSON-lines file; what a failed write left of one is ended before it."""
+    line = json.dumps(record, ensure_ascii=False) + "\n"
+    with path.open("ab+") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            line = line if file.read() == b"\n" else "\n" + line
+        file.write(line.encode())
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; a missing or damaged one is a CheckpointError that names it."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} must be a readable JSON file: {error}.") from error
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Read a JSON file that must hold an object."""
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise CheckpointError(
+            f"{path} must hold a JSON object, found a {type(value).__name__}. Put a good copy "
+            "back, or remove it to have it written anew."
+        )
+    return value

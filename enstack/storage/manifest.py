@@ -1,0 +1,179 @@
+"""Folders that are whole or unfinished: hashed while written, with a manifest that comes last."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from enstack.errors import CheckpointError
+from enstack.storage.files import Moved, ignore, sha256_file, sync, write_bytes
+
+MANIFEST = "manifest.json"
+BLANK = "0" * 64  # stands where a manifest's own sha256 comes
+
+
+class HashedFile:
+    """A new file whose size and sha256 are known the moment that it is written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.bytes, self._digest = path, 0, hashlib.sha256()
+
+    def __enter__(self) -> HashedFile:
+        self._file = self.path.open("wb")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._file.close()
+        if kind is None:
+            sync(self.path)
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Append bytes; torch.save and others take this for an open file."""
+        self._file.write(data)
+        self._digest.update(data)
+        size = memoryview(data).nbytes
+        self.bytes += size
+        return size
+
+    def flush(self) -> None:
+        """Hand what was written to the system."""
+        self._file.flush()
+
+    def facts(self) -> dict[str, Any]:
+        """What a manifest says of this file."""
+        return {"bytes": self.bytes, "sha256": self._digest.hexdigest()}
+
+
+class HashedFolder:
+    """A new folder that is hashed while it is written; `finish` writes its manifest, the last file.
+
+    The hashes are those of the bytes that were meant, so reading back finds what a disk made of
+    them. Only new names are made: nothing depends on replacing a file.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._files: list[HashedFile] = []
+
+    def file(self, name: str) -> HashedFile:
+        """A file to be written into the folder, as a context."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._files.append(HashedFile(path))
+        return self._files[-1]
+
+    def finish(self, moved: Moved = ignore, **facts: Any) -> None:
+        """Write the manifest, and read everything back; a CheckpointError says what differs."""
+        listed = {f.path.relative_to(self.folder).as_posix(): f.facts() for f in self._files}
+        with HashedFile(self.folder / MANIFEST) as manifest:
+            manifest.write(manifest_bytes({**facts, "files": listed}))
+        sync(self.folder)
+        found = problems(self.folder, moved)
+        if found:
+            raise CheckpointError(f"{self.folder} was not read back as written: {found[0]}.")
+
+
+def files_below(folder: Path) -> list[str]:
+    """Names of all files below a folder but its manifest, relative, sorted."""
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and path != folder / MANIFEST
+    )
+
+
+def manifest_bytes(manifest: dict[str, Any]) -> bytes:
+    """A manifest as JSON that ends in the sha256 of itself, taken with zeros in that place."""
+    text = json.dumps({**manifest, "sha256": BLANK}, indent=2, ensure_ascii=False, default=str)
+    blank = f"{text}\n".encode()
+    return hashlib.sha256(blank).hexdigest().join(blank.decode().rsplit(BLANK, 1)).encode()
+
+
+def write_manifest(folder: Path, **facts: Any) -> None:
+    """List every file below a folder with size and sha256, beside the given facts; written last.
+
+    A folder whose manifest is absent or does not match is unfinished.
+    """
+    listed = {}
+    for name in files_below(folder):
+        path = folder / name
+        sync(path)
+        listed[name] = {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
+    write_bytes(folder / MANIFEST, manifest_bytes({**facts, "files": listed}))
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """The manifest of a folder, or None where there is none that can be read and is whole."""
+    try:
+        content = (folder / MANIFEST).read_bytes()
+        manifest = json.loads(content)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None  # any other fault is the disk's: it says nothing of the manifest
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+        return None
+    digest = str(manifest.pop("sha256", BLANK))
+    blank = content.replace(digest.encode(), BLANK.encode())
+    return manifest if hashlib.sha256(blank).hexdigest() == digest else None
+
+
+def problems(folder: Path, moved: Moved = ignore) -> list[str]:
+    """What keeps a folder from being whole: one sentence for each fault, none when it is."""
+    if not folder.is_dir():
+        return [f"{folder} does not exist"]
+    manifest = read_manifest(folder)
+    if manifest is None:
+        return [f"{folder / MANIFEST} is missing or damaged: the folder was never finished"]
+    listed = manifest["files"].items()
+    found = [_file_problem(folder / name, facts, moved) for name, facts in listed]
+    return [problem for problem in found if problem]
+
+
+def _file_problem(path: Path, facts: dict[str, Any], moved: Moved) -> str | None:
+    if not path.is_file():
+        return f"{path.name} is missing"
+    size = path.stat().st_size
+    if size != facts["bytes"]:
+        return f"{path.name} has {size:,} bytes, {facts['bytes']:,} were written"
+    if sha256_file(path, moved) != facts["sha256"]:
+        return f"{path.name} has other content than was written (sha256 differs)"
+    return None
+
+
+def is_current(folder: Path, made_from: dict[str, Any]) -> bool:
+    """Whether a folder is whole and was made from exactly these inputs."""
+    manifest = read_manifest(folder)
+    return bool(
+        manifest is not None
+        and manifest.get("made_from") == json.loads(json.dumps(made_from, default=str))
+        and not problems(folder)
+    )
+
+
+@contextlib.contextmanager
+def replacing_folder(folder: Path, facts: dict[str, Any]) -> Iterator[Path]:
+    """Fill a folder beside the old one; it takes its place, with a manifest, once it is whole.
+
+    facts: what the manifest says beside the files; may still be filled in the block.
+    """
+    beside = folder.with_name(f".{folder.name}.writing")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    yield beside
+    write_manifest(beside, **facts)
+    _keep_strangers(folder, beside)
+    shutil.rmtree(folder, ignore_errors=True)
+    beside.rename(folder)
+
+
+def _keep_strangers(folder: Path, beside: Path) -> None:
+    """Take along what a user has put into a folder: whatever its manifest does not name."""
+    listed = (read_manifest(folder) or {"files": {}})["files"]
+    for name in files_below(folder):
+        if name not in listed and not (beside / name).exists():
+            (beside / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).rename(beside / name)

@@ -1,0 +1,1 @@
+"""Made-up functions and tiny models, all made offline."""

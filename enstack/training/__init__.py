@@ -1,0 +1,1 @@
+"""One base model in training: the loop, its state, resume, saves."""

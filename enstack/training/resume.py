@@ -1,0 +1,232 @@
+"""Where a training begins: at its newest checkpoint, at an old one, or at the very beginning."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from enstack.checkpoints import newest, slots, state_file
+from enstack.checkpoints.old_checkpoints import LegacyCheckpoint, find_legacy, may_hold_legacy
+from enstack.config import RunConfig
+from enstack.errors import CheckpointError
+from enstack.models.base_models import (
+    HUB_IDS,
+    SEVERAL_FLAGS,
+    BaseModel,
+    architecture,
+    load_classifier,
+)
+from enstack.progress.say import say
+from enstack.storage.manifest import read_manifest
+from enstack.training.random_state import seed_everything
+from enstack.training.state import (
+    Log,
+    Progress,
+    Training,
+    TrainingData,
+    identity_of,
+    refuse_other_run,
+)
+
+
+def check_resume_from(base_models: list[BaseModel], config: RunConfig) -> None:
+    """Say what resume_from will be used for, before any base model is trained.
+
+    One that is not there, or serves none of the base models, is refused.
+    """
+    if not config.resume_from:
+        return
+    place, alone = Path(config.resume_from), len(config.base_models) == 1
+    unserved, served = [], False
+    for base_model in base_models:
+        folder = Path(config.run_dir) / "base_models" / base_model.name
+        scratch = config.scratch_dir / "base_models" / base_model.name
+        if slots.checkpoints_in(folder) or slots.checkpoints_in(scratch):
+            say(
+                f"   · resume_from is not used for {base_model.name}: {folder} has a checkpoint of "
+                "its own, and training goes on from there"
+            )
+            served = True
+        elif may_hold_legacy(place, base_model.name, alone=alone):
+            served = True
+        else:
+            unserved.append(base_model.name)
+    if base_models and not served:
+        raise _no_old_checkpoint(unserved, place)
+    for name in unserved:
+        say(f"⚠️  {place} holds no old checkpoint of {name}: it is trained from the start.")
+
+
+def _no_old_checkpoint(names: list[str], place: Path) -> CheckpointError:
+    name = names[0]
+    found = "holds none" if place.is_dir() else "is no folder"
+    return CheckpointError(
+        f"resume_from must hold an old checkpoint of {' or '.join(names)} (itself, in {name}/ or "
+        f"in checkpoints/{name}/); {place} {found}. Correct it, or leave it out to train from "
+        "the start."
+    )
+
+
+def start_or_resume(
+    base_model: BaseModel,
+    tokenizer: Any,
+    data: TrainingData,
+    config: RunConfig,
+    folder: Path,
+    log: Log,
+    old_runs: Path | None = None,
+) -> Training:
+    """A training at the newest checkpoint that verifies, at an old one, or at the beginning."""
+    folder.mkdir(parents=True, exist_ok=True)
+    identity = identity_of(base_model, tokenizer, data, config)
+    scratch = config.scratch_dir / folder.resolve().relative_to(Path(config.run_dir).resolve())
+    found = newest.newest(scratch, folder, config.keep_checkpoints)
+    if found and not slots.checkpoints_in(folder):
+        say(
+            f"📦 {folder} holds no checkpoint; going on from the copy in {scratch}. To start anew, "
+            "name another run_dir."
+        )
+    if found is None:
+        _refuse_lost_checkpoints(folder, config)
+    old = None if found else _find_old(base_model, data, config, old_runs)
+    state = state_file.read_state(found) if found else None
+    if state is not None:
+        place = folder if slots.checkpoints_in(folder) else scratch
+        refuse_other_run(state.get("identity", {}), identity, place)
+    seed_everything(config.seed)
+    source = found or (old.folder if old else None)
+    model = load_classifier(
+        BaseModel(base_model.name, str(source)) if source else base_model,
+        data.class_names,
+        seed=config.seed,
+        problem_type=data.problem_type,
+    )
+    training = Training(folder, scratch, model, tokenizer, data, config, Progress(), identity)
+    if state is not None:
+        _load(training, state)
+    elif old is not None:
+        training.load_legacy(old)
+        _announce_import(old, log)
+    else:
+        training.plan(0)
+    _refuse_fewer_epochs(training)
+    _choose_best_anew_if_lost(training)
+    _announce_epochs(training)
+    return training
+
+
+def _refuse_lost_checkpoints(folder: Path, config: RunConfig) -> None:
+    """Where a history or the events tell of checkpoints, training never starts anew in silence."""
+    run_dir = Path(config.run_dir)
+    events = run_dir / "events.jsonl"
+    place = json.dumps(folder.resolve().relative_to(run_dir.resolve()).as_posix())
+    lines = events.read_text(encoding="utf-8").splitlines() if events.exists() else []
+    saved = any('"event": "saved"' in line and f'"folder": {place}' in line for line in lines)
+    if saved or (folder / slots.HISTORY).exists():
+        raise CheckpointError(
+            f"{folder} holds the history of a training but no checkpoint of it, and training never "
+            "starts anew in silence. Put it back, or name another run_dir to start anew."
+        )
+
+
+def _load(training: Training, state: dict[str, Any]) -> None:
+    try:
+        training.load_state_dict(state)
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"The checkpoint in {training.folder} was written by another version of enstack "
+            f"({error}). Go on with that version, or name another run_dir."
+        ) from error
+
+
+def _refuse_fewer_epochs(training: Training) -> None:
+    complete = training.progress.epoch - 1
+    if complete > training.config.epochs:
+        raise CheckpointError(
+            f"{training.folder} is trained for {complete} epochs already, asked for are "
+            f"{training.config.epochs}. Use epochs={complete} or more, or name another run_dir."
+        )
+    done = training.progress.batches_done
+    if complete == training.config.epochs and done:
+        say(
+            f"⚠️  {done} batches of epoch {complete + 1} are set aside: asked for are {complete} "
+            f"epochs. With epochs={complete + 1} or more they are gone on from."
+        )
+
+
+def _choose_best_anew_if_lost(training: Training) -> None:
+    """A best model that is gone can't come back: the next epoch's becomes the best, said aloud."""
+    progress = training.progress
+    if not progress.best_epoch:
+        return
+    best = newest.whole_best(training.scratch, training.folder)
+    # One of a later epoch was saved just before a kill: that epoch is trained again.
+    stored = (best and read_manifest(best)) or {}
+    if stored.get("best_epoch", 0) >= progress.best_epoch:
+        return
+    if training.finished():
+        raise CheckpointError(
+            f"{training.folder} has lost its best_model, of epoch {progress.best_epoch}. Put it "
+            "back, ask for more epochs, or train anew with another run_dir."
+        )
+    say(
+        f"⚠️  best_model, of epoch {progress.best_epoch}, is gone from {training.folder}. The best "
+        "is chosen anew among the epochs from here on."
+    )
+    progress.best_epoch, progress.best_macro_f1, progress.best_accuracy = 0, -1.0, 0.0
+
+
+def _find_old(
+    base_model: BaseModel, data: TrainingData, config: RunConfig, old_runs: Path | None
+) -> LegacyCheckpoint | None:
+    if old_runs is None or not config.resume:
+        return None
+    name, alone = base_model.name, len(config.base_models) == 1
+    old = find_legacy(old_runs, name, n_classes=len(data.class_names), alone=alone)
+    if old is None and config.resume_from and alone:
+        raise _no_old_checkpoint([name], old_runs)
+    if old is not None:
+        _refuse_one_class_each(old, data)
+        _refuse_other_model(old, base_model)
+    return old
+
+
+def _refuse_one_class_each(old: LegacyCheckpoint, data: TrainingData) -> None:
+    """Five classes and five flags make heads of one shape, with another meaning."""
+    if data.problem_type == SEVERAL_FLAGS:
+        raise CheckpointError(
+            f"{old.folder} was trained to give each function one class, this run has "
+            "label_mode=multilabel. Use the label_mode that it was trained with, or another "
+            "run_dir without resume_from."
+        )
+
+
+def _refuse_other_model(old: LegacyCheckpoint, base_model: BaseModel) -> None:
+    """An old checkpoint does not say whose it is: its shape and the folders it lies in do."""
+    theirs = architecture(BaseModel(base_model.name, str(old.folder)))
+    ours = architecture(base_model)
+    others = {part for part in old.folder.parts if part in HUB_IDS} - {base_model.name}
+    found = None
+    if theirs and ours and theirs != ours:
+        found = f"it is a {theirs}, {base_model.name} is a {ours}"
+    elif others and base_model.name in HUB_IDS and base_model.name not in old.folder.parts:
+        found = f"it lies in a folder of {', '.join(sorted(others))}"
+    if found:
+        raise CheckpointError(
+            f"The old checkpoint {old.folder} must be one of {base_model.name}; {found}. Name the "
+            "base model that it was made with in base_models."
+        )
+
+
+def _announce_import(old: LegacyCheckpoint, log: Log) -> None:
+    say(f"📦 Going on from the old checkpoint {old.folder} (it is only read)")
+    for note in old.notes:
+        say(f"   · {note}")
+    log("imported", folder=str(old.folder), epoch=old.epoch, step=old.step, notes=old.notes)
+
+
+def _announce_epochs(training: Training) -> None:
+    complete = training.progress.epoch - 1
+    if complete and not training.progress.batches_done and not training.finished():
+        say(f"⏭️  Resuming: {complete} of {training.config.epochs} epochs are complete")

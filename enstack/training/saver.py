@@ -1,0 +1,234 @@
+"""Saves in the background: the loop waits for a copy in host memory, and for nothing else."""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+
+from enstack.checkpoints import slots
+from enstack.checkpoints.host_buffers import HostBuffers
+from enstack.checkpoints.mirror import PATIENCE, Mirror, reason_of
+from enstack.checkpoints.slots import BEST, HISTORY, KEPT_ON_SCRATCH, LAST, STATE_FILE, WEIGHTS_FILE
+from enstack.checkpoints.weights import write_weights
+from enstack.errors import CheckpointError
+from enstack.models.base_models import classifier_files
+from enstack.progress.say import say
+from enstack.progress.screen import LastCheckpoint
+from enstack.storage.files import timestamp, write_text
+from enstack.storage.manifest import HashedFolder
+from enstack.training.state import SEEN_FILE, Log, Training
+
+
+class Saver:
+    """Saves one training: host memory, then the scratch disk, then run_dir; one save in flight.
+
+    As a context it waits in the end until run_dir has all, and says what is safe where. `log`
+    takes an event and its details; run_dir is written by the mirror's thread alone.
+    """
+
+    def __init__(self, training: Training, log: Log) -> None:
+        self.training, self._log = training, log
+        self.name: str = training.identity["base_model"]
+        keep = training.config.keep_checkpoints
+        self.mirror = Mirror(training.scratch, training.folder, keep)
+        self._buffers = HostBuffers()
+        self._writer = ThreadPoolExecutor(1, "checkpoint-writer")
+        self._in_flight: Future[None] | None = None
+        self._holds_best = False
+        run_dir = Path(training.config.run_dir).resolve()
+        self._place = training.folder.resolve().relative_to(run_dir).as_posix()
+        self._saved: tuple[dict[str, int], float] | None = None  # its position, and when
+
+    def __enter__(self) -> Saver:
+        training = self.training
+        self._beside = classifier_files(training.model, training.tokenizer)
+        self._seen = _seen_ids(training)
+        training.scratch.mkdir(parents=True, exist_ok=True)
+        if training.progress.saves:
+            self._write_history(training.progress.history)
+        self.mirror.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            # A second Ctrl-C, or worse, waits for nothing.
+            if error is None or isinstance(error, Exception):
+                self._finish(error)
+        except KeyboardInterrupt:
+            say(f"⚠️  {self._left_behind('the wait for the copy was broken off')}")
+            raise
+        finally:
+            self._writer.shutdown()
+            self.mirror.close()
+        if error is None and self.training.finished():
+            # run_dir has it all, read back and verified.
+            slots.discard(self.training.scratch)
+
+    def log(self, event: str, **details: Any) -> None:
+        """Have an event written to run_dir, dated now."""
+        details = {"time": timestamp(), "base_model": self.name, **details}
+        self.mirror.later(functools.partial(self._log, event, **details))
+
+    def tell(self) -> None:
+        """Say what has happened in the background since the last time."""
+        if self._in_flight is not None and self._in_flight.done():
+            self.settle()
+        for line in self.mirror.news():
+            say(line)
+
+    def facts(self) -> dict[str, str]:
+        """What belongs behind the bar: nothing, or how the copy to run_dir stands."""
+        status = self.mirror.status()
+        return {"copy": status} if status else {}
+
+    def last_checkpoint(self) -> LastCheckpoint | None:
+        """The newest checkpoint of this start, verified on the scratch disk; None before the first.
+
+        Where several are on their way to run_dir, it counts as copied when all of them are.
+        """
+        if self._saved is None:
+            return None
+        position, saved_at = self._saved
+        mirror = self.mirror
+        return LastCheckpoint(
+            _where(position), saved_at, copied=mirror.complete(), copying=mirror.status()
+        )
+
+    def save(self, best: dict[str, float] | None = None) -> None:
+        """Save a checkpoint, after waiting for the one before it.
+
+        best: the figures of the epoch that has just ended, where its model is the best so far.
+        """
+        self.settle()
+        self.training.progress.saves += 1
+        state = {"weights": self.training.model.state_dict(), "state": self.training.state_dict()}
+        self._holds_best = best is not None
+        self._in_flight = self._writer.submit(self._write, self._buffers.copy(state), best)
+
+    def settle(self, *, required: bool = False) -> None:
+        """Wait for the save in flight; one that failed is said aloud.
+
+        Raises CheckpointError where it is required, or held a best model: training on would leave
+        the best epoch without its weights, and the run goes on from the save before.
+        """
+        saving, self._in_flight = self._in_flight, None
+        if saving is None:
+            return
+        try:
+            saving.result()
+        # torch says with a RuntimeError that it could not write.
+        except (OSError, RuntimeError, CheckpointError) as error:
+            self.log("save_failed", reason=reason_of(error))
+            message = f"A checkpoint could not be saved in {self.training.scratch}: "
+            message += f"{reason_of(error)}. "
+            if required or self._holds_best:
+                raise CheckpointError(
+                    message + "Make room there, or set local_dir; what was saved before is kept."
+                ) from error
+            say(f"⚠️  {message}Training goes on; the next save is tried as usual.")
+
+    def _write(self, copy: dict[str, Any], best: dict[str, float] | None) -> None:
+        """In the writer's thread: best model, checkpoint and history, each once it is verified."""
+        state, weights = copy["state"], copy["weights"]
+        progress = state["progress"]
+        if best is not None:
+            facts = {"best_epoch": progress["best_epoch"], **best}
+            self._write_folder(BEST, weights, {SEEN_FILE: self._seen}, None, facts)
+        position = {key: state[key] for key in ("epoch", "step", "total_batches")}
+        facts = {"saved": progress["saves"], **position}
+        self._write_folder(LAST, weights, {}, state, facts)
+        self._write_history(progress["history"])
+        self._saved = position, time.time()
+        self.log("saved", folder=self._place, **position)
+
+    def _write_folder(
+        self,
+        name: str,
+        weights: dict[str, torch.Tensor],
+        more: dict[str, bytes],
+        state: dict[str, Any] | None,
+        facts: dict[str, Any],
+    ) -> None:
+        def write_files(new: HashedFolder) -> None:
+            with new.file(WEIGHTS_FILE) as file:
+                write_weights(file, weights)
+            for file_name, content in {**self._beside, **more}.items():
+                with new.file(file_name) as file:
+                    file.write(content)
+            if state is not None:
+                with new.file(STATE_FILE) as file:
+                    torch.save(state, file)  # type: ignore[arg-type] # it only writes
+
+        slots.write(self.training.scratch, name, write_files, **facts)
+        with self.mirror.moving:
+            slots.install(self.training.scratch, name, keep=KEPT_ON_SCRATCH)
+
+    def _write_history(self, history: list[dict[str, Any]]) -> None:
+        lines = [json.dumps(record) + "\n" for record in history]
+        write_text(self.training.scratch / HISTORY, "".join(lines))
+
+    def _finish(self, error: BaseException | None) -> None:
+        """End the save in flight, and bring all to run_dir, whatever became of that save."""
+        try:
+            self.settle(required=error is None)
+        except CheckpointError as failed:
+            self._bring(failed)
+            raise
+        self._bring(error)
+
+    def _bring(self, error: BaseException | None) -> None:
+        """Wait until run_dir has everything; what can't be brought is said, or raised."""
+        self.tell()
+        if trouble := self.mirror.trouble():
+            say(
+                f"⏳ Waiting for {self.training.folder} ({trouble}), for {PATIENCE:.0f} s without "
+                f"progress at most. All is safe in {self.training.scratch}; Ctrl-C leaves it there."
+            )
+        complete = self.mirror.wait()
+        self.tell()
+        if complete:
+            if self._saved is not None:
+                say(f"💾 {self._where()} is safe in {self.training.folder}, copied and verified.")
+        elif error is None:
+            raise CheckpointError(self._left_behind(self.mirror.trouble()))
+        else:
+            say(f"⚠️  {self._left_behind(self.mirror.trouble())}")
+
+    def _left_behind(self, reason: str) -> str:
+        return (
+            f"{self.training.folder} lacks what was saved last ({reason}). {self._where()} is "
+            f"safe in {self.training.scratch}: run the same again on this machine, and it is "
+            "copied; if this machine goes, it is lost."
+        )
+
+    def _where(self) -> str:
+        if self._saved is None:
+            return f"{self.name}"
+        return f"{self.name}, {_where(self._saved[0])},"
+
+
+def _where(position: dict[str, int]) -> str:
+    epoch, step = position["epoch"], position["step"]
+    return f"epoch {epoch}, {f'batch {step}' if step else 'complete'}"
+
+
+def _seen_ids(training: Training) -> bytes:
+    """The functions that a best model has seen, in training or in being chosen, as .npz bytes."""
+    file = io.BytesIO()
+    ids = np.concatenate([training.data.train.ids, training.data.selection.ids])
+    np.savez_compressed(file, ids=ids)
+    return file.getvalue()

@@ -1,0 +1,292 @@
+"""The loop: fine-tune one base model, validate each epoch, keep the best, resume exactly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+
+from enstack.batches import count_batch
+from enstack.config import RunConfig
+from enstack.errors import EnstackError, Interrupted
+from enstack.metrics.label_task import accuracy_and_macro_f1, decide, log_loss, thresholds_for
+from enstack.models.base_models import BaseModel
+from enstack.models.hardware import autocast
+from enstack.models.loader import make_loader, why_waiting
+from enstack.models.predict import predict_proba
+from enstack.progress.bars import Bar
+from enstack.progress.data_wait import DataWait
+from enstack.progress.say import say
+from enstack.progress.screen import TrainingView, watch
+from enstack.progress.stopping import StopRequest, stop_requests
+from enstack.training.resume import start_or_resume
+from enstack.training.saver import Saver
+from enstack.training.state import Log, Training, TrainingData
+
+LOG_EVERY = 10  # batches; the loss is read from the device then, and only then
+
+
+def train_base_model(
+    base_model: BaseModel,
+    tokenizer: Any,
+    data: TrainingData,
+    config: RunConfig,
+    folder: Path,
+    log: Log,
+    old_runs: Path | None = None,
+    stops: Callable[[], AbstractContextManager[StopRequest]] = stop_requests,
+) -> None:
+    """Fine-tune a base model to its last epoch, from wherever it stands.
+
+    folder: the base model's place in the run folder. old_runs: where checkpoints of the program
+    before this one may lie, looked at when the folder holds none. stops: what may ask for a stop,
+    Ctrl-C and SIGTERM if nothing else; then it saves at the next batch boundary and raises
+    Interrupted.
+    """
+    training = start_or_resume(base_model, tokenizer, data, config, folder, log, old_runs)
+    epochs = Bar(config.epochs, base_model.name, unit="epoch", level="epoch")
+    with stops() as stop, Saver(training, log) as saver, epochs:
+        watch(training_view(training, saver))
+        epochs.advance(training.progress.epoch - 1)
+        while not training.finished():
+            train_epoch(training, saver, stop)
+            finish_epoch(training, saver, stop)
+            epochs.advance()
+    if stop.requested:
+        raise Interrupted(
+            f"Interrupted; {base_model.name} is trained to its end and saved. "
+            "Run the same again to go on."
+        )
+
+
+def training_view(training: Training, saver: Saver) -> TrainingView:
+    """What a screen may look at while this is trained."""
+    return TrainingView(
+        name=saver.name,
+        history=training.progress.history,
+        batches=training.total_batches(),
+        epochs=training.config.epochs,
+        last_checkpoint=saver.last_checkpoint,
+    )
+
+
+def train_epoch(training: Training, saver: Saver, stop: StopRequest) -> None:
+    """Train what is left of the epoch in work."""
+    progress = training.progress
+    rows, order = training.rest_of_epoch()
+    if progress.batches_done:
+        _announce_resume(training, saver, len(order))
+    loader = make_loader(
+        training.data.train.take(rows),
+        order,
+        pad_token_id=training.tokenizer.pad_token_id,
+        num_workers=training.workers,
+        device=training.device,
+    )
+    training.model.train()
+    groups = AccumulationGroups(
+        first=progress.batches_done,
+        total=progress.batches_done + len(order),
+        size=training.config.accumulation_steps,
+    )
+    wait = DataWait(why_waiting(Path(training.config.local_dir), training.workers, training.device))
+    title = f"Epoch {progress.epoch} [Train]"
+    examples = training.config.batch_size
+    with Bar(len(order), title, seconds_each=True, wait=wait, examples=examples) as bar:
+        for batch in wait.watch(loader):
+            train_batch(training, batch, groups)
+            bar.advance()
+            saver.tell()
+            _log_if_due(training, bar, {**wait.facts(), **saver.facts()})
+            _advise_if_due(training, wait)
+            _save_if_due(training, groups, saver, stop)
+    # An epoch may be too short for the line to have been due.
+    training.told_of_waiting = training.told_of_waiting or wait.advise()
+
+
+@dataclass(frozen=True)
+class AccumulationGroups:
+    """Batches `first` to `total` of an epoch, `size` of them to an optimizer step.
+
+    The last group may be shorter. Saves fall on the ends of groups, so a resumed run starts one.
+    """
+
+    first: int
+    total: int
+    size: int
+
+    def bounds(self, batch: int) -> tuple[int, int]:
+        """Where the group of a batch starts and ends."""
+        start = self.first + (batch - self.first) // self.size * self.size
+        return start, min(start + self.size, self.total)
+
+    def ends_at(self, done: int) -> bool:
+        """Whether a group is complete when so many batches are done."""
+        return self.bounds(done - 1)[1] == done
+
+
+def train_batch(
+    training: Training, batch: dict[str, torch.Tensor], groups: AccumulationGroups
+) -> None:
+    """Forward and backward of one batch, and a step where its accumulation group ends."""
+    progress = training.progress
+    start, end = groups.bounds(progress.batches_done)
+    with autocast(training.device, training.precision):
+        logits = training.model(
+            input_ids=batch["input_ids"].to(training.device, non_blocking=True),
+            attention_mask=batch["attention_mask"].to(training.device, non_blocking=True),
+        ).logits
+    labels = batch["labels"].to(training.device, non_blocking=True)
+    loss = classification_loss(logits.float(), labels)
+    training.optimization.backward(loss / (end - start))
+    training.epoch_loss += loss.detach()
+    training.window_loss += loss.detach()
+    training.epoch_batches += 1
+    training.window_batches += 1
+    progress.segments = count_batch(progress.segments, training.config.batch_size)
+    if progress.batches_done == end:
+        training.optimization.step()
+
+
+def classification_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Mean loss of logits (n, k): cross-entropy of classes (n,), or binary one of flags (n, k)."""
+    if labels.ndim == 2:
+        return torch.nn.functional.binary_cross_entropy_with_logits(logits, labels.float())
+    return torch.nn.functional.cross_entropy(logits, labels)
+
+
+def finish_epoch(training: Training, saver: Saver, stop: StopRequest) -> None:
+    """Validate, keep the best model, count the epoch as complete, and save."""
+    try:
+        figures = validate(training, stop)
+    except Interrupted:
+        _save_and_stop(training, saver)
+    progress = training.progress
+    best = figures["val_macro_f1"] > progress.best_macro_f1
+    record = {"epoch": progress.epoch, **figures, "best": best}
+    progress.history.append({"event": "epoch", **record})
+    progress.stale_epochs = 0 if best else progress.stale_epochs + 1
+    if best:
+        progress.best_epoch = progress.epoch
+        progress.best_macro_f1 = figures["val_macro_f1"]
+        progress.best_accuracy = figures["val_accuracy"]
+    say(_epoch_line(record))
+    training.start_epoch()
+    saver.log("epoch_finished", **record)
+    saver.save(best=figures if best else None)
+
+
+def validate(training: Training, stop: StopRequest) -> dict[str, float]:
+    """Losses, accuracy and macro-F1 of the epoch in work.
+
+    Of flags, the last two are taken at the thresholds that suit these very rows.
+    """
+    data, config = training.data.selection, training.config
+    probabilities = predict_proba(
+        training.model,
+        data,
+        batch_size=2 * config.batch_size,
+        precision=training.precision,
+        num_workers=training.workers,
+        pad_token_id=training.tokenizer.pad_token_id,
+        title=f"Epoch {training.progress.epoch} [Validate]",
+        stop=stop,
+    )
+    decisions = decide(probabilities, thresholds_for(data.labels, probabilities))
+    n_classes = len(training.data.class_names)
+    accuracy, macro_f1 = accuracy_and_macro_f1(data.labels, decisions, n_classes)
+    return {
+        "train_loss": _mean_loss(training),
+        "val_loss": log_loss(data.labels, probabilities),
+        "val_accuracy": accuracy,
+        "val_macro_f1": macro_f1,
+    }
+
+
+def _mean_loss(training: Training) -> float:
+    """Of the epoch's batches trained here; NaN where an old checkpoint brought them all."""
+    batches = training.epoch_batches
+    return float(training.epoch_loss) / batches if batches else math.nan
+
+
+def _announce_resume(training: Training, saver: Saver, left: int) -> None:
+    done = training.progress.batches_done
+    say(f"⏭️  Resuming: will skip {done} batches (fast-forward), train {left} batches")
+    saver.log(
+        "resumed",
+        epoch=training.progress.epoch,
+        skipped_batches=done,
+        batches_left=left,
+    )
+
+
+def _log_if_due(training: Training, bar: Bar, facts: dict[str, Any]) -> None:
+    progress = training.progress
+    if progress.batches_done % LOG_EVERY:
+        return
+    loss = float(training.window_loss) / training.window_batches
+    if math.isnan(loss):
+        raise EnstackError(
+            f"The loss must be a number; it became NaN by batch {progress.batches_done} of epoch "
+            f"{progress.epoch}. Lower learning_rate, or set precision=fp32."
+        )
+    training.window_loss.zero_()
+    training.window_batches = 0
+    rate = training.optimization.next_rate()
+    record = {
+        "event": "step",
+        "epoch": progress.epoch,
+        "batch": progress.batches_done,
+        "optimizer_steps": training.optimization.applied_steps(),
+        "loss": loss,
+        "lr": rate,
+    }
+    progress.history.append(record)
+    bar.show(loss=loss, lr=rate, **facts)
+
+
+def _advise_if_due(training: Training, wait: DataWait) -> None:
+    """Once a run, as soon as it is known that the model waits for data."""
+    if not training.told_of_waiting and wait.settled():
+        training.told_of_waiting = wait.advise()
+
+
+def _save_if_due(
+    training: Training, groups: AccumulationGroups, saver: Saver, stop: StopRequest
+) -> None:
+    """Save every save_steps batches and on request, where an accumulation group ends."""
+    done, save_steps = training.progress.batches_done, training.config.save_steps
+    if not groups.ends_at(done):
+        return
+    if stop.requested:
+        _save_and_stop(training, saver)
+    start, _ = groups.bounds(done - 1)
+    # The group that ends here holds a multiple of save_steps.
+    due = save_steps > 0 and done // save_steps > start // save_steps
+    if due and done < groups.total:
+        saver.save()
+
+
+def _save_and_stop(training: Training, saver: Saver) -> NoReturn:
+    saver.save()
+    saver.settle(required=True)
+    progress = training.progress
+    raise Interrupted(
+        f"Interrupted; progress is saved: {training.identity['base_model']}, epoch "
+        f"{progress.epoch}, {progress.batches_done} of {training.total_batches()} batches. "
+        "Run the same again to go on."
+    )
+
+
+def _epoch_line(record: dict[str, Any]) -> str:
+    star = "  ⭐ best so far" if record["best"] else ""
+    return (
+        f"Epoch {record['epoch']}: train loss {record['train_loss']:.4f}, validation loss "
+        f"{record['val_loss']:.4f}, accuracy {record['val_accuracy']:.4f}, macro-F1 "
+        f"{record['val_macro_f1']:.4f}{star}"
+    )

@@ -1,0 +1,241 @@
+"""An interrupted run held against an unbroken one, with a user's settings on a user's machine."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import random
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from enstack.checkpoints import state_file
+from enstack.checkpoints.slots import BEST, HISTORY, LAST, WEIGHTS_FILE
+from enstack.config import RunConfig
+from enstack.data.holdout import plan_splits
+from enstack.errors import CheckpointError, Interrupted
+from enstack.inputs import read_run_data, tiny_model
+from enstack.models.base_models import BaseModel, load_classifier, load_tokenizer
+from enstack.models.hardware import choose_device, choose_precision
+from enstack.models.predict import predict_proba
+from enstack.progress.say import say
+from enstack.progress.stopping import StopAfter, StopRequest
+from enstack.storage.manifest import read_manifest
+from enstack.training.stage import tokenize_splits, training_data
+from enstack.training.state import TrainingData
+from enstack.training.trainer import train_base_model
+
+BATCHES, EPOCHS, INTERRUPTIONS = 8, 3, 6
+MAX_LENGTH = 128
+CHECKED = "weights, best model, optimizer, schedule, random state, history and predictions"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is trained again and again: a tiny model on a few functions."""
+
+    model: BaseModel
+    tokenizer: Any
+    data: TrainingData
+    config: RunConfig
+
+
+def verify_resume(config: RunConfig, seed: int | None = None) -> None:
+    """Train unbroken and interrupted at random instants; a CheckpointError tells what differs.
+
+    The settings are those of the configuration; the model is tiny, and the data a few functions.
+    After every second interruption the scratch disk is emptied, as on another machine. seed:
+    chooses the instants.
+    """
+    seed = random.SystemRandom().randrange(10_000) if seed is None else seed
+    with tempfile.TemporaryDirectory(prefix="enstack-verify-") as name, _deterministic():
+        with _in_silence():
+            trial = _prepare(config, Path(name))
+        _announce(trial, seed)
+        looks = _Looks()
+        with _in_silence():
+            _train(trial, "unbroken", looks)
+            expected = _outcome(trial, "unbroken")
+        chance = random.Random(seed)
+        for number in range(INTERRUPTIONS):
+            instants = [chance.randrange(looks.count) for _ in range(1 + number // 2)]
+            _compare(trial, f"run-{number}", instants, number % 2 == 1, expected)
+    say(f"✅ identical: {CHECKED} of {INTERRUPTIONS} interrupted runs, bit for bit")
+
+
+def _prepare(config: RunConfig, folder: Path) -> Trial:
+    settings = {
+        "epochs": max(2, min(config.epochs, EPOCHS)),
+        "subset": BATCHES * config.batch_size if config.subset != "paper" else "paper",
+        "max_length": min(config.max_length, MAX_LENGTH),
+        "save_steps": min(config.save_steps, BATCHES // 2),
+        "base_models": ["tiny-a"],
+        "learning_rate": 1e-3,
+        "resume": True,
+        "resume_from": "",
+        "run_dir": str(folder / "run"),
+    }
+    small = config.model_copy(update=settings)
+    data = read_run_data(small)
+    plan = plan_splits(data, meta_features=small.meta_features, folds=small.folds, seed=small.seed)
+    model = BaseModel("tiny-a", str(tiny_model("tiny-a", small)))
+    tokenizer = load_tokenizer(model)
+    examples = tokenize_splits(model, tokenizer, data, small)
+    return Trial(model, tokenizer, training_data(data, plan, examples), small)
+
+
+def _announce(trial: Trial, seed: int) -> None:
+    config, device = trial.config, choose_device()
+    say(
+        f"▶ A tiny model on {len(trial.data.train)} functions, {config.epochs} epochs, batches of "
+        f"{config.batch_size}, accumulation {config.accumulation_steps}, workers "
+        f"{config.num_workers}, {device.type}, {choose_precision(config.precision, device)}; "
+        f"seed of the interruptions: {seed}"
+    )
+
+
+class _Looks(StopRequest):
+    """Never stops, and counts how often a run looks for a stop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    @property
+    def requested(self) -> bool:
+        self.count += 1
+        return False
+
+
+def _config_of(trial: Trial, name: str) -> RunConfig:
+    folder = Path(trial.config.run_dir)
+    places = {"run_dir": str(folder / name), "local_dir": str(folder / f"{name}-scratch")}
+    return trial.config.model_copy(update=places)
+
+
+def _train(trial: Trial, name: str, stop: StopRequest) -> None:
+    config = _config_of(trial, name)
+    parts = (trial.model, trial.tokenizer, trial.data, config, Path(config.run_dir))
+    train_base_model(
+        *parts, lambda event, **details: None, stops=lambda: contextlib.nullcontext(stop)
+    )
+
+
+def _compare(
+    trial: Trial, name: str, instants: list[int], elsewhere: bool, expected: dict[str, Any]
+) -> None:
+    """Interrupt a run at some instants, let it end, and hold it against the unbroken one."""
+    places = []
+    for instant in instants:
+        try:
+            with _in_silence():
+                _train(trial, name, StopAfter(instant))
+        except Interrupted as stopped:
+            place = re.search(r"epoch \d+, \d+ of \d+ batches", str(stopped))
+            places.append(place[0] if place else "the very end")
+        if elsewhere:
+            shutil.rmtree(_config_of(trial, name).local_dir, ignore_errors=True)
+    with _in_silence():
+        _train(trial, name, StopRequest())
+        found = _outcome(trial, name)
+    moved = " (then on another machine)" if elsewhere else ""
+    where = "; ".join(places)
+    difference = first_difference(expected, found)
+    if difference is not None:
+        raise CheckpointError(
+            f"A run interrupted at {where}{moved} must end as the unbroken one; they differ in "
+            f"{difference}. Please report this with your configuration."
+        )
+    say(f"   interrupted at {where}{moved}: identical")
+
+
+def _outcome(trial: Trial, name: str) -> dict[str, Any]:
+    """All that a run leaves, its count of saves aside, and what its best model predicts."""
+    folder = Path(_config_of(trial, name).run_dir)
+    state = state_file.read_state(folder / LAST)
+    state["progress"]["saves"] = None
+    return {
+        "weights": load_file(folder / LAST / WEIGHTS_FILE),
+        "best model": load_file(folder / BEST / WEIGHTS_FILE),
+        "files of the best model": (read_manifest(folder / BEST) or {})["files"],
+        "training state": state,
+        "history": (folder / HISTORY).read_text().splitlines(),
+        "predictions": _predictions(trial, folder / BEST),
+    }
+
+
+def _predictions(trial: Trial, best: Path) -> torch.Tensor:
+    device, config = choose_device(), trial.config
+    model = load_classifier(
+        BaseModel("best", str(best)),
+        trial.data.class_names,
+        seed=config.seed,
+        problem_type=trial.data.problem_type,
+    )
+    found = predict_proba(
+        model.to(device),
+        trial.data.selection,
+        batch_size=config.batch_size,
+        precision=choose_precision(config.precision, device),
+        num_workers=0,
+        pad_token_id=trial.tokenizer.pad_token_id,
+        title="Predicting",
+        stop=StopRequest(),
+    )
+    return torch.from_numpy(found)
+
+
+def first_difference(left: Any, right: Any, place: str = "") -> str | None:
+    """Where two nested values differ first, in words; None where they are equal to the last bit."""
+    if isinstance(left, torch.Tensor) and isinstance(right, torch.Tensor):
+        return _tensor_difference(left, right, place)
+    if isinstance(left, dict) and isinstance(right, dict):
+        if left.keys() != right.keys():
+            return f"{place}: the keys {sorted(map(str, left.keys() ^ right.keys()))}"
+        pairs = [(f"{place} {key}".strip(), left[key], right[key]) for key in left]
+    elif isinstance(left, list | tuple) and isinstance(right, list | tuple):
+        if len(left) != len(right):
+            return f"{place}: {len(left)} and {len(right)} entries"
+        pairs = [(f"{place}[{n}]", *both) for n, both in enumerate(zip(left, right, strict=True))]
+    else:
+        # NaN equals itself here: the same bits are no difference.
+        same = left == right or (left != left and right != right)
+        return None if same else f"{place}: {left!r} and {right!r}"
+    return next(filter(None, (first_difference(a, b, where) for where, a, b in pairs)), None)
+
+
+def _tensor_difference(left: torch.Tensor, right: torch.Tensor, place: str) -> str | None:
+    if (left.shape, left.dtype) != (right.shape, right.dtype):
+        return f"{place}: {left.dtype} {list(left.shape)} and {right.dtype} {list(right.shape)}"
+    differs = (left != right) & ~(left.isnan() & right.isnan())
+    if not differs.any():
+        return None
+    first = tuple(int(axis) for axis in differs.nonzero()[0])
+    return f"{place}{list(first)}: {left[first].item()!r} and {right[first].item()!r}"
+
+
+@contextlib.contextmanager
+def _in_silence() -> Iterator[None]:
+    """Leave the bars of a trial undrawn: a user reads the verdicts."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        yield
+
+
+@contextlib.contextmanager
+def _deterministic() -> Iterator[None]:
+    """Ask a GPU for kernels that add in the same order every time; a CPU has no others."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(torch.cuda.is_available(), warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)

@@ -1,0 +1,219 @@
+"""The audit: its numbers, its table, its page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from enstack.auditing.measures import audit
+from enstack.auditing.page import write_audit
+from enstack.auditing.table import audit_text
+from enstack.config import RunConfig
+from enstack.data.functions import VulnerabilityData
+from enstack.data.labels import CWE_CLASSES
+from enstack.errors import ConfigError
+from enstack.models.base_models import BaseModel
+from enstack.models.tokens import Tokens, tokenize
+from tests.reporting.test_report import Page, bytes_below
+from tests.test_cli import enstack, refused, write_hdf5
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+def body(name: str, number: int) -> str:
+    lines = " ".join(f"x{n} = y{n} + {number};" for n in range(20))
+    return f"{name}(int a) {{ {lines} }}"
+
+
+def flags_of(classes: list[str]) -> dict[str, np.ndarray]:
+    return {name: np.array([name in found for found in classes]) for name in CWE_CLASSES}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six functions to train on; two stand elsewhere too, one of them with another label."""
+    folder = tmp_path_factory.mktemp("audit") / f"data {HOSTILE.replace('/', '')}"
+    texts = [body("f", n).encode() for n in range(6)]
+    classes = ["CWE-119", "CWE-120 CWE-476", "CWE-119 CWE-120", "", "CWE-other", "CWE-469"]
+    write_hdf5(folder / "VDISC_train.hdf5", texts, **flags_of(classes))
+    write_hdf5(folder / "VDISC_validate.hdf5", [texts[3]], **flags_of([""]))
+    near = [texts[0], body("g", 3).encode(), b"short()"]
+    write_hdf5(folder / "VDISC_test.hdf5", near, **flags_of(["CWE-119", "CWE-120", ""]))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def facts(folder: Path, micro_model: BaseModel) -> dict[str, Any]:
+    config = RunConfig(data_dir=str(folder), label_mode="cwe_or_clean", max_length=60)
+    return audit(config, [micro_model.location])
+
+
+def test_duplicates_are_counted_by_split_and_by_how_alike(facts: dict[str, Any]) -> None:
+    levels = facts["duplicates"]["levels"]
+    assert levels["same text"]["test"] == {"train": 1, "validation": 0, "test": 0}
+    assert levels["same text"]["train"] == {"train": 0, "validation": 1, "test": 1}
+    assert levels["Jaccard >= 0.9"]["test"] == {"train": 2, "validation": 1, "test": 0}
+    assert facts["duplicates"]["crowded"] == 0
+
+
+def test_a_contradiction_is_a_near_duplicate_with_another_label(facts: dict[str, Any]) -> None:
+    levels = facts["contradictions"]["levels"]
+    assert levels["same text"] == {"train": 0, "validation": 0, "test": 0}
+    assert levels["Jaccard >= 0.9"] == {"train": 1, "validation": 1, "test": 1}
+    example = facts["contradictions"]["examples"][0]
+    assert example["ids"] == ["train/3", "test/1"]
+    assert example["classes"] == ["clean", "CWE-120"]
+    assert 0.9 <= example["jaccard"] < 1
+
+
+def test_flags_that_stand_together_are_counted_over_all_rows(facts: dict[str, Any]) -> None:
+    flags = facts["flags"]
+    together = np.array(flags["together"])
+    assert together[0].tolist() == [3, 1, 0, 0, 0]
+    assert together[1].tolist() == [1, 3, 0, 1, 0]
+    assert (together == together.T).all()
+    assert flags["flags_per_function"] == [3, 5, 2, 0, 0, 0]
+
+
+def test_a_tokenizer_cuts_as_many_functions_as_a_run_does(
+    toy_folder: Path,
+    toy_data: VulnerabilityData,
+    micro_model: BaseModel,
+    micro_tokenizer: Any,
+    tmp_path: Path,
+) -> None:
+    def tokens(split: str, max_length: int) -> Tokens:
+        functions = toy_data.splits[split]
+        settings: dict[str, Any] = {"cache_dir": tmp_path, "title": split}
+        return tokenize(functions, micro_tokenizer, max_length=max_length, **settings)
+
+    # As long as one of the functions, which is not cut then.
+    middle = int(np.sort(tokens("train", 9999).lengths)[len(toy_data.splits["train"]) // 2])
+    settings = {"data_dir": str(toy_folder), "label_mode": "cwe_or_clean", "max_length": middle}
+    found = audit(RunConfig(**settings), [micro_model.location])["lengths"][-1]
+    assert found["unit"] == "tokens of micro"
+    for split in toy_data.splits:
+        assert found["splits"][split]["truncated"] == tokens(split, middle).n_truncated
+        assert found["splits"][split]["max"] == tokens(split, 9999).lengths.max()
+    assert 0 < found["splits"]["train"]["truncated"] < len(toy_data.splits["train"])
+
+
+def test_word_counts_are_measured_on_test_with_and_without_near_duplicates(
+    facts: dict[str, Any],
+) -> None:
+    words = facts["word_counts"]
+    assert (words["all"]["n"], words["apart"]["n"]) == (3, 1)
+    # CWE-119 is the majority of train, and one of three in test.
+    assert words["all"]["majority"]["accuracy"] == pytest.approx(1 / 3)
+    assert words["apart"]["majority"]["accuracy"] == 0
+    assert words["all"]["tfidf_lr"] is not None
+
+
+def test_where_nothing_stands_apart_there_is_a_dash(facts: dict[str, Any], tmp_path: Path) -> None:
+    nothing = {"n": 0, "tfidf_lr": None, "majority": None}
+    some = {**facts, "word_counts": {**facts["word_counts"], "apart": nothing}}
+    assert audit_text(some).splitlines()[-1].split()[-2:] == ["–", "–"]
+    assert "without near-duplicates in train 0 – – – –" in Page(write_audit(tmp_path, some)).text
+
+
+def test_flags_are_audited_each_by_itself(folder: Path, tmp_path: Path) -> None:
+    facts = audit(RunConfig(data_dir=str(folder), label_mode="multilabel"))
+    assert facts["counts"]["train"] == dict(zip(CWE_CLASSES, (2, 2, 1, 1, 1), strict=True))
+    # "g" of test has one flag more than its copy in train and validation, which have none.
+    assert facts["contradictions"]["levels"]["Jaccard >= 0.9"]["test"] == 1
+    pair = facts["contradictions"]["examples"][0]
+    assert sorted(pair["classes"]) == ["CWE-120", "no flag"]
+    words = facts["word_counts"]["all"]
+    assert set(words) == {"n", "tfidf_lr", "frequency"}
+    # No function of validation has a flag: nothing to choose a threshold by, so none is given.
+    assert words["frequency"] == {"accuracy": pytest.approx(1 / 3), "macro_f1": 0}
+    assert "each flag's majority answer" in audit_text(facts)
+    assert "each flag&#39;s majority answer" in write_audit(tmp_path, facts).read_text()
+
+
+def test_a_copy_with_one_flag_more_contradicts(tmp_path: Path) -> None:
+    for name in ("train", "validate", "test"):
+        texts, classes = [body("f", 1).encode()] * 2, ["CWE-119", "CWE-119 CWE-476"]
+        write_hdf5(tmp_path / f"VDISC_{name}.hdf5", texts, **flags_of(classes))
+    found = audit(RunConfig(data_dir=str(tmp_path), label_mode="multilabel"))["contradictions"]
+    assert found["levels"]["same text"]["train"] == 2
+    assert found["examples"][0]["classes"] == ["CWE-119", "CWE-119 and CWE-476"]
+
+
+def test_the_table_is_aligned(facts: dict[str, Any]) -> None:
+    tables = audit_text(facts).split("\n\n")[1:]
+    assert len(tables) == 6
+    for table in tables:
+        rows = [line for line in table.splitlines()[1:] if not line.startswith("  such as")]
+        assert len({len(row) for row in rows}) == 1, table
+
+
+def test_the_page_is_one_file_that_escapes_what_users_named(
+    facts: dict[str, Any], tmp_path: Path
+) -> None:
+    page = Page(write_audit(tmp_path / "page", facts))
+    assert len(page.targets) == 4
+    assert all(target.startswith("data:image/png;base64,") for target in page.targets)
+    assert not page.tags & {"script", "link", "iframe", "object"}
+    assert HOSTILE.replace("/", "") in page.text
+    before = bytes_below(tmp_path)
+    write_audit(tmp_path / "page", facts)
+    assert bytes_below(tmp_path) == before
+
+
+def test_files_with_a_label_column_have_no_flags(tmp_path: Path) -> None:
+    for split in ("train", "validation", "test"):
+        lines = [json.dumps({"func": body("f", n), "label": n % 2}) for n in range(4)]
+        (tmp_path / f"{split}.jsonl").write_text("\n".join(lines))
+    found = audit(RunConfig(data_dir=str(tmp_path), label_mode="binary"))
+    assert found["flags"] is None
+    assert "Flags that stand together" not in audit_text(found)
+    page = Page(write_audit(tmp_path / "page", found))
+    assert len(page.targets) == 3
+
+
+def test_the_command_prints_one_json_object_and_writes_nothing(
+    folder: Path, facts: dict[str, Any], micro_model: BaseModel
+) -> None:
+    before = bytes_below(folder.parent)
+    options = ("--json", "--tokenizer", micro_model.location, "--max-length", 60)
+    done = enstack("audit", folder, *options)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == facts
+    assert bytes_below(folder.parent) == before
+
+
+def test_the_command_prints_the_table_and_writes_the_page(folder: Path, tmp_path: Path) -> None:
+    done = enstack("audit", folder, "--output", tmp_path / "page")
+    assert done.returncode == 0, done.stderr
+    assert "Functions that have a duplicate with another label" in done.stdout
+    found = json.loads((tmp_path / "page" / "audit.json").read_text())
+    assert done.stdout.strip() == audit_text(found)
+    assert (tmp_path / "page" / "audit.html").is_file()
+
+
+def test_what_an_audit_keeps_lies_on_the_scratch_disk_that_is_named(
+    folder: Path, tmp_path: Path
+) -> None:
+    done = enstack("audit", folder, "--json", "--local-dir", tmp_path / "scratch")
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "scratch" / "columns").iterdir())
+
+
+def test_mistakes_end_with_their_status(folder: Path, tmp_path: Path) -> None:
+    refused(enstack("audit", tmp_path / "none"), 3, "must be a folder")
+    refused(enstack("audit", folder, "--label-mode", "cew"), 2, "label_mode")
+    refused(enstack("audit", folder, "--tokenizer", tmp_path / "none"), 2, "none")
+    (tmp_path / "file").write_text("")
+    refused(enstack("audit", folder, "--output", tmp_path / "file"), 2, "--output must be a folder")
+
+
+def test_a_tokenizer_that_can_not_be_loaded_is_refused_before_the_data_is_read(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(ConfigError, match="can't be loaded"):
+        audit(RunConfig(data_dir=str(tmp_path / "none")), [str(tmp_path / "no-model")])

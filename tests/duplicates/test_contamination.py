@@ -1,0 +1,70 @@
+"""What stands in two splits: found, dropped from train, and told."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from enstack.data.functions import Functions, VulnerabilityData
+from enstack.duplicates.contamination import (
+    drop_from_train,
+    near_train,
+    split_of_each,
+    train_rows_apart,
+)
+from enstack.errors import DataError
+from tests.duplicates.test_near_duplicates import TEXTS, brute_force, edited
+
+
+def made(texts: list[str], sizes: tuple[int, int, int]) -> VulnerabilityData:
+    """Data of these texts, dealt to the splits in their order; the labels alternate."""
+    splits, start = {}, 0
+    for name, size in zip(("train", "validation", "test"), sizes, strict=True):
+        ids = np.array([f"{name}/{row}" for row in range(size)])
+        sources = pa.array(texts[start : start + size], type=pa.large_string())
+        splits[name] = Functions(ids, sources, np.arange(size) % 2)
+        start += size
+    return VulnerabilityData(splits, ("clean", "vulnerable"), "binary", "made up")
+
+
+@settings(deadline=None, derandomize=True)
+@given(TEXTS, st.sampled_from([0.6, 0.7, 0.9, 1.0]), st.data())
+def test_rows_of_train_that_stay_are_like_none_of_another_split(
+    edits: list[list[tuple[int, str]]], threshold: float, draw: st.DataObject
+) -> None:
+    texts = [edited(each) for each in edits]
+    n_train = draw.draw(st.integers(1, len(texts)))
+    n_test = draw.draw(st.integers(0, len(texts) - n_train))
+    data = made(texts, (n_train, len(texts) - n_train - n_test, n_test))
+    alike = brute_force(texts, threshold)
+    elsewhere = alike[:n_train, n_train:].any(axis=1)
+    assert train_rows_apart(data, threshold).tolist() == np.flatnonzero(~elsewhere).tolist()
+    of_test = alike[len(texts) - n_test :, :n_train].any(axis=1)
+    assert near_train(data, threshold).tolist() == of_test.tolist()
+
+
+def test_what_is_dropped_is_told_with_its_reason_and_count() -> None:
+    texts = [f"f{n}(int a) {{ return a + {n}; }}" for n in range(6)]
+    data = made([*texts, texts[0], "other(void) { }"], (6, 1, 1))
+    left = drop_from_train(data, train_rows_apart(data, 0.9), 0.9)
+    assert left.splits["train"].ids.tolist() == [f"train/{n}" for n in range(1, 6)]
+    assert left.splits["test"] is data.splits["test"]
+    assert left.fingerprint != data.fingerprint
+    reason = "near-duplicate of validation or test, Jaccard >= 0.9"
+    assert left.summary()["dropped"]["train"][reason] == 1
+    assert "1 of 6 functions stand in validation or test" in left.notes[-1]
+    assert reason not in data.summary()["dropped"].get("train", {})
+
+
+def test_train_of_one_class_is_refused() -> None:
+    texts = ["f(int a) { return a; }", "g(char b) { while (b) b--; }"]
+    data = made([*texts, texts[0], texts[1]], (2, 1, 1))
+    with pytest.raises(DataError, match=r"at least two classes.*0 of its 2 functions are left"):
+        drop_from_train(data, train_rows_apart(data, 0.7), 0.7)
+
+
+def test_functions_are_counted_split_after_split() -> None:
+    assert split_of_each(made(["a"] * 6, (3, 1, 2))).tolist() == [0, 0, 0, 1, 2, 2]

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import BertConfig, BertModel
+
+from enstack.errors import ConfigError
+from enstack.models.base_models import (
+    BaseModel,
+    classifier_files,
+    load_classifier,
+    load_tokenizer,
+    require_length,
+)
+from enstack.models.hardware import choose_precision
+from tests.conftest import same, save_classifier
+
+CLASSES = ("a", "b", "c")
+IN_THE_NOTEBOOKS_ORDER = """
+import sys, enstack.models.base_models
+before = set(sys.modules)
+import skops.io
+print([name for name in set(sys.modules) - before if name.startswith("transformers.")])
+"""
+
+
+def test_a_new_head_depends_on_the_seed_alone_and_the_generator_is_left_alone(
+    micro_model: BaseModel,
+) -> None:
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    first = load_classifier(micro_model, CLASSES, seed=1)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.rand(3)
+    assert same(first.state_dict(), load_classifier(micro_model, CLASSES, seed=1).state_dict())
+    assert not same(first.state_dict(), load_classifier(micro_model, CLASSES, seed=2).state_dict())
+
+
+def test_a_saved_classifier_comes_back_with_its_classes_and_uses_sdpa(
+    micro_model: BaseModel, tmp_path: Path
+) -> None:
+    model = load_classifier(micro_model, CLASSES, seed=1)
+    save_classifier(model, load_tokenizer(micro_model), tmp_path)
+    again = load_classifier(BaseModel("x", str(tmp_path)), CLASSES, seed=9)
+    assert same(model.state_dict(), again.state_dict())
+    config = again.config
+    assert list(config.id2label.values()) == list(CLASSES)  # type: ignore[union-attr]
+    assert config._attn_implementation == "sdpa"  # type: ignore[union-attr]
+
+
+def test_loaded_weights_outlive_their_file(micro_model: BaseModel, tmp_path: Path) -> None:
+    """Weights mapped from a file that a rotation cuts to nothing would kill the process."""
+    model = load_classifier(micro_model, CLASSES, seed=1)
+    save_classifier(model, load_tokenizer(micro_model), tmp_path)
+    again = load_classifier(BaseModel("x", str(tmp_path)), CLASSES, seed=1)
+    os.truncate(tmp_path / "model.safetensors", 0)
+    assert same(model.state_dict(), again.state_dict())
+
+
+def test_a_folder_tuned_for_other_classes_lends_its_encoder(
+    micro_model: BaseModel, tmp_path: Path
+) -> None:
+    model = load_classifier(micro_model, ("a", "b"), seed=1)
+    save_classifier(model, load_tokenizer(micro_model), tmp_path)
+    again = load_classifier(BaseModel("x", str(tmp_path)), CLASSES, seed=1)
+    name = "roberta.embeddings.word_embeddings.weight"
+    assert torch.equal(model.state_dict()[name], again.state_dict()[name])
+    assert again.config.num_labels == 3  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("location", ["microsoft/codebert-base", "/nowhere/at/all"])
+def test_a_base_model_out_of_reach_says_which_files_to_put_where(location: str) -> None:
+    wanted = r"can't be loaded from .*\n.*config\.json.*model\.safetensors.*tokenizer"
+    with pytest.raises(ConfigError, match=wanted):
+        load_tokenizer(BaseModel("codebert", location))
+    with pytest.raises(ConfigError, match=wanted):
+        load_classifier(BaseModel("codebert", location), CLASSES, seed=1)
+
+
+def test_a_damaged_weights_file_is_a_clear_error(micro_model: BaseModel, tmp_path: Path) -> None:
+    model = load_classifier(micro_model, CLASSES, seed=1)
+    save_classifier(model, load_tokenizer(micro_model), tmp_path)
+    os.truncate(tmp_path / "model.safetensors", 1000)
+    with pytest.raises(ConfigError, match="can't be loaded"):
+        load_classifier(BaseModel("x", str(tmp_path)), CLASSES, seed=1)
+
+
+def test_more_tokens_than_positions_are_refused(micro_model: BaseModel, tmp_path: Path) -> None:
+    require_length(micro_model, 512)
+    with pytest.raises(ConfigError, match="at most 512 for micro, found 513"):
+        require_length(micro_model, 513)
+    config = BertConfig(
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=8,
+        vocab_size=50,
+        max_position_embeddings=128,
+    )
+    BertModel(config).save_pretrained(tmp_path)
+    require_length(BaseModel("bert", str(tmp_path)), 128)
+    with pytest.raises(ConfigError, match="at most 128 for bert"):
+        require_length(BaseModel("bert", str(tmp_path)), 129)
+
+
+@pytest.mark.parametrize(("native", "expected"), [(True, "bf16"), (False, "fp16")])
+def test_auto_precision_on_a_gpu_is_bf16_only_where_it_is_native(
+    monkeypatch: pytest.MonkeyPatch, native: bool, expected: str
+) -> None:
+    """A T4 claims bf16, by emulation."""
+    monkeypatch.setattr(
+        torch.cuda,
+        "is_bf16_supported",
+        lambda including_emulation=True: including_emulation or native,
+    )
+    assert choose_precision("auto", torch.device("cuda")) == expected
+
+
+def test_a_precision_that_is_named_is_taken() -> None:
+    assert choose_precision("fp32", torch.device("cuda")) == "fp32"
+    assert choose_precision("auto", torch.device("cpu")) in ("fp32", "bf16")
+
+
+def test_what_a_call_has_set_in_a_tokenizer_is_no_part_of_what_is_saved(
+    micro_model: BaseModel,
+) -> None:
+    """A run that takes its tokens from the cache would save another tokenizer.json."""
+    model, tokenizer = load_classifier(micro_model, CLASSES, seed=1), load_tokenizer(micro_model)
+    before = classifier_files(model, tokenizer)
+    tokenizer(["int f();"], truncation=True, max_length=9, padding=True)
+    assert classifier_files(model, tokenizer) == before
+    assert tokenizer.backend_tokenizer.truncation["max_length"] == 9
+
+
+def test_skops_after_transformers_imports_no_image_models() -> None:
+    """Colab's transformers 5.15 took 8 s for it, and printed lines about their docstrings."""
+    command = [sys.executable, "-c", IN_THE_NOTEBOOKS_ORDER]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -1,0 +1,290 @@
+"""What the cells show, and the settings that the forms become."""
+
+from __future__ import annotations
+
+import base64
+import os
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from enstack.config import RunConfig, configure
+from enstack.errors import CheckpointError, ConfigError, DataError
+from enstack.notebook import cells, fault_report, forms
+from enstack.pipeline import run_pipeline
+from enstack.storage.files import write_bytes, write_json
+
+
+@pytest.fixture(autouse=True)
+def _no_toy_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ENSTACK_TOY")
+
+
+# The forms
+
+
+def test_form_fields_become_settings_and_other_names_do_not(tmp_path: Path) -> None:
+    names = {"EPOCHS": 3, "SCHEDULER": "cosine", "epochs": 9, "SEEDS": [1, 2], "WORK": 1, "_": 2}
+    settings = forms.form_settings(tmp_path, names)
+    assert settings["EPOCHS"] == 3
+    assert settings["SCHEDULER"] == "cosine"
+    assert not {"epochs", "SEEDS", "WORK", "_"} & settings.keys()
+    assert configure(**settings).scheduler == "cosine"
+
+
+def test_a_misspelt_setting_is_refused_with_the_right_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="did you mean epochs"):
+        configure(**forms.form_settings(tmp_path, {"EPOCH": 3}))
+
+
+def test_the_run_folder_lies_in_the_work_folder(tmp_path: Path) -> None:
+    assert forms.form_settings(tmp_path, {})["RUN_DIR"] == str(tmp_path / "toy")
+    named = forms.form_settings(tmp_path, {"RUN_DIR": "second", "DATA_DIR": "/data/vdisc"})
+    assert named["RUN_DIR"] == str(tmp_path / "second")
+    whole = forms.form_settings(tmp_path, {"RUN_DIR": "", "DATA_DIR": "/data/vdisc/"})
+    assert whole["RUN_DIR"] == str(tmp_path / "vdisc")
+
+
+def test_a_relative_data_folder_is_looked_up_on_drive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forms, "DRIVE_ROOT", tmp_path)
+    (tmp_path / "MyDrive" / "vdisc").mkdir(parents=True)
+    settings = forms.form_settings(tmp_path, {"DATA_DIR": "vdisc"})
+    assert settings["DATA_DIR"] == str(tmp_path / "MyDrive" / "vdisc")
+    # A folder that is yet to be made, by a download, belongs there too.
+    new = forms.form_settings(tmp_path, {"DATA_DIR": "new"})["DATA_DIR"]
+    assert new == str(tmp_path / "MyDrive" / "new")
+    here = forms.form_settings(tmp_path, {"DATA_DIR": str(tmp_path)})["DATA_DIR"]
+    assert here == str(tmp_path)
+
+
+def test_an_old_checkpoint_is_looked_up_on_drive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(forms, "DRIVE_ROOT", tmp_path)
+    (tmp_path / "MyDrive" / "old_run").mkdir(parents=True)
+    config = forms.configure_run(tmp_path, {"RESUME_FROM": " old_run ", "EPOCHS": 3})
+    assert config.resume_from == str(tmp_path / "MyDrive" / "old_run")
+    assert "   - Epochs: 3\n" in capsys.readouterr().out
+    assert forms.configure_run(tmp_path, {"RESUME_FROM": ""}).resume_from == ""
+
+
+def test_the_choice_of_data_outlives_the_kernel(
+    tmp_path: Path, toy_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    choice = {"DATA_DIR": str(toy_folder), "LABEL_MODE": "binary", "SUBSET": "8", "SEED": 7}
+    table = cells.show_data(tmp_path, **choice)
+    assert table.loc["all"].to_dict() == {"train": 8, "validation": 8, "test": 8}
+    assert list(table.index) == ["clean", "vulnerable", "all"]
+    config = RunConfig(**forms.form_settings(tmp_path, {"EPOCHS": 3}))
+    assert (config.data_dir, config.label_mode) == (str(toy_folder), "binary")
+    assert (config.subset, config.seed, config.epochs) == (8, 7, 3)
+    assert f"Data: {toy_folder}" in capsys.readouterr().out
+    changed = forms.form_settings(tmp_path, {"LABEL_MODE": "cwe"})
+    assert changed["LABEL_MODE"] == "cwe"
+
+
+def test_data_that_cannot_be_used_is_not_remembered(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="data_dir must be a folder"):
+        cells.show_data(tmp_path, DATA_DIR=str(tmp_path / "nothing"))
+    with pytest.raises(ConfigError, match="label_mode must be"):
+        cells.show_data(tmp_path, LABEL_MODE="all")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_download_goes_to_the_named_folder_and_never_to_the_toy(
+    tmp_path: Path, toy_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Path] = []
+    monkeypatch.setattr("enstack.data.download.download_vdisc", asked.append)
+    cells.show_data(tmp_path, download=True, DATA_DIR=str(toy_folder))
+    assert asked == [toy_folder]
+    with pytest.raises(ConfigError, match='such as DATA_DIR = "vdisc"'):
+        cells.show_data(tmp_path, download=True, DATA_DIR="toy")
+    assert asked == [toy_folder]
+
+
+def test_tiny_models_get_a_learning_rate_they_learn_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    form = {"LEARNING_RATE": 2e-5}
+    assert forms.form_settings(tmp_path, form)["LEARNING_RATE"] == forms.TOY_LEARNING_RATE
+    assert "LEARNING_RATE 0.001 is used" in capsys.readouterr().out
+    for models in ("tiny-a, tiny-b", ["tiny-a"]):
+        chosen = forms.form_settings(tmp_path, {**form, "BASE_MODELS": models})
+        assert chosen["LEARNING_RATE"] == forms.TOY_LEARNING_RATE
+    for kept in ({"BASE_MODELS": "codebert, tiny-a"}, {"DATA_DIR": "/data"}):
+        assert forms.form_settings(tmp_path, {**form, **kept})["LEARNING_RATE"] == 2e-5
+    assert forms.form_settings(tmp_path, {"LEARNING_RATE": 5e-4})["LEARNING_RATE"] == 5e-4
+
+
+def test_the_toy_settings_stand_in_for_every_form(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert forms.toy_overrides() == {}
+    monkeypatch.setenv("ENSTACK_TOY", "1")
+    settings = forms.form_settings(tmp_path, {"EPOCHS": 10, "DATA_DIR": "/data"})
+    config = RunConfig(**settings)
+    assert (config.data_dir, config.epochs) == ("toy", 1)
+    assert config.local_dir == str(tmp_path / "local")
+
+
+def test_changed_code_asks_for_cell_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(forms, "LOADED_AT", 0.0)
+    forms.form_settings(tmp_path, {})
+    assert "changed since it was loaded: run cell 2" in capsys.readouterr().out
+
+
+def test_hardware_names_precision_and_cores(capsys: pytest.CaptureFixture[str]) -> None:
+    cells.show_hardware()
+    said = capsys.readouterr().out
+    assert f"CPU cores: {os.cpu_count()}" in said
+    assert "Precision: " in said
+    assert "GPU" in said
+
+
+def test_hardware_names_a_gpu_and_its_memory(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = types.SimpleNamespace(name="Tesla T4", total_memory=15 * 2**30)
+    monkeypatch.setattr("enstack.models.hardware.choose_device", lambda: torch.device("cuda"))
+    monkeypatch.setattr("enstack.models.hardware.choose_precision", lambda asked, device: "fp16")
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: card)
+    cells.show_hardware()
+    said = capsys.readouterr().out
+    assert "GPU: Tesla T4, 15.0 GiB\n" in said
+    assert "Precision: fp16" in said
+
+
+def test_time_is_estimated_for_the_models_and_data_that_are_chosen(
+    tmp_path: Path, toy_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def estimate(models: Any, n_functions: int, config: RunConfig, device: Any) -> list[str]:
+        asked.append(([model.name for model in models], n_functions, config.batch_size))
+        return ["a line"]
+
+    monkeypatch.setattr("enstack.training.epoch_time.estimate", estimate)
+    cells.show_hardware(tmp_path, {})
+    cells.show_hardware(tmp_path, {"BASE_MODELS": "codebert, unixcoder", "DATA_DIR": "/data"})
+    cells.show_data(tmp_path, DATA_DIR=str(toy_folder), LABEL_MODE="binary")
+    cells.show_hardware(tmp_path, {"BASE_MODELS": "codebert", "BATCH_SIZE": 8, "USE_SWA": True})
+    assert asked.pop(0) == (["tiny-a", "tiny-b", "tiny-c"], 600, 16)
+    assert asked == [(["codebert", "unixcoder"], 20_305, 16), (["codebert"], 42, 8)]
+
+
+# The results
+
+
+def test_results_show_leaderboard_figures_and_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row: dict[str, Any] = {"kind": "stack", "title": "SVM", "macro_f1": 0.5, "accuracy": 0.25}
+    row |= {"macro_f1_low": 0.4, "macro_f1_high": 0.6, "mcc": 0.1, "auc": None}
+    write_json(tmp_path / "report" / "report.json", {"leaderboard": [row]})
+    write_bytes(tmp_path / "report" / "figures" / "curves.png", b"a picture")
+    shown: list[Any] = []
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    cells.show_results(tmp_path)
+    table, figures = shown
+    assert table.loc[1].to_dict() == {
+        "kind": "stack",
+        "name": "SVM",
+        "macro-F1": "0.500",
+        "95 % interval": "0.400–0.600",
+        "accuracy": "0.250",
+        "AUC": "–",
+        "MCC": "0.100",
+    }
+    assert f"base64,{base64.b64encode(b'a picture').decode()}" in figures.data
+    assert str(tmp_path / "report" / "report.html") in capsys.readouterr().out
+
+
+def test_missing_or_empty_results_are_an_error_that_names_cell_6(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="Run cell 6 to its end"):
+        cells.show_results(tmp_path)
+    write_json(tmp_path / "report" / "report.json", {"leaderboard": []})
+    with pytest.raises(CheckpointError, match="holds no leaderboard"):
+        cells.show_results(tmp_path)
+
+
+# When something is wrong
+
+
+def test_a_checkpoint_is_looked_for_in_the_work_folder_and_on_drive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Path] = []
+    monkeypatch.setattr("enstack.checkpoints.inspection.inspect_path", seen.append)
+    monkeypatch.setattr("enstack.checkpoints.inspection.verdict_text", lambda verdict: "a verdict")
+    monkeypatch.setattr(forms, "DRIVE_ROOT", tmp_path)
+    work = tmp_path / "work"
+    (work / "toy").mkdir(parents=True)
+    (tmp_path / "MyDrive" / "old").mkdir(parents=True)
+    run = RunConfig(run_dir=str(work / "other"))
+    for place in (" toy ", "old", str(work / "toy"), ""):
+        cells.show_checkpoint(work, place, run)
+    assert seen == [work / "toy", tmp_path / "MyDrive" / "old", work / "toy", work / "other"]
+    with pytest.raises(ConfigError, match="run cell 5 until it says"):
+        cells.show_checkpoint(work, "", None)
+
+
+def test_a_report_of_a_fault_has_versions_commit_disks_and_the_last_events(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = {"config": RunConfig(run_dir=str(tmp_path / "run"))}
+    fault_report.show_troubleshooting(tmp_path, names)
+    assert "none (No such file or directory)" in capsys.readouterr().out
+    event = '{{"time": "T", "event": "number {}", "f1": 0.12341}}\n'
+    lines = [event.format(number) for number in range(20)]
+    lines.append('{"time": "T", "eve')
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "events.jsonl").write_text("".join(lines))
+    fault_report.show_troubleshooting(tmp_path, names)
+    said = capsys.readouterr().out
+    assert f"torch {torch.__version__}" in said
+    assert "commit " in said or "not under git" in said
+    assert f"GiB free at {tmp_path}" in said
+    assert "   T  number 19  f1=0.1234\n" in said
+    assert said.endswith('   {"time": "T", "eve\n')
+    assert "number 8" not in said
+
+
+@pytest.mark.parametrize("names", [{}, {"config": None}])
+def test_a_report_of_a_fault_needs_no_configuration(
+    tmp_path: Path, names: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    fault_report.show_troubleshooting(tmp_path / "gone", names)
+    said = capsys.readouterr().out
+    assert f"torch {torch.__version__}" in said
+    assert "cell 5 was not run, or refused its form" in said
+
+
+def test_a_refused_form_leaves_no_older_configuration_to_go_on_with(tmp_path: Path) -> None:
+    names: dict[str, Any] = {"EPOCHS": 3}
+    names["config"] = forms.configure_run(tmp_path, names)
+    names["EPOCHS"] = "ten"
+    with pytest.raises(ConfigError, match="epochs"):
+        forms.configure_run(tmp_path, names)
+    assert names["config"] is None
+    with pytest.raises(ConfigError, match="run cell 5 again"):
+        run_pipeline(names["config"])
+
+
+@pytest.mark.parametrize("name", ["../x", "q/../../outside", "/", "/elsewhere", ".", "a/.."])
+def test_a_run_folder_lies_within_the_work_folder(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="RUN_DIR must name a folder within"):
+        forms.form_settings(tmp_path / "work", {"RUN_DIR": name})
+
+
+def test_a_spoilt_memory_of_cell_4_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / forms.CHOICES_FILE).write_text("{")
+    with pytest.raises(ConfigError, match="what cell 4 chose: remove it, run cell 4"):
+        forms.form_settings(tmp_path, {})

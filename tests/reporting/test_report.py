@@ -1,0 +1,592 @@
+"""The report: what it says, what it escapes, what it refuses."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+import re
+import shutil
+import zipfile
+from collections.abc import Callable, Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from enstack.errors import CheckpointError
+from enstack.metrics.label_task import evaluate
+from enstack.reporting.figures import training_curves
+from enstack.reporting.page import leaderboard_text, load_results, write_report
+
+CWE = ("CWE-119", "CWE-120", "CWE-469", "CWE-476", "CWE-other")
+BINARY = ("clean", "vulnerable")
+HOSTILE = "<script>alert('x')<b>&$y_1$"
+BOUNDED = ("accuracy", "macro_f1")
+ENDS = {f"{measure}_{end}": measure for measure in BOUNDED for end in ("low", "high")}
+WEIGHTED = ("weighted_precision", "weighted_recall", "weighted_f1")
+MEASURES = (*BOUNDED, *ENDS, "macro_precision", "macro_recall", *WEIGHTED, "auc", "mcc")
+COLUMNS = ("kind", "name", "n", *MEASURES)
+# How far each row's probabilities lean towards the label: what makes one row better than another.
+FULL = {
+    "base:tiny-a": 1.6,
+    "base:tiny-b": 1.9,
+    f"base:{HOSTILE}": 1.3,
+    "base:graphcodebert-base-fine-tuned-on-my-own-corpus": 2.1,
+    "vote:mean": 2.5,
+    "stack:lr": 2.75,
+    "stack:svm": 2.4,
+    "stack:rf": 2.3,
+    "stack:xgboost": 2.2,
+    "baseline:tfidf_lr": 1.2,
+    "baseline:majority": -1.0,
+}
+SUPPORT = (72, 70, 14, 33, 51)
+
+
+def draw_probabilities(rng: np.random.Generator, labels: np.ndarray, k: int, lean: float) -> Any:
+    logits = rng.normal(size=(len(labels), k))
+    logits[np.arange(len(labels)), labels] += lean
+    if lean < 0:
+        logits = np.tile(np.arange(k, 0, -1.0), (len(labels), 1)) * 9
+    shares = np.exp(logits)
+    return (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def leaderboard_row(key: str, labels: np.ndarray, values: Any, classes: Sequence[str]) -> dict:
+    kind, name = key.split(":", 1)
+    found = evaluate(labels, values, tuple(classes))
+    ends = {
+        column: found[measure] + (0.045 if column.endswith("high") else -0.045)
+        for column, measure in ENDS.items()
+    }
+    found = {"kind": kind, "name": name, **found, **ends}
+    return {column: "" if found[column] is None else found[column] for column in COLUMNS}
+
+
+def history_lines(n_epochs: int, start: float) -> list[dict]:
+    lines: list[dict] = []
+    best = 0.0
+    for epoch in range(1, n_epochs + 1):
+        value = start + 0.3 * (1 - 0.7**epoch) - 0.004 * max(0, epoch - 5) ** 2
+        lines.append(
+            {"event": "step", "epoch": epoch, "batch": 10, "optimizer_steps": 10 * epoch}
+            | {"loss": 1.6 * 0.8**epoch, "lr": 1e-5}
+        )
+        lines.append(
+            {"event": "epoch", "epoch": epoch, "train_loss": (2 - start) * 0.75**epoch}
+            | {"val_loss": 1.7 - start + 0.9 * 0.6**epoch, "val_accuracy": value + 0.05}
+            | {"val_macro_f1": value, "best": value > best}
+        )
+        best = max(best, value)
+    return lines
+
+
+def write_run(
+    run_dir: Path, leans: dict[str, float], support: Sequence[int], classes: Sequence[str], n: int
+) -> Path:
+    """A run folder as the pipeline leaves it, with made-up probabilities and n epochs."""
+    rng = np.random.default_rng(7)
+    labels = np.repeat(np.arange(len(classes)), support)
+    values = {
+        key: draw_probabilities(rng, labels, len(classes), lean) for key, lean in leans.items()
+    }
+    bases = [key.split(":", 1)[1] for key in leans if key.startswith("base:")]
+    (run_dir / "stacking").mkdir(parents=True)
+    with (run_dir / "stacking" / "leaderboard.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(leaderboard_row(key, labels, values[key], classes) for key in leans)
+    ids = np.array([f"test/{row}" for row in range(len(labels))])
+    np.savez(run_dir / "stacking" / "test_probabilities.npz", ids=ids, labels=labels, **values)
+    for number, name in enumerate(bases):
+        folder = run_dir / "base_models" / name
+        folder.mkdir(parents=True)
+        lines = [json.dumps(line) for line in history_lines(n, 0.35 + 0.03 * number)]
+        (folder / "history.jsonl").write_text("\n".join(lines) + "\n")
+    write_facts(run_dir, bases, dict(zip(classes, support, strict=True)))
+    write_near_train(run_dir, np.zeros(len(labels), bool))
+    return run_dir
+
+
+def write_near_train(run_dir: Path, near: np.ndarray, threshold: Any = 0.7) -> None:
+    path = run_dir / "stacking" / "near_train.npz"
+    np.savez(path, ids=np.arange(len(near)), near=near, threshold=threshold)
+
+
+def write_facts(run_dir: Path, bases: Sequence[str], support: dict[str, int]) -> None:
+    splits = {"train": 5, "validation": 1, "test": 1}
+    data = {
+        "fingerprint": "3f" * 32,
+        "label_mode": "cwe",
+        "label_rule": "Functions without a flag are left out; of several flags the first counts.",
+        "class_names": list(support),
+        "counts": {
+            split: {name: times * count for name, count in support.items()}
+            for split, times in splits.items()
+        },
+        "notes": [
+            "train: 112 functions without any flag were dropped.",
+            "<i>test</i>: 3 were cut.",
+        ],
+        "functions": {split: times * sum(support.values()) for split, times in splits.items()},
+        "available": {
+            split: {name: times * count for name, count in support.items()}
+            for split, times in splits.items()
+        },
+        "dropped": {split: {} for split in splits},
+        "flag_counts": {},
+        "flags_become": {},
+        "truncated": {name: {"train": 31, "validation": 5, "test": 6} for name in bases},
+        "holdout": {
+            "meta_features": "holdout",
+            "seed": 42,
+            "selection": {"split": "validation", "functions": 120},
+            "stacking": {"split": "validation", "functions": 120},
+            "folds": None,
+        },
+    }
+    settings = {
+        "data_dir": "toy",
+        "label_mode": "cwe",
+        "max_length": 512,
+        "base_models": list(bases),
+        "epochs": 8,
+        "batch_size": 16,
+        "learning_rate": 2e-5,
+        "use_swa": False,
+        "resume": True,
+        "seed": 42,
+        "meta_classifiers": ["lr", "svm", "rf", "xgboost"],
+        "run_dir": "/content/drive/MyDrive/enstack_runs/vdisc & <more>",
+        "local_dir": None,
+    }
+    (run_dir / "data.json").write_text(json.dumps(data))
+    (run_dir / "config.json").write_text(json.dumps(settings))
+
+
+def write_full_run(run_dir: Path) -> Path:
+    return write_run(run_dir, FULL, SUPPORT, CWE, 8)
+
+
+def write_minimal_run(run_dir: Path) -> Path:
+    return write_run(run_dir, {"base:tiny-a": 1.8}, SUPPORT, CWE, 1)
+
+
+def write_binary_run(run_dir: Path) -> Path:
+    leans = {"base:tiny-a": 1.2, "base:tiny-b": 1.0, "vote:mean": 1.3, "stack:lr": 1.0}
+    return write_run(run_dir, leans, (150, 90), BINARY, 3)
+
+
+class Page(HTMLParser):
+    """Tags, link targets and visible text of a page."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.targets: list[str] = []
+        self.words: list[str] = []
+        self.feed(path.read_text(encoding="utf-8"))
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.targets += [value or "" for name, value in attrs if name in {"src", "href", "srcset"}]
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def page_html(run_dir: Path) -> str:
+    return (run_dir / "report" / "report.html").read_text(encoding="utf-8")
+
+
+def refuse_constant(constant: str) -> None:
+    raise AssertionError(f"{constant} is no JSON")
+
+
+def bytes_below(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def edit_leaderboard(run_dir: Path, change: Callable[[dict[str, str]], None]) -> None:
+    path = run_dir / "stacking" / "leaderboard.csv"
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        change(row)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+@pytest.fixture(scope="module")
+def full_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run_dir = write_full_run(tmp_path_factory.mktemp("report") / "vdisc-42")
+    write_report(run_dir)
+    return run_dir
+
+
+@pytest.fixture
+def minimal_run(tmp_path: Path) -> Path:
+    return write_minimal_run(tmp_path / "minimal")
+
+
+def test_page_is_one_file_without_scripts_or_outside_links(full_run: Path) -> None:
+    page = Page(full_run / "report" / "report.html")
+    assert len(page.targets) == 5
+    assert all(target.startswith("data:image/png;base64,") for target in page.targets)
+    assert not page.tags & {"script", "link", "iframe", "object"}
+
+
+def test_names_that_users_gave_are_escaped(full_run: Path) -> None:
+    page = Page(full_run / "report" / "report.html")
+    assert page.text.count(HOSTILE) >= 3
+    assert "<i>test</i>: 3 were cut." in page.text
+    assert "vdisc & <more>" in page.text
+    assert "<script" not in page_html(full_run)
+
+
+def test_figures_beside_the_page_are_those_inside_it(full_run: Path) -> None:
+    figures = sorted((full_run / "report" / "figures").glob("*.png"))
+    names = ["class_f1", "confusion_matrix", "reliability", "training_loss", "validation_macro_f1"]
+    assert [path.stem for path in figures] == names
+    for path in figures:
+        assert base64.b64encode(path.read_bytes()).decode() in page_html(full_run)
+
+
+def test_writing_again_changes_no_byte(full_run: Path) -> None:
+    before = bytes_below(full_run)
+    assert write_report(full_run) == full_run / "report" / "report.html"
+    assert bytes_below(full_run) == before
+
+
+def test_report_json_is_strict_json_and_holds_the_results(full_run: Path) -> None:
+    text = (full_run / "report" / "report.json").read_text(encoding="utf-8")
+    assert json.loads(text, parse_constant=refuse_constant) == load_results(full_run)
+
+
+def test_headline_names_the_best_row_with_its_interval(full_run: Path) -> None:
+    best = load_results(full_run)["leaderboard"][0]
+    text = Page(full_run / "report" / "report.html").text
+    low, high = best["macro_f1_low"], best["macro_f1_high"]
+    assert best["key"] == "stack:lr"
+    assert "Best on test: stack with logistic regression" in text
+    assert f"{best['macro_f1']:.3f} macro-F1, 95 % interval {low:.3f}–{high:.3f}" in text
+
+
+def test_leaderboard_is_ranked_whatever_the_order_of_the_file(full_run: Path) -> None:
+    values = [row["macro_f1"] for row in load_results(full_run)["leaderboard"]]
+    assert len(values) == len(FULL)
+    assert values == sorted(values, reverse=True)
+
+
+def test_best_stack_is_compared_with_its_best_member_and_the_mean_vote(full_run: Path) -> None:
+    pairs = load_results(full_run)["comparisons"]
+    assert [pair["stack"] for pair in pairs] == ["stack:lr"] * 2
+    best_base = "base:graphcodebert-base-fine-tuned-on-my-own-corpus"
+    assert [pair["other"] for pair in pairs] == [best_base, "vote:mean"]
+    assert all(pair["low"] <= pair["difference"] <= pair["high"] for pair in pairs)
+
+
+@pytest.mark.parametrize(
+    ("leans", "verdict"),
+    [
+        ({"base:tiny-a": 0.5, "stack:lr": 4.0}, "the stack is better here"),
+        ({"base:tiny-a": 4.0, "stack:lr": 0.5}, "the stack is worse here"),
+        ({"base:tiny-a": 2.0, "stack:lr": 2.0}, "no difference is shown"),
+    ],
+)
+def test_page_says_on_which_side_of_zero_the_interval_lies(
+    tmp_path: Path, leans: dict[str, float], verdict: str
+) -> None:
+    run_dir = write_run(tmp_path / "run", leans, SUPPORT, CWE, 2)
+    assert verdict in Page(write_report(run_dir)).text
+
+
+def test_equal_predictions_differ_by_nothing(tmp_path: Path) -> None:
+    leans = {"base:tiny-a": 9.0, "stack:lr": 9.0}
+    run_dir = write_run(tmp_path / "run", leans, (60, 60), BINARY, 1)
+    (pair,) = load_results(run_dir)["comparisons"]
+    assert (pair["difference"], pair["low"], pair["high"]) == (0, 0, 0)
+    assert pair["holds_zero"]
+    assert (pair["only_stack_right"], pair["only_other_right"]) == (0, 0)
+
+
+def test_results_without_near_duplicates_are_those_of_the_other_rows(tmp_path: Path) -> None:
+    run_dir = write_full_run(tmp_path / "run")
+    near = np.random.default_rng(3).random(sum(SUPPORT)) < 0.4
+    write_near_train(run_dir, near)
+    found = load_results(run_dir)["apart"]
+    assert found["n"] == (~near).sum()
+    with np.load(run_dir / "stacking" / "test_probabilities.npz") as stored:
+        for row in found["rows"]:
+            expected = evaluate(stored["labels"][~near], stored[row["key"]][~near], CWE)
+            assert row["accuracy"] == expected["accuracy"]
+            assert row["macro_f1"] == expected["macro_f1"]
+    page = Page(write_report(run_dir))
+    assert f"{found['n']} of {len(near)} test functions have no near-duplicate" in page.text
+    best = found["rows"][0]
+    assert f"{best['macro_f1']:.3f}" in page.text
+
+
+def test_where_no_test_function_is_near_train_one_sentence_says_so(tmp_path: Path) -> None:
+    run_dir = write_full_run(tmp_path / "run")
+    text = Page(write_report(run_dir)).text
+    assert f"None of the {sum(SUPPORT)} test functions has a near-duplicate in train" in text
+    assert "without near-duplicates in train" not in text
+
+
+@pytest.mark.parametrize(("n_rows", "threshold"), [(3, 0.7), (240, [0.7, 0.9])])
+def test_near_duplicates_that_do_not_fit_are_refused(
+    minimal_run: Path, n_rows: int, threshold: Any
+) -> None:
+    write_near_train(minimal_run, np.zeros(n_rows, bool), threshold)
+    with pytest.raises(CheckpointError, match=r"near_train.npz: it must say yes or no of 240"):
+        load_results(minimal_run)
+
+
+def test_small_class_is_marked_as_proving_little(full_run: Path, tmp_path: Path) -> None:
+    assert "CWE-469 proves little 14" in Page(full_run / "report" / "report.html").text
+    large = write_run(tmp_path / "run", {"base:tiny-a": 2.0}, (30,) * 5, CWE, 1)
+    assert "proves little" not in Page(write_report(large)).text
+
+
+def test_majority_class_does_not_stretch_the_axis(full_run: Path) -> None:
+    assert page_html(full_run).count("off the axis") == 1
+
+
+def test_one_base_model_one_epoch_and_no_stack_make_a_report(minimal_run: Path) -> None:
+    page = Page(write_report(minimal_run))
+    results = load_results(minimal_run)
+    assert "Best on test: base model tiny-a" in page.text
+    assert "there is nothing to compare" in page.text
+    assert (results["comparisons"], results["best_base"]) == ([], None)
+    assert [len(model["epochs"]) for model in results["training"]] == [1]
+
+
+def test_binary_run_makes_a_report(tmp_path: Path) -> None:
+    run_dir = write_binary_run(tmp_path / "binary")
+    assert "vulnerable" in Page(write_report(run_dir)).text
+    assert np.shape(load_results(run_dir)["chosen"]["confusion"]) == (2, 2)
+
+
+def test_undefined_measure_is_null_and_shown_as_a_dash(minimal_run: Path) -> None:
+    edit_leaderboard(minimal_run, lambda row: row.update(auc="", mcc="nan", macro_f1_low=""))
+    row = load_results(minimal_run)["leaderboard"][0]
+    assert (row["auc"], row["mcc"]) == (None, None)
+    assert "AUC –" in Page(write_report(minimal_run)).text
+    assert leaderboard_text(minimal_run).splitlines()[2].split()[-2:] == ["–", "–"]
+
+
+def test_loss_that_is_not_finite_leaves_a_gap(minimal_run: Path) -> None:
+    path = minimal_run / "base_models" / "tiny-a" / "history.jsonl"
+    records = history_lines(4, 0.4)
+    records[3]["train_loss"] = float("nan")
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    epochs = load_results(minimal_run)["training"][0]["epochs"]
+    assert [record["train_loss"] is None for record in epochs] == [False, True, False, False]
+    write_report(minimal_run)
+
+
+def test_epoch_trained_twice_counts_as_last_recorded(minimal_run: Path) -> None:
+    path = minimal_run / "base_models" / "tiny-a" / "history.jsonl"
+    again = history_lines(1, 0.7)[1]
+    with path.open("a") as file:
+        file.write(json.dumps(again) + "\n")
+    (epoch,) = load_results(minimal_run)["training"][0]["epochs"]
+    assert epoch["val_macro_f1"] == again["val_macro_f1"]
+
+
+def test_base_model_without_an_epoch_of_its_own_is_listed(minimal_run: Path) -> None:
+    (minimal_run / "base_models" / "tiny-a" / "history.jsonl").write_text("")
+    assert "tiny-a – – – – –" in Page(write_report(minimal_run)).text
+
+
+@pytest.mark.parametrize("name", ["_hidden", "模型", "$\\frac{$", "x" * 200])
+def test_any_name_can_be_drawn(tmp_path: Path, name: str) -> None:
+    leans = {f"base:{name}": 2.0, "stack:lr": 2.4}
+    run_dir = write_run(tmp_path / "run", leans, SUPPORT, CWE, 2)
+    assert name in Page(write_report(run_dir)).text
+
+
+def test_name_that_starts_with_an_underscore_has_its_place_in_the_legend() -> None:
+    # matplotlib before 3.10 leaves such a label out, and warns.
+    figure = training_curves([{"name": "_hidden", "epochs": []}], "Loss", "train_loss")
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels[0].strip() == "_hidden"
+    assert not labels[0].startswith("_")
+
+
+def test_plotting_settings_of_the_caller_stay(minimal_run: Path) -> None:
+    before = dict(matplotlib.rcParams)
+    write_report(minimal_run)
+    assert dict(matplotlib.rcParams) == before
+
+
+INPUTS = (
+    "config.json",
+    "data.json",
+    "stacking/leaderboard.csv",
+    "stacking/test_probabilities.npz",
+    "base_models/tiny-a/history.jsonl",
+)
+
+
+@pytest.mark.parametrize("name", INPUTS)
+@pytest.mark.parametrize("content", [None, b"\xff\xfe<html>\n{", b"[1, 2]\n", b"{}\n"])
+def test_missing_or_damaged_input_is_named_in_one_line(
+    minimal_run: Path, name: str, content: bytes | None
+) -> None:
+    path = minimal_run / name
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    if (name, content) == ("config.json", b"{}\n"):
+        load_results(minimal_run)  # a configuration without a key is whole
+        return
+    with pytest.raises(CheckpointError, match=re.escape(str(path))) as raised:
+        write_report(minimal_run)
+    message = str(raised.value)
+    assert "\n" not in message
+    assert message.endswith("Run the pipeline again.")
+    assert not (minimal_run / "report").exists()
+
+
+def test_counts_that_name_no_classes_are_refused(minimal_run: Path) -> None:
+    data = json.loads((minimal_run / "data.json").read_text())
+    (minimal_run / "data.json").write_text(json.dumps(data | {"counts": {"train": 5}}))
+    with pytest.raises(CheckpointError, match="counts must hold every class of every split"):
+        load_results(minimal_run)
+
+
+def test_cause_of_several_lines_is_told_in_one(minimal_run: Path) -> None:
+    path = minimal_run / "stacking" / "test_probabilities.npz"
+    header = b"{'descr': '<i8', 'fortran_order': False, 'shape': (0,)}".ljust(20_000) + b"\n"
+    with zipfile.ZipFile(path, "w") as stored:
+        # numpy's complaint about a header this long has two lines.
+        length = len(header).to_bytes(2, "little")
+        stored.writestr("labels.npy", b"\x93NUMPY\x01\x00" + length + header)
+    with pytest.raises(CheckpointError, match="Header info length") as raised:
+        load_results(minimal_run)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_input_cut_in_half_is_refused(minimal_run: Path, name: str) -> None:
+    path = minimal_run / name
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(CheckpointError, match=re.escape(str(path))):
+        load_results(minimal_run)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "found"),
+    [
+        ("kind", "model", "kind model"),
+        ("accuracy", "", "could not convert"),
+        ("macro_f1", "nan", "base:tiny-a has no number"),
+        ("name", "tiny-b", "base:tiny-b is not a file"),
+        ("accuracy", "0.1", r"base:tiny-a has accuracy 0\.\d+, leaderboard.csv says 0\.100"),
+    ],
+)
+def test_leaderboard_that_does_not_fit_is_refused(
+    minimal_run: Path, column: str, value: str, found: str
+) -> None:
+    edit_leaderboard(minimal_run, lambda row: row.update({column: value}))
+    with pytest.raises(CheckpointError, match=found):
+        load_results(minimal_run)
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (lambda labels, values: (labels[:-1], values), r"must be 239 x 5 finite numbers"),
+        (lambda labels, values: (labels, values[:, :4]), r"found shape \(240, 4\)"),
+        (lambda labels, values: (labels, values * np.nan), "finite numbers"),
+        (lambda labels, values: (labels + 1, values), "labels must be below 5"),
+        (lambda labels, values: (labels * 0.5, values), "one row of class numbers"),
+    ],
+)
+def test_probabilities_that_do_not_fit_are_refused(
+    minimal_run: Path, change: Callable[[Any, Any], tuple[Any, Any]], found: str
+) -> None:
+    path = minimal_run / "stacking" / "test_probabilities.npz"
+    with np.load(path) as stored:
+        labels, values = change(stored["labels"], stored["base:tiny-a"])
+    np.savez(path, labels=labels, **{"base:tiny-a": values})
+    with pytest.raises(CheckpointError, match=found):
+        load_results(minimal_run)
+
+
+def test_leaderboard_text_is_aligned_and_fits_100_columns(full_run: Path) -> None:
+    head, rule, *rows, foot = leaderboard_text(full_run).splitlines()
+    assert len(rows) == len(FULL)
+    assert {len(line) for line in (head, rule, *rows)} == {len(head)}
+    assert len(head) <= 100
+    assert rows[0].split()[:4] == ["1", "stack", "logistic", "regression"]
+    assert "240 test functions" in foot
+
+
+@given(name=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=60))
+def test_leaderboard_text_is_safe_for_a_terminal_whatever_the_name(
+    tmp_path_factory: pytest.TempPathFactory, name: str
+) -> None:
+    run_dir = tmp_path_factory.mktemp("run")
+    (run_dir / "stacking").mkdir()
+    row = dict.fromkeys(MEASURES, 0.5) | {"kind": "base", "name": name, "n": 8}
+    with (run_dir / "stacking" / "leaderboard.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerow(row)
+    lines = leaderboard_text(run_dir).splitlines()
+    assert len(lines) == 4
+    assert all(len(line) <= 100 and line.isprintable() for line in lines)
+
+
+def test_a_rare_class_that_a_subset_made_a_fifth_more_frequent_counts_as_drawn_otherwise(
+    full_run: Path, tmp_path: Path
+) -> None:
+    run_dir = tmp_path / "run"
+    shutil.copytree(full_run, run_dir)
+    path = run_dir / "data.json"
+    data = json.loads(path.read_text())
+    rare, *others = counts = data["counts"]["test"]
+    for times, is_shown in ((105, False), (83, True)):
+        before = {name: 100 * counts[name] for name in others}
+        data["available"] = {"test": {rare: times * counts[rare], **before}}
+        path.write_text(json.dumps(data))
+        assert (load_results(run_dir)["natural"] is not None) == is_shown
+
+
+def test_a_down_sampled_test_split_is_also_weighted_as_the_whole_data(
+    full_run: Path, tmp_path: Path
+) -> None:
+    run_dir = tmp_path / "run"
+    shutil.copytree(full_run, run_dir)
+    assert load_results(run_dir)["natural"] is None
+    path = run_dir / "data.json"
+    data = json.loads(path.read_text())
+    counts = data["counts"]["test"]
+    rare, *others = counts
+    # One class came a hundred times as often as the subset has it.
+    data["available"] = {"test": {rare: 100 * counts[rare], **{n: counts[n] for n in others}}}
+    path.write_text(json.dumps(data))
+    results = load_results(run_dir)
+    natural, best = results["natural"], results["leaderboard"][0]
+    assert natural["frequencies"] == data["available"]["test"]
+    assert [row["key"] for row in natural["rows"]] == [r["key"] for r in results["leaderboard"]]
+    confusion = np.array(results["chosen"]["confusion"], dtype=float)
+    confusion[0] *= 100
+    assert natural["rows"][0]["accuracy"] == pytest.approx(np.trace(confusion) / confusion.sum())
+    assert natural["rows"][0]["accuracy"] != pytest.approx(best["accuracy"])
+    write_report(run_dir)
+    text = Page(run_dir / "report" / "report.html").text
+    assert "At the frequencies of the whole data" in text
+    assert f"{natural['rows'][0]['macro_precision']:.3f}" in text

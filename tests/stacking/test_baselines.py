@@ -1,0 +1,154 @@
+"""The plain baselines: what they learn, which columns they fill, how much they read."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from enstack.data.functions import Functions
+from enstack.stacking import baselines
+from enstack.stacking.baselines import (
+    flag_frequencies,
+    majority_class,
+    plain_baselines,
+    tfidf_logistic_regression,
+    with_absent_classes,
+)
+
+COPIES = (
+    "strncpy(to, from, sizeof(to))",
+    "strcpy(to, from)",
+    "memset(to, 0, n)",
+    "return end - at",
+)
+
+
+def make_functions(labels: list[int], split: str = "train") -> Functions:
+    random = np.random.RandomState(len(labels))
+    texts = [f"f{random.randint(99)}(char *a) {{ {COPIES[label]}; }}" for label in labels]
+    ids = np.array([f"{split}/{row}" for row in range(len(labels))])
+    return Functions(ids, pa.array(texts, type=pa.large_string()), np.array(labels, dtype=np.int64))
+
+
+def test_tfidf_finds_the_class_that_a_pair_of_tokens_tells():
+    test = make_functions([3, 2, 1, 0] * 5, "test")
+    found = tfidf_logistic_regression(make_functions([0, 1, 2, 3] * 20), [test], 4)
+    np.testing.assert_array_equal(found.argmax(axis=1), test.labels)
+
+
+def test_tfidf_tells_functions_apart_by_operators_alone():
+    texts = ["f(int a) { return a < 0; }", "f(int a) { return a > 0; }"] * 10
+    labels = np.array([0, 1] * 10)
+    ids = np.array([str(row) for row in range(20)])
+    functions = Functions(ids, pa.array(texts, type=pa.large_string()), labels)
+    found = tfidf_logistic_regression(functions, [functions], 2)
+    np.testing.assert_array_equal(found.argmax(axis=1), labels)
+
+
+def test_tfidf_gives_float32_rows_that_sum_to_one():
+    found = tfidf_logistic_regression(
+        make_functions([0, 1, 2, 3] * 5), [make_functions([0, 1, 2], "test")], 4
+    )
+    assert (found.shape, found.dtype) == ((3, 4), np.float32)
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("labels", [[0, 2, 3], [0, 3]])
+def test_a_class_that_train_lacks_gets_probability_zero(labels: list[int]):
+    found = tfidf_logistic_regression(make_functions(labels * 5), [make_functions([0, 3])], 5)
+    absent = sorted(set(range(5)) - set(labels))
+    assert (found[:, absent] == 0).all()
+    assert (found[:, labels] > 0).all()
+
+
+def test_train_of_a_single_class_gives_that_class():
+    found = tfidf_logistic_regression(make_functions([2, 2]), [make_functions([0, 1])], 4)
+    np.testing.assert_array_equal(found, [[0, 0, 1, 0]] * 2)
+
+
+def test_two_runs_are_equal():
+    train, test = make_functions([0, 1, 2, 3] * 10), make_functions([0, 1], "test")
+    first, again = (tfidf_logistic_regression(train, [test], 4) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+
+
+def test_texts_in_several_slices_are_all_read(monkeypatch: pytest.MonkeyPatch):
+    train, test = make_functions([0, 1, 2, 3] * 10), make_functions([0, 1, 2], "test")
+    whole = tfidf_logistic_regression(train, [test], 4)
+    monkeypatch.setattr(baselines, "ROWS_AT_ONCE", 2)
+    np.testing.assert_array_equal(tfidf_logistic_regression(train, [test], 4), whole)
+
+
+def test_more_functions_than_the_bound_are_thinned_class_by_class(monkeypatch: pytest.MonkeyPatch):
+    seen: list[np.ndarray] = []
+    fit = baselines.OneVsRestClassifier.fit
+    monkeypatch.setattr(baselines, "MAX_TRAIN_FUNCTIONS", 30)
+    monkeypatch.setattr(
+        baselines.OneVsRestClassifier,
+        "fit",
+        lambda self, features, labels: (seen.append(labels), fit(self, features, labels))[1],
+    )
+    train = make_functions([0] * 90 + [1] * 9)
+    tfidf_logistic_regression(train, [make_functions([0, 1], "test")], 2)
+    counts = np.bincount(seen[0])
+    assert counts.sum() <= 30
+    assert counts[1] in (2, 3)
+
+
+def test_the_majority_class_of_train_is_given_to_every_row():
+    found = majority_class(np.array([1, 1, 2]), 3, 4)
+    np.testing.assert_array_equal(found, [[0, 1, 0, 0]] * 3)
+    assert found.dtype == np.float32
+
+
+def test_absent_classes_become_columns_of_zeros():
+    found = with_absent_classes(np.array([[0.25, 0.75]]), np.array([0, 2]), 4)
+    np.testing.assert_array_equal(found, [[0.25, 0, 0.75, 0]])
+
+
+def test_figures_baselines_and_stacks_need_no_torch():
+    code = (
+        "import sys, enstack.metrics.classes, enstack.stacking.baselines, enstack.stacking.stack; "
+        "sys.exit(bool({'torch', 'transformers', 'datasets'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def make_flagged(rows: list[tuple[int, ...]], split: str = "train") -> Functions:
+    """Functions that hold the copies of the flags they have, and one that all have."""
+    texts = [f"f() {{ {'; '.join(COPIES[flag] for flag in row)}; }}" for row in rows]
+    flags = np.array([[place in row for place in range(4)] for row in rows])
+    ids = np.array([f"{split}/{row}" for row in range(len(rows))])
+    return Functions(ids, pa.array(texts, type=pa.large_string()), flags)
+
+
+def test_tfidf_finds_each_flag_by_itself_and_gives_a_constant_one_its_frequency():
+    train = make_flagged([(0, 3), (1, 3), (0, 1, 3), (3,)] * 8)
+    asked = [make_flagged([(0, 1, 3), (3,)], "test"), make_flagged([(1, 3)], "validation")]
+    found = tfidf_logistic_regression(train, asked, 4)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found[:, :2] > 0.5, [[1, 1], [0, 0], [0, 1]])
+    np.testing.assert_array_equal(found[:, 2:], [[0, 1]] * 3)
+
+
+def test_the_plainest_answer_of_flags_is_how_often_train_has_them():
+    flags = np.array([[True, False], [True, False], [True, True], [False, False]])
+    np.testing.assert_array_equal(flag_frequencies(flags, 2), [[0.75, 0.25]] * 2)
+
+
+@pytest.mark.parametrize(
+    ("train", "names"),
+    [
+        (make_functions([0, 1, 2, 3] * 5), {"tfidf_lr", "majority"}),
+        (make_flagged([(0,), (1,), (0, 1), ()] * 5), {"tfidf_lr", "frequency"}),
+    ],
+)
+def test_baselines_have_a_row_for_every_function_asked(train: Functions, names: set[str]):
+    asked = [train.take(np.arange(3)), train.take(np.arange(5))]
+    found = plain_baselines(train, asked, 4)
+    assert {name: values.shape for name, values in found.items()} == dict.fromkeys(names, (8, 4))
+    np.testing.assert_array_equal(found["tfidf_lr"][:3], found["tfidf_lr"][3:6])

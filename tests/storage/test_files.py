@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from enstack.errors import CheckpointError
+from enstack.storage import files
+from enstack.storage.disks import require_writable
+
+
+def test_a_write_that_fails_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.json"
+    files.write_json(path, {"old": 1})
+
+    def full_disk(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        files.write_json(path, {"new": 2})
+    assert files.read_json(path) == {"old": 1}
+
+
+def test_an_unchanged_text_is_not_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "x.txt"
+    files.write_if_changed(path, "a")
+    before = path.stat().st_mtime_ns, path.stat().st_ino
+    files.write_if_changed(path, "a")
+    assert (path.stat().st_mtime_ns, path.stat().st_ino) == before
+
+
+def test_a_run_folder_that_is_a_file_or_marked_read_only_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(
+        CheckpointError, match=r"can be written to.*it is a file.*with run_dir=PATH"
+    ):
+        require_writable(tmp_path / "file", "run_dir", CheckpointError)
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    locked.chmod(0o555)
+    with pytest.raises(CheckpointError, match="it is read-only"):
+        require_writable(locked, "run_dir", CheckpointError)
+
+
+def test_a_damaged_json_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text("{")
+    with pytest.raises(CheckpointError, match=r"x\.json must be a readable JSON file"):
+        files.read_json(tmp_path / "x.json")
+
+
+def test_a_mount_that_can_not_rename_over_a_file_is_written_to_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = os.replace
+
+    def refuse(source: Path, target: Path) -> None:
+        if Path(target).exists():
+            raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    for text in ("old", "new"):
+        files.write_text(tmp_path / "a", text)
+        assert (tmp_path / "a").read_text() == text
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_rename_that_fails_for_another_reason_keeps_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(source: Path, target: Path) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    files.write_text(tmp_path / "a", "old")
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="Input/output"):
+        files.write_text(tmp_path / "a", "new")
+    assert (tmp_path / "a").read_text() == "old"
