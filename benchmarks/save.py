@@ -44,7 +44,7 @@ from enstack.models.base_models import BaseModel, load_classifier
 from enstack.storage.manifest import HashedFile, files_below
 from enstack.training.resume import start_or_resume
 from enstack.training.saver import Saver
-from enstack.training.state import Training, TrainingData
+from enstack.training.state import TrainingData, TrainingState
 
 ROBERTA_BASE = {
     "vocab_size": 50265,
@@ -74,7 +74,7 @@ def write_model(folder: Path, shape: dict[str, int]) -> None:
     RobertaForSequenceClassification(config).save_pretrained(folder)
 
 
-def filled_training(parts: Parts, run_dir: Path, scratch: Path) -> Training:
+def filled_training(parts: Parts, run_dir: Path, scratch: Path) -> TrainingState:
     """A training of enstack whose optimizer has made one step."""
     config = RunConfig(
         **{**SETTINGS, "batch_size": 1},
@@ -86,7 +86,7 @@ def filled_training(parts: Parts, run_dir: Path, scratch: Path) -> Training:
     training = start_or_resume(*parts, config, run_dir / "model", no_log)
     for parameter in training.model.parameters():
         parameter.grad = torch.full_like(parameter, 1e-3)
-    training.optimization.step()
+    training.optimizer.step()
     return training
 
 

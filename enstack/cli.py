@@ -41,7 +41,7 @@ def demo(
     run_dir: Annotated[Path, typer.Option(help="Where results live.")] = Path("enstack_runs/demo"),
 ) -> None:
     """The whole pipeline on the toy data, on the CPU, without a network."""
-    with told():
+    with report_errors():
         _run(RunConfig(**DEMO_SETTINGS, run_dir=str(run_dir)))
 
 
@@ -54,7 +54,7 @@ def run(
     ] = None,
 ) -> None:
     """The whole pipeline; the same command again goes on where it stopped."""
-    with told():
+    with report_errors():
         _run(load_config(config, settings or ()))
 
 
@@ -64,7 +64,7 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Is it whole, what is in it, and from where will training go on? Changes nothing."""
-    with told():
+    with report_errors():
         from enstack.checkpoints.inspection import inspect_path, verdict_text
 
         verdict = inspect_path(path)
@@ -95,7 +95,7 @@ def audit(
     ] = "",
 ) -> None:
     """What is in the data: classes, lengths, duplicates, contradictions, what word counts tell."""
-    with told():
+    with report_errors():
         config = RunConfig(
             data_dir=data, label_mode=label_mode, max_length=max_length, local_dir=local_dir
         )
@@ -126,7 +126,7 @@ def verify_resume(
     seed: Annotated[int | None, typer.Option(help="Chooses the instants of interruption.")] = None,
 ) -> None:
     """Train a small model unbroken and interrupted, and hold one against the other, bit for bit."""
-    with told():
+    with report_errors():
         chosen = load_config(config, settings or ()) if config else RunConfig(**DEMO_SETTINGS)
         from enstack.verify_resume import verify_resume as verify
 
@@ -138,7 +138,7 @@ def report(
     run_dir: Annotated[Path, typer.Argument(help="A run folder whose stacking is finished.")],
 ) -> None:
     """Write the report again from what is stored."""
-    with told():
+    with report_errors():
         from enstack.pipeline import rewrite_report
 
         print(rewrite_report(run_dir))
@@ -150,7 +150,7 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Ratios against peers, measured in the same run."""
-    with told():
+    with report_errors():
         benchmark = load_benchmark(name)
         # Libraries print what they like; standard output is for the result alone.
         with contextlib.redirect_stdout(sys.stderr):
@@ -167,7 +167,7 @@ def _run(config: RunConfig) -> None:
 
 
 @contextlib.contextmanager
-def told() -> Iterator[None]:
+def report_errors() -> Iterator[None]:
     """Turn errors into a line on standard error and an exit status; --debug shows all."""
     # Outside of training, where a stop is a wish, SIGTERM is told and counted as Ctrl-C is.
     signal.signal(signal.SIGTERM, _interrupt)

@@ -11,12 +11,12 @@ from enstack.config import (
     TINY_MODELS,
     RunConfig,
 )
-from enstack.data.column_cache import is_stored
+from enstack.data.column_cache import is_cached
 from enstack.data.formats import split_files
 from enstack.data.functions import VulnerabilityData, read_data
-from enstack.data.local_copy import staged
-from enstack.duplicates.contamination import drop_from_train, train_rows_apart
-from enstack.duplicates.minhash import SKETCH_EDITION
+from enstack.data.local_copy import local_copy_of
+from enstack.duplicates.contamination import drop_from_train, train_rows_to_keep
+from enstack.duplicates.minhash import MINHASH_EDITION
 from enstack.progress.say import say
 from enstack.storage.disks import slow_storage
 from enstack.storage.files import read_json, sha256_json, write_json
@@ -48,10 +48,10 @@ def read_run_data(config: RunConfig) -> VulnerabilityData:
 def _without_near_duplicates(data: VulnerabilityData, config: RunConfig) -> VulnerabilityData:
     """The data without train functions that stand in another split, compared once a machine."""
     threshold = config.drop_near_duplicates
-    key = sha256_json([SKETCH_EDITION, data.fingerprint, threshold])
+    key = sha256_json([MINHASH_EDITION, data.fingerprint, threshold])
     path = Path(config.local_dir) / "near_duplicates" / f"{key}.json"
     if not path.is_file():
-        write_json(path, train_rows_apart(data, threshold).tolist())
+        write_json(path, train_rows_to_keep(data, threshold).tolist())
     return drop_from_train(data, np.array(read_json(path), dtype=np.int64), threshold)
 
 
@@ -63,9 +63,9 @@ def data_folder(config: RunConfig) -> Path:
     if not slow_storage(folder):
         return folder
     files = split_files(folder).values()
-    if all(is_stored(path, local_dir) for path in files):
+    if all(is_cached(path, local_dir) for path in files):
         return folder
-    return staged(files, local_dir) or folder
+    return local_copy_of(files, local_dir) or folder
 
 
 def _toy_folder(config: RunConfig) -> Path:

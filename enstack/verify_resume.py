@@ -25,7 +25,7 @@ from enstack.errors import CheckpointError, Interrupted
 from enstack.inputs import read_run_data, tiny_model
 from enstack.models.base_models import BaseModel, load_classifier, load_tokenizer
 from enstack.models.hardware import choose_device, choose_precision
-from enstack.models.predict import predict_proba
+from enstack.models.predict import predict_probabilities
 from enstack.progress.say import say
 from enstack.progress.stopping import StopAfter, StopRequest
 from enstack.storage.manifest import read_manifest
@@ -180,7 +180,7 @@ def _predictions(trial: Trial, best: Path) -> torch.Tensor:
         seed=config.seed,
         problem_type=trial.data.problem_type,
     )
-    found = predict_proba(
+    found = predict_probabilities(
         model.to(device),
         trial.data.selection,
         batch_size=config.batch_size,

@@ -246,7 +246,7 @@ def test_both_save_the_moments_of_every_parameter(parts: save.Parts, tmp_path: P
     trainer = save.filled_trainer(parts, tmp_path / "trainer")
     assert trainer.optimizer is not None
     weights = sum(parameter.nbytes for parameter in training.model.parameters())
-    for optimizer in (training.optimization.optimizer, trainer.optimizer):
+    for optimizer in (training.optimizer.adamw, trainer.optimizer):
         slots = optimizer.state_dict()["state"].values()
         moments = sum(slot["exp_avg"].nbytes + slot["exp_avg_sq"].nbytes for slot in slots)
         assert moments == 2 * weights

@@ -24,16 +24,16 @@ def draw_audit_figures(facts: Mapping[str, Any]) -> dict[str, bytes]:
     """
     with matplotlib.rc_context(STYLE):
         figures = {
-            "classes": png_bytes(class_shares(facts)),
-            "duplicates": png_bytes(duplicates_in_train(facts)),
-            "lengths": png_bytes(length_curves(facts["lengths"])),
+            "classes": png_bytes(plot_class_shares(facts)),
+            "duplicates": png_bytes(plot_duplicates_in_train(facts)),
+            "lengths": png_bytes(plot_length_curves(facts["lengths"])),
         }
         if facts["flags"] and sum(facts["flags"]["flags_per_function"][2:]):
-            figures["flags"] = png_bytes(flags_together(facts["flags"]))
+            figures["flags"] = png_bytes(plot_flags_together(facts["flags"]))
         return figures
 
 
-def class_shares(facts: Mapping[str, Any]) -> Figure:
+def plot_class_shares(facts: Mapping[str, Any]) -> Figure:
     """The share of each class in each split, as bars."""
     names, sizes = facts["class_names"], facts["functions"]
     shares = {
@@ -43,7 +43,7 @@ def class_shares(facts: Mapping[str, Any]) -> Figure:
     return _bars("Classes, share of the split", names, shares)
 
 
-def duplicates_in_train(facts: Mapping[str, Any]) -> Figure:
+def plot_duplicates_in_train(facts: Mapping[str, Any]) -> Figure:
     """The share of validation and test that has a duplicate in train, level by level."""
     levels, sizes = facts["duplicates"]["levels"], facts["functions"]
     shares = {
@@ -55,7 +55,7 @@ def duplicates_in_train(facts: Mapping[str, Any]) -> Figure:
     return _bars("With a duplicate in train", list(levels), shares, list(sizes))
 
 
-def length_curves(lengths: Sequence[Mapping[str, Any]]) -> Figure:
+def plot_length_curves(lengths: Sequence[Mapping[str, Any]]) -> Figure:
     """The share of functions that are no longer than a length, a line for each unit but characters.
 
     A vertical line stands where models cut.
@@ -78,7 +78,7 @@ def length_curves(lengths: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def flags_together(flags: Mapping[str, Any]) -> Figure:
+def plot_flags_together(flags: Mapping[str, Any]) -> Figure:
     """How often two flags stand together; the shade is the share of the row's flag."""
     counts = np.asarray(flags["together"], dtype=float)
     totals = np.diag(counts)[:, None]

@@ -8,17 +8,17 @@ from typing import Any
 from enstack.checkpoints.integrity import content_problems, moments_problems, structural_problems
 from enstack.checkpoints.old_checkpoints import (
     TO_PREDICT_WITH,
+    interpret_state,
     is_old_name,
     note_on_steps,
     optimizer_steps,
-    understand,
 )
 from enstack.checkpoints.slots import BEST, LAST, PREVIOUS, STATE_FILE, WEIGHTS_FILE, saved_number
 from enstack.checkpoints.state_file import read_state
 from enstack.config import scratch_dir
 from enstack.errors import CheckpointError
 from enstack.storage.files import read_json_object
-from enstack.storage.manifest import MANIFEST, problems, read_manifest
+from enstack.storage.manifest import MANIFEST, folder_problems, read_manifest
 
 Verdict = dict[str, Any]
 NOT_KNOWN: Verdict = dict.fromkeys(
@@ -113,7 +113,7 @@ def _size(path: Path) -> int | None:
 
 
 def _look_at_ours(folder: Path, state: Verdict | None) -> tuple[Verdict, list[str]]:
-    found = problems(folder)
+    found = folder_problems(folder)
     if state is None:
         best_epoch = (read_manifest(folder) or {}).get("best_epoch")
         return {"epoch": best_epoch}, found
@@ -130,7 +130,7 @@ def _look_at_old(folder: Path, state: Verdict | None) -> tuple[Verdict, list[str
     if state is None:
         return {}, found or content_problems(folder)
     try:
-        old = understand(folder, state)
+        old = interpret_state(folder, state)
     except CheckpointError as error:
         return {}, found or [str(error).rstrip(".")]
     if not found:

@@ -59,7 +59,7 @@ class Mirror:
         # What run_dir is known to hold, by name: the files as their manifest lists them.
         self._copied: dict[str, dict[str, Any]] = {}
         self._history: bytes | None = None
-        self._journey = Journey()
+        self._transfer = TransferProgress()
         self._error: Exception | None = None
         self._news: deque[str] = deque()
         self._told_of_silence = False
@@ -91,15 +91,15 @@ class Mirror:
             return ""
         if self._error is not None:
             return f"retrying ({reason_of(self._error)})"
-        silence = self._journey.silence()
+        silence = self._transfer.silence()
         if silence > QUIET:
             return f"no answer for {silence:.0f}s"
         # Less than a mebibyte is there before one could read it.
-        return f"{self._journey.share():.0%}" if self._journey.total > MIB else ""
+        return f"{self._transfer.share():.0%}" if self._transfer.total > MIB else ""
 
     def news(self) -> list[str]:
         """Lines that a user should read, each of them once."""
-        silence = self._journey.silence()
+        silence = self._transfer.silence()
         if silence > QUIET and not (self._error or self._told_of_silence or self.complete()):
             self._told_of_silence = True
             self._news.append(
@@ -120,17 +120,17 @@ class Mirror:
                 with self._changed:
                     self._changed.wait_for(self.complete, timeout=0.1)
                 if time.monotonic() - begun > BAR_AFTER:
-                    bar.draw(self._journey)
+                    bar.draw(self._transfer)
                 if self._place() != place:
                     place, since = self._place(), time.monotonic()
                 if time.monotonic() - since > PATIENCE:
                     break
-            bar.finish(self._journey)
+            bar.finish(self._transfer)
         return self.complete()
 
     def _place(self) -> tuple[int, int, int]:
         """How far the copy has come: another value is progress."""
-        return self._done, self._journey.number, self._journey.furthest
+        return self._done, self._transfer.number, self._transfer.furthest
 
     def close(self) -> None:
         """Stop after the chunk in work; what is not copied is copied by the next run."""
@@ -144,7 +144,7 @@ class Mirror:
         """Why the copy does not come on, where it does not."""
         if self._error is not None:
             return reason_of(self._error)
-        silence = self._journey.silence()
+        silence = self._transfer.silence()
         return f"no answer for {silence:.0f} s" if silence > QUIET and not self.complete() else ""
 
     def _work(self) -> None:
@@ -168,7 +168,7 @@ class Mirror:
         """Wait for work; None at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._closing or not self.complete())
-            self._journey.answered()
+            self._transfer.answered()
             return None if self._closing else self._wanted
 
     def _pause(self, seconds: float) -> None:
@@ -201,7 +201,7 @@ class Mirror:
         damaged: list[CheckpointError] = []
         with self._opened(damaged) as sources:
             missing = {name: s for name, s in sources.items() if not self._has(name, s)}
-            self._journey.plan([source.listed for source in missing.values()])
+            self._transfer.plan([source.listed for source in missing.values()])
             for name, source in missing.items():
                 try:
                     self._bring(name, source)
@@ -259,7 +259,7 @@ class Mirror:
     def _moved(self, size: int) -> None:
         if self._closing:
             raise Closed
-        self._journey.moved(size)
+        self._transfer.moved(size)
 
     def _bring_history(self) -> None:
         """Write the history in place: a part of one is made whole by the next copy."""
@@ -272,7 +272,7 @@ class Mirror:
             self._history = history
 
 
-class Journey:
+class TransferProgress:
     """How far a copy has come: every byte is written, and then read back."""
 
     def __init__(self) -> None:
@@ -318,21 +318,21 @@ class CopyBar:
     def __exit__(self, *_: object) -> None:
         self._drawn.close()
 
-    def draw(self, journey: Journey) -> None:
+    def draw(self, transfer: TransferProgress) -> None:
         """Show how far it is; a new journey gets a new bar."""
-        if journey.total < MIB:
+        if transfer.total < MIB:
             return
-        if journey.number != self._number:
+        if transfer.number != self._number:
             self._drawn.close()
-            self._bar = Bar(journey.total // MIB, "Copying to run_dir", unit="MiB")
+            self._bar = Bar(transfer.total // MIB, "Copying to run_dir", unit="MiB")
             self._drawn.enter_context(self._bar)
-            self._number = journey.number
-        self._bar.advance(max(0, min(journey.furthest // MIB, self._bar.total) - self._bar.done))
+            self._number = transfer.number
+        self._bar.advance(max(0, min(transfer.furthest // MIB, self._bar.total) - self._bar.done))
 
-    def finish(self, journey: Journey) -> None:
+    def finish(self, transfer: TransferProgress) -> None:
         """Show where it ended, if it was shown at all."""
         if self._number >= 0:
-            self.draw(journey)
+            self.draw(transfer)
 
 
 def reason_of(error: BaseException) -> str:

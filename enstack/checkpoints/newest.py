@@ -21,7 +21,7 @@ from enstack.checkpoints.slots import (
 )
 from enstack.errors import CheckpointError
 from enstack.progress.say import say
-from enstack.storage.manifest import problems, read_manifest
+from enstack.storage.manifest import folder_problems, read_manifest
 
 
 def newest(scratch: Path, folder: Path, keep: int) -> Path | None:
@@ -35,7 +35,7 @@ def newest(scratch: Path, folder: Path, keep: int) -> Path | None:
     finish_interrupted_save(scratch, KEPT_ON_SCRATCH, remove)
     finish_interrupted_save(folder, keep, empty)
     present = [*checkpoints_in(scratch), *checkpoints_in(folder)]
-    faults = {path: problems(path)[0] for path in present if read_manifest(path) is None}
+    faults = {path: folder_problems(path)[0] for path in present if read_manifest(path) is None}
     finished = [path for path in present if path not in faults]
     for path in sorted(finished, key=saved_number, reverse=True):
         fault = first_problem(path) if path.parent == scratch else _fetch(path, scratch)

@@ -30,7 +30,7 @@ NAMED_POSITION = re.compile(r"checkpoint_epoch(\d+)_step(\d+)")
 
 
 @dataclass(frozen=True)
-class LegacyCheckpoint:
+class OldCheckpoint:
     """An old checkpoint that can be gone on from, and what a user should know of it.
 
     epoch: from 1; step: batches done in it; complete: whether that is all of them; total_batches:
@@ -80,7 +80,9 @@ class LegacyCheckpoint:
         return size
 
 
-def find_legacy(place: Path, name: str, *, n_classes: int, alone: bool) -> LegacyCheckpoint | None:
+def find_old_checkpoint(
+    place: Path, name: str, *, n_classes: int, alone: bool
+) -> OldCheckpoint | None:
     """The old checkpoint of a base model that has come furthest, or None where there is none.
 
     place: a checkpoint, or a folder above it. alone: no other base model could have made it.
@@ -90,14 +92,14 @@ def find_legacy(place: Path, name: str, *, n_classes: int, alone: bool) -> Legac
     found, faults = [], []
     for folder in _candidates(place, name, alone):
         try:
-            found.append(read_legacy(folder, n_classes, mapped=True))
+            found.append(read_old_checkpoint(folder, n_classes, mapped=True))
         except CheckpointError as error:
             faults.append(str(error))
     # A run may have kept many, of a gigabyte each: only the one that is taken is read in full.
     for old in sorted(found, key=lambda old: (old.epoch, old.complete, old.step), reverse=True):
         damage = content_problems(old.folder)
         if not damage:
-            best = read_legacy(old.folder, n_classes)
+            best = read_old_checkpoint(old.folder, n_classes)
             best.notes.extend(f"Passed over: {fault}" for fault in faults)
             return best
         faults.append(f"{old.folder}: {damage[0]}.")
@@ -109,7 +111,7 @@ def find_legacy(place: Path, name: str, *, n_classes: int, alone: bool) -> Legac
     return None
 
 
-def may_hold_legacy(place: Path, name: str, *, alone: bool) -> bool:
+def may_hold_old_checkpoint(place: Path, name: str, *, alone: bool) -> bool:
     """Whether a place has anything for a base model to go on from, without reading it."""
     return bool(_candidates(place, name, alone))
 
@@ -139,7 +141,7 @@ def optimizer_steps(optimizer: dict[str, Any]) -> int:
     return max((int(slot["step"]) for slot in optimizer["state"].values()), default=0)
 
 
-def read_legacy(folder: Path, n_classes: int, *, mapped: bool = False) -> LegacyCheckpoint:
+def read_old_checkpoint(folder: Path, n_classes: int, *, mapped: bool = False) -> OldCheckpoint:
     """Read one old checkpoint; a CheckpointError says why it can't be gone on from.
 
     mapped: leave the optimizer's moments in their file, to look at the rest only.
@@ -151,7 +153,7 @@ def read_legacy(folder: Path, n_classes: int, *, mapped: bool = False) -> Legacy
             f"{folder} was trained for {stored} classes, this run has {n_classes}: check "
             "label_mode."
         )
-    old = understand(folder, read_state(folder, mapped=mapped))
+    old = interpret_state(folder, read_state(folder, mapped=mapped))
     _refuse(folder, moments_problems(folder, old.optimizer))
     return old
 
@@ -161,7 +163,7 @@ def _refuse(folder: Path, found: list[str]) -> None:
         raise CheckpointError(f"{folder}: {found[0]}.")
 
 
-def understand(folder: Path, state: dict[str, Any]) -> LegacyCheckpoint:
+def interpret_state(folder: Path, state: dict[str, Any]) -> OldCheckpoint:
     """Put the training state of an old checkpoint into today's terms."""
     try:
         old = _from_state(folder, state)
@@ -177,11 +179,11 @@ def understand(folder: Path, state: dict[str, Any]) -> LegacyCheckpoint:
     return old
 
 
-def _from_state(folder: Path, state: dict[str, Any]) -> LegacyCheckpoint:
+def _from_state(folder: Path, state: dict[str, Any]) -> OldCheckpoint:
     epoch, step = int(state["epoch"]), int(state["step"])
     total = max(0, int(state.get("total_batches") or 0)) or None
     optimizer = state["optimizer_state_dict"]
-    return LegacyCheckpoint(
+    return OldCheckpoint(
         folder,
         epoch,
         step,
@@ -193,7 +195,7 @@ def _from_state(folder: Path, state: dict[str, Any]) -> LegacyCheckpoint:
     )
 
 
-def _notes(old: LegacyCheckpoint, state: dict[str, Any]) -> list[str]:
+def _notes(old: OldCheckpoint, state: dict[str, Any]) -> list[str]:
     """What is odd, what was put right, and what can't be known: a line each."""
     return [
         *_note_on_name(old),
@@ -205,7 +207,7 @@ def _notes(old: LegacyCheckpoint, state: dict[str, Any]) -> list[str]:
     ]
 
 
-def _note_on_name(old: LegacyCheckpoint) -> list[str]:
+def _note_on_name(old: OldCheckpoint) -> list[str]:
     if old.folder.name in TO_PREDICT_WITH:
         return [
             f"{old.folder.name} is kept to predict with: its state may be older than that of "
@@ -220,13 +222,13 @@ def _note_on_name(old: LegacyCheckpoint) -> list[str]:
     ]
 
 
-def _note_on_total(old: LegacyCheckpoint) -> list[str]:
+def _note_on_total(old: OldCheckpoint) -> list[str]:
     if old.total_batches is not None:
         return []
     return ["How many batches its epoch had is not stored; the data tells."]
 
 
-def note_on_steps(old: LegacyCheckpoint) -> list[str]:
+def note_on_steps(old: OldCheckpoint) -> list[str]:
     """Why AdamW's count is not that of the batches, where that is known."""
     done, applied, skipped = old.batches_done(), old.applied_steps, old.skipped_steps()
     told = f"{applied:,} optimizer steps for {done:,} batches: "
@@ -247,7 +249,7 @@ def note_on_steps(old: LegacyCheckpoint) -> list[str]:
     ]
 
 
-def _note_on_schedule(old: LegacyCheckpoint, state: dict[str, Any]) -> list[str]:
+def _note_on_schedule(old: OldCheckpoint, state: dict[str, Any]) -> list[str]:
     ahead, done = (state.get("scheduler_state_dict") or {}).get("last_epoch", 0), old.batches_done()
     if old.total_batches is None or ahead <= done:
         return []
@@ -257,7 +259,7 @@ def _note_on_schedule(old: LegacyCheckpoint, state: dict[str, Any]) -> list[str]
     ]
 
 
-def _note_on_order(old: LegacyCheckpoint) -> list[str]:
+def _note_on_order(old: OldCheckpoint) -> list[str]:
     if old.complete:
         return []
     return [

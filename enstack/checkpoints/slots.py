@@ -11,7 +11,7 @@ from typing import Any
 
 from enstack.errors import CheckpointError
 from enstack.storage.files import CHUNK_BYTES, Moved, ignore, sync
-from enstack.storage.manifest import HashedFolder, problems, read_manifest
+from enstack.storage.manifest import HashedFolder, folder_problems, read_manifest
 
 LAST, PREVIOUS, BEST = "last_checkpoint", "previous_checkpoint", "best_model"
 # Never under a name that a search takes for a checkpoint.
@@ -139,7 +139,7 @@ class OpenCheckpoint:
 
 def first_problem(folder: Path, moved: Moved = ignore) -> str | None:
     """The first fault that keeps a folder from being whole, or None."""
-    return next(iter(problems(folder, moved)), None)
+    return next(iter(folder_problems(folder, moved)), None)
 
 
 def saved_number(folder: Path) -> int:
@@ -156,13 +156,13 @@ def checkpoints_in(folder: Path) -> list[Path]:
 def finish_interrupted_save(folder: Path, keep: int, remove: Remove) -> None:
     """A save that was killed after its manifest was written is whole: put it in its place."""
     beside = folder / BESIDE[LAST]
-    if beside.is_dir() and not problems(beside):
+    if beside.is_dir() and not folder_problems(beside):
         if saved_number(beside) > saved_number(folder / LAST):
             install(folder, LAST, keep=keep, remove=remove)
         else:
             remove(beside)
     best = folder / BESIDE[BEST]
-    if best.is_dir() and not (folder / BEST).exists() and not problems(best):
+    if best.is_dir() and not (folder / BEST).exists() and not folder_problems(best):
         best.rename(folder / BEST)
 
 

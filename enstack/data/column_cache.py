@@ -72,7 +72,7 @@ def read_columns(path: Path, cache_dir: Path | None = None) -> Columns:
     return _opened(path, folder)
 
 
-def is_stored(path: Path, cache_dir: Path) -> bool:
+def is_cached(path: Path, cache_dir: Path) -> bool:
     """Whether a copy of the file's columns, as the file is now, was once finished."""
     try:
         folder, made_from = _place(path, cache_dir)

@@ -17,7 +17,7 @@ from enstack.storage.manifest import HashedFolder, is_current
 MIB = 2**20
 
 
-def staged(files: Iterable[Path], local_dir: Path) -> Path | None:
+def local_copy_of(files: Iterable[Path], local_dir: Path) -> Path | None:
     """A folder on this machine's disk with copies of these files; None where there is no room.
 
     The copy is made once, with a bar, read back, and made again when a file's size, time or
@@ -25,7 +25,7 @@ def staged(files: Iterable[Path], local_dir: Path) -> Path | None:
     """
     sources = sorted(files)
     try:
-        return _staged(sources, local_dir)
+        return _local_copy_of(sources, local_dir)
     except OSError as error:
         raise DataError(
             f"The data in {sources[0].parent} must be copied to {local_dir} before it is read; "
@@ -34,7 +34,7 @@ def staged(files: Iterable[Path], local_dir: Path) -> Path | None:
         ) from error
 
 
-def _staged(sources: list[Path], local_dir: Path) -> Path | None:
+def _local_copy_of(sources: list[Path], local_dir: Path) -> Path | None:
     key = sha256_json([str(path.absolute()) for path in sources])[:16]
     folder = local_dir / "staged" / key
     made_from = {path.name: file_state(path) for path in sources}

@@ -12,10 +12,10 @@ from enstack.duplicates.near_duplicates import find_near_duplicates
 
 __all__ = [
     "NEAR",
+    "contaminated",
     "drop_from_train",
-    "near_train",
     "split_of_each",
-    "train_rows_apart",
+    "train_rows_to_keep",
 ]
 
 NEAR = 0.7  # Jaccard similarity from which the report calls two functions near-duplicates
@@ -26,7 +26,7 @@ def split_of_each(data: VulnerabilityData) -> np.ndarray:
     return np.repeat(np.arange(len(data.splits)), [len(split) for split in data.splits.values()])
 
 
-def near_train(data: VulnerabilityData, threshold: float) -> np.ndarray:
+def contaminated(data: VulnerabilityData, threshold: float) -> np.ndarray:
     """Whether each test function has a near-duplicate in train: (n_test,) bool."""
     train, test = data.splits["train"].sources, data.splits["test"].sources
     found = find_near_duplicates([train, test], threshold, "Test functions near train")
@@ -35,7 +35,7 @@ def near_train(data: VulnerabilityData, threshold: float) -> np.ndarray:
     return near
 
 
-def train_rows_apart(data: VulnerabilityData, threshold: float) -> np.ndarray:
+def train_rows_to_keep(data: VulnerabilityData, threshold: float) -> np.ndarray:
     """The train rows (m,) int64 that no function of another split is so alike, or more."""
     sources = [split.sources for split in data.splits.values()]
     found = find_near_duplicates(sources, threshold)

@@ -13,9 +13,16 @@ from datasketch import MinHash
 from enstack.duplicates.lexer import lexer_tokens
 from enstack.progress.bars import Bar
 
-__all__ = ["GRAM", "SKETCH_EDITION", "Sketches", "candidate_pairs", "join_sketches", "sketch"]
+__all__ = [
+    "GRAM",
+    "MINHASH_EDITION",
+    "Signatures",
+    "candidate_pairs",
+    "join_signatures",
+    "minhash_signatures",
+]
 
-SKETCH_EDITION = 2  # raise when other pairs are found, so that no stored comparison is used
+MINHASH_EDITION = 2  # raise when other pairs are found, so that no stored comparison is used
 GRAM = 4  # tokens in a gram
 N_HASHES = 128
 # Tokens whose hash is remembered, in each process.
@@ -41,7 +48,7 @@ BAND_FACTORS = _constants(4, 16)
 
 
 @dataclass(frozen=True)
-class Sketches:
+class Signatures:
     """What is kept of each function: 256 bytes and two digests, whatever its length.
 
     texts, tokens: (n,) uint64 digests of the text and of its lexer tokens. bands: (n, n_bands)
@@ -55,13 +62,13 @@ class Sketches:
     low: np.ndarray
     lengths: np.ndarray
 
-    def take(self, rows: np.ndarray) -> Sketches:
+    def take(self, rows: np.ndarray) -> Signatures:
         """The sketches of some functions (m,) int."""
         columns = (self.texts, self.tokens, self.bands, self.low, self.lengths)
-        return Sketches(*(column[rows] for column in columns))
+        return Signatures(*(column[rows] for column in columns))
 
 
-def sketch(sources: Sequence[str], threshold: float) -> Sketches:
+def minhash_signatures(sources: Sequence[str], threshold: float) -> Signatures:
     """Sketches of functions for pairs of at least this Jaccard similarity of their token grams.
 
     MinHash and banding: Broder 1997, On the resemblance and containment of documents; Leskovec,
@@ -73,7 +80,7 @@ def sketch(sources: Sequence[str], threshold: float) -> Sketches:
     lengths = np.fromiter(map(len, tokens), np.int32, len(tokens))
     hashes = [np.fromiter(map(_token_hash, found), np.uint64, len(found)) for found in tokens]
     minhashes = _minhashes(hashes)
-    return Sketches(
+    return Signatures(
         texts=_digests(texts),
         # Without a token, as where all is comment, a function is like its own text alone.
         tokens=_digests([row.tobytes() or text for row, text in zip(hashes, texts, strict=True)]),
@@ -83,10 +90,10 @@ def sketch(sources: Sequence[str], threshold: float) -> Sketches:
     )
 
 
-def join_sketches(parts: Sequence[Sketches]) -> Sketches:
+def join_signatures(parts: Sequence[Signatures]) -> Signatures:
     """The sketches of several parts, end to end."""
     names = ("texts", "tokens", "bands", "low", "lengths")
-    return Sketches(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    return Signatures(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 @functools.lru_cache(maxsize=REMEMBERED_TOKENS)
@@ -133,26 +140,26 @@ def _bands(minhashes: np.ndarray, rows: int) -> np.ndarray:
     return hashed
 
 
-def candidate_pairs(sketches: Sketches, threshold: float, title: str) -> tuple[np.ndarray, int]:
+def candidate_pairs(signatures: Signatures, threshold: float, title: str) -> tuple[np.ndarray, int]:
     """Pairs (m, 2) int64, left < right, each once, and how many functions were in a crowd.
 
     A pair agrees in a band, and in so many MinHashes that it may reach the threshold. Where very
     many functions share a band, each meets only so many of its neighbours there, in an order in
     which the most alike stand side by side: pairs inside such a crowd may be missed.
     """
-    n_rows, n_bands = sketches.bands.shape
+    n_rows, n_bands = signatures.bands.shape
     kept = np.empty(0, dtype=np.int64)
     crowded = np.zeros(n_rows, dtype=bool)
     with Bar(n_bands, title, unit="band") as bar:
         for band in range(n_bands):
             # The band that follows orders those that agree in this one.
-            after = sketches.bands[:, (band + 1) % n_bands]
-            order = np.lexsort((sketches.low[:, -1], after, sketches.bands[:, band]))
-            key = sketches.bands[order, band]
+            after = signatures.bands[:, (band + 1) % n_bands]
+            order = np.lexsort((signatures.low[:, -1], after, signatures.bands[:, band]))
+            key = signatures.bands[order, band]
             reach = _reach(key)
             _mark_crowds(crowded, order, key, reach)
             found = [
-                _likely(sketches.low, order[left], order[right], threshold)
+                _likely(signatures.low, order[left], order[right], threshold)
                 for left, right in _neighbours(key, reach)
             ]
             kept = np.unique(np.concatenate([kept, *found]))

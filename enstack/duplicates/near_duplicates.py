@@ -13,7 +13,13 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from enstack.duplicates.lexer import lexer_tokens
-from enstack.duplicates.minhash import GRAM, Sketches, candidate_pairs, join_sketches, sketch
+from enstack.duplicates.minhash import (
+    GRAM,
+    Signatures,
+    candidate_pairs,
+    join_signatures,
+    minhash_signatures,
+)
 from enstack.progress.bars import Bar
 
 __all__ = ["NearDuplicates", "find_near_duplicates", "token_grams"]
@@ -86,18 +92,18 @@ def find_near_duplicates(
     the candidates, and each is verified with its exact Jaccard.
     """
     with Bar(sum(map(len, sources)), title) as bar:
-        sketches = _sketches(sources, threshold, bar)
-    _, texts = np.unique(sketches.texts, return_inverse=True)
-    _, first, tokens = np.unique(sketches.tokens, return_index=True, return_inverse=True)
-    spoken = np.flatnonzero(sketches.lengths[first])  # without a token there is no gram to share
+        signatures = _signatures(sources, threshold, bar)
+    _, texts = np.unique(signatures.texts, return_inverse=True)
+    _, first, tokens = np.unique(signatures.tokens, return_index=True, return_inverse=True)
+    spoken = np.flatnonzero(signatures.lengths[first])  # without a token there is no gram to share
     found, n_crowded = candidate_pairs(
-        sketches.take(first[spoken]), threshold, f"{title}, compared"
+        signatures.take(first[spoken]), threshold, f"{title}, compared"
     )
     candidates = spoken[found]
     jaccard = _verified(sources, first, candidates, title)
     near = jaccard >= threshold
     return NearDuplicates(
-        texts, tokens, candidates[near], jaccard[near], sketches.lengths, threshold, n_crowded
+        texts, tokens, candidates[near], jaccard[near], signatures.lengths, threshold, n_crowded
     )
 
 
@@ -116,17 +122,17 @@ def _counts(group: np.ndarray, categories: np.ndarray, n_categories: int) -> np.
     return cells.reshape(n_groups, n_categories)
 
 
-def _sketches(sources: Sequence[pa.Array], threshold: float, bar: Bar) -> Sketches:
+def _signatures(sources: Sequence[pa.Array], threshold: float, bar: Bar) -> Signatures:
     parts = []
     texts = (
         (array.slice(start, FUNCTIONS_PER_JOB).to_pylist(), threshold)
         for array in sources
         for start in range(0, len(array), FUNCTIONS_PER_JOB)
     )
-    for part in _in_processes(sketch, texts, bar.total):
+    for part in _in_processes(minhash_signatures, texts, bar.total):
         parts.append(part)
         bar.advance(len(part.texts))
-    return join_sketches(parts)
+    return join_signatures(parts)
 
 
 def _in_processes(

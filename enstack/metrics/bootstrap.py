@@ -33,7 +33,7 @@ def bootstrap(
     Efron's nonparametric bootstrap.
     """
     measures = {
-        name: measure_of_resamples(labels, found, n_classes) for name, found in predictions.items()
+        name: resampled_measure(labels, found, n_classes) for name, found in predictions.items()
     }
     blocks: dict[str, list[np.ndarray]] = {name: [] for name in measures}
     for drawn in _drawn_rows(len(labels), seed, n_resamples):
@@ -76,7 +76,7 @@ def _drawn_rows(n_rows: int, seed: int, n_resamples: int) -> Iterator[np.ndarray
         yield random.randint(n_rows, size=(min(at_once, n_resamples - start), n_rows))
 
 
-def measure_of_resamples(
+def resampled_measure(
     labels: np.ndarray, predictions: np.ndarray, n_classes: int
 ) -> Callable[[np.ndarray], np.ndarray]:
     """A function of drawn rows (resamples, n) that gives accuracy and macro-F1 (2, resamples)."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from enstack.errors import DataError
-from enstack.metrics.bootstrap import measure_of_resamples
+from enstack.metrics.bootstrap import resampled_measure
 from enstack.metrics.classes import (
     confusion_matrix,
     macro_and_weighted,
@@ -49,7 +49,7 @@ def accuracy_and_macro_f1(
 ) -> tuple[float, float]:
     """The two figures by which models are compared; labels and decisions: (n,) or (n, k) bool."""
     every_row = np.arange(len(labels))[None]
-    accuracy, macro_f1 = measure_of_resamples(labels, decisions, n_classes)(every_row)
+    accuracy, macro_f1 = resampled_measure(labels, decisions, n_classes)(every_row)
     return float(accuracy[0]), float(macro_f1[0])
 
 

@@ -18,7 +18,7 @@ from enstack.progress.stopping import StopRequest
 from enstack.storage.files import sha256_json
 
 
-def predict_proba(
+def predict_probabilities(
     model: torch.nn.Module,
     examples: LabelledTokens,
     *,

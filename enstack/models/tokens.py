@@ -16,7 +16,7 @@ from enstack.data.functions import Functions
 from enstack.models.base_models import mode_tokens, tokenizer_digest
 from enstack.progress.bars import Bar
 from enstack.storage.files import sha256_json
-from enstack.storage.manifest import problems, read_manifest, replacing_folder
+from enstack.storage.manifest import folder_problems, read_manifest, replacing_folder
 
 FORMAT = 1  # raise when the files of a cache change their meaning
 FUNCTIONS_PER_CHUNK = 250
@@ -83,7 +83,7 @@ def tokenize(
     key = cache_key(functions, tokenizer, max_length)
     folder = cache_dir / "tokens" / key
     # Its content is read in full: training on tokens that have rotted would go unnoticed.
-    if problems(folder):
+    if folder_problems(folder):
         _write_cache(folder, functions, tokenizer, max_length, title)
     return _open_cache(folder, key)
 

@@ -66,7 +66,7 @@ def gpu_line(device: torch.device) -> str:
 def _show_time_per_epoch(work: Path, names: Mapping[str, Any], device: torch.device) -> None:
     from enstack.config import HUB_MODELS, RunConfig, base_model_names
     from enstack.inputs import base_model
-    from enstack.training.epoch_time import estimate
+    from enstack.training.epoch_time import estimate_epoch_time
 
     config = RunConfig(
         **{**resolved_settings(work, chosen_settings(work, names)), "USE_SWA": False}
@@ -76,7 +76,7 @@ def _show_time_per_epoch(work: Path, names: Mapping[str, Any], device: torch.dev
         asked = [*asked, *HUB_MODELS]  # so that one sees what this GPU is good for
     say("Measuring a few batches ...")
     models = map(base_model, base_model_names(asked), asked, [config] * len(asked))
-    for line in estimate(list(models), _n_train(work, config), config, device):
+    for line in estimate_epoch_time(list(models), _n_train(work, config), config, device):
         say(line)
 
 

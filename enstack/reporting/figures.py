@@ -48,17 +48,19 @@ def draw_figures(results: Mapping[str, Any]) -> dict[str, bytes]:
     training, chosen, base = results["training"], results["chosen"], results["best_base"]
     with matplotlib.rc_context(STYLE):
         return {
-            "training_loss": png_bytes(training_curves(training, "Loss", "train_loss", "val_loss")),
-            "validation_macro_f1": png_bytes(
-                training_curves(training, "Macro-F1 on validation", "val_macro_f1")
+            "training_loss": png_bytes(
+                plot_training_curves(training, "Loss", "train_loss", "val_loss")
             ),
-            "confusion_matrix": png_bytes(confusion_matrix(chosen)),
-            "class_f1": png_bytes(class_f1(chosen, base)),
-            "reliability": png_bytes(reliability(chosen, base)),
+            "validation_macro_f1": png_bytes(
+                plot_training_curves(training, "Macro-F1 on validation", "val_macro_f1")
+            ),
+            "confusion_matrix": png_bytes(plot_confusion_matrix(chosen)),
+            "plot_class_f1": png_bytes(plot_class_f1(chosen, base)),
+            "reliability": png_bytes(plot_reliability(chosen, base)),
         }
 
 
-def training_curves(
+def plot_training_curves(
     training: Sequence[Mapping[str, Any]], title: str, value: str, dotted: str | None = None
 ) -> Figure:
     """One line per base model over the epochs; the epoch that was kept is ringed.
@@ -87,7 +89,7 @@ def training_curves(
     return figure
 
 
-def confusion_matrix(evaluation: Mapping[str, Any]) -> Figure:
+def plot_confusion_matrix(evaluation: Mapping[str, Any]) -> Figure:
     """Counts of true against predicted classes; the shade is the share of the true class."""
     counts = np.asarray(evaluation["confusion"], dtype=float)
     classes = [short_name(name, 14) for name in evaluation["confusion_classes"]]
@@ -105,7 +107,7 @@ def confusion_matrix(evaluation: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def class_f1(evaluation: Mapping[str, Any], base: Mapping[str, Any] | None) -> Figure:
+def plot_class_f1(evaluation: Mapping[str, Any], base: Mapping[str, Any] | None) -> Figure:
     """One F1 bar per class with the number of its functions; `base` is marked by a diamond."""
     entries = evaluation["per_class"]
     figure = Figure(figsize=(WIDTH_INCHES, 1.15 + 0.42 * len(entries)), layout="constrained")
@@ -121,7 +123,7 @@ def class_f1(evaluation: Mapping[str, Any], base: Mapping[str, Any] | None) -> F
     return figure
 
 
-def reliability(evaluation: Mapping[str, Any], base: Mapping[str, Any] | None) -> Figure:
+def plot_reliability(evaluation: Mapping[str, Any], base: Mapping[str, Any] | None) -> Figure:
     """Accuracy against confidence, a dot a bin, larger where more functions are; `base` dotted.
 
     Dots under the diagonal are claims that did not come true.

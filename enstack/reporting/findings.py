@@ -104,9 +104,9 @@ def _weighted(stored: StoredRun, row: Row, shares: NDArray[np.float64]) -> dict[
 
 def _apart(stored: StoredRun) -> dict[str, Any]:
     """Accuracy and macro-F1 of every row where train does not hold the answer."""
-    kept = ~stored.near_train.rows
+    kept = ~stored.contamination.rows
     return {
-        "threshold": stored.near_train.threshold,
+        "threshold": stored.contamination.threshold,
         "n": int(kept.sum()),
         "rows": [{**_named(row), **_figures_on(stored, row, kept)} for row in stored.rows],
     }

@@ -22,7 +22,7 @@ from enstack.stacking.baselines import BASELINE_TITLES
 
 __all__ = [
     "KINDS",
-    "NearTrain",
+    "Contamination",
     "Row",
     "StoredRun",
     "read_history",
@@ -68,7 +68,7 @@ SAME_ACCURACY = 0.01
 
 
 @dataclass(frozen=True)
-class NearTrain:
+class Contamination:
     """Which test rows (n,) bool have a near-duplicate in train, from which Jaccard similarity."""
 
     threshold: float
@@ -89,7 +89,7 @@ class StoredRun:
     labels: NDArray[Any]
     probabilities: dict[str, NDArray[np.float32]]
     thresholds: dict[str, NDArray[np.float64]]  # empty where functions have one class each
-    near_train: NearTrain
+    contamination: Contamination
 
     def decisions(self, row: Row) -> NDArray[Any]:
         """What a row says of every test function: classes (n,), or flags (n, k) bool."""
@@ -119,7 +119,7 @@ def read_run(run_dir: Path) -> StoredRun:
         labels=labels if thresholds else labels.astype(np.int64),
         probabilities=probabilities,
         thresholds=thresholds,
-        near_train=_read_near_train(run_dir / "stacking" / "near_train.npz", len(labels)),
+        contamination=_read_contamination(run_dir / "stacking" / "near_train.npz", len(labels)),
     )
 
 
@@ -194,12 +194,12 @@ def _read_probabilities(
     return arrays.pop("labels"), arrays
 
 
-def _read_near_train(path: Path, n_rows: int) -> NearTrain:
+def _read_contamination(path: Path, n_rows: int) -> Contamination:
     arrays = _read_arrays(path, ["near", "threshold"])
     near, threshold = arrays["near"], arrays["threshold"]
     if near.shape != (n_rows,) or near.dtype != bool or threshold.shape != ():
         raise _broken(path, f"it must say yes or no of {n_rows} rows, and from which Jaccard on")
-    return NearTrain(float(threshold), near)
+    return Contamination(float(threshold), near)
 
 
 def _read_arrays(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:

@@ -9,7 +9,7 @@ import numpy as np
 from enstack.config import RunConfig, base_model_names
 from enstack.data.functions import VulnerabilityData
 from enstack.data.holdout import SplitPlan
-from enstack.duplicates.contamination import NEAR, near_train
+from enstack.duplicates.contamination import NEAR, contaminated
 from enstack.errors import CheckpointError
 from enstack.metrics.flags import choose_thresholds
 from enstack.progress.say import say
@@ -48,7 +48,7 @@ def stack_base_models(
             beside / "near_train.npz",
             allow_pickle=False,
             ids=data.splits["test"].ids,
-            near=near_train(data, NEAR),
+            near=contaminated(data, NEAR),
             threshold=NEAR,
         )
     log("stacking_finished")

@@ -73,7 +73,7 @@ class HashedFolder:
         with HashedFile(self.folder / MANIFEST) as manifest:
             manifest.write(manifest_bytes({**facts, "files": listed}))
         sync(self.folder)
-        found = problems(self.folder, moved)
+        found = folder_problems(self.folder, moved)
         if found:
             raise CheckpointError(f"{self.folder} was not read back as written: {found[0]}.")
 
@@ -121,7 +121,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     return manifest if hashlib.sha256(blank).hexdigest() == digest else None
 
 
-def problems(folder: Path, moved: Moved = ignore) -> list[str]:
+def folder_problems(folder: Path, moved: Moved = ignore) -> list[str]:
     """What keeps a folder from being whole: one sentence for each fault, none when it is."""
     if not folder.is_dir():
         return [f"{folder} does not exist"]
@@ -150,7 +150,7 @@ def is_current(folder: Path, made_from: dict[str, Any]) -> bool:
     return bool(
         manifest is not None
         and manifest.get("made_from") == json.loads(json.dumps(made_from, default=str))
-        and not problems(folder)
+        and not folder_problems(folder)
     )
 
 

@@ -17,7 +17,7 @@ from enstack.errors import EnstackError
 from enstack.models.base_models import HUB_IDS, BaseModel, encoder_config, refuse_length
 from enstack.models.hardware import autocast, choose_precision
 from enstack.progress.say import duration
-from enstack.training.optimizer import Optimization, learning_rates
+from enstack.training.optimizer import ScheduledOptimizer, learning_rates
 
 N_CLASSES = 5
 GIB = 2**30
@@ -34,7 +34,7 @@ class BatchCost:
     memory: int | None  # bytes of GPU memory at the peak; None on a CPU
 
 
-def estimate(
+def estimate_epoch_time(
     base_models: Sequence[BaseModel], n_functions: int, config: RunConfig, device: torch.device
 ) -> list[str]:
     """A line on each kind of base model: seconds a batch, time an epoch, memory.
@@ -121,7 +121,7 @@ def _train(
     with torch.random.fork_rng(devices=[device] if cuda else []):
         model = AutoModelForSequenceClassification.from_config(encoder).to(device).train()
         rates = learning_rates(100, peak=1e-5, warmup_ratio=0.1, scheduler="linear")
-        optimization = Optimization(
+        optimizer = ScheduledOptimizer(
             model, rates, weight_decay=0.01, max_grad_norm=1.0, precision=precision
         )
         ids = torch.randint(10, encoder.vocab_size, (rows, width), device=device)
@@ -133,8 +133,8 @@ def _train(
             before = time.perf_counter()
             with autocast(device, precision):
                 logits = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
-            optimization.backward(torch.nn.functional.cross_entropy(logits.float(), labels))
-            optimization.step()
+            optimizer.backward(torch.nn.functional.cross_entropy(logits.float(), labels))
+            optimizer.step()
             if cuda:
                 torch.cuda.synchronize(device)
             times.append(time.perf_counter() - before)

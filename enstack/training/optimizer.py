@@ -23,7 +23,7 @@ def learning_rates(
     return (peak * torch.where(steps < warmup, rise, fall)).float()
 
 
-class Optimization:
+class ScheduledOptimizer:
     """AdamW over a model's parameters with its schedule and its loss scale.
 
     The learning rate is a tensor on the model's device, looked up by the number of steps that were
@@ -45,7 +45,7 @@ class Optimization:
         self.rates = rates.to(self.device)
         self.rate = self.rates[0].clone()
         self.max_grad_norm, self.attempted = max_grad_norm, 0
-        self.optimizer = torch.optim.AdamW(
+        self.adamw = torch.optim.AdamW(
             self.parameters, lr=self.rate, weight_decay=weight_decay, fused=True
         )
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
@@ -56,13 +56,13 @@ class Optimization:
 
     def step(self) -> None:
         """Clip, look up the learning rate, step, and clear the gradients."""
-        self.scaler.unscale_(self.optimizer)
+        self.scaler.unscale_(self.adamw)
         torch.nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm)
         place = self._applied().long().clamp(max=len(self.rates) - 1)
         self.rate.copy_(self.rates.index_select(0, place.reshape(1)).squeeze())
-        self.scaler.step(self.optimizer)
+        self.scaler.step(self.adamw)
         self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.adamw.zero_grad(set_to_none=True)
         self.attempted += 1
 
     def applied_steps(self) -> int:
@@ -75,17 +75,17 @@ class Optimization:
 
     def _applied(self) -> torch.Tensor:
         """AdamW's own count, which fused kernels leave alone when gradients are not finite."""
-        for state in self.optimizer.state.values():
+        for state in self.adamw.state.values():
             return torch.as_tensor(state["step"], device=self.device)
         return torch.zeros((), device=self.device)
 
     def state_dict(self) -> dict[str, Any]:
         """Optimizer, schedule and scaler in the shape that torch's own classes save."""
-        optimizer = self.optimizer.state_dict()
+        adamw = self.adamw.state_dict()
         rate, applied = self.next_rate(), self.applied_steps()
-        groups = [{**group, "lr": rate} for group in optimizer["param_groups"]]
+        groups = [{**group, "lr": rate} for group in adamw["param_groups"]]
         return {
-            "optimizer_state_dict": {**optimizer, "param_groups": groups},
+            "optimizer_state_dict": {**adamw, "param_groups": groups},
             "scheduler_state_dict": {
                 "last_epoch": applied,
                 "_step_count": applied + 1,
@@ -103,11 +103,11 @@ class Optimization:
             place: {**slot, "step": torch.as_tensor(slot["step"], dtype=torch.float32)}
             for place, slot in saved["state"].items()
         }
-        settings = {k: v for k, v in self.optimizer.param_groups[0].items() if k != "params"}
+        settings = {k: v for k, v in self.adamw.param_groups[0].items() if k != "params"}
         groups = [{**group, **settings} for group in saved["param_groups"]]
-        self.optimizer.load_state_dict({"state": slots, "param_groups": groups})
+        self.adamw.load_state_dict({"state": slots, "param_groups": groups})
         # torch copies the settings: the learning rate must be our tensor again.
-        self.optimizer.param_groups[0]["lr"] = self.rate
+        self.adamw.param_groups[0]["lr"] = self.rate
         if self.scaler.is_enabled() and state.get("scaler_state_dict"):
             self.scaler.load_state_dict(state["scaler_state_dict"])
         self.attempted = int(state["attempted_steps"])

@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from enstack.checkpoints import newest, slots, state_file
-from enstack.checkpoints.old_checkpoints import LegacyCheckpoint, find_legacy, may_hold_legacy
+from enstack.checkpoints.old_checkpoints import (
+    OldCheckpoint,
+    find_old_checkpoint,
+    may_hold_old_checkpoint,
+)
 from enstack.config import RunConfig
 from enstack.errors import CheckpointError
 from enstack.models.base_models import (
@@ -23,10 +27,10 @@ from enstack.training.random_state import seed_everything
 from enstack.training.state import (
     Log,
     Progress,
-    Training,
     TrainingData,
+    TrainingState,
     identity_of,
-    refuse_other_run,
+    refuse_foreign_checkpoint,
 )
 
 
@@ -48,7 +52,7 @@ def check_resume_from(base_models: list[BaseModel], config: RunConfig) -> None:
                 "its own, and training goes on from there"
             )
             served = True
-        elif may_hold_legacy(place, base_model.name, alone=alone):
+        elif may_hold_old_checkpoint(place, base_model.name, alone=alone):
             served = True
         else:
             unserved.append(base_model.name)
@@ -76,7 +80,7 @@ def start_or_resume(
     folder: Path,
     log: Log,
     old_runs: Path | None = None,
-) -> Training:
+) -> TrainingState:
     """A training at the newest checkpoint that verifies, at an old one, or at the beginning."""
     folder.mkdir(parents=True, exist_ok=True)
     identity = identity_of(base_model, tokenizer, data, config)
@@ -93,7 +97,7 @@ def start_or_resume(
     state = state_file.read_state(found) if found else None
     if state is not None:
         place = folder if slots.checkpoints_in(folder) else scratch
-        refuse_other_run(state.get("identity", {}), identity, place)
+        refuse_foreign_checkpoint(state.get("identity", {}), identity, place)
     seed_everything(config.seed)
     source = found or (old.folder if old else None)
     model = load_classifier(
@@ -102,11 +106,11 @@ def start_or_resume(
         seed=config.seed,
         problem_type=data.problem_type,
     )
-    training = Training(folder, scratch, model, tokenizer, data, config, Progress(), identity)
+    training = TrainingState(folder, scratch, model, tokenizer, data, config, Progress(), identity)
     if state is not None:
         _load(training, state)
     elif old is not None:
-        training.load_legacy(old)
+        training.load_old_checkpoint(old)
         _announce_import(old, log)
     else:
         training.plan(0)
@@ -130,7 +134,7 @@ def _refuse_lost_checkpoints(folder: Path, config: RunConfig) -> None:
         )
 
 
-def _load(training: Training, state: dict[str, Any]) -> None:
+def _load(training: TrainingState, state: dict[str, Any]) -> None:
     try:
         training.load_state_dict(state)
     except (KeyError, TypeError) as error:
@@ -140,7 +144,7 @@ def _load(training: Training, state: dict[str, Any]) -> None:
         ) from error
 
 
-def _refuse_fewer_epochs(training: Training) -> None:
+def _refuse_fewer_epochs(training: TrainingState) -> None:
     complete = training.progress.epoch - 1
     if complete > training.config.epochs:
         raise CheckpointError(
@@ -155,7 +159,7 @@ def _refuse_fewer_epochs(training: Training) -> None:
         )
 
 
-def _choose_best_anew_if_lost(training: Training) -> None:
+def _choose_best_anew_if_lost(training: TrainingState) -> None:
     """A best model that is gone can't come back: the next epoch's becomes the best, said aloud."""
     progress = training.progress
     if not progress.best_epoch:
@@ -179,11 +183,11 @@ def _choose_best_anew_if_lost(training: Training) -> None:
 
 def _find_old(
     base_model: BaseModel, data: TrainingData, config: RunConfig, old_runs: Path | None
-) -> LegacyCheckpoint | None:
+) -> OldCheckpoint | None:
     if old_runs is None or not config.resume:
         return None
     name, alone = base_model.name, len(config.base_models) == 1
-    old = find_legacy(old_runs, name, n_classes=len(data.class_names), alone=alone)
+    old = find_old_checkpoint(old_runs, name, n_classes=len(data.class_names), alone=alone)
     if old is None and config.resume_from and alone:
         raise _no_old_checkpoint([name], old_runs)
     if old is not None:
@@ -192,7 +196,7 @@ def _find_old(
     return old
 
 
-def _refuse_one_class_each(old: LegacyCheckpoint, data: TrainingData) -> None:
+def _refuse_one_class_each(old: OldCheckpoint, data: TrainingData) -> None:
     """Five classes and five flags make heads of one shape, with another meaning."""
     if data.problem_type == SEVERAL_FLAGS:
         raise CheckpointError(
@@ -202,7 +206,7 @@ def _refuse_one_class_each(old: LegacyCheckpoint, data: TrainingData) -> None:
         )
 
 
-def _refuse_other_model(old: LegacyCheckpoint, base_model: BaseModel) -> None:
+def _refuse_other_model(old: OldCheckpoint, base_model: BaseModel) -> None:
     """An old checkpoint does not say whose it is: its shape and the folders it lies in do."""
     theirs = architecture(BaseModel(base_model.name, str(old.folder)))
     ours = architecture(base_model)
@@ -219,14 +223,14 @@ def _refuse_other_model(old: LegacyCheckpoint, base_model: BaseModel) -> None:
         )
 
 
-def _announce_import(old: LegacyCheckpoint, log: Log) -> None:
+def _announce_import(old: OldCheckpoint, log: Log) -> None:
     say(f"📦 Going on from the old checkpoint {old.folder} (it is only read)")
     for note in old.notes:
         say(f"   · {note}")
     log("imported", folder=str(old.folder), epoch=old.epoch, step=old.step, notes=old.notes)
 
 
-def _announce_epochs(training: Training) -> None:
+def _announce_epochs(training: TrainingState) -> None:
     complete = training.progress.epoch - 1
     if complete and not training.progress.batches_done and not training.finished():
         say(f"⏭️  Resuming: {complete} of {training.config.epochs} epochs are complete")

@@ -25,7 +25,7 @@ from enstack.progress.say import say
 from enstack.progress.screen import LastCheckpoint
 from enstack.storage.files import timestamp, write_text
 from enstack.storage.manifest import HashedFolder
-from enstack.training.state import SEEN_FILE, Log, Training
+from enstack.training.state import SEEN_FILE, Log, TrainingState
 
 
 class Saver:
@@ -35,7 +35,7 @@ class Saver:
     takes an event and its details; run_dir is written by the mirror's thread alone.
     """
 
-    def __init__(self, training: Training, log: Log) -> None:
+    def __init__(self, training: TrainingState, log: Log) -> None:
         self.training, self._log = training, log
         self.name: str = training.identity["base_model"]
         keep = training.config.keep_checkpoints
@@ -226,7 +226,7 @@ def _where(position: dict[str, int]) -> str:
     return f"epoch {epoch}, {f'batch {step}' if step else 'complete'}"
 
 
-def _seen_ids(training: Training) -> bytes:
+def _seen_ids(training: TrainingState) -> bytes:
     """The functions that a best model has seen, in training or in being chosen, as .npz bytes."""
     file = io.BytesIO()
     ids = np.concatenate([training.data.train.ids, training.data.selection.ids])

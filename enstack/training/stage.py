@@ -19,11 +19,11 @@ from enstack.errors import CheckpointError
 from enstack.models.base_models import BaseModel, load_classifier, load_tokenizer, require_length
 from enstack.models.hardware import choose_device, choose_precision
 from enstack.models.loader import worker_count
-from enstack.models.predict import predict_proba, save_probabilities
+from enstack.models.predict import predict_probabilities, save_probabilities
 from enstack.models.tokens import LabelledTokens, tokenize
 from enstack.progress.say import say
 from enstack.progress.stopping import stop_requests
-from enstack.storage.manifest import problems, replacing_folder
+from enstack.storage.manifest import folder_problems, replacing_folder
 from enstack.training.resume import check_resume_from
 from enstack.training.state import SEEN_FILE, Log, TrainingData
 from enstack.training.trainer import train_base_model
@@ -143,7 +143,7 @@ def _predict(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities of the best model, and for each row whether that model has seen it."""
     best, device = folder / BEST, choose_device()
-    found = problems(best)
+    found = folder_problems(best)
     if found:
         raise CheckpointError(
             f"{best} must be whole to predict with, but {found[0]}. Put a good copy back, or train "
@@ -156,7 +156,7 @@ def _predict(
         problem_type=whole.problem_type,
     )
     with stop_requests() as stop:
-        probabilities = predict_proba(
+        probabilities = predict_probabilities(
             model.to(device),
             examples,
             batch_size=2 * config.batch_size,

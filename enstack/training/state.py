@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from enstack.batches import ORDER, EpochBatches, Segment, rest_of_epoch
-from enstack.checkpoints.old_checkpoints import LegacyCheckpoint
+from enstack.checkpoints.old_checkpoints import OldCheckpoint
 from enstack.config import FIXED_SETTINGS, RunConfig
 from enstack.errors import CheckpointError
 from enstack.models.base_models import (
@@ -26,7 +26,7 @@ from enstack.models.base_models import (
 from enstack.models.hardware import choose_device, choose_precision
 from enstack.models.loader import worker_count
 from enstack.models.tokens import LabelledTokens
-from enstack.training.optimizer import Optimization, learning_rates
+from enstack.training.optimizer import ScheduledOptimizer, learning_rates
 from enstack.training.random_state import random_state, restore_random_state
 
 SEEN_FILE = "seen_ids.npz"
@@ -78,7 +78,7 @@ class Progress:
         return cls(**{**state, "segments": [Segment(*pair) for pair in state["segments"]]})
 
 
-class Training:
+class TrainingState:
     """One base model in training: all that a checkpoint has to bring back.
 
     folder, scratch: its places in the run folder and on the scratch disk.
@@ -105,7 +105,7 @@ class Training:
         self.epoch_loss = torch.zeros((), dtype=torch.float64, device=self.device)
         self.window_loss = torch.zeros_like(self.epoch_loss)
         self.epoch_batches = self.window_batches = 0
-        self.told_of_waiting = False
+        self.advised_on_waiting = False
 
     def plan(self, attempted_steps: int) -> None:
         """Make the optimizer with a schedule that ends when the last epoch does."""
@@ -119,7 +119,7 @@ class Training:
             warmup_ratio=config.warmup_ratio,
             scheduler=config.scheduler,
         )
-        self.optimization = Optimization(
+        self.optimizer = ScheduledOptimizer(
             self.model,
             rates,
             weight_decay=config.weight_decay,
@@ -167,7 +167,7 @@ class Training:
             "total_batches": self.total_batches(),
             "best_val_f1": progress.best_macro_f1,
             "best_val_acc": progress.best_accuracy,
-            **self.optimization.state_dict(),
+            **self.optimizer.state_dict(),
             "epochs": self.config.epochs,
             "identity": self.identity,
             "order": ORDER,
@@ -187,14 +187,14 @@ class Training:
             raise KeyError(f"order {state['order']}, here it is {ORDER}")
         self.progress = Progress.from_state_dict(state["progress"])
         self.plan(int(state["attempted_steps"]))
-        self.optimization.load_state_dict(state)
+        self.optimizer.load_state_dict(state)
         self.epoch_loss = state["losses"]["epoch"].to(self.device)
         self.window_loss = state["losses"]["window"].to(self.device)
         self.epoch_batches = int(state["losses"]["epoch_batches"])
         self.window_batches = int(state["losses"]["window_batches"])
         restore_random_state(state["random"])
 
-    def load_legacy(self, old: LegacyCheckpoint) -> None:
+    def load_old_checkpoint(self, old: OldCheckpoint) -> None:
         """Go on from a checkpoint of the program before; its random state and order are lost."""
         self._require_shapes(old)
         n_functions = len(self.data.train)
@@ -203,7 +203,7 @@ class Training:
         done = math.ceil(n_functions / batch_size) if old.complete else old.step
         self.progress = Progress(epoch=old.epoch, segments=[Segment(batch_size, done)])
         self.plan(old.attempted_steps())
-        self.optimization.load_state_dict(
+        self.optimizer.load_state_dict(
             {
                 "optimizer_state_dict": old.optimizer,
                 "scaler_state_dict": old.scaler,
@@ -211,7 +211,7 @@ class Training:
             }
         )
 
-    def _require_shapes(self, old: LegacyCheckpoint) -> None:
+    def _require_shapes(self, old: OldCheckpoint) -> None:
         """AdamW's moments must be those of this model's parameters, in their order."""
         wanted = [tuple(parameter.shape) for parameter in self.model.parameters()]
         stored = {place: slot.get("exp_avg") for place, slot in old.optimizer["state"].items()}
@@ -247,7 +247,7 @@ def identity_of(
     }
 
 
-def refuse_other_run(stored: dict[str, Any], wanted: dict[str, Any], folder: Path) -> None:
+def refuse_foreign_checkpoint(stored: dict[str, Any], wanted: dict[str, Any], folder: Path) -> None:
     """Raise where a checkpoint was made with other data or settings, naming them."""
     known = [name for name in wanted if name in stored or name not in READ_IF_POSSIBLE]
     changed = [name for name in known if stored.get(name) != wanted[name]]

@@ -18,7 +18,7 @@ from enstack.metrics.label_task import accuracy_and_macro_f1, decide, log_loss, 
 from enstack.models.base_models import BaseModel
 from enstack.models.hardware import autocast
 from enstack.models.loader import make_loader, why_waiting
-from enstack.models.predict import predict_proba
+from enstack.models.predict import predict_probabilities
 from enstack.progress.bars import Bar
 from enstack.progress.data_wait import DataWait
 from enstack.progress.say import say
@@ -26,7 +26,7 @@ from enstack.progress.screen import TrainingView, watch
 from enstack.progress.stopping import StopRequest, stop_requests
 from enstack.training.resume import start_or_resume
 from enstack.training.saver import Saver
-from enstack.training.state import Log, Training, TrainingData
+from enstack.training.state import Log, TrainingData, TrainingState
 
 LOG_EVERY = 10  # batches; the loss is read from the device then, and only then
 
@@ -64,7 +64,7 @@ def train_base_model(
         )
 
 
-def training_view(training: Training, saver: Saver) -> TrainingView:
+def training_view(training: TrainingState, saver: Saver) -> TrainingView:
     """What a screen may look at while this is trained."""
     return TrainingView(
         name=saver.name,
@@ -75,7 +75,7 @@ def training_view(training: Training, saver: Saver) -> TrainingView:
     )
 
 
-def train_epoch(training: Training, saver: Saver, stop: StopRequest) -> None:
+def train_epoch(training: TrainingState, saver: Saver, stop: StopRequest) -> None:
     """Train what is left of the epoch in work."""
     progress = training.progress
     rows, order = training.rest_of_epoch()
@@ -106,7 +106,7 @@ def train_epoch(training: Training, saver: Saver, stop: StopRequest) -> None:
             _advise_if_due(training, wait)
             _save_if_due(training, groups, saver, stop)
     # An epoch may be too short for the line to have been due.
-    training.told_of_waiting = training.told_of_waiting or wait.advise()
+    training.advised_on_waiting = training.advised_on_waiting or wait.advise()
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class AccumulationGroups:
 
 
 def train_batch(
-    training: Training, batch: dict[str, torch.Tensor], groups: AccumulationGroups
+    training: TrainingState, batch: dict[str, torch.Tensor], groups: AccumulationGroups
 ) -> None:
     """Forward and backward of one batch, and a step where its accumulation group ends."""
     progress = training.progress
@@ -143,14 +143,14 @@ def train_batch(
         ).logits
     labels = batch["labels"].to(training.device, non_blocking=True)
     loss = classification_loss(logits.float(), labels)
-    training.optimization.backward(loss / (end - start))
+    training.optimizer.backward(loss / (end - start))
     training.epoch_loss += loss.detach()
     training.window_loss += loss.detach()
     training.epoch_batches += 1
     training.window_batches += 1
     progress.segments = count_batch(progress.segments, training.config.batch_size)
     if progress.batches_done == end:
-        training.optimization.step()
+        training.optimizer.step()
 
 
 def classification_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -160,7 +160,7 @@ def classification_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Ten
     return torch.nn.functional.cross_entropy(logits, labels)
 
 
-def finish_epoch(training: Training, saver: Saver, stop: StopRequest) -> None:
+def finish_epoch(training: TrainingState, saver: Saver, stop: StopRequest) -> None:
     """Validate, keep the best model, count the epoch as complete, and save."""
     try:
         figures = validate(training, stop)
@@ -181,13 +181,13 @@ def finish_epoch(training: Training, saver: Saver, stop: StopRequest) -> None:
     saver.save(best=figures if best else None)
 
 
-def validate(training: Training, stop: StopRequest) -> dict[str, float]:
+def validate(training: TrainingState, stop: StopRequest) -> dict[str, float]:
     """Losses, accuracy and macro-F1 of the epoch in work.
 
     Of flags, the last two are taken at the thresholds that suit these very rows.
     """
     data, config = training.data.selection, training.config
-    probabilities = predict_proba(
+    probabilities = predict_probabilities(
         training.model,
         data,
         batch_size=2 * config.batch_size,
@@ -208,13 +208,13 @@ def validate(training: Training, stop: StopRequest) -> dict[str, float]:
     }
 
 
-def _mean_loss(training: Training) -> float:
+def _mean_loss(training: TrainingState) -> float:
     """Of the epoch's batches trained here; NaN where an old checkpoint brought them all."""
     batches = training.epoch_batches
     return float(training.epoch_loss) / batches if batches else math.nan
 
 
-def _announce_resume(training: Training, saver: Saver, left: int) -> None:
+def _announce_resume(training: TrainingState, saver: Saver, left: int) -> None:
     done = training.progress.batches_done
     say(f"⏭️  Resuming: will skip {done} batches (fast-forward), train {left} batches")
     saver.log(
@@ -225,7 +225,7 @@ def _announce_resume(training: Training, saver: Saver, left: int) -> None:
     )
 
 
-def _log_if_due(training: Training, bar: Bar, facts: dict[str, Any]) -> None:
+def _log_if_due(training: TrainingState, bar: Bar, facts: dict[str, Any]) -> None:
     progress = training.progress
     if progress.batches_done % LOG_EVERY:
         return
@@ -237,12 +237,12 @@ def _log_if_due(training: Training, bar: Bar, facts: dict[str, Any]) -> None:
         )
     training.window_loss.zero_()
     training.window_batches = 0
-    rate = training.optimization.next_rate()
+    rate = training.optimizer.next_rate()
     record = {
         "event": "step",
         "epoch": progress.epoch,
         "batch": progress.batches_done,
-        "optimizer_steps": training.optimization.applied_steps(),
+        "optimizer_steps": training.optimizer.applied_steps(),
         "loss": loss,
         "lr": rate,
     }
@@ -250,14 +250,14 @@ def _log_if_due(training: Training, bar: Bar, facts: dict[str, Any]) -> None:
     bar.show(loss=loss, lr=rate, **facts)
 
 
-def _advise_if_due(training: Training, wait: DataWait) -> None:
+def _advise_if_due(training: TrainingState, wait: DataWait) -> None:
     """Once a run, as soon as it is known that the model waits for data."""
-    if not training.told_of_waiting and wait.settled():
-        training.told_of_waiting = wait.advise()
+    if not training.advised_on_waiting and wait.settled():
+        training.advised_on_waiting = wait.advise()
 
 
 def _save_if_due(
-    training: Training, groups: AccumulationGroups, saver: Saver, stop: StopRequest
+    training: TrainingState, groups: AccumulationGroups, saver: Saver, stop: StopRequest
 ) -> None:
     """Save every save_steps batches and on request, where an accumulation group ends."""
     done, save_steps = training.progress.batches_done, training.config.save_steps
@@ -272,7 +272,7 @@ def _save_if_due(
         saver.save()
 
 
-def _save_and_stop(training: Training, saver: Saver) -> NoReturn:
+def _save_and_stop(training: TrainingState, saver: Saver) -> NoReturn:
     saver.save()
     saver.settle(required=True)
     progress = training.progress

@@ -22,7 +22,7 @@ from enstack.checkpoints.slots import BEST, HISTORY, LAST
 from enstack.errors import CheckpointError
 from enstack.models.base_models import BaseModel
 from enstack.storage.files import append_json_line
-from enstack.storage.manifest import HashedFolder, problems, read_manifest
+from enstack.storage.manifest import HashedFolder, folder_problems, read_manifest
 from enstack.training import trainer
 from enstack.training.saver import Saver
 from enstack.training.state import TrainingData
@@ -68,7 +68,9 @@ def whole(drive: Path) -> list[int]:
     """Numbers of the checkpoints in a folder that verify, by whatever name."""
     folders = [path for path in drive.glob("*") if path.is_dir()]
     folders += [path for path in (drive / ".saving",) if path.is_dir()]
-    return sorted(number_of(path) for path in folders if not problems(path) and path.name != BEST)
+    return sorted(
+        number_of(path) for path in folders if not folder_problems(path) and path.name != BEST
+    )
 
 
 def mirrored(scratch: Path, drive: Path, keep: int = 2) -> Mirror:
@@ -131,7 +133,7 @@ def test_a_fault_at_any_operation_loses_nothing_and_the_copy_ends_complete(
         assert all(2 in numbers or 3 in numbers for numbers in seen), f"operation {first}: {seen}"
         assert whole(drive) == [2, 3]
         assert (number_of(drive / LAST), number_of(drive / BEST)) == (3, 3)
-        assert not problems(drive / BEST)
+        assert not folder_problems(drive / BEST)
         assert (drive / "events.jsonl").read_text().endswith(f'{{"n": {first}}}\n')
         if not disk.failed:
             break
@@ -180,7 +182,7 @@ def test_what_was_verified_before_a_fault_takes_its_place_without_being_written_
     assert copy.wait()
     copy.close()
     assert "can't be written now (Input/output error)" in copy.news()[0]
-    assert (number_of(drive / BEST), problems(drive / BEST)) == (2, [])
+    assert (number_of(drive / BEST), folder_problems(drive / BEST)) == (2, [])
     assert written == [drive]
 
 
@@ -241,7 +243,7 @@ def test_a_training_on_storage_that_fails_now_and_then_ends_as_on_a_good_one(
     out = capsys.readouterr().out
     assert "can't be written now" in out
     assert "is written again: all is copied and verified" in out
-    assert problems(tmp_path / "bad" / BEST) == []
+    assert folder_problems(tmp_path / "bad" / BEST) == []
 
 
 def test_while_storage_hangs_training_goes_on_and_says_so_and_then_the_copy_is_complete(
@@ -271,7 +273,7 @@ def test_while_storage_hangs_training_goes_on_and_says_so_and_then_the_copy_is_c
     assert not states[0][1]
     assert "has not answered for" in capsys.readouterr().out
     assert state_file.read_state(tmp_path / "hanging" / LAST)["epoch"] == 3
-    assert problems(tmp_path / "hanging" / LAST) == []
+    assert folder_problems(tmp_path / "hanging" / LAST) == []
 
 
 def test_storage_that_never_comes_back_is_an_error_that_says_where_all_is_safe(
@@ -292,7 +294,7 @@ def test_storage_that_never_comes_back_is_an_error_that_says_where_all_is_safe(
     # The same again, and the Drive is back: nothing is trained, all is copied.
     train_base_model(*parts, train_config(tmp_path / "gone"), tmp_path / "gone", no_log)
     assert state_file.read_state(tmp_path / "gone" / LAST)["epoch"] == 3
-    assert not problems(tmp_path / "gone" / BEST)
+    assert not folder_problems(tmp_path / "gone" / BEST)
     assert not train_config(tmp_path / "gone").scratch_dir.exists()
 
 
@@ -495,13 +497,13 @@ def test_the_status_tells_share_retry_and_silence_and_nothing_when_all_is_done(
     put(scratch, LAST, 1, size=2 * mirror.MIB)
     copy = Mirror(scratch, drive, 2)
     seen: list[str] = []
-    original = copy._journey.moved
+    original = copy._transfer.moved
 
     def moved(size: int) -> None:
         original(size)
         seen.append(copy.status())
 
-    copy._journey.moved = moved  # type: ignore[method-assign]
+    copy._transfer.moved = moved  # type: ignore[method-assign]
     copy.start()
     assert copy.wait()
     assert copy.status() == ""

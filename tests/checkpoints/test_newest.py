@@ -19,7 +19,7 @@ from enstack.checkpoints import slots, state_file
 from enstack.checkpoints.slots import BEST, LAST
 from enstack.errors import CheckpointError
 from enstack.models.base_models import BaseModel
-from enstack.storage.manifest import HashedFolder, problems
+from enstack.storage.manifest import HashedFolder, folder_problems
 from enstack.training.state import TrainingData
 from tests.conftest import train_config, tree_digest
 from tests.support.faults import FaultyDisk, faulty
@@ -164,7 +164,7 @@ def test_a_damaged_one_on_the_scratch_disk_gives_way_to_the_whole_one_in_run_dir
     found = newest.newest(scratch, folder, 2)
     assert found == scratch / LAST
     assert epoch_of(found) == 2
-    assert problems(found) == []
+    assert folder_problems(found) == []
     assert epoch_of(scratch / "previous_checkpoint") == 1
     assert "kept as damaged_checkpoint_1" in capsys.readouterr().out
 
@@ -218,9 +218,9 @@ def test_a_save_killed_at_any_file_operation_leaves_a_whole_checkpoint(
                 done += 1
         found = newest(folder)
         assert found is not None
-        assert problems(found) == []
+        assert folder_problems(found) == []
         assert epoch_of(found) in (3, 4)
-        whole = [name for name in slots.slots(2) if not problems(folder / name)]
+        whole = [name for name in slots.slots(2) if not folder_problems(folder / name)]
         assert whole == slots.slots(2), "an older good checkpoint is never given up for room"
         save(folder, 5)
         assert epoch_of(newest(folder)) == 5
@@ -273,7 +273,7 @@ def test_the_best_model_is_never_missing_after_a_killed_swap(
             with contextlib.suppress(Killed):
                 save_best(folder, 2)
         newest(folder)
-        assert problems(folder / "best_model") == []
+        assert folder_problems(folder / "best_model") == []
         if not died:
             break
 

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 
 from enstack.checkpoints import state_file
 from enstack.checkpoints.inspection import inspect_checkpoint
-from enstack.checkpoints.old_checkpoints import find_legacy
+from enstack.checkpoints.old_checkpoints import find_old_checkpoint
 from enstack.config import RunConfig
 from enstack.data.functions import VulnerabilityData
 from enstack.errors import CheckpointError, ConfigError
@@ -136,7 +136,7 @@ def test_what_is_odd_is_said_in_one_line(
     parts: Any, tmp_path: Path, settings: dict[str, Any], told: str
 ) -> None:
     write_legacy(tmp_path / "micro" / "last_checkpoint", parts[0], parts[2].class_names, **settings)
-    old = find_legacy(tmp_path, "micro", n_classes=6, alone=False)
+    old = find_old_checkpoint(tmp_path, "micro", n_classes=6, alone=False)
     assert old is not None
     (note,) = [note for note in old.notes if "order" not in note and "best" not in note]
     assert re.search(told, note)
@@ -146,7 +146,7 @@ def test_the_state_counts_where_the_folders_name_says_otherwise(parts: Any, tmp_
     write_legacy(
         tmp_path / "micro" / "checkpoint_epoch2_step500", parts[0], parts[2].class_names, step=6
     )
-    old = find_legacy(tmp_path, "micro", n_classes=6, alone=False)
+    old = find_old_checkpoint(tmp_path, "micro", n_classes=6, alone=False)
     assert old is not None
     assert (old.epoch, old.step) == (1, 6)
     assert "name says epoch 2, step 500; the state inside says epoch 1, step 6" in old.notes[0]
@@ -161,10 +161,10 @@ def test_the_one_that_has_come_furthest_is_taken_and_other_kinds_are_not(
     write_legacy(folder / "recovery_checkpoint", parts[0], classes, step=7)
     write_legacy(folder / "swa_model", parts[0], classes, epoch=3)
     write_legacy(folder / "best_model", parts[0], classes, epoch=2)
-    old = find_legacy(tmp_path, "micro", n_classes=6, alone=False)
+    old = find_old_checkpoint(tmp_path, "micro", n_classes=6, alone=False)
     assert old is not None
     assert old.folder.name == "recovery_checkpoint"
-    assert find_legacy(tmp_path, "other", n_classes=6, alone=False) is None
+    assert find_old_checkpoint(tmp_path, "other", n_classes=6, alone=False) is None
 
 
 def truncate(name: str) -> Callable[[Path], None]:
@@ -218,10 +218,10 @@ def test_a_damaged_old_checkpoint_never_means_a_silent_start(
     assert not inspect_checkpoint(last)["valid"]
     before = tree_digest(tmp_path)
     with pytest.raises(CheckpointError, match=rf"No old checkpoint of micro.*{reason}.*run_dir"):
-        find_legacy(tmp_path, "micro", n_classes=6, alone=False)
+        find_old_checkpoint(tmp_path, "micro", n_classes=6, alone=False)
     assert tree_digest(tmp_path) == before
     write_legacy(folder / "recovery_checkpoint", parts[0], classes, step=3)
-    old = find_legacy(tmp_path, "micro", n_classes=6, alone=False)
+    old = find_old_checkpoint(tmp_path, "micro", n_classes=6, alone=False)
     assert old is not None
     assert old.folder.name == "recovery_checkpoint"
     assert old.notes[-1].startswith("Passed over: ")
@@ -234,7 +234,7 @@ def test_other_classes_data_or_models_are_refused_with_the_way_out(
     folder = tmp_path / "micro" / "last_checkpoint"
     write_legacy(folder, parts[0], parts[2].class_names, total_batches=40)
     with pytest.raises(CheckpointError, match="trained for 6 classes, this run has 5: check label"):
-        find_legacy(tmp_path, "micro", n_classes=5, alone=False)
+        find_old_checkpoint(tmp_path, "micro", n_classes=5, alone=False)
     with pytest.raises(CheckpointError, match="40 batches an epoch, which fits no batch size"):
         go_on(parts, train_config(tmp_path / "run"), tmp_path)
     state = state_file.read_state(folder)

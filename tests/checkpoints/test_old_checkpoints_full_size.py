@@ -24,13 +24,13 @@ from transformers import RobertaConfig, RobertaForSequenceClassification
 from enstack.batches import EpochBatches
 from enstack.checkpoints import state_file
 from enstack.checkpoints.inspection import inspect_path, verdict_text
-from enstack.checkpoints.old_checkpoints import find_legacy
+from enstack.checkpoints.old_checkpoints import find_old_checkpoint
 from enstack.errors import CheckpointError
 from enstack.models.base_models import BaseModel
 from enstack.models.tokens import LabelledTokens, Tokens
 from enstack.training import trainer
 from enstack.training.optimizer import learning_rates
-from enstack.training.state import Training, TrainingData
+from enstack.training.state import TrainingData, TrainingState
 from tests.conftest import train_config
 from tests.training.test_trainer import Killed, _record_reads, no_log, train_base_model
 
@@ -157,9 +157,9 @@ def test_a_full_size_old_checkpoint_goes_on_at_batch_1000_and_reads_nothing_befo
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    trained: list[Training] = []
+    trained: list[TrainingState] = []
 
-    def stop_at_second(training: Training, batch: Any, groups: Any) -> None:
+    def stop_at_second(training: TrainingState, batch: Any, groups: Any) -> None:
         trained.append(training)
         if len(trained) == 2:
             raise Killed
@@ -189,21 +189,21 @@ def _untouched(folder: Path) -> dict[str, tuple[int, int]]:
     return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in files}
 
 
-def _assert_imported(training: Training, full: FullSize) -> None:
+def _assert_imported(training: TrainingState, full: FullSize) -> None:
     """Weights and moments are those of the files; the learning rate is that of step 997."""
     weights = training.model.state_dict()
     stored = load_file(full.last / WEIGHTS)
     assert weights.keys() == stored.keys()
     assert all(torch.equal(weights[name], tensor) for name, tensor in stored.items())
-    optimization = training.optimization
-    assert (optimization.applied_steps(), optimization.attempted) == (997, 1000)
-    slots = list(optimization.optimizer.state.values())
+    optimizer = training.optimizer
+    assert (optimizer.applied_steps(), optimizer.attempted) == (997, 1000)
+    slots = list(optimizer.adamw.state.values())
     assert [slot["exp_avg"].shape for slot in slots] == full.shapes
     for place, slot in enumerate(slots):
         assert slot["exp_avg"].flatten()[-1] == torch.tensor(1e-4 * place)
         assert slot["exp_avg_sq"].flatten()[0] == torch.tensor(1e-8 * place)
     rates = learning_rates(10 * BATCHES, peak=1e-3, warmup_ratio=0.1, scheduler="linear")
-    assert optimization.next_rate() == float(rates[997])
+    assert optimizer.next_rate() == float(rates[997])
 
 
 def test_inspect_gives_the_guides_verdict_on_a_full_size_old_checkpoint(full: FullSize) -> None:
@@ -520,9 +520,9 @@ def test_inspect_and_import_say_the_same_of_a_damaged_or_odd_checkpoint(
     assert ("Nothing needs to be trained again" in verdict_text(verdict)) == verdict["valid"]
     if variant.refused:
         with pytest.raises(CheckpointError, match=rf"^No old .*{variant.refused}.*run_dir\.$"):
-            find_legacy(place, "codebert", n_classes=5, alone=False)
+            find_old_checkpoint(place, "codebert", n_classes=5, alone=False)
     else:
-        old = find_legacy(place, "codebert", n_classes=5, alone=False)
+        old = find_old_checkpoint(place, "codebert", n_classes=5, alone=False)
         assert old is not None
         going_on = (old.epoch + 1, 0) if old.complete else (old.epoch, old.step)
         assert going_on == (verdict["resume_epoch"], verdict["resume_step"])
@@ -537,7 +537,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_a_whole_one(full: FullSize, pla
     zero_a_block(full.copy(run / "last_checkpoint"))
     full.copy(run / "checkpoint_epoch1_step500", step=500)
     cut(STATE)(full.copy(run / "recovery_checkpoint"))
-    old = find_legacy(place, "codebert", n_classes=5, alone=False)
+    old = find_old_checkpoint(place, "codebert", n_classes=5, alone=False)
     assert old is not None
     assert (old.folder.name, old.step) == ("checkpoint_epoch1_step500", 500)
     passed = [note for note in old.notes if note.startswith("Passed over: ")]
@@ -560,7 +560,7 @@ def test_leftovers_of_a_copy_beside_a_good_checkpoint_are_ignored(
     verdict = inspect_path(place)
     assert list(verdict["checkpoints"]) == ["codebert/last_checkpoint"]
     assert {name: verdict[name] for name in GOES_ON} == GOES_ON
-    old = find_legacy(place, "codebert", n_classes=5, alone=False)
+    old = find_old_checkpoint(place, "codebert", n_classes=5, alone=False)
     assert old is not None
     assert (old.folder.name, old.epoch) == ("last_checkpoint", 1)
 
@@ -576,7 +576,7 @@ def test_training_goes_on_from_the_last_checkpoint_and_never_from_the_best_model
         verdict = inspect_path(folder)
         assert (verdict["resume_epoch"], verdict["resume_step"]) == (2, 500)
         assert len(verdict["checkpoints"]) == 2
-    old = find_legacy(place, "codebert", n_classes=5, alone=False)
+    old = find_old_checkpoint(place, "codebert", n_classes=5, alone=False)
     assert old is not None
     assert old.folder.name == "last_checkpoint"
     text = verdict_text(inspect_path(run / "best_model"))
@@ -599,7 +599,7 @@ def test_where_nothing_is_whole_inspect_promises_nothing(full: FullSize, place: 
         "Put a good copy back, or run the pipeline again: it says what can be done."
     )
     with pytest.raises(CheckpointError, match=r"No old checkpoint of codebert can be gone on from"):
-        find_legacy(place, "codebert", n_classes=5, alone=False)
+        find_old_checkpoint(place, "codebert", n_classes=5, alone=False)
 
 
 def test_averaged_weights_without_a_state_are_whole_but_to_predict_with(
@@ -610,9 +610,9 @@ def test_averaged_weights_without_a_state_are_whole_but_to_predict_with(
     verdict = inspect_path(folder)
     assert {name: verdict[name] for name in GOES_ON} == {**NOTHING_KNOWN, "valid": True}
     assert "weights to predict with" in verdict_text(verdict)
-    assert find_legacy(place, "codebert", n_classes=5, alone=False) is None
+    assert find_old_checkpoint(place, "codebert", n_classes=5, alone=False) is None
     with pytest.raises(CheckpointError, match=r"swa_model: training_state\.pth is missing"):
-        find_legacy(folder, "codebert", n_classes=5, alone=True)
+        find_old_checkpoint(folder, "codebert", n_classes=5, alone=True)
 
 
 def test_the_moments_of_the_checkpoints_not_taken_are_not_read(
@@ -630,5 +630,5 @@ def test_the_moments_of_the_checkpoints_not_taken_are_not_read(
         return original(path, **settings)
 
     monkeypatch.setattr(torch, "load", noted)
-    find_legacy(place, "codebert", n_classes=5, alone=False)
+    find_old_checkpoint(place, "codebert", n_classes=5, alone=False)
     assert read == ["checkpoint_epoch1_step300"]

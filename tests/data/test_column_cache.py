@@ -112,7 +112,7 @@ def test_a_stopped_copy_is_begun_again_and_finished_ones_are_kept(
     monkeypatch.setattr(stored, "read_sources", stopped)
     with pytest.raises(KeyboardInterrupt):
         read_data(folder, cache_dir=cache)
-    assert [stored.is_stored(path, cache) for path in split_files(folder).values()] == [
+    assert [stored.is_cached(path, cache) for path in split_files(folder).values()] == [
         True,
         False,
         False,

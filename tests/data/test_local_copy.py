@@ -11,11 +11,11 @@ import pytest
 from enstack import inputs
 from enstack.config import RunConfig
 from enstack.data import local_copy
-from enstack.data.local_copy import staged
+from enstack.data.local_copy import local_copy_of
 from enstack.errors import DataError
 from enstack.storage.disks import ROOM_TO_LEAVE, slow_storage
 from enstack.storage.files import file_state
-from enstack.storage.manifest import problems
+from enstack.storage.manifest import folder_problems
 
 MOUNTS = """\
 /dev/sda1 / ext4 rw 0 0
@@ -62,29 +62,29 @@ def files(tmp_path: Path) -> list[Path]:
 def test_files_are_copied_once_and_verified(
     tmp_path: Path, files: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = staged(files, tmp_path / "local")
+    folder = local_copy_of(files, tmp_path / "local")
     assert folder is not None
-    assert problems(folder) == []
+    assert folder_problems(folder) == []
     assert [(folder / path.name).read_bytes() for path in files] == [
         path.read_bytes() for path in files
     ]
     monkeypatch.setattr(local_copy, "_copy", lambda *_: pytest.fail("copied again"))
-    assert staged(reversed(files), tmp_path / "local") == folder
+    assert local_copy_of(reversed(files), tmp_path / "local") == folder
 
 
 def test_a_changed_file_and_a_damaged_copy_are_copied_anew(
     tmp_path: Path, files: list[Path]
 ) -> None:
-    folder = staged(files, tmp_path / "local")
+    folder = local_copy_of(files, tmp_path / "local")
     assert folder is not None
     content = bytearray(files[0].read_bytes())
     content[5] ^= 1
     files[0].write_bytes(content)
-    assert staged(files, tmp_path / "local") == folder
+    assert local_copy_of(files, tmp_path / "local") == folder
     assert (folder / files[0].name).read_bytes() == content
     with (folder / files[1].name).open("r+b") as copy:
         copy.write(b"damaged")
-    assert staged(files, tmp_path / "local") == folder
+    assert local_copy_of(files, tmp_path / "local") == folder
     assert (folder / files[1].name).read_bytes() == files[1].read_bytes()
 
 
@@ -97,7 +97,7 @@ def test_without_room_the_data_is_read_where_it_lies(
     usage = namedtuple("usage", "free")
     free = ROOM_TO_LEAVE + 2**20
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(free))
-    assert staged(files, tmp_path / "local") is None
+    assert local_copy_of(files, tmp_path / "local") is None
     said = capsys.readouterr().out
     assert "needs as much" in said
     assert "513 MiB are free" in said
@@ -112,7 +112,7 @@ def test_a_copy_that_breaks_off_leaves_nothing_and_says_what_to_do(
 
     monkeypatch.setattr("enstack.storage.manifest.HashedFile.write", broken)
     with pytest.raises(DataError, match=r"Transport endpoint.*Drive is still connected \(cell 1\)"):
-        staged(files, tmp_path / "local")
+        local_copy_of(files, tmp_path / "local")
     assert list((tmp_path / "local" / "staged").iterdir()) == []
 
 
@@ -140,7 +140,7 @@ def test_data_on_slow_storage_is_read_from_its_copy_and_is_the_same_data(
 
 
 def test_a_copy_keeps_the_time_of_its_source(tmp_path: Path, files: list[Path]) -> None:
-    folder = staged(files, tmp_path / "local")
+    folder = local_copy_of(files, tmp_path / "local")
     assert folder is not None
     assert [file_state(folder / path.name) for path in files] == [file_state(p) for p in files]
 
@@ -150,7 +150,7 @@ def test_a_file_that_vanishes_and_a_local_dir_that_is_a_file_are_one_error(
 ) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="Not a directory"):
-        staged(files, tmp_path / "file")
+        local_copy_of(files, tmp_path / "file")
     files[0].unlink()
     with pytest.raises(DataError, match="No such file or directory"):
-        staged(files, tmp_path / "local")
+        local_copy_of(files, tmp_path / "local")

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from enstack.data.functions import Functions, VulnerabilityData
 from enstack.duplicates.contamination import (
+    contaminated,
     drop_from_train,
-    near_train,
     split_of_each,
-    train_rows_apart,
+    train_rows_to_keep,
 )
 from enstack.errors import DataError
 from tests.duplicates.test_near_duplicates import TEXTS, brute_force, edited
@@ -41,15 +41,15 @@ def test_rows_of_train_that_stay_are_like_none_of_another_split(
     data = made(texts, (n_train, len(texts) - n_train - n_test, n_test))
     alike = brute_force(texts, threshold)
     elsewhere = alike[:n_train, n_train:].any(axis=1)
-    assert train_rows_apart(data, threshold).tolist() == np.flatnonzero(~elsewhere).tolist()
+    assert train_rows_to_keep(data, threshold).tolist() == np.flatnonzero(~elsewhere).tolist()
     of_test = alike[len(texts) - n_test :, :n_train].any(axis=1)
-    assert near_train(data, threshold).tolist() == of_test.tolist()
+    assert contaminated(data, threshold).tolist() == of_test.tolist()
 
 
 def test_what_is_dropped_is_told_with_its_reason_and_count() -> None:
     texts = [f"f{n}(int a) {{ return a + {n}; }}" for n in range(6)]
     data = made([*texts, texts[0], "other(void) { }"], (6, 1, 1))
-    left = drop_from_train(data, train_rows_apart(data, 0.9), 0.9)
+    left = drop_from_train(data, train_rows_to_keep(data, 0.9), 0.9)
     assert left.splits["train"].ids.tolist() == [f"train/{n}" for n in range(1, 6)]
     assert left.splits["test"] is data.splits["test"]
     assert left.fingerprint != data.fingerprint
@@ -63,7 +63,7 @@ def test_train_of_one_class_is_refused() -> None:
     texts = ["f(int a) { return a; }", "g(char b) { while (b) b--; }"]
     data = made([*texts, texts[0], texts[1]], (2, 1, 1))
     with pytest.raises(DataError, match=r"at least two classes.*0 of its 2 functions are left"):
-        drop_from_train(data, train_rows_apart(data, 0.7), 0.7)
+        drop_from_train(data, train_rows_to_keep(data, 0.7), 0.7)
 
 
 def test_functions_are_counted_split_after_split() -> None:

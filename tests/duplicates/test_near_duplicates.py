@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enstack.duplicates import minhash as sketches
+from enstack.duplicates import minhash as signatures
 from enstack.duplicates import near_duplicates as duplicates
 from enstack.duplicates.lexer import lexer_tokens
 from enstack.duplicates.near_duplicates import NearDuplicates, find_near_duplicates, token_grams
@@ -108,8 +108,8 @@ def test_processes_find_what_one_process_finds(monkeypatch: pytest.MonkeyPatch) 
 
 
 def crowd(monkeypatch: pytest.MonkeyPatch, limit: int) -> NearDuplicates:
-    monkeypatch.setattr(sketches, "MIN_PAIRS", limit)
-    monkeypatch.setattr(sketches, "PAIRS_PER_FUNCTION", 1)
+    monkeypatch.setattr(signatures, "MIN_PAIRS", limit)
+    monkeypatch.setattr(signatures, "PAIRS_PER_FUNCTION", 1)
     texts = [edited([(29, f"end{n}")]) for n in range(100)]
     return find_near_duplicates([text_array(texts)], 0.7)
 

@@ -8,14 +8,16 @@ import torch
 
 from enstack.errors import Interrupted
 from enstack.models.base_models import BaseModel, load_classifier
-from enstack.models.predict import batches_by_length, predict_proba
+from enstack.models.predict import batches_by_length, predict_probabilities
 from enstack.progress.stopping import StopRequest
 from enstack.training.state import TrainingData
 
 
 def predict(model: torch.nn.Module, data: TrainingData, **settings: Any) -> np.ndarray:
     chosen = {"batch_size": 4, "num_workers": 0, "stop": StopRequest(), **settings}
-    return predict_proba(model, data.train, precision="fp32", pad_token_id=1, title="t", **chosen)
+    return predict_probabilities(
+        model, data.train, precision="fp32", pad_token_id=1, title="t", **chosen
+    )
 
 
 @pytest.fixture

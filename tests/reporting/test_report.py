@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from enstack.errors import CheckpointError
 from enstack.metrics.label_task import evaluate
-from enstack.reporting.figures import training_curves
+from enstack.reporting.figures import plot_training_curves
 from enstack.reporting.page import leaderboard_text, load_results, write_report
 
 CWE = ("CWE-119", "CWE-120", "CWE-469", "CWE-476", "CWE-other")
@@ -255,7 +255,13 @@ def test_names_that_users_gave_are_escaped(full_run: Path) -> None:
 
 def test_figures_beside_the_page_are_those_inside_it(full_run: Path) -> None:
     figures = sorted((full_run / "report" / "figures").glob("*.png"))
-    names = ["class_f1", "confusion_matrix", "reliability", "training_loss", "validation_macro_f1"]
+    names = [
+        "plot_class_f1",
+        "confusion_matrix",
+        "reliability",
+        "training_loss",
+        "validation_macro_f1",
+    ]
     assert [path.stem for path in figures] == names
     for path in figures:
         assert base64.b64encode(path.read_bytes()).decode() in page_html(full_run)
@@ -418,7 +424,7 @@ def test_any_name_can_be_drawn(tmp_path: Path, name: str) -> None:
 
 def test_name_that_starts_with_an_underscore_has_its_place_in_the_legend() -> None:
     # matplotlib before 3.10 leaves such a label out, and warns.
-    figure = training_curves([{"name": "_hidden", "epochs": []}], "Loss", "train_loss")
+    figure = plot_training_curves([{"name": "_hidden", "epochs": []}], "Loss", "train_loss")
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels[0].strip() == "_hidden"
     assert not labels[0].startswith("_")

@@ -21,7 +21,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_folder_with_its_manifest_is_whole(folder: Path) -> None:
-    assert manifest.problems(folder) == []
+    assert manifest.folder_problems(folder) == []
     assert manifest.is_current(folder, {"x": 1})
     assert not manifest.is_current(folder, {"x": 2})
 
@@ -36,13 +36,15 @@ def test_any_flipped_bit_is_found(
     manifest.write_manifest(made)
     content[place] ^= 1 << bit
     (made / "a.bin").write_bytes(content)
-    assert manifest.problems(made) == ["a.bin has other content than was written (sha256 differs)"]
+    assert manifest.folder_problems(made) == [
+        "a.bin has other content than was written (sha256 differs)"
+    ]
 
 
 def test_a_truncated_and_a_missing_file_are_found(folder: Path) -> None:
     os.truncate(folder / "a.bin", 100)
     (folder / "inner" / "b.txt").unlink()
-    assert manifest.problems(folder) == [
+    assert manifest.folder_problems(folder) == [
         "a.bin has 100 bytes, 10,240 were written",
         "b.txt is missing",
     ]
@@ -50,7 +52,7 @@ def test_a_truncated_and_a_missing_file_are_found(folder: Path) -> None:
 
 def test_a_folder_without_manifest_is_unfinished(folder: Path) -> None:
     (folder / manifest.MANIFEST).unlink()
-    assert "never finished" in manifest.problems(folder)[0]
+    assert "never finished" in manifest.folder_problems(folder)[0]
 
 
 def test_a_folder_that_fails_to_fill_leaves_the_old_one(folder: Path) -> None:

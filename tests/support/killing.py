@@ -39,7 +39,7 @@ from enstack.config import RunConfig
 from enstack.data.functions import read_data
 from enstack.models.base_models import BaseModel, load_tokenizer
 from enstack.models.tokens import LabelledTokens, tokenize
-from enstack.storage.manifest import HashedFile, problems
+from enstack.storage.manifest import HashedFile, folder_problems
 from enstack.toy.functions import write_toy_data
 from enstack.toy.tiny_models import TinyModel, write_encoder
 from enstack.training import trainer
@@ -166,7 +166,7 @@ def newest_whole(config: RunConfig) -> int:
         path
         for place in places
         for path in [*place.glob("*_checkpoint*"), place / ".saving"]
-        if path.is_dir() and not problems(path)
+        if path.is_dir() and not folder_problems(path)
     ]
     return max(map(slots.saved_number, whole), default=0)
 

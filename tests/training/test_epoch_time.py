@@ -10,7 +10,7 @@ import torch
 from enstack.errors import ConfigError, EnstackError
 from enstack.models.base_models import BaseModel
 from enstack.training import epoch_time as module
-from enstack.training.epoch_time import BatchCost, encoder_of, estimate, measure_batch
+from enstack.training.epoch_time import BatchCost, encoder_of, estimate_epoch_time, measure_batch
 from tests.conftest import train_config
 
 CPU = torch.device("cpu")
@@ -28,7 +28,7 @@ def test_the_papers_models_are_measured_without_a_network_and_once(
     monkeypatch.setattr(module, "measure_batch", cost)
     models = [BaseModel(name, f"microsoft/{name}-base") for name in ("codebert", "unixcoder")]
     config = train_config(tmp_path, batch_size=16, epochs=10, max_length=512)
-    (line,) = estimate(models, 20_305, config, CPU)
+    (line,) = estimate_epoch_time(models, 20_305, config, CPU)
     assert line == (
         "⏱️  codebert, unixcoder: 0.47 s a batch of 16 x 512 tokens, 9.0 GiB of GPU memory; 20,305 "
         "functions take at most 10 min an epoch and model, 1 h 39 min with EPOCHS = 10"
@@ -85,6 +85,6 @@ def test_a_length_that_a_model_can_not_read_is_refused_before_it_is_measured(
 ) -> None:
     monkeypatch.setattr(module, "measure_batch", lambda *_, **__: BatchCost(1.0, None))
     models = [BaseModel(name, f"microsoft/{name}-base")]
-    assert estimate(models, 100, train_config(tmp_path, max_length=limit), CPU)
+    assert estimate_epoch_time(models, 100, train_config(tmp_path, max_length=limit), CPU)
     with pytest.raises(ConfigError, match=f"max_length must be at most {limit} for {name}"):
-        estimate(models, 100, train_config(tmp_path, max_length=limit + 1), CPU)
+        estimate_epoch_time(models, 100, train_config(tmp_path, max_length=limit + 1), CPU)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup
 
-from enstack.training.optimizer import Optimization, learning_rates
+from enstack.training.optimizer import ScheduledOptimizer, learning_rates
 from tests.conftest import same
 
 
@@ -13,16 +13,18 @@ def make_model() -> torch.nn.Linear:
     return torch.nn.Linear(4, 3)
 
 
-def make(model: torch.nn.Module, *, precision: str = "fp32", steps: int = 20) -> Optimization:
+def make(model: torch.nn.Module, *, precision: str = "fp32", steps: int = 20) -> ScheduledOptimizer:
     rates = learning_rates(steps, peak=0.1, warmup_ratio=0.1, scheduler="linear")
-    return Optimization(model, rates, weight_decay=0.01, max_grad_norm=1.0, precision=precision)
+    return ScheduledOptimizer(
+        model, rates, weight_decay=0.01, max_grad_norm=1.0, precision=precision
+    )
 
 
-def step(optimization: Optimization, model: torch.nn.Module, scale: float = 1.0) -> None:
-    generator = torch.Generator().manual_seed(optimization.attempted)
+def step(optimizer: ScheduledOptimizer, model: torch.nn.Module, scale: float = 1.0) -> None:
+    generator = torch.Generator().manual_seed(optimizer.attempted)
     x = torch.randn(8, 4, generator=generator)
-    optimization.backward(model(x).square().mean() * scale)
-    optimization.step()
+    optimizer.backward(model(x).square().mean() * scale)
+    optimizer.step()
 
 
 @pytest.mark.parametrize(
@@ -43,7 +45,7 @@ def test_schedules_equal_those_of_transformers(name: str, peer: object) -> None:
 
 def test_steps_equal_those_of_plain_adamw_with_the_scheduler_of_transformers() -> None:
     model, peer = make_model(), make_model()
-    optimization = make(model)
+    optimizer = make(model)
     optimizer = torch.optim.AdamW(peer.parameters(), lr=0.1, weight_decay=0.01)
     schedule = get_linear_schedule_with_warmup(optimizer, 2, 20)
     for number in range(12):
@@ -53,27 +55,27 @@ def test_steps_equal_those_of_plain_adamw_with_the_scheduler_of_transformers() -
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
-        step(optimization, model)
+        step(optimizer, model)
     for ours, theirs in zip(model.parameters(), peer.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs)
 
 
 def test_a_skipped_step_advances_neither_the_count_nor_the_learning_rate() -> None:
     model = make_model()
-    optimization = make(model, precision="fp16")
+    optimizer = make(model, precision="fp16")
     for number in range(6):
-        step(optimization, model, scale=float("inf") if number == 2 else 1.0)
-    assert (optimization.attempted, optimization.applied_steps()) == (6, 5)
-    assert optimization.next_rate() == pytest.approx(float(optimization.rates[5]))
+        step(optimizer, model, scale=float("inf") if number == 2 else 1.0)
+    assert (optimizer.attempted, optimizer.applied_steps()) == (6, 5)
+    assert optimizer.next_rate() == pytest.approx(float(optimizer.rates[5]))
     assert all(torch.isfinite(p).all() for p in model.parameters())
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_a_restored_optimization_goes_on_bit_for_bit(precision: str) -> None:
     unbroken = make_model()
-    optimization = make(unbroken, precision=precision)
+    optimizer = make(unbroken, precision=precision)
     for _ in range(10):
-        step(optimization, unbroken)
+        step(optimizer, unbroken)
 
     model = make_model()
     first = make(model, precision=precision)
@@ -84,14 +86,14 @@ def test_a_restored_optimization_goes_on_bit_for_bit(precision: str) -> None:
     for _ in range(6):
         step(second, model)
     assert same(unbroken.state_dict(), model.state_dict())
-    assert same(optimization.state_dict(), second.state_dict())
+    assert same(optimizer.state_dict(), second.state_dict())
 
 
 def test_a_step_asks_nothing_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     """`item`, `float()` and `bool()` on a tensor would make the host wait for a GPU."""
     model = make_model()
-    optimization = make(model, precision="fp32")
-    step(optimization, model)
+    optimizer = make(model, precision="fp32")
+    step(optimizer, model)
     asked: list[str] = []
     for name in ("item", "__float__", "__int__", "__bool__", "tolist", "cpu"):
         original = getattr(torch.Tensor, name)
@@ -101,5 +103,5 @@ def test_a_step_asks_nothing_of_the_device(monkeypatch: pytest.MonkeyPatch) -> N
             return _o(self, *rest)  # type: ignore[operator]
 
         monkeypatch.setattr(torch.Tensor, name, noted)
-    step(optimization, model)
+    step(optimizer, model)
     assert asked == []

@@ -15,7 +15,7 @@ from enstack.errors import CheckpointError, Interrupted
 from enstack.models.base_models import BaseModel, load_classifier
 from enstack.models.predict import predict_proba
 from enstack.progress.stopping import StopRequest
-from enstack.storage.manifest import problems
+from enstack.storage.manifest import folder_problems
 from enstack.training.state import TrainingData
 from tests.conftest import same, train_config, tree_digest
 from tests.training.test_trainer import final, run
@@ -166,7 +166,7 @@ def test_a_lost_best_model_is_said_and_the_best_is_chosen_anew(
     lines = (tmp_path / "run" / "history.jsonl").read_text().splitlines()
     epochs = [record for line in lines if (record := json.loads(line))["event"] == "epoch"]
     assert [record["best"] for record in epochs][:2] == [True, True]
-    assert not problems(tmp_path / "run" / "best_model")
+    assert not folder_problems(tmp_path / "run" / "best_model")
 
 
 @pytest.mark.parametrize("where", ["scratch", "both"])
@@ -191,7 +191,7 @@ def test_a_damaged_best_model_is_named_and_holds_back_no_copy(
     assert ("best is chosen anew" in out) == (where == "both")
     assert "lacks a good copy" not in out
     assert state_file.read_state(tmp_path / "run" / "last_checkpoint")["epoch"] == EPOCHS
-    assert problems(tmp_path / "run" / "best_model") == []
+    assert folder_problems(tmp_path / "run" / "best_model") == []
     assert (tmp_path / "run" / "damaged_best_model_1").exists() == (where == "both")
 
 

@@ -17,10 +17,10 @@ from enstack.checkpoints.mirror import Mirror
 from enstack.checkpoints.slots import BEST, LAST
 from enstack.errors import CheckpointError
 from enstack.models.base_models import BaseModel
-from enstack.storage.manifest import problems, read_manifest
+from enstack.storage.manifest import folder_problems, read_manifest
 from enstack.training.resume import start_or_resume
 from enstack.training.saver import Saver
-from enstack.training.state import Training, TrainingData
+from enstack.training.state import TrainingData, TrainingState
 from tests.conftest import train_config
 from tests.training.test_trainer import final, no_log, run, train_base_model
 
@@ -31,7 +31,7 @@ def parts(micro_model: BaseModel, micro_tokenizer: Any, training_data: TrainingD
 
 
 @pytest.fixture
-def training(parts: Any, tmp_path: Path) -> Training:
+def training(parts: Any, tmp_path: Path) -> TrainingState:
     config = train_config(tmp_path / "run")
     return start_or_resume(*parts, config, tmp_path / "run", no_log)
 
@@ -49,7 +49,7 @@ def hold(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
 
 
 def test_a_save_returns_before_a_byte_is_written_and_holds_the_weights_of_its_moment(
-    training: Training, monkeypatch: pytest.MonkeyPatch
+    training: TrainingState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go_on = hold(monkeypatch)
     weights = {name: w.clone() for name, w in training.model.state_dict().items()}
@@ -66,7 +66,7 @@ def test_a_save_returns_before_a_byte_is_written_and_holds_the_weights_of_its_mo
 
 
 def test_one_save_is_in_flight_and_the_next_waits_for_it(
-    training: Training, monkeypatch: pytest.MonkeyPatch
+    training: TrainingState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go_on = hold(monkeypatch)
     with Saver(training, no_log) as saver:
@@ -144,7 +144,7 @@ def test_what_is_copied_is_removed_from_the_scratch_disk_when_training_is_finish
     config = train_config(tmp_path / "run")
     train_base_model(*parts, config, tmp_path / "run", no_log)
     assert not config.scratch_dir.exists()
-    assert not problems(tmp_path / "run" / LAST)
+    assert not folder_problems(tmp_path / "run" / LAST)
 
 
 def test_events_are_written_by_the_mirror_with_the_time_at_which_they_happened(
@@ -163,7 +163,7 @@ def test_events_are_written_by_the_mirror_with_the_time_at_which_they_happened(
 
 
 def test_the_last_checkpoint_is_known_with_its_place_time_and_copy(
-    training: Training, monkeypatch: pytest.MonkeyPatch
+    training: TrainingState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go_on = threading.Event()
     looked = threading.Event()
