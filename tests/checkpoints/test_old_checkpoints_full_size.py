@@ -31,8 +31,8 @@ from enstack.models.tokens import LabelledTokens, Tokens
 from enstack.training import trainer
 from enstack.training.optimizer import learning_rates
 from enstack.training.state import TrainingData, TrainingState
-from tests.conftest import train_config
-from tests.training.test_trainer import Killed, _record_reads, no_log, train_base_model
+from enstack.training.trainer import train_base_model
+from tests.support.training import Killed, no_log, record_reads, train_config
 
 BASE = RobertaConfig(
     vocab_size=50265, max_position_embeddings=514, type_vocab_size=1, num_labels=5
@@ -166,7 +166,7 @@ def test_a_full_size_old_checkpoint_goes_on_at_batch_1000_and_reads_nothing_befo
         training.progress.segments = trainer.count_batch(training.progress.segments, 16)
 
     before = _untouched(full.run)
-    read = _record_reads(monkeypatch)
+    read = record_reads(monkeypatch)
     monkeypatch.setattr(trainer, "train_batch", stop_at_second)
     config = train_config(tmp_path, epochs=10, batch_size=16, save_steps=500, label_mode="cwe")
     model = BaseModel("codebert", "microsoft/codebert-base")

@@ -11,7 +11,7 @@ from enstack.errors import ConfigError, EnstackError
 from enstack.models.base_models import BaseModel
 from enstack.training import epoch_time as module
 from enstack.training.epoch_time import BatchCost, encoder_of, estimate_epoch_time, measure_batch
-from tests.conftest import train_config
+from tests.support.training import train_config
 
 CPU = torch.device("cpu")
 

@@ -16,18 +16,13 @@ from enstack.checkpoints import slots, state_file
 from enstack.checkpoints.mirror import Mirror
 from enstack.checkpoints.slots import BEST, LAST
 from enstack.errors import CheckpointError
-from enstack.models.base_models import BaseModel
 from enstack.storage.manifest import folder_problems, read_manifest
 from enstack.training.resume import start_or_resume
 from enstack.training.saver import Saver
-from enstack.training.state import TrainingData, TrainingState
-from tests.conftest import train_config
-from tests.training.test_trainer import final, no_log, run, train_base_model
-
-
-@pytest.fixture
-def parts(micro_model: BaseModel, micro_tokenizer: Any, training_data: TrainingData) -> Any:
-    return micro_model, micro_tokenizer, training_data
+from enstack.training.state import TrainingState
+from enstack.training.trainer import train_base_model
+from tests.support.equality import training_outcome
+from tests.support.training import no_log, run_training, train_config
 
 
 @pytest.fixture
@@ -83,7 +78,7 @@ def test_a_best_model_that_can_not_be_saved_ends_the_run_and_is_made_again(
     parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Training on would leave the best epoch without its weights."""
-    run(*parts, train_config(tmp_path / "unbroken"), monkeypatch)
+    run_training(*parts, train_config(tmp_path / "unbroken"), monkeypatch)
     write = slots.write
 
     def full_for_best(folder: Path, name: str, *args: Any, **kwargs: Any) -> None:
@@ -99,8 +94,8 @@ def test_a_best_model_that_can_not_be_saved_ends_the_run_and_is_made_again(
     assert not (tmp_path / "full" / BEST).exists()
     # What was saved before is brought to run_dir all the same.
     assert state_file.read_state(tmp_path / "full" / LAST)["step"] == 9
-    run(*parts, config, monkeypatch)
-    left, right = final(tmp_path / "full"), final(tmp_path / "unbroken")
+    run_training(*parts, config, monkeypatch)
+    left, right = training_outcome(tmp_path / "full"), training_outcome(tmp_path / "unbroken")
     assert all(torch.equal(left["best"][name], right["best"][name]) for name in right["best"])
 
 
