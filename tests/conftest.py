@@ -17,7 +17,7 @@ from enstack.models.tokens import LabelledTokens, tokenize
 from enstack.storage.manifest import HashedFolder
 from enstack.toy.functions import write_toy_data
 from enstack.toy.tiny_models import TinyModel, write_encoder
-from enstack.training.state import TrainingData
+from enstack.training.job import TrainingData
 
 torch.set_num_threads(1)
 MICRO = TinyModel(vocabulary=300, hidden=16, layers=1, heads=2)

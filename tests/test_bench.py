@@ -19,7 +19,7 @@ from enstack import bench
 from enstack.cli import app
 from enstack.models.base_models import BaseModel
 from enstack.storage.manifest import HashedFile
-from enstack.training.state import TrainingData
+from enstack.training.job import TrainingData
 
 SAMPLES, BATCH_SIZE, SKIP = 203, 4, 40
 TINY_CLASSIFIER = {

@@ -24,11 +24,13 @@ from enstack.models.base_models import BaseModel
 from enstack.storage.files import append_json_line
 from enstack.storage.manifest import HashedFolder, folder_problems, read_manifest
 from enstack.training import trainer
+from enstack.training.job import TrainingData
 from enstack.training.saver import Saver
-from enstack.training.state import TrainingData
+from enstack.training.trainer import train_base_model
 from tests.conftest import same, train_config, tree_digest
 from tests.support.faults import FaultyDisk, faulty
-from tests.training.test_trainer import final, no_log, train_base_model
+from tests.support.jobs import job_of
+from tests.training.test_trainer import final
 
 ERRNOS = [errno.ENOSPC, errno.EIO, errno.ENOTCONN]
 
@@ -195,7 +197,7 @@ def train_on(disk: FaultyDisk, parts: Any, run_dir: Path) -> None:
     config = train_config(run_dir)
     run_dir.mkdir()
     with faulty(disk):
-        train_base_model(*parts, config, run_dir, _log_to(run_dir))
+        train_base_model(job_of(parts, config, log=_log_to(run_dir)))
 
 
 def _log_to(run_dir: Path) -> Any:
@@ -226,9 +228,7 @@ def test_a_training_on_storage_that_fails_now_and_then_ends_as_on_a_good_one(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    train_base_model(
-        *parts, train_config(tmp_path / "good"), tmp_path / "good", lambda event, **details: None
-    )
+    train_base_model(job_of(parts, train_config(tmp_path / "good")))
     disk = OftenFaulty(tmp_path / "bad", share=0.03)
     start = Mirror.start
 
@@ -292,7 +292,7 @@ def test_storage_that_never_comes_back_is_an_error_that_says_where_all_is_safe(
         with pytest.raises(CheckpointError, match=r"epoch 3, complete, is safe in .*run the same"):
             train_on(disk, parts, tmp_path / "gone")
     # The same again, and the Drive is back: nothing is trained, all is copied.
-    train_base_model(*parts, train_config(tmp_path / "gone"), tmp_path / "gone", no_log)
+    train_base_model(job_of(parts, train_config(tmp_path / "gone")))
     assert state_file.read_state(tmp_path / "gone" / LAST)["epoch"] == 3
     assert not folder_problems(tmp_path / "gone" / BEST)
     assert not train_config(tmp_path / "gone").scratch_dir.exists()

@@ -43,7 +43,8 @@ from enstack.storage.manifest import HashedFile, folder_problems
 from enstack.toy.functions import write_toy_data
 from enstack.toy.tiny_models import TinyModel, write_encoder
 from enstack.training import trainer
-from enstack.training.state import TrainingData
+from enstack.training.job import TrainingData
+from tests.support.jobs import job_of
 
 KILLS_PER_RUN = 10
 SCRATCH_LOST = 0.3  # share of the kills after which the machine is gone too
@@ -156,7 +157,7 @@ def forked(work: Callable[[], None]) -> int:
 def train(parts: tuple[Any, ...], config: RunConfig, board: Board | None) -> None:
     if board is not None:
         instrument(board, config)
-    trainer.train_base_model(*parts, config, Path(config.run_dir), lambda event, **details: None)
+    trainer.train_base_model(job_of(parts, config))
 
 
 def newest_whole(config: RunConfig) -> int:

@@ -13,10 +13,11 @@ import pytest
 from enstack.checkpoints import state_file
 from enstack.errors import CheckpointError, Interrupted
 from enstack.models.base_models import BaseModel, load_classifier
-from enstack.models.predict import predict_proba
+from enstack.models.hardware import Hardware
+from enstack.models.predict import predict_probabilities
 from enstack.progress.stopping import StopRequest
 from enstack.storage.manifest import folder_problems
-from enstack.training.state import TrainingData
+from enstack.training.job import TrainingData
 from tests.conftest import same, train_config, tree_digest
 from tests.training.test_trainer import final, run
 
@@ -37,12 +38,11 @@ def outcome(folder: Path, parts: Any) -> dict[str, Any]:
     """All that a run leaves, and what its best model predicts."""
     _, tokenizer, data = parts
     best = load_classifier(BaseModel("best", str(folder / "best_model")), data.class_names, seed=0)
-    predicted = predict_proba(
+    predicted = predict_probabilities(
         best,
         data.selection,
+        Hardware.choose("fp32", 0),
         batch_size=8,
-        precision="fp32",
-        num_workers=0,
         pad_token_id=tokenizer.pad_token_id,
         title="predicting",
         stop=StopRequest(),

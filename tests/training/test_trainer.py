@@ -16,6 +16,7 @@ from enstack.checkpoints import state_file
 from enstack.config import RunConfig
 from enstack.errors import CheckpointError, EnstackError, Interrupted
 from enstack.models.base_models import BaseModel
+from enstack.models.hardware import Hardware
 from enstack.models.loader import why_waiting
 from enstack.models.tokens import LabelledTokens
 from enstack.progress.data_wait import DataWait
@@ -23,16 +24,14 @@ from enstack.progress.screen import shown_on
 from enstack.storage.manifest import read_manifest
 from enstack.toy.tiny_models import TinyModel, write_encoder
 from enstack.training import trainer
+from enstack.training.job import TrainingData
 from enstack.training.saver import Saver
-from enstack.training.state import SEEN_FILE, TrainingData
+from enstack.training.state import SEEN_FILE
 from enstack.training.trainer import classification_loss, train_base_model
 from tests.conftest import same, train_config
+from tests.support.jobs import job_of
 
 BATCHES = 11  # 42 functions in batches of 4
-
-
-def no_log(event: str, **details: Any) -> None:
-    pass
 
 
 class Stop:
@@ -67,9 +66,7 @@ def run(
     stop = Stop(stop_after)
     with monkeypatch.context() as patched:
         patched.setattr(trainer, "train_batch", counted)
-        train_base_model(
-            model, tokenizer, data, config, Path(config.run_dir), no_log, stops=requests
-        )
+        train_base_model(job_of((model, tokenizer, data), config), stops=requests)
 
 
 def final(folder: Path) -> dict[str, Any]:
@@ -102,7 +99,7 @@ def test_a_killed_run_goes_on_from_its_last_save_bit_for_bit(
         with monkeypatch.context() as patched:
             _kill_after(patched, kill_after)
             with pytest.raises(Killed):
-                train_base_model(*parts, config, Path(config.run_dir), no_log)
+                train_base_model(job_of(parts, config))
     run(*parts, config, monkeypatch)
     assert same(final(tmp_path / "killed"), final(tmp_path / "unbroken"))
 
@@ -279,7 +276,7 @@ def test_a_loss_that_is_no_number_stops_the_run_with_advice(
     original = trainer.train_batch
     monkeypatch.setattr(trainer, "train_batch", spoil)
     with pytest.raises(EnstackError, match=r"became NaN by batch 10 of epoch 1.*learning_rate"):
-        train_base_model(*parts, train_config(tmp_path), tmp_path, no_log)
+        train_base_model(job_of(parts, train_config(tmp_path)))
 
 
 def test_the_global_generators_drift_by_no_loader_and_no_validation(
@@ -321,7 +318,7 @@ def test_a_stop_while_the_last_epoch_is_saved_is_not_forgotten(
 
     monkeypatch.setattr(Saver, "save", ask_while_saving)
     with pytest.raises(Interrupted, match="trained to its end and saved"):
-        train_base_model(*parts, config, tmp_path, no_log, stops=requests)
+        train_base_model(job_of(parts, config), stops=requests)
 
 
 def test_a_stop_while_validating_saves_the_whole_epoch_and_validates_again(
@@ -499,8 +496,8 @@ def test_on_a_fast_disk_the_advice_is_about_cores(
 ) -> None:
     monkeypatch.setattr("enstack.models.loader.os.cpu_count", lambda: 4)
     monkeypatch.setattr("enstack.models.loader.slow_storage", lambda path: None)
-    assert advice in why_waiting(tmp_path, workers, torch.device("cuda"))
-    assert "the same cores" in why_waiting(tmp_path, workers, torch.device("cpu"))
+    assert advice in why_waiting(tmp_path, Hardware(torch.device("cuda"), "fp16", workers))
+    assert "the same cores" in why_waiting(tmp_path, Hardware(torch.device("cpu"), "fp32", workers))
 
 
 def test_the_loss_of_flags_is_the_mean_of_their_binary_cross_entropies() -> None:
