@@ -48,7 +48,7 @@ def load(run_dir: str | Path, name: str | None = None) -> TrainedModel:
 
 
 def inspect(path: str | Path) -> Any:
-    """Is this checkpoint, or run folder, whole, and from where will training go on?"""
+    """Whether a checkpoint or run folder is whole, and from where training will go on."""
     from enstack.checkpoints.inspection import inspect_path
 
     return inspect_path(Path(path))

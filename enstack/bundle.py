@@ -200,7 +200,10 @@ def _require_whole(run: RunFolder, names: Sequence[str]) -> None:
     parts = [part for one in base_models for part in (one.best_model, one.probabilities)]
     checkpoints = [folder for one in base_models for folder in one.checkpoints()]
     folders = [run.stacking, *dict.fromkeys([*parts, *checkpoints])]
-    sizes = [sum(f["bytes"] for f in (read_manifest(p) or {"files": {}})["files"].values()) for p in folders]
+    sizes = [
+        sum(f["bytes"] for f in (read_manifest(p) or {"files": {}})["files"].values())
+        for p in folders
+    ]
     with Bar(max(1, sum(sizes) // MIB), f"Verifying {run.path.name}", unit="MiB") as bar:
         for folder, size in zip(folders, sizes, strict=True):
             _require_no_problem(folder)

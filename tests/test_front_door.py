@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import enstack
-from enstack.data.functions import read_data
 from enstack.errors import CheckpointError, ConfigError, DataError
 from enstack.run_folder import RunFolder
 
@@ -26,7 +25,9 @@ NOT_LOADED = {"events.jsonl"}
 
 def test_importing_enstack_needs_no_third_party() -> None:
     # -S: without site-packages; -I: nothing from the environment either.
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import enstack; enstack.run; dir(enstack)"
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); import enstack; enstack.run; dir(enstack)"
+    )
     subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True)
 
 
@@ -138,7 +139,7 @@ def test_a_name_that_the_run_does_not_have_is_refused_with_those_it_has(finished
 def test_an_unfinished_run_is_refused_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="is none"):
         enstack.load(tmp_path / "absent")
-    with pytest.raises(CheckpointError, match="must hold a finished run.*Run it to its end"):
+    with pytest.raises(CheckpointError, match=r"must hold a finished run.*Run it to its end"):
         enstack.load(tmp_path)
 
 
@@ -166,7 +167,7 @@ def test_a_bit_flipped_in_any_file_of_the_run_is_refused(finished_copy: Any) -> 
 def test_a_file_of_the_run_that_is_gone_is_refused(finished_copy: Any) -> None:
     run = finished_copy
     for path in every_file(run.path):
-        if path.name in NOT_LOADED or path.name == "manifest.json" and "checkpoint" in str(path):
+        if path.name in NOT_LOADED or (path.name == "manifest.json" and "checkpoint" in str(path)):
             continue
         whole = path.read_bytes()
         path.unlink()

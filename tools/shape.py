@@ -9,8 +9,9 @@ from __future__ import annotations
 import ast
 import statistics
 import sys
-import tomllib
 from pathlib import Path
+
+import tomllib
 
 
 def shape(root: Path) -> dict[str, int | float | str]:
