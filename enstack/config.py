@@ -164,8 +164,8 @@ class RunConfig(BaseModel):
     precision: Annotated[
         Literal["auto", "fp32", "fp16", "bf16"],
         Field(
-            description="Number format while training; `auto`: bf16 where the hardware has it, else "
-            "fp16 on a GPU and fp32 on a CPU"
+            description="Number format while training; `auto`: bf16 where the hardware has it, "
+            "else fp16 on a GPU and fp32 on a CPU"
         ),
     ] = "auto"
     save_steps: Annotated[
