@@ -109,7 +109,7 @@ def write_if_changed(path: Path, text: str) -> None:
 
 def timestamp() -> str:
     """Now, as events are dated: UTC, to the second."""
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def append_json_line(path: Path, record: dict[str, Any]) -> None:
