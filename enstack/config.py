@@ -82,56 +82,162 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    # The folder with the three splits, or "toy".
-    data_dir: Annotated[str, Field(min_length=1)] = "toy"
-    # Which functions are kept, and what their flags become.
-    label_mode: Literal["cwe", "cwe_or_clean", "binary", "multilabel"] = "cwe"
-    # Of several flags: the first by priority becomes the class, or the function is dropped.
-    label_rule: Literal["priority", "strict_single"] = "priority"
-    # All functions, the paper's counts per class, or a number of functions per split.
-    subset: Subset = "all"
-    # Jaccard similarity from which a train function that stands in validation or test is dropped
-    # from train; 0: none is.
-    drop_near_duplicates: Annotated[Real, Field(le=1)] = 0.0
-    # Tokens per function, the special ones included.
-    max_length: Annotated[Whole, Field(ge=16, le=8192)] = 512
-    # Short names, hub ids or local folders.
-    base_models: Names = Field(default_factory=list)
-    epochs: Annotated[Whole, Field(ge=1, le=1000)] = 10
-    # Examples per batch, over all processes.
-    batch_size: Annotated[Whole, Field(ge=1, le=4096)] = 16
-    # Batches per optimizer step.
-    accumulation_steps: Annotated[Whole, Field(ge=1, le=1024)] = 1
-    # AdamW's step size at the end of the warm-up.
-    learning_rate: Annotated[Real, Field(gt=0, lt=1)] = 2e-5
-    weight_decay: Annotated[Real, Field(ge=0, lt=1)] = 0.01
-    # Share of all optimizer steps over which the learning rate rises from 0.
-    warmup_ratio: Annotated[Real, Field(ge=0, lt=1)] = 0.1
-    scheduler: Literal["linear", "cosine"] = "linear"
-    # Largest norm of all gradients together.
-    max_grad_norm: Annotated[Real, Field(gt=0)] = 1.0
-    seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 42
-    precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
-    # Batches between checkpoints inside an epoch; 0: at the end of each epoch.
-    save_steps: Annotated[Whole, Field(ge=0)] = 500
-    resume: bool = True
-    # A checkpoint of the program before this one, or a folder above it, to go on from.
-    resume_from: str = ""
-    # Always ends up false.
-    use_swa: bool = False
-    num_workers: Workers = "auto"
-    # Epochs without a better validation macro-F1; 0: off.
-    early_stopping_patience: Annotated[Whole, Field(ge=0)] = 0
-    meta_features: Literal["holdout", "out_of_fold"] = "holdout"
-    # Parts of the training split for out_of_fold.
-    folds: Annotated[Whole, Field(ge=2, le=20)] = 5
-    meta_classifiers: Names = Field(default_factory=lambda: list(META_CLASSIFIERS))
-    # Where results live.
-    run_dir: Annotated[str, Field(min_length=1)] = ""
-    # Fast scratch disk for staged data, token caches, and checkpoints on their way to run_dir.
-    local_dir: str = ""
-    # Verified checkpoints kept per base model, best not counted.
-    keep_checkpoints: Annotated[Whole, Field(ge=2, le=100)] = 2
+    data_dir: Annotated[
+        str,
+        Field(
+            min_length=1, description="The folder with the three splits, or `toy` for made-up data"
+        ),
+    ] = "toy"
+    label_mode: Annotated[
+        Literal["cwe", "cwe_or_clean", "binary", "multilabel"],
+        Field(
+            description="`cwe`: vulnerable functions only, 5 classes, as in the paper; "
+            "`cwe_or_clean`: 6 classes; `binary`: any flag; `multilabel`: each of the five flags "
+            "by itself, with a threshold chosen on validation"
+        ),
+    ] = "cwe"
+    label_rule: Annotated[
+        Literal["priority", "strict_single"],
+        Field(
+            description="Of several flags, `cwe` and `cwe_or_clean` take the first of CWE-119, "
+            "CWE-120, CWE-469, CWE-476, CWE-other; `strict_single`: such functions are dropped, "
+            "and counted"
+        ),
+    ] = "priority"
+    subset: Annotated[
+        Subset,
+        Field(
+            description="`all` functions; `paper`: the paper's counts per class; or a number of "
+            "functions per split"
+        ),
+    ] = "all"
+    drop_near_duplicates: Annotated[
+        Real,
+        Field(
+            le=1,
+            description="Jaccard similarity of token 4-grams from which a train function that "
+            "stands in validation or test is dropped from train; 0: off, else above 0.5",
+        ),
+    ] = 0.0
+    max_length: Annotated[
+        Whole,
+        Field(ge=16, le=8192, description="Tokens per function, the special ones included"),
+    ] = 512
+    base_models: Names = Field(
+        default_factory=list,
+        description="Short names, hub ids or local folders; the last part, made unique, is the "
+        "model's name in the run",
+    )
+    epochs: Annotated[
+        Whole, Field(ge=1, le=1000, description="Passes over the training functions")
+    ] = 10
+    batch_size: Annotated[
+        Whole, Field(ge=1, le=4096, description="Examples per batch, over all processes")
+    ] = 16
+    accumulation_steps: Annotated[
+        Whole, Field(ge=1, le=1024, description="Batches per optimizer step")
+    ] = 1
+    learning_rate: Annotated[
+        Real, Field(gt=0, lt=1, description="AdamW's step size at the end of the warm-up")
+    ] = 2e-5
+    weight_decay: Annotated[
+        Real,
+        Field(ge=0, lt=1, description="AdamW's decay of all weights per step, times learning_rate"),
+    ] = 0.01
+    warmup_ratio: Annotated[
+        Real,
+        Field(
+            ge=0,
+            lt=1,
+            description="Share of all optimizer steps over which the learning rate rises from 0",
+        ),
+    ] = 0.1
+    scheduler: Annotated[
+        Literal["linear", "cosine"],
+        Field(description="How the learning rate falls to 0 after the warm-up"),
+    ] = "linear"
+    max_grad_norm: Annotated[
+        Real,
+        Field(gt=0, description="Largest L2 norm of all gradients together; they are scaled to it"),
+    ] = 1.0
+    seed: Annotated[Whole, Field(ge=0, lt=2**32, description="Seed of everything random")] = 42
+    precision: Annotated[
+        Literal["auto", "fp32", "fp16", "bf16"],
+        Field(
+            description="Number format while training; `auto`: bf16 where the hardware has it, "
+            "else fp16 on a GPU and fp32 on a CPU"
+        ),
+    ] = "auto"
+    save_steps: Annotated[
+        Whole,
+        Field(
+            ge=0,
+            description="Batches between checkpoints inside an epoch; 0: only at epoch ends",
+        ),
+    ] = 500
+    resume: Annotated[
+        bool,
+        Field(
+            description="Go on where run_dir stopped; false refuses a run_dir that holds a run, "
+            "and never deletes anything"
+        ),
+    ] = True
+    resume_from: Annotated[
+        str,
+        Field(
+            description="A checkpoint of the older EnStack program, or a folder above it, to go on "
+            "from; empty: none"
+        ),
+    ] = ""
+    use_swa: Annotated[
+        bool,
+        Field(
+            description="Averaging of weights while training; always ends up false, with a warning"
+        ),
+    ] = False
+    num_workers: Annotated[
+        Workers,
+        Field(description="Loader processes; 0: none; `auto`: 2 at most on a GPU, none on a CPU"),
+    ] = "auto"
+    early_stopping_patience: Annotated[
+        Whole,
+        Field(
+            ge=0, description="Epochs without a better validation macro-F1 before a stop; 0: off"
+        ),
+    ] = 0
+    meta_features: Annotated[
+        Literal["holdout", "out_of_fold"],
+        Field(
+            description="Rows that meta-classifiers are fitted on: `holdout`: half of validation; "
+            "`out_of_fold`: train, predicted by models that did not train on the row"
+        ),
+    ] = "holdout"
+    folds: Annotated[
+        Whole,
+        Field(
+            ge=2,
+            le=20,
+            description="Parts of the training split, and models for each, in out_of_fold",
+        ),
+    ] = 5
+    meta_classifiers: Names = Field(
+        default_factory=lambda: list(META_CLASSIFIERS),
+        description="Meta-classifiers to fit, out of the paper's `lr`, `svm`, `rf`, `xgboost`",
+    )
+    run_dir: Annotated[str, Field(min_length=1, description="The folder where results live")] = ""
+    local_dir: Annotated[
+        str,
+        Field(
+            description="Fast scratch disk for copies of data, token caches, and checkpoints on "
+            "their way to run_dir; between runs that are safe in run_dir it may be deleted"
+        ),
+    ] = ""
+    keep_checkpoints: Annotated[
+        Whole,
+        Field(
+            ge=2, le=100, description="Verified checkpoints kept per base model, best not counted"
+        ),
+    ] = 2
 
     # Whether use_swa was asked for, so that a run warns once.
     _swa_was_forced_off: bool = PrivateAttr(default=False)
@@ -341,7 +447,9 @@ def _explain(error: ValidationError) -> str:
 def _rule(key: str, fault: Any) -> str:
     if fault["type"] == "extra_forbidden":
         nearest = difflib.get_close_matches(key, RunConfig.model_fields, n=1, cutoff=0.4)
-        advice = f"did you mean {nearest[0]}" if nearest else "see the README for the keys"
+        advice = (
+            f"did you mean {nearest[0]}" if nearest else "see docs/configuration.md for the keys"
+        )
         return f"is not a known key (found {fault['input']!r}); {advice}"
     if fault["type"] == "value_error":
         rule = str(fault["ctx"]["error"])

@@ -164,3 +164,10 @@ def test_base_models_go_by_their_last_part_made_unique() -> None:
     names = base_model_names(models)
     assert names == ["codebert", "codebert-2", "model", "model-2", "model-2-2"]
     assert len(set(names)) == len(models)
+
+
+def test_every_setting_has_a_description_of_one_line_without_a_full_stop() -> None:
+    for name, field in RunConfig.model_fields.items():
+        assert field.description, name
+        assert "\n" not in field.description, name
+        assert not field.description.endswith("."), name

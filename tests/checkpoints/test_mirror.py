@@ -27,7 +27,7 @@ from enstack.training.saver import Saver
 from enstack.training.trainer import train_base_model
 from tests.support.equality import same, training_outcome, tree_digest
 from tests.support.faults import FaultyDisk, faulty
-from tests.support.training import no_log, train_config
+from tests.support.training import job_of, train_config
 
 ERRNOS = [errno.ENOSPC, errno.EIO, errno.ENOTCONN]
 
@@ -189,7 +189,7 @@ def train_on(disk: FaultyDisk, parts: Any, run_dir: Path) -> None:
     config = train_config(run_dir)
     run_dir.mkdir()
     with faulty(disk):
-        train_base_model(*parts, config, run_dir, _log_to(run_dir))
+        train_base_model(job_of(parts, config, log=_log_to(run_dir)))
 
 
 def _log_to(run_dir: Path) -> Any:
@@ -220,7 +220,7 @@ def test_a_training_on_storage_that_fails_now_and_then_ends_as_on_a_good_one(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    train_base_model(*parts, train_config(tmp_path / "good"), tmp_path / "good", no_log)
+    train_base_model(job_of(parts, train_config(tmp_path / "good")))
     disk = OftenFaulty(tmp_path / "bad", share=0.03)
     start = Mirror.start
 
@@ -284,7 +284,7 @@ def test_storage_that_never_comes_back_is_an_error_that_says_where_all_is_safe(
         with pytest.raises(CheckpointError, match=r"epoch 3, complete, is safe in .*run the same"):
             train_on(disk, parts, tmp_path / "gone")
     # The same again, and the Drive is back: nothing is trained, all is copied.
-    train_base_model(*parts, train_config(tmp_path / "gone"), tmp_path / "gone", no_log)
+    train_base_model(job_of(parts, train_config(tmp_path / "gone")))
     assert state_file.read_state(tmp_path / "gone" / LAST)["epoch"] == 3
     assert not folder_problems(tmp_path / "gone" / BEST)
     assert not train_config(tmp_path / "gone").scratch_dir.exists()

@@ -20,11 +20,11 @@ from enstack.checkpoints.slots import BEST, LAST
 from enstack.errors import CheckpointError
 from enstack.models.base_models import BaseModel
 from enstack.storage.manifest import HashedFolder, folder_problems
-from enstack.training.state import TrainingData
+from enstack.training.job import TrainingData
 from enstack.training.trainer import train_base_model
 from tests.support.equality import tree_digest
 from tests.support.faults import FaultyDisk, faulty
-from tests.support.training import Killed, no_log, train_config
+from tests.support.training import Killed, job_of, train_config
 
 
 def save(folder: Path, number: int, keep: int = 2) -> None:
@@ -103,8 +103,7 @@ def two_runs(
     folder = tmp_path_factory.mktemp("runs")
     for seed in (1, 2):
         config = train_config(folder / str(seed), epochs=1, seed=seed)
-        run_dir = Path(config.run_dir)
-        train_base_model(micro_model, micro_tokenizer, training_data, config, run_dir, no_log)
+        train_base_model(job_of((micro_model, micro_tokenizer, training_data), config))
     return folder / "1", folder / "2"
 
 

@@ -28,7 +28,7 @@ from enstack.pipeline import run_pipeline
 from enstack.toy.tiny_models import TinyModel, write_encoder
 from enstack.training.trainer import train_base_model
 from tests.support.equality import tree_digest
-from tests.support.training import no_log, train_config
+from tests.support.training import job_of, train_config
 
 TOTAL = 11  # batches of an epoch: 42 functions in batches of 4
 
@@ -73,7 +73,7 @@ def write_legacy(
 
 def go_on(parts: Any, config: RunConfig, old_runs: Path) -> None:
     folder = Path(config.run_dir) / "base_models" / "micro"
-    train_base_model(*parts, config, folder, no_log, old_runs)
+    train_base_model(job_of(parts, config, folder, old_runs=old_runs))
 
 
 def test_an_old_checkpoint_goes_on_at_its_batch_with_its_weights_and_moments(

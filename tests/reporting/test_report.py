@@ -234,7 +234,7 @@ def test_names_that_users_gave_are_escaped(full_run: Path) -> None:
 def test_figures_beside_the_page_are_those_inside_it(full_run: Path) -> None:
     figures = sorted((full_run / "report" / "figures").glob("*.png"))
     names = [
-        "plot_class_f1",
+        "class_f1",
         "confusion_matrix",
         "reliability",
         "training_loss",

@@ -41,7 +41,7 @@ from enstack.storage.manifest import HashedFile, folder_problems
 from enstack.training import trainer
 from tests.support.equality import same, training_outcome
 from tests.support.micro import Parts, training_data_of, write_micro_data, write_micro_model
-from tests.support.training import no_log, train_config
+from tests.support.training import job_of, train_config
 
 KILLS_PER_RUN = 10
 SCRATCH_LOST = 0.3  # share of the kills after which the machine is gone too
@@ -133,7 +133,7 @@ def forked(work: Callable[[], None]) -> int:
 def train(parts: Parts, config: RunConfig, board: Board | None) -> None:
     if board is not None:
         instrument(board, config)
-    trainer.train_base_model(*parts, config, Path(config.run_dir), no_log)
+    trainer.train_base_model(job_of(parts, config))
 
 
 def newest_whole(config: RunConfig) -> int:

@@ -12,7 +12,7 @@ from enstack.models.base_models import BaseModel, load_tokenizer
 from enstack.models.tokens import LabelledTokens, tokenize
 from enstack.toy.functions import write_toy_data
 from enstack.toy.tiny_models import TinyModel, write_encoder
-from enstack.training.state import TrainingData
+from enstack.training.job import TrainingData
 
 MICRO = TinyModel(vocabulary=300, hidden=16, layers=1, heads=2)
 SIZES = {"train": 42, "validation": 20, "test": 10}

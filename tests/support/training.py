@@ -11,9 +11,10 @@ import pytest
 
 from enstack.config import RunConfig
 from enstack.models.base_models import BaseModel
+from enstack.models.hardware import Hardware
 from enstack.models.tokens import LabelledTokens
 from enstack.training import trainer
-from enstack.training.state import TrainingData
+from enstack.training.job import Log, TrainingData, TrainingJob
 from enstack.training.trainer import train_base_model
 
 
@@ -36,6 +37,19 @@ def train_config(run_dir: Path, **settings: Any) -> RunConfig:
 
 def no_log(event: str, **details: Any) -> None:
     pass
+
+
+def job_of(
+    parts: tuple[Any, ...],
+    config: RunConfig,
+    folder: Path | None = None,
+    log: Log = no_log,
+    old_runs: Path | None = None,
+) -> TrainingJob:
+    """parts: base model, tokenizer and data; folder: the run folder itself if left out."""
+    hardware = Hardware.choose(config.precision, config.num_workers)
+    place = Path(config.run_dir) if folder is None else folder
+    return TrainingJob(*parts, config, hardware, place, log, old_runs)
 
 
 class Stop:
@@ -70,9 +84,7 @@ def run_training(
     stop = Stop()
     with monkeypatch.context() as patched:
         patched.setattr(trainer, "train_batch", counted)
-        train_base_model(
-            model, tokenizer, data, config, Path(config.run_dir), no_log, stops=requests
-        )
+        train_base_model(job_of((model, tokenizer, data), config), stops=requests)
 
 
 class Killed(BaseException):

@@ -13,6 +13,7 @@ import pytest
 from enstack.checkpoints import state_file
 from enstack.errors import CheckpointError, Interrupted
 from enstack.models.base_models import BaseModel, load_classifier
+from enstack.models.hardware import Hardware
 from enstack.models.predict import predict_probabilities
 from enstack.progress.stopping import StopRequest
 from enstack.storage.manifest import folder_problems
@@ -34,9 +35,8 @@ def outcome(folder: Path, parts: Any) -> dict[str, Any]:
     predicted = predict_probabilities(
         best,
         data.selection,
+        Hardware.choose("fp32", 0),
         batch_size=8,
-        precision="fp32",
-        num_workers=0,
         pad_token_id=tokenizer.pad_token_id,
         title="predicting",
         stop=StopRequest(),

@@ -14,6 +14,7 @@ from enstack.batches import EpochBatches
 from enstack.checkpoints import state_file
 from enstack.errors import CheckpointError, EnstackError, Interrupted
 from enstack.models.base_models import BaseModel
+from enstack.models.hardware import Hardware
 from enstack.models.loader import why_waiting
 from enstack.models.tokens import LabelledTokens
 from enstack.progress.data_wait import DataWait
@@ -28,8 +29,8 @@ from tests.support.equality import same, training_outcome
 from tests.support.training import (
     Killed,
     Stop,
+    job_of,
     kill_after,
-    no_log,
     record_reads,
     run_training,
     train_config,
@@ -47,7 +48,7 @@ def test_a_killed_run_goes_on_from_its_last_save_bit_for_bit(
         with monkeypatch.context() as patched:
             kill_after(patched, batches)
             with pytest.raises(Killed):
-                train_base_model(*parts, config, Path(config.run_dir), no_log)
+                train_base_model(job_of(parts, config))
     run_training(*parts, config, monkeypatch)
     assert same(training_outcome(tmp_path / "killed"), training_outcome(tmp_path / "unbroken"))
 
@@ -199,7 +200,7 @@ def test_a_loss_that_is_no_number_stops_the_run_with_advice(
     original = trainer.train_batch
     monkeypatch.setattr(trainer, "train_batch", spoil)
     with pytest.raises(EnstackError, match=r"became NaN by batch 10 of epoch 1.*learning_rate"):
-        train_base_model(*parts, train_config(tmp_path), tmp_path, no_log)
+        train_base_model(job_of(parts, train_config(tmp_path)))
 
 
 def test_the_global_generators_drift_by_no_loader_and_no_validation(
@@ -241,7 +242,7 @@ def test_a_stop_while_the_last_epoch_is_saved_is_not_forgotten(
 
     monkeypatch.setattr(Saver, "save", ask_while_saving)
     with pytest.raises(Interrupted, match="trained to its end and saved"):
-        train_base_model(*parts, config, tmp_path, no_log, stops=requests)
+        train_base_model(job_of(parts, config), stops=requests)
 
 
 def test_a_stop_while_validating_saves_the_whole_epoch_and_validates_again(
@@ -419,8 +420,8 @@ def test_on_a_fast_disk_the_advice_is_about_cores(
 ) -> None:
     monkeypatch.setattr("enstack.models.loader.os.cpu_count", lambda: 4)
     monkeypatch.setattr("enstack.models.loader.slow_storage", lambda path: None)
-    assert advice in why_waiting(tmp_path, workers, torch.device("cuda"))
-    assert "the same cores" in why_waiting(tmp_path, workers, torch.device("cpu"))
+    assert advice in why_waiting(tmp_path, Hardware(torch.device("cuda"), "fp16", workers))
+    assert "the same cores" in why_waiting(tmp_path, Hardware(torch.device("cpu"), "fp32", workers))
 
 
 def test_the_loss_of_flags_is_the_mean_of_their_binary_cross_entropies() -> None:
