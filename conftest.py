@@ -11,4 +11,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 # Before the plugins are imported: an assertion that fails in one of them shows its values then.
 pytest.register_assert_rewrite("tests.support")
-pytest_plugins = ["tests.support.micro"]
+pytest_plugins = [
+    "tests.support.micro",
+    "tests.support.pipeline_runs",
+    "tests.support.small_pictures",
+]

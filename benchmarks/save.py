@@ -185,7 +185,7 @@ def until_safe(saver: Saver, started: float) -> Turn:
     saver.settle(required=True)
     on_scratch = time.perf_counter() - started
     if not saver.mirror.wait():
-        raise CheckpointError(f"The copy to run_dir stands still: {saver.mirror.failure()}.")
+        raise CheckpointError(f"The copy to run_dir stands still: {saver.mirror.trouble()}.")
     return {"on_scratch": on_scratch, "in_run_dir": time.perf_counter() - started}
 
 

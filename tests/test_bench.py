@@ -3,21 +3,18 @@ from __future__ import annotations
 import functools
 import json
 import math
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from benchmarks import prepare, resume, save, targets, train
 from enstack import bench
-from enstack.cli import app
 from enstack.storage.manifest import HashedFile
+from tests.support.command_line import enstack_here, refused
 
 SAMPLES, BATCH_SIZE, SKIP = 203, 4, 40
 TINY_CLASSIFIER = {
@@ -31,7 +28,7 @@ TINY_CLASSIFIER = {
 
 
 @pytest.fixture(autouse=True)
-def the_small_scale(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def the_small_scale(monkeypatch: pytest.MonkeyPatch) -> None:
     small = functools.partial(
         resume.measure,
         samples=SAMPLES,
@@ -42,28 +39,12 @@ def the_small_scale(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         rounds=2,
     )
     monkeypatch.setattr(resume, "measure", small)
-    # Commands take SIGTERM over, which other tests in this process do not expect.
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
-
-
-def enstack(*arguments: str) -> Result:
-    return CliRunner().invoke(app, arguments)
-
-
-def refused(done: Result, *words: str) -> None:
-    assert done.exit_code == 2
-    assert done.stdout == ""
-    assert len(done.stderr.splitlines()) == 1
-    for word in ("enstack: ", *words):
-        assert word in done.stderr
 
 
 @pytest.fixture
 def results() -> dict[str, Any]:
-    done = enstack("bench", "resume", "--json")
-    assert done.exit_code == 0, done.output
+    done = enstack_here("bench", "resume", "--json")
+    assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
@@ -125,8 +106,8 @@ def test_a_round_lets_every_way_take_its_turn() -> None:
 
 
 def test_without_json_a_table_shows_every_way_and_every_target() -> None:
-    done = enstack("bench", "resume")
-    assert done.exit_code == 0
+    done = enstack_here("bench", "resume")
+    assert done.returncode == 0
     for words in ("naive loop", "accelerate.skip_first_batches", "160", "99 %", "torch"):
         assert words in done.stdout
     assert sum(line.startswith(("met", "MISSED")) for line in done.stdout.splitlines()) == 3
@@ -141,7 +122,7 @@ def test_training_is_compared_with_trainer_in_functions_per_second(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(train, "seconds_of_both", lambda rounds: (60, [2.0, 1.0, 3.0], [6.0] * 3))
-    found = json.loads(enstack("bench", "train", "--json").stdout)
+    found = json.loads(enstack_here("bench", "train", "--json").stdout)
     assert found["functions_per_second"] == {"enstack": 30.0, "Hugging Face Trainer": 10.0}
     assert found["ratio"] == 3.0
 
@@ -151,7 +132,7 @@ def test_a_save_is_compared_by_the_medians_after_the_first(monkeypatch: pytest.M
     theirs = [{"blocked": seconds, "bytes": 1} for seconds in (1.0, 5.0, 90.0, 10.0)]
     turns = {"enstack": ours, "Hugging Face Trainer": theirs}
     monkeypatch.setattr(save, "all_turns", lambda *_: {save.LOCAL: turns, save.SLOW: turns})
-    found = json.loads(enstack("bench", "save", "--json").stdout)
+    found = json.loads(enstack_here("bench", "save", "--json").stdout)
     for disk in found["disks"].values():
         assert {name: (way["first_blocked"], way["blocked"]) for name, way in disk.items()} == {
             "enstack": (9.0, 2.0),
@@ -173,7 +154,7 @@ def test_preparation_is_compared_by_median_time_and_largest_peak(
     imports = [{"seconds": 0.0, "peak_bytes": 20, "tokens": 0}]
     turns = {"enstack": ours, "datasets.map": theirs, "imports alone": imports}
     monkeypatch.setattr(prepare, "all_turns", lambda *_: turns)
-    found = json.loads(enstack("bench", "prepare", "--json").stdout)
+    found = json.loads(enstack_here("bench", "prepare", "--json").stdout)
     assert found["same_tokens"]
     assert [(t["ratio"], t["limit"], t["met"]) for t in found["targets"]] == [
         (0.5, 1.0, False),
@@ -290,7 +271,7 @@ def test_what_libraries_print_stays_out_of_the_json(monkeypatch: pytest.MonkeyPa
         return {"figure": 1}
 
     monkeypatch.setattr(resume, "measure", noisy)
-    done = enstack("bench", "resume", "--json")
+    done = enstack_here("bench", "resume", "--json")
     assert json.loads(done.stdout) == {"figure": 1}
     assert "a library talks" in done.stderr
 
@@ -303,14 +284,14 @@ def test_every_benchmark_on_offer_can_be_loaded() -> None:
 
 
 def test_an_unknown_benchmark_is_one_line_with_status_2() -> None:
-    refused(enstack("bench", "fly"), "must be one of resume, save, train", "found 'fly'")
+    refused(enstack_here("bench", "fly"), 2, "must be one of resume, save, train", "found 'fly'")
 
 
 def test_an_installed_copy_without_the_benchmarks_says_where_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bench, "ROOT", tmp_path)
-    refused(enstack("bench", "resume"), "folder benchmarks", str(tmp_path), "clone")
+    refused(enstack_here("bench", "resume"), 2, "folder benchmarks", str(tmp_path), "clone")
 
 
 @pytest.mark.parametrize("peer", ["accelerate", "torchdata"])
@@ -321,7 +302,7 @@ def test_a_missing_peer_is_named_with_what_to_install(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.delitem(sys.modules, "benchmarks.resume")
     monkeypatch.setattr(sys, "meta_path", [Absent(peer), *sys.meta_path])
-    refused(enstack("bench", "resume"), f"found no {peer}", f"pip install {peer}")
+    refused(enstack_here("bench", "resume"), 2, f"found no {peer}", f"pip install {peer}")
 
 
 class Absent:

@@ -9,7 +9,8 @@ import h5py
 import numpy as np
 import pytest
 
-from tests.support.command_line import enstack, refused
+from enstack import verify_resume
+from tests.support.command_line import enstack, enstack_here, refused
 from tests.support.data_files import write_hdf5_columns
 from tests.support.equality import tree_digest
 
@@ -27,15 +28,23 @@ def configuration(tmp_path: Path) -> Path:
     return path
 
 
-def test_wrong_settings_end_with_status_2(configuration: Path) -> None:
+def test_a_mistake_ends_a_process_with_its_status(configuration: Path, tmp_path: Path) -> None:
+    """Settings, data and files, told by the process itself; the calls below tell what is said."""
     refused(enstack("run", configuration, "EPOCHS=0"), 2, "epochs must be", "found 0")
-    refused(enstack("run", configuration, "epoch=3"), 2, "not a known key", "did you mean epochs")
-    refused(enstack("run", configuration.with_name("none.yaml")), 2, "can't be read")
-    refused(enstack("run", configuration, "epochs"), 2, "KEY=VALUE")
+    refused(enstack("run", configuration), 3, "data")
+    refused(enstack("inspect", tmp_path / "none"), 4, "is none")
+
+
+def test_wrong_settings_end_with_status_2(configuration: Path) -> None:
+    refused(enstack_here("run", configuration, "EPOCHS=0"), 2, "epochs must be", "found 0")
+    typo = enstack_here("run", configuration, "epoch=3")
+    refused(typo, 2, "not a known key", "did you mean epochs")
+    refused(enstack_here("run", configuration.with_name("none.yaml")), 2, "can't be read")
+    refused(enstack_here("run", configuration, "epochs"), 2, "KEY=VALUE")
 
 
 def test_an_unknown_command_ends_with_status_2() -> None:
-    assert enstack("fly").returncode == 2
+    assert enstack_here("fly").returncode == 2
 
 
 SOURCES = [f"f{number}(int a) {{ return a; }}".encode() for number in range(20)]
@@ -115,7 +124,7 @@ def test_each_odd_file_is_one_clear_error_with_status_3_and_leaves_no_trace(
 ) -> None:
     write_splits(tmp_path / "data")
     spoil(tmp_path / "data")  # type: ignore[operator]
-    refused(enstack("run", configuration), 3, *words)
+    refused(enstack_here("run", configuration), 3, *words)
     assert list((tmp_path / "run").iterdir()) == []
 
 
@@ -125,7 +134,7 @@ def test_a_read_only_run_folder_is_one_clear_error_with_status_4(
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "kept").write_text("kept")
     (tmp_path / "run").chmod(0o555)
-    refused(enstack("run", configuration), 4, "read-only", "run_dir=PATH")
+    refused(enstack_here("run", configuration), 4, "read-only", "run_dir=PATH")
     assert (tmp_path / "run" / "kept").read_text() == "kept"
 
 
@@ -133,7 +142,7 @@ def test_a_base_model_that_can_not_be_loaded_says_which_files_to_put_where(
     configuration: Path, tmp_path: Path
 ) -> None:
     write_splits(tmp_path / "data")
-    done = enstack("run", configuration, "base_models=codebert")
+    done = enstack_here("run", configuration, "base_models=codebert")
     refused(done, 2, "codebert", "tokenizer.json", "model.safetensors", "base_models")
 
 
@@ -148,23 +157,29 @@ def test_swa_is_forced_off_with_one_line(configuration: Path) -> None:
     assert "SWA (Stochastic Weight Averaging): False" in done.stdout
 
 
-def test_verify_resume_says_identical(configuration: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_verify_resume_says_identical(
+    configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bool
+) -> None:
+    if not whole:
+        for name, few in (("INTERRUPTIONS", 2), ("BATCHES", 4), ("EPOCHS", 2)):
+            monkeypatch.setattr(verify_resume, name, few)
     settings = ("data_dir=toy", "batch_size=4", "epochs=2", "label_mode=binary", "num_workers=0")
-    done = enstack("verify-resume", configuration, *settings, "--seed", 1)
+    done = enstack_here("verify-resume", configuration, *settings, "--seed", 1)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].startswith("✅ identical: weights")
     assert not (tmp_path / "run").exists()
-    refused(enstack("verify-resume", tmp_path / "none.yaml"), 2, "can't be read")
+    refused(enstack_here("verify-resume", tmp_path / "none.yaml"), 2, "can't be read")
 
 
 def test_inspect_of_no_checkpoint_ends_with_status_4(tmp_path: Path) -> None:
-    refused(enstack("inspect", tmp_path), 4, "holds no checkpoint")
-    refused(enstack("inspect", tmp_path / "none"), 4, "is none")
+    refused(enstack_here("inspect", tmp_path), 4, "holds no checkpoint")
+    refused(enstack_here("inspect", tmp_path / "none"), 4, "is none")
 
 
 def test_report_without_a_finished_run_ends_with_status_4(tmp_path: Path) -> None:
     before = tree_digest(tmp_path)
-    refused(enstack("report", tmp_path), 4)
+    refused(enstack_here("report", tmp_path), 4)
     assert tree_digest(tmp_path) == before
 
 
@@ -186,4 +201,5 @@ def test_a_signal_outside_of_training_ends_with_status_130_and_one_line(
 def test_a_scratch_folder_that_can_not_be_written_to_is_named_with_its_setting(
     configuration: Path,
 ) -> None:
-    refused(enstack("run", configuration, "local_dir=/proc/x"), 2, "local_dir must be a folder")
+    done = enstack_here("run", configuration, "local_dir=/proc/x")
+    refused(done, 2, "local_dir must be a folder")

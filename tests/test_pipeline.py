@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import h5py
 import numpy as np
@@ -16,41 +15,17 @@ import pytest
 from enstack.config import ForcedOffWarning, RunConfig
 from enstack.data.functions import VulnerabilityData
 from enstack.errors import CheckpointError, ConfigError, DataError, Interrupted
-from enstack.models.base_models import BaseModel
 from enstack.pipeline import run_pipeline
+from enstack.storage.disks import only_one
 from enstack.storage.manifest import read_manifest, write_manifest
 from tests.support.equality import tree_digest
+from tests.support.pipeline_runs import changed
 
 KINDS = {"base:micro", "stack:lr", "stack:rf", "baseline:tfidf_lr", "baseline:majority"}
 
 
-@pytest.fixture
-def config(
-    toy_folder: Path, micro_model: BaseModel, tmp_path: Path, tmp_path_factory: Any
-) -> RunConfig:
-    """One epoch of one micro model; the token cache is shared by all tests of a session."""
-    return RunConfig(
-        data_dir=str(toy_folder),
-        label_mode="cwe_or_clean",
-        base_models=[micro_model.location],
-        epochs=2,
-        batch_size=4,
-        max_length=32,
-        save_steps=3,
-        precision="fp32",
-        meta_classifiers=["lr", "rf"],
-        run_dir=str(tmp_path / "run"),
-        local_dir=str(tmp_path_factory.getbasetemp() / "local"),
-    )
-
-
-def changed(config: RunConfig, **settings: Any) -> RunConfig:
-    return RunConfig(**{**config.model_dump(), **settings})
-
-
-def test_a_run_leaves_everything_that_the_contract_names(config: RunConfig) -> None:
-    results = run_pipeline(config)
-    run_dir = Path(config.run_dir)
+def test_a_run_leaves_everything_that_the_contract_names(finished_run: RunConfig) -> None:
+    run_dir = Path(finished_run.run_dir)
     for name in (
         "config.json",
         "data.json",
@@ -72,20 +47,19 @@ def test_a_run_leaves_everything_that_the_contract_names(config: RunConfig) -> N
         "report/report.json",
     ):
         assert (run_dir / name).is_file(), name
-    board = results.leaderboard
+    board = run_pipeline(finished_run).leaderboard
     assert set(board["kind"] + ":" + board["name"]) == KINDS
     assert (board["n"] == 10).all()
     assert board["macro_f1"].is_monotonic_decreasing
 
 
 def test_the_same_run_again_changes_no_file_but_the_events(
-    config: RunConfig, capsys: pytest.CaptureFixture[str]
+    finished_run: RunConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_pipeline(config)
-    before = tree_digest(Path(config.run_dir))
+    before = tree_digest(Path(finished_run.run_dir))
     capsys.readouterr()
-    run_pipeline(config)
-    after = tree_digest(Path(config.run_dir))
+    run_pipeline(finished_run)
+    after = tree_digest(Path(finished_run.run_dir))
     assert before.pop("events.jsonl") != after.pop("events.jsonl")
     assert after == before
     out = capsys.readouterr().out
@@ -94,12 +68,11 @@ def test_the_same_run_again_changes_no_file_but_the_events(
     assert "[Train]" not in out
 
 
-def test_a_finished_run_is_shown_again_without_loading_torch(config: RunConfig) -> None:
-    run_pipeline(config)
+def test_a_finished_run_is_shown_again_without_loading_torch(finished_run: RunConfig) -> None:
     code = (
         "import sys; from pathlib import Path;"
         "from enstack.cli import load_config; from enstack.pipeline import run_pipeline;"
-        f"run_pipeline(load_config(Path({config.run_dir!r}) / 'config.json'));"
+        f"run_pipeline(load_config(Path({finished_run.run_dir!r}) / 'config.json'));"
         "sys.exit('torch' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
@@ -139,20 +112,17 @@ def run_with_signal(config: RunConfig, after: int, name: str) -> subprocess.Comp
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_a_run_stopped_by_a_signal_goes_on_and_ends_as_the_unbroken_one(
-    config: RunConfig, name: str, tmp_path: Path
+    config: RunConfig, finished_run: RunConfig, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    unbroken = changed(config, run_dir=str(tmp_path / "unbroken"))
-    run_pipeline(unbroken)
     stopped = run_with_signal(config, 5, name)
     assert stopped.returncode == 130, stopped.stderr
     assert "💾 micro, epoch 1, batch 5, is safe in" in stopped.stdout
     assert "Traceback" not in stopped.stderr
-    again = run_with_signal(config, -1, name)
-    assert again.returncode == 0, again.stderr
-    line = "⏭️  Resuming: will skip 5 batches (fast-forward), train 6 batches"
-    assert line in again.stdout
-    assert "6/6 [" in again.stdout
-    left, right = (tree_digest(Path(c.run_dir)) for c in (config, unbroken))
+    run_pipeline(config)
+    said = capsys.readouterr().out
+    assert "⏭️  Resuming: will skip 5 batches (fast-forward), train 6 batches" in said
+    assert "6/6 [" in said
+    left, right = (tree_digest(Path(c.run_dir)) for c in (config, finished_run))
     for kept in ("stacking/leaderboard.csv", "base_models/micro/history.jsonl"):
         assert left[kept] == right[kept]
     weights = "base_models/micro/best_model/model.safetensors"
@@ -160,15 +130,14 @@ def test_a_run_stopped_by_a_signal_goes_on_and_ends_as_the_unbroken_one(
 
 
 def test_stacking_fits_on_no_row_that_selected_or_trained_a_base_model(
-    config: RunConfig, toy_data: VulnerabilityData
+    finished_run: RunConfig, toy_data: VulnerabilityData
 ) -> None:
-    run_pipeline(config)
-    folder = Path(config.run_dir) / "base_models" / "micro"
+    folder = Path(finished_run.run_dir) / "base_models" / "micro"
     with np.load(folder / "best_model" / "seen_ids.npz") as arrays:
         seen = set(arrays["ids"].tolist())
     with np.load(folder / "probabilities" / "validation.npz") as arrays:
         unseen = set(arrays["ids"][~arrays["seen"]].tolist())
-    facts = json.loads((Path(config.run_dir) / "data.json").read_text())
+    facts = json.loads((Path(finished_run.run_dir) / "data.json").read_text())
     assert facts["holdout"]["stacking"] == {"split": "validation", "functions": 10}
     assert len(unseen) == 10
     assert not unseen & seen
@@ -187,27 +156,26 @@ def rewrite_probabilities(config: RunConfig, split: str, **arrays: np.ndarray) -
 
 @pytest.mark.parametrize(("split", "n_rows"), [("validation", 20), ("test", 10)])
 def test_probabilities_of_rows_a_base_model_has_seen_are_refused(
-    config: RunConfig, split: str, n_rows: int
+    finished_run: RunConfig, split: str, n_rows: int
 ) -> None:
-    run_pipeline(config)
-    rewrite_probabilities(config, split, seen=np.ones(n_rows, dtype=bool))
+    rewrite_probabilities(finished_run, split, seen=np.ones(n_rows, dtype=bool))
     with pytest.raises(DataError, match="micro"):
-        run_pipeline(config)
+        run_pipeline(finished_run)
 
 
 def test_probabilities_in_another_order_are_refused(
-    config: RunConfig, toy_data: VulnerabilityData
+    finished_run: RunConfig, toy_data: VulnerabilityData
 ) -> None:
-    run_pipeline(config)
-    rewrite_probabilities(config, "test", ids=toy_data.splits["test"].ids[::-1])
+    rewrite_probabilities(finished_run, "test", ids=toy_data.splits["test"].ids[::-1])
     with pytest.raises(CheckpointError, match="must hold the functions of the test split"):
-        run_pipeline(config)
+        run_pipeline(finished_run)
 
 
-def test_damaged_probabilities_are_made_again(config: RunConfig) -> None:
-    first = run_pipeline(config).leaderboard
-    (Path(config.run_dir) / "base_models" / "micro" / "probabilities" / "test.npz").write_bytes(b"")
-    pd.testing.assert_frame_equal(run_pipeline(config).leaderboard, first)
+def test_damaged_probabilities_are_made_again(finished_run: RunConfig) -> None:
+    first = run_pipeline(finished_run).leaderboard
+    probabilities = Path(finished_run.run_dir) / "base_models" / "micro" / "probabilities"
+    (probabilities / "test.npz").write_bytes(b"")
+    pd.testing.assert_frame_equal(run_pipeline(finished_run).leaderboard, first)
 
 
 def test_out_of_fold_meta_features_come_from_models_that_have_not_seen_the_row(
@@ -230,12 +198,13 @@ def _seen(folder: Path) -> list[str]:
         return [str(name) for name in arrays["ids"]]
 
 
-def test_resume_false_refuses_a_folder_with_a_run_and_names_another(config: RunConfig) -> None:
-    run_pipeline(config)
-    before = tree_digest(Path(config.run_dir))
+def test_resume_false_refuses_a_folder_with_a_run_and_names_another(
+    finished_run: RunConfig,
+) -> None:
+    before = tree_digest(Path(finished_run.run_dir))
     with pytest.raises(ConfigError, match=r"holds one.*Use run_dir=.*run-2"):
-        run_pipeline(changed(config, resume=False))
-    assert tree_digest(Path(config.run_dir)) == before
+        run_pipeline(changed(finished_run, resume=False))
+    assert tree_digest(Path(finished_run.run_dir)) == before
 
 
 def test_resume_false_refuses_what_is_still_on_its_way_to_a_folder(config: RunConfig) -> None:
@@ -249,18 +218,17 @@ def test_resume_false_refuses_what_is_still_on_its_way_to_a_folder(config: RunCo
 
 
 def test_other_data_or_settings_in_a_run_folder_are_refused_by_name(
-    config: RunConfig, toy_folder: Path, tmp_path: Path
+    finished_run: RunConfig, toy_folder: Path, tmp_path: Path
 ) -> None:
-    run_pipeline(config)
-    before = tree_digest(Path(config.run_dir))
+    before = tree_digest(Path(finished_run.run_dir))
     with pytest.raises(CheckpointError, match=r"seed=42, asked for is seed=1.*another run_dir"):
-        run_pipeline(changed(config, seed=1))
+        run_pipeline(changed(finished_run, seed=1))
     other = tmp_path / "other"
     shutil.copytree(toy_folder, other)
     shutil.copy(other / "VDISC_test.hdf5", other / "VDISC_validate.hdf5")
     with pytest.raises(CheckpointError, match="data fingerprint="):
-        run_pipeline(changed(config, data_dir=str(other)))
-    assert tree_digest(Path(config.run_dir)) == before
+        run_pipeline(changed(finished_run, data_dir=str(other)))
+    assert tree_digest(Path(finished_run.run_dir)) == before
 
 
 def test_a_stored_config_with_swa_warns_once_and_is_set_to_false(config: RunConfig) -> None:
@@ -274,13 +242,12 @@ def test_a_stored_config_with_swa_warns_once_and_is_set_to_false(config: RunConf
 
 
 def test_another_set_of_meta_classifiers_trains_no_base_model(
-    config: RunConfig, capsys: pytest.CaptureFixture[str]
+    finished_run: RunConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_pipeline(config)
     capsys.readouterr()
-    board = run_pipeline(changed(config, meta_classifiers=["svm"])).leaderboard
+    board = run_pipeline(changed(finished_run, meta_classifiers=["svm"])).leaderboard
     assert set(board.loc[board["kind"] == "stack", "name"]) == {"svm"}
-    assert not (Path(config.run_dir) / "stacking" / "lr.skops").exists()
+    assert not (Path(finished_run.run_dir) / "stacking" / "lr.skops").exists()
     assert "[Train]" not in capsys.readouterr().out
 
 
@@ -291,32 +258,29 @@ def test_bad_data_leaves_the_run_folder_as_it_was(config: RunConfig, tmp_path: P
     assert list(Path(config.run_dir).iterdir()) == []
 
 
-def test_a_lost_checkpoint_never_means_a_silent_start(config: RunConfig) -> None:
-    run_pipeline(config)
-    folder = Path(config.run_dir) / "base_models" / "micro"
+def test_a_lost_checkpoint_never_means_a_silent_start(finished_run: RunConfig) -> None:
+    folder = Path(finished_run.run_dir) / "base_models" / "micro"
     for name in ("last_checkpoint", "previous_checkpoint", "probabilities"):
         shutil.rmtree(folder / name)
     before = tree_digest(folder)
     with pytest.raises(CheckpointError, match="history of a training but no checkpoint"):
-        run_pipeline(config)
+        run_pipeline(finished_run)
     assert tree_digest(folder) == before
 
 
-def test_fewer_epochs_than_are_trained_are_refused(config: RunConfig) -> None:
-    run_pipeline(config)
+def test_fewer_epochs_than_are_trained_are_refused(finished_run: RunConfig) -> None:
     with pytest.raises(CheckpointError, match=r"trained for 2 epochs already.*epochs=2 or more"):
-        run_pipeline(changed(config, epochs=1))
+        run_pipeline(changed(finished_run, epochs=1))
 
 
 def test_a_finished_run_keeps_the_record_of_how_it_was_trained(
-    config: RunConfig, capsys: pytest.CaptureFixture[str]
+    finished_run: RunConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_pipeline(config)
-    run_pipeline(changed(config, batch_size=8, precision="bf16"))
+    run_pipeline(changed(finished_run, batch_size=8, precision="bf16"))
     assert "Training is finished: batch_size stays 4, precision stays fp32" in (
         capsys.readouterr().out
     )
-    stored = json.loads((Path(config.run_dir) / "config.json").read_text())
+    stored = json.loads((Path(finished_run.run_dir) / "config.json").read_text())
     assert (stored["batch_size"], stored["precision"]) == (4, "fp32")
 
 
@@ -335,32 +299,27 @@ def test_a_base_model_that_can_not_be_loaded_is_refused_before_any_is_trained(
     assert not (Path(config.run_dir) / "base_models").exists()
 
 
-def test_files_of_the_user_outlive_a_stage_that_is_done_again(config: RunConfig) -> None:
-    note = Path(config.run_dir) / "stacking" / "notes.txt"
-    note.parent.mkdir(parents=True)
+def test_files_of_the_user_outlive_a_stage_that_is_done_again(finished_run: RunConfig) -> None:
+    note = Path(finished_run.run_dir) / "stacking" / "notes.txt"
     note.write_text("mine")
-    run_pipeline(config)
-    run_pipeline(changed(config, meta_classifiers=["svm"]))
+    run_pipeline(changed(finished_run, meta_classifiers=["svm"]))
     assert note.read_text() == "mine"
 
 
-def test_two_runs_at_once_in_one_folder_are_refused(config: RunConfig) -> None:
-    from enstack.storage.disks import only_one
-
+def test_two_runs_at_once_in_one_folder_are_refused(finished_run: RunConfig) -> None:
     with (
-        only_one(Path(config.local_dir) / "locks" / config.run_key, "run_dir"),
+        only_one(Path(finished_run.local_dir) / "locks" / finished_run.run_key, "run_dir"),
         pytest.raises(CheckpointError, match="another process is at work in it"),
     ):
-        run_pipeline(config)
-    run_pipeline(config)
+        run_pipeline(finished_run)
+    run_pipeline(finished_run)
 
 
-def test_a_lost_history_is_written_again(config: RunConfig) -> None:
-    run_pipeline(config)
-    path = Path(config.run_dir) / "base_models" / "micro" / "history.jsonl"
+def test_a_lost_history_is_written_again(finished_run: RunConfig) -> None:
+    path = Path(finished_run.run_dir) / "base_models" / "micro" / "history.jsonl"
     before = path.read_text()
     path.unlink()
-    run_pipeline(config)
+    run_pipeline(finished_run)
     assert path.read_text() == before
 
 
@@ -374,21 +333,19 @@ def test_a_lost_history_is_written_again(config: RunConfig) -> None:
     ],
 )
 def test_a_spoilt_record_is_one_clear_error(
-    config: RunConfig, name: str, text: str, rule: str
+    finished_run: RunConfig, name: str, text: str, rule: str
 ) -> None:
-    run_pipeline(config)
-    (Path(config.run_dir) / name).write_text(text)
+    (Path(finished_run.run_dir) / name).write_text(text)
     with pytest.raises(CheckpointError, match=rule):
-        run_pipeline(config)
+        run_pipeline(finished_run)
 
 
 def test_a_checkpoint_whose_manifest_is_nonsense_is_damaged(
-    config: RunConfig, capsys: pytest.CaptureFixture[str]
+    finished_run: RunConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_pipeline(config)
-    folder = Path(config.run_dir) / "base_models" / "micro"
+    folder = Path(finished_run.run_dir) / "base_models" / "micro"
     (folder / "last_checkpoint" / "manifest.json").write_text('{"files": []}')
-    run_pipeline(changed(config, epochs=3))
+    run_pipeline(changed(finished_run, epochs=3))
     assert "last_checkpoint is damaged" in capsys.readouterr().out
 
 
@@ -416,12 +373,11 @@ def test_a_configuration_of_other_code_is_refused(config: RunConfig) -> None:
 
 
 def test_a_report_of_an_older_page_is_written_again(
-    config: RunConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    finished_run: RunConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_pipeline(config)
     capsys.readouterr()
     monkeypatch.setattr("enstack.pipeline.REPORT_EDITION", 10_000)
-    run_pipeline(config)
+    run_pipeline(finished_run)
     said = capsys.readouterr().out
     assert "stacking: finished before, skipped" in said
     assert "report: finished before" not in said

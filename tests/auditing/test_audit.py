@@ -18,7 +18,7 @@ from enstack.data.labels import CWE_CLASSES
 from enstack.errors import ConfigError
 from enstack.models.base_models import BaseModel
 from enstack.models.tokens import Tokens, tokenize
-from tests.support.command_line import enstack, refused
+from tests.support.command_line import enstack, enstack_here, refused
 from tests.support.data_files import write_hdf5_columns
 from tests.support.equality import tree_digest
 from tests.support.pages import Page
@@ -190,7 +190,7 @@ def test_the_command_prints_one_json_object_and_writes_nothing(
 
 
 def test_the_command_prints_the_table_and_writes_the_page(folder: Path, tmp_path: Path) -> None:
-    done = enstack("audit", folder, "--output", tmp_path / "page")
+    done = enstack_here("audit", folder, "--output", tmp_path / "page")
     assert done.returncode == 0, done.stderr
     assert "Functions that have a duplicate with another label" in done.stdout
     found = json.loads((tmp_path / "page" / "audit.json").read_text())
@@ -201,17 +201,18 @@ def test_the_command_prints_the_table_and_writes_the_page(folder: Path, tmp_path
 def test_what_an_audit_keeps_lies_on_the_scratch_disk_that_is_named(
     folder: Path, tmp_path: Path
 ) -> None:
-    done = enstack("audit", folder, "--json", "--local-dir", tmp_path / "scratch")
+    done = enstack_here("audit", folder, "--json", "--local-dir", tmp_path / "scratch")
     assert done.returncode == 0, done.stderr
     assert list((tmp_path / "scratch" / "columns").iterdir())
 
 
 def test_mistakes_end_with_their_status(folder: Path, tmp_path: Path) -> None:
-    refused(enstack("audit", tmp_path / "none"), 3, "must be a folder")
-    refused(enstack("audit", folder, "--label-mode", "cew"), 2, "label_mode")
-    refused(enstack("audit", folder, "--tokenizer", tmp_path / "none"), 2, "none")
+    refused(enstack_here("audit", tmp_path / "none"), 3, "must be a folder")
+    refused(enstack_here("audit", folder, "--label-mode", "cew"), 2, "label_mode")
+    refused(enstack_here("audit", folder, "--tokenizer", tmp_path / "none"), 2, "none")
     (tmp_path / "file").write_text("")
-    refused(enstack("audit", folder, "--output", tmp_path / "file"), 2, "--output must be a folder")
+    done = enstack_here("audit", folder, "--output", tmp_path / "file")
+    refused(done, 2, "--output must be a folder")
 
 
 def test_a_tokenizer_that_can_not_be_loaded_is_refused_before_the_data_is_read(

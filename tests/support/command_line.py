@@ -6,17 +6,36 @@ as the system sees it, signals, and what stays unimported.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 
+from typer.testing import CliRunner
+
+from enstack.cli import app
+
 
 def enstack(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "enstack", *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def enstack_here(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """The command as a call, with what a process would print and the status it would end with."""
+    # Commands take SIGTERM over, which other tests in this process do not expect.
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
 
 
 def refused(done: subprocess.CompletedProcess[str], status: int, *words: str) -> None:

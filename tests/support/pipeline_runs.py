@@ -1,0 +1,66 @@
+"""Whole runs of the micro model: one that is finished is made once a session, then put back."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from enstack.config import RunConfig
+from enstack.models.base_models import BaseModel
+from enstack.pipeline import run_pipeline
+
+
+@pytest.fixture(scope="session")
+def pipeline_settings(
+    toy_folder: Path, micro_model: BaseModel, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
+    """Two epochs of one micro model; the token cache is shared by all tests of a session."""
+    return {
+        "data_dir": str(toy_folder),
+        "label_mode": "cwe_or_clean",
+        "base_models": [micro_model.location],
+        "epochs": 2,
+        "batch_size": 4,
+        "max_length": 32,
+        "save_steps": 3,
+        "precision": "fp32",
+        "meta_classifiers": ["lr", "rf"],
+        "local_dir": str(tmp_path_factory.getbasetemp() / "local"),
+    }
+
+
+@pytest.fixture
+def config(pipeline_settings: dict[str, Any], tmp_path: Path) -> RunConfig:
+    """The settings of a run that nobody has started yet."""
+    return RunConfig(**pipeline_settings, run_dir=str(tmp_path / "run"))
+
+
+def changed(config: RunConfig, **settings: Any) -> RunConfig:
+    return RunConfig(**{**config.model_dump(), **settings})
+
+
+@pytest.fixture(scope="session")
+def kept_run(
+    pipeline_settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[RunConfig, Path]:
+    """A finished run's settings, and a copy of its folder that no test may touch."""
+    folder = tmp_path_factory.mktemp("finished")
+    config = RunConfig(**pipeline_settings, run_dir=str(folder / "run"))
+    run_pipeline(config)
+    return config, shutil.copytree(folder / "run", folder / "kept")
+
+
+@pytest.fixture
+def finished_run(kept_run: tuple[RunConfig, Path]) -> RunConfig:
+    """The settings of a finished run whose folder is as it was when the run ended.
+
+    It is put back at its own path, for records and the scratch disk know a run by that.
+    """
+    config, kept = kept_run
+    shutil.rmtree(config.run_dir)
+    shutil.rmtree(config.scratch_dir, ignore_errors=True)
+    shutil.copytree(kept, config.run_dir)
+    return config
