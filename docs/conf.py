@@ -11,8 +11,8 @@ html_theme = "furo"
 html_title = "enstack"
 html_show_sourcelink = False
 
-# The README is the first page, so the sources are the repository's root: links between README.md and
-# docs/ then are the same in the site as they are where the files are read as they lie.
+# The README is the first page, so the sources are the repository's root: links between README.md
+# and docs/ are then the same in the site as they are where the files are read as they lie.
 root_doc = "README"
 include_patterns = ["*.md", "docs/**.md"]
 exclude_patterns = [".*", "build", "dist", "enstack_runs", "scratch", "**/node_modules"]
@@ -27,7 +27,7 @@ CONTENTS = {
 
 
 def _add_contents(app: Sphinx, name: str, source: list[str]) -> None:
-    """Give the first page the site's table of contents, which would be noise in README.md itself."""
+    """Give the first page the site's contents, which would be noise in README.md itself."""
     if name == root_doc:
         source[0] += "".join(_toctree(title, pages) for title, pages in CONTENTS.items())
 
