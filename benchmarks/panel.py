@@ -21,9 +21,11 @@ from jupyter_client.manager import KernelManager
 
 from benchmarks import machine, targets, train
 from enstack.config import RunConfig
+from enstack.models.hardware import Hardware
 from enstack.progress.panel import Panel
 from enstack.progress.screen import shown_on, watch
 from enstack.progress.stopping import StopRequest
+from enstack.training.job import TrainingJob
 from enstack.training.resume import start_or_resume
 from enstack.training.saver import Saver
 from enstack.training.trainer import train_epoch, training_view
@@ -48,9 +50,10 @@ def seconds(parts: tuple[Any, ...], folder: Path, epochs: int, panel: Panel | No
         local_dir=str(folder / "local"),
         label_mode="cwe_or_clean",
     )
-    training = start_or_resume(*parts, config, folder, train.no_log)
+    hardware = Hardware.choose(config.precision, config.num_workers)
+    training = start_or_resume(TrainingJob(*parts, config, hardware, folder, train.no_log))
     screen = shown_on(panel) if panel else contextlib.nullcontext()
-    with screen, Saver(training, train.no_log) as saver:
+    with screen, Saver(training) as saver:
         watch(training_view(training, saver))
         wall, cpu = time.perf_counter(), time.process_time()
         for _ in range(epochs):

@@ -41,10 +41,12 @@ from benchmarks.train import ENSTACK, SETTINGS, TRAINER, no_log, prepare
 from enstack.config import RunConfig
 from enstack.errors import CheckpointError
 from enstack.models.base_models import BaseModel, load_classifier
+from enstack.models.hardware import Hardware
 from enstack.storage.manifest import HashedFile, files_below
+from enstack.training.job import TrainingData, TrainingJob
 from enstack.training.resume import start_or_resume
 from enstack.training.saver import Saver
-from enstack.training.state import TrainingData, TrainingState
+from enstack.training.state import TrainingState
 
 ROBERTA_BASE = {
     "vocab_size": 50265,
@@ -83,7 +85,9 @@ def filled_training(parts: Parts, run_dir: Path, scratch: Path) -> TrainingState
         local_dir=str(scratch),
         label_mode="cwe_or_clean",
     )
-    training = start_or_resume(*parts, config, run_dir / "model", no_log)
+    hardware = Hardware.choose(config.precision, config.num_workers)
+    job = TrainingJob(*parts, config, hardware, run_dir / "model", no_log)
+    training = start_or_resume(job)
     for parameter in training.model.parameters():
         parameter.grad = torch.full_like(parameter, 1e-3)
     training.optimizer.step()
@@ -209,7 +213,7 @@ def both_on(
     training = filled_training(parts, folder / "run", folder / "scratch")
     trainer = filled_trainer(parts, folder / "trainer")
     batch = small_batch(training.device)
-    with slow_below(folder / "run", bytes_per_second), Saver(training, no_log) as saver:
+    with slow_below(folder / "run", bytes_per_second), Saver(training) as saver:
         turns = {
             ENSTACK: lambda: enstack_turn(saver, batch, idle_batches),
             TRAINER: lambda: trainer_turn(trainer, bytes_per_second),

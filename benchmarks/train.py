@@ -21,13 +21,14 @@ from benchmarks import machine, targets
 from enstack.config import RunConfig
 from enstack.data.functions import VulnerabilityData, read_data
 from enstack.models.base_models import BaseModel, load_classifier, load_tokenizer
+from enstack.models.hardware import Hardware
 from enstack.models.tokens import LabelledTokens, tokenize
 from enstack.progress.stopping import StopRequest
 from enstack.toy.functions import write_toy_data
 from enstack.toy.tiny_models import TinyModel, write_encoder
+from enstack.training.job import TrainingData, TrainingJob
 from enstack.training.resume import start_or_resume
 from enstack.training.saver import Saver
-from enstack.training.state import TrainingData
 from enstack.training.trainer import train_epoch
 
 SHAPE = TinyModel(vocabulary=1000, hidden=128, layers=2, heads=4)
@@ -58,9 +59,12 @@ def enstack_seconds(
 ) -> float:
     """Seconds of one epoch, without validation and saving."""
     config = RunConfig(**SETTINGS, save_steps=0, run_dir=str(folder), label_mode="cwe_or_clean")
-    training = start_or_resume(base_model, tokenizer, data, config, folder, no_log)
+    hardware = Hardware.choose(config.precision, config.num_workers)
+    training = start_or_resume(
+        TrainingJob(base_model, tokenizer, data, config, hardware, folder, no_log)
+    )
     started = time.perf_counter()
-    train_epoch(training, Saver(training, no_log), StopRequest())
+    train_epoch(training, Saver(training), StopRequest())
     return time.perf_counter() - started
 
 

@@ -1,3 +1,23 @@
 """enstack: fine-tune code models, stack them, and resume without paying twice."""
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from enstack.api import audit, configure, inspect, load, report, run
+
 __version__ = "0.1.0"
+__all__ = ["audit", "configure", "inspect", "load", "report", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is asked for when it is asked for (PEP 562): importing enstack costs nothing."""
+    if name in __all__:
+        return getattr(importlib.import_module("enstack.api"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -37,7 +37,7 @@ __all__ = [
     "show_troubleshooting",
 ]
 
-NOTEBOOK_VERSION = 2  # raised whenever a new cell needs what an old notebook does not give
+NOTEBOOK_VERSION = 3  # raised whenever a new cell needs what an old notebook does not give
 VM_DISK = Path("/content")
 DRIVE_ADVICE = {
     "credential propagation": "Google Drive was not connected, as a permission was not given: "

@@ -12,31 +12,25 @@ from enstack.config import (
     FIXED_SETTINGS,
     TOLD_BY_THE_DATA,
     RunConfig,
+    asks_for_swa,
     base_model_names,
+    warn_of_swa,
 )
 from enstack.data.functions import VulnerabilityData
 from enstack.data.holdout import SplitPlan, plan_splits
 from enstack.errors import CheckpointError, ConfigError, EnstackError, Interrupted
+from enstack.inputs import base_model, read_run_data
 from enstack.progress.bars import Bar
-from enstack.progress.panel import notebook_panel
 from enstack.progress.say import say
 from enstack.reporting.page import REPORT_EDITION, leaderboard_text, write_report
-from enstack.run_folder import (
-    Log,
-    event_log,
-    record_run,
-    record_truncation,
-    refuse_other_run,
-    refuse_unwanted_resume,
-)
+from enstack.run_folder import BaseModelFolder, RunFolder
 from enstack.stacking.stage import stack_base_models
 from enstack.storage.disks import only_one, require_writable
-from enstack.storage.files import read_json, sha256_json
-from enstack.storage.manifest import is_current, read_manifest, write_manifest
+from enstack.storage.files import read_json_object
+from enstack.storage.manifest import is_current, write_manifest
 
 if TYPE_CHECKING:
     from enstack.models.base_models import BaseModel
-from enstack.inputs import base_model, read_run_data
 
 # Settings that decide what a finished base model is; the batch size may differ and be right still.
 TRAINING_SETTINGS = (
@@ -62,49 +56,52 @@ def run_pipeline(config: RunConfig) -> RunResults:
             "A run needs a configuration, made by the code as it is now; this one is missing, was "
             "refused, or is older than an update: run cell 5 again, then this cell."
         )
-    run_dir, local_dir = Path(config.run_dir), Path(config.local_dir)
-    require_writable(run_dir, "run_dir", CheckpointError)
+    run, local_dir = RunFolder(Path(config.run_dir)), Path(config.local_dir)
+    require_writable(run.path, "run_dir", CheckpointError)
     require_writable(local_dir, "local_dir", ConfigError)
-    lock = only_one(local_dir / "locks" / config.run_key, f"run_dir {run_dir}")
     try:
-        with lock, notebook_panel():
-            return _run(config, run_dir)
+        with only_one(local_dir / "locks" / config.run_key, f"run_dir {run.path}"):
+            return _run_stages(config, run)
     except KeyboardInterrupt:
         raise Interrupted(
             "Interrupted; what was finished or saved before is kept. Run the same again to go on."
         ) from None
 
 
-def _run(config: RunConfig, run_dir: Path) -> RunResults:
-    refuse_unwanted_resume(config, run_dir)
+def _run_stages(config: RunConfig, run: RunFolder) -> RunResults:
+    _refuse_unwanted_resume(config, run)
     data = read_run_data(config)
-    refuse_other_run(config, data, run_dir)
+    _refuse_other_run(config, data, run)
     plan = plan_splits(
         data, meta_features=config.meta_features, folds=config.folds, seed=config.seed
     )
-    log = event_log(run_dir)
-    log("run_started", base_models=config.base_models)
+    run.log("run_started", base_models=config.base_models)
     try:
-        stages = _base_model_stages(data, config, run_dir)
-        wanted = _base_models_to_train(stages, config)
-        record_run(config, data, plan, run_dir, trains=bool(wanted))
-        with Bar(len(stages) + 2, "Pipeline", unit="stage", level="pipeline") as bar:
-            for stage in stages:
-                _base_model_stage(stage, wanted.get(stage.name), data, plan, config, log)
-                truncated = (read_manifest(stage.folder / "probabilities") or {})["truncated"]
-                record_truncation(run_dir, stage.name, truncated)
-                bar.advance()
-            stack_base_models(data, plan, config, run_dir, log)
-            bar.advance()
-            report = _report_stage(run_dir, log)
-            bar.advance()
+        _train_stack_report(config, data, plan, run)
     except (EnstackError, KeyboardInterrupt) as error:
-        log("run_stopped", reason=type(error).__name__, message=str(error))
+        run.log("run_stopped", reason=type(error).__name__, message=str(error))
         raise
-    log("run_finished")
-    say("\n" + leaderboard_text(run_dir))
-    say(f"📄 Report: {report}")
-    return RunResults(run_dir, report, pd.read_csv(run_dir / "stacking" / "leaderboard.csv"))
+    run.log("run_finished")
+    say("\n" + leaderboard_text(run.path))
+    say(f"📄 Report: {run.report_page}")
+    return RunResults(run.path, run.report_page, pd.read_csv(run.leaderboard))
+
+
+def _train_stack_report(
+    config: RunConfig, data: VulnerabilityData, plan: SplitPlan, run: RunFolder
+) -> None:
+    stages = _base_model_stages(data, config, run)
+    unfinished = _base_models_to_train(stages, config)
+    run.record(config, data, plan, trains=bool(unfinished))
+    with Bar(len(stages) + 2, "Pipeline", unit="stage", level="pipeline") as bar:
+        for stage in stages:
+            _base_model_stage(stage, unfinished.get(stage.name), data, plan, config, run)
+            run.record_truncation(stage.name)
+            bar.advance()
+        stack_base_models(data, plan, config, run.path, run.log)
+        bar.advance()
+        _report_stage(run)
+        bar.advance()
 
 
 @dataclass(frozen=True)
@@ -113,36 +110,35 @@ class BaseModelStage:
 
     name: str
     model: str
-    folder: Path
+    folder: BaseModelFolder
     settings: dict[str, Any]
 
     def made_from(self) -> dict[str, Any]:
         """The inputs of its probabilities, the best model's files as they are now among them."""
-        best = read_manifest(self.folder / "best_model") or {}
-        return {**self.settings, "best_model": sha256_json(best.get("files"))}
+        return {**self.settings, "best_model": self.folder.best_model_digest()}
 
     def finished(self) -> bool:
         """Whether its probabilities were made from these inputs, and the report can show it."""
-        has_history = (self.folder / "history.jsonl").is_file()
-        return has_history and is_current(self.folder / "probabilities", self.made_from())
+        return self.folder.history.is_file() and is_current(
+            self.folder.probabilities, self.made_from()
+        )
 
 
 def _base_model_stages(
-    data: VulnerabilityData, config: RunConfig, run_dir: Path
+    data: VulnerabilityData, config: RunConfig, run: RunFolder
 ) -> list[BaseModelStage]:
     settings = {key: getattr(config, key) for key in TRAINING_SETTINGS}
     if config.meta_features == "out_of_fold":
         settings["folds"] = config.folds
+    named = zip(base_model_names(config.base_models), config.base_models, strict=True)
     return [
         BaseModelStage(
             name,
             model,
-            run_dir / "base_models" / name,
+            run.base_model(name),
             {"data": data.fingerprint, "base_model": model, **settings},
         )
-        for name, model in zip(
-            base_model_names(config.base_models), config.base_models, strict=True
-        )
+        for name, model in named
     ]
 
 
@@ -165,7 +161,7 @@ def _base_model_stage(
     data: VulnerabilityData,
     plan: SplitPlan,
     config: RunConfig,
-    log: Log,
+    run: RunFolder,
 ) -> None:
     """Fine-tune and predict; what is not unfinished is skipped."""
     if unfinished is None:
@@ -174,30 +170,86 @@ def _base_model_stage(
     from enstack.training.stage import fine_tune_and_predict
 
     say(f"▶ {stage.name}: fine-tuning {stage.model}")
-    fine_tune_and_predict(unfinished, data, plan, config, stage.folder, stage.made_from, log)
-    log("base_model_finished", base_model=stage.name)
+    fine_tune_and_predict(
+        unfinished, data, plan, config, stage.folder.path, stage.made_from, run.log
+    )
+    run.log("base_model_finished", base_model=stage.name)
+
+
+def _report_stage(run: RunFolder) -> None:
+    if is_current(run.report, _report_inputs(run)):
+        say("✓ report: finished before, skipped")
+        return
+    rewrite_report(run.path)
+    run.log("report_finished")
 
 
 def rewrite_report(run_dir: Path) -> Path:
     """Write a run's report again from what is stored; returns the page."""
-    report = write_report(run_dir)
-    write_manifest(run_dir / "report", made_from=_report_inputs(run_dir))
-    return report
+    run = RunFolder(run_dir)
+    write_report(run.path)
+    write_manifest(run.report, made_from=_report_inputs(run))
+    return run.report_page
 
 
-def _report_stage(run_dir: Path, log: Log) -> Path:
-    if is_current(run_dir / "report", _report_inputs(run_dir)):
-        say("✓ report: finished before, skipped")
-        return run_dir / "report" / "report.html"
-    report = rewrite_report(run_dir)
-    log("report_finished")
-    return report
+def _report_inputs(run: RunFolder) -> dict[str, Any]:
+    return {**run.report_inputs(), "edition": REPORT_EDITION}
 
 
-def _report_inputs(run_dir: Path) -> dict[str, Any]:
-    return {
-        "stacking": sha256_json(read_manifest(run_dir / "stacking")),
-        "config": sha256_json(read_json(run_dir / "config.json")),
-        "data": sha256_json(read_json(run_dir / "data.json")),
-        "edition": REPORT_EDITION,
-    }
+def _refuse_unwanted_resume(config: RunConfig, run: RunFolder) -> None:
+    """resume=false never deletes: a folder with a run in it is refused, and another one named."""
+    holds_run = run.config_file.exists() or run.has_trained()
+    # What was saved and never copied belongs to this run_dir too.
+    if config.resume or not (holds_run or any(config.scratch_dir.glob("**/manifest.json"))):
+        return
+    holder = f"run_dir {run.path}" if holds_run else f"{config.scratch_dir}, on its way there,"
+    number = 2
+    while (other := run.path.with_name(f"{run.path.name}-{number}")).exists():
+        number += 1
+    raise ConfigError(
+        f"resume=false starts a new run, but {holder} holds one, and no run is ever "
+        f"deleted. Use run_dir={other}, or resume=true to go on."
+    )
+
+
+def _refuse_other_run(config: RunConfig, data: VulnerabilityData, run: RunFolder) -> None:
+    """A run folder belongs to one data set and one set of training settings.
+
+    A run that failed before it trained anything binds nobody.
+    """
+    stored = run.settings()
+    if _asks_for_swa(stored, run) and not config.swa_was_forced_off:
+        warn_of_swa()
+    if not run.has_trained():
+        return
+    wanted = config.model_dump(mode="json")
+    fixed = [*FIXED_SETTINGS, *(["folds"] if config.meta_features == "out_of_fold" else [])]
+    for key in fixed:
+        if key in stored and stored[key] != wanted[key]:
+            raise CheckpointError(
+                f"run_dir {run.path} holds a run with {key}={stored[key]}, asked for is "
+                f"{key}={wanted[key]}. Go back to that value, or name another run_dir."
+            )
+    _refuse_other_data(data, run)
+
+
+def _asks_for_swa(stored: dict[str, Any], run: RunFolder) -> bool:
+    try:
+        return asks_for_swa(stored.get("use_swa", False))
+    except ValueError:
+        raise CheckpointError(
+            f"use_swa in {run.config_file} must be true or false, found {stored['use_swa']!r}. "
+            "Correct it, or remove the file to have it written anew."
+        ) from None
+
+
+def _refuse_other_data(data: VulnerabilityData, run: RunFolder) -> None:
+    if not run.data_file.exists():
+        return
+    before = read_json_object(run.data_file).get("fingerprint")
+    if before != data.fingerprint:
+        raise CheckpointError(
+            f"run_dir {run.path} was begun with other functions or labels (data fingerprint="
+            f"{str(before)[:12]}, now {data.fingerprint[:12]}). Go back to that data_dir, or name "
+            "another run_dir."
+        )

@@ -1,21 +1,33 @@
-"""What a run folder records of its run, and the refusal of what does not belong to it."""
+"""RunFolder: every path and every record of a run, written and read here alone."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from enstack.config import FIXED_SETTINGS, RunConfig, asks_for_swa, warn_of_swa
+import numpy as np
+
+from enstack.config import RunConfig
 from enstack.data.functions import VulnerabilityData
 from enstack.data.holdout import SplitPlan
 from enstack.data.subsets import shortages, wanted_counts
-from enstack.errors import CheckpointError, ConfigError
+from enstack.errors import CheckpointError
 from enstack.progress.say import say
-from enstack.storage.files import append_json_line, read_json_object, timestamp, write_if_changed
+from enstack.storage.files import (
+    append_json_line,
+    read_json_object,
+    sha256_json,
+    timestamp,
+    write_if_changed,
+)
+from enstack.storage.manifest import read_manifest
 
-Log = Callable[..., None]
+SLOT = re.compile(r"last_checkpoint|previous_checkpoint(_\d+)?|best_model")
+Log = Callable[..., None]  # takes an event and its details
 # They shape training alone: once it is finished, another value of theirs would be a false record.
 WITHOUT_EFFECT_WHEN_FINISHED = (
     "batch_size",
@@ -27,100 +39,210 @@ WITHOUT_EFFECT_WHEN_FINISHED = (
 )
 
 
-def event_log(run_dir: Path) -> Log:
-    """A function that adds a line to events.jsonl: time, event, details."""
+@dataclass(frozen=True)
+class StoredProbabilities:
+    """What a base model said of the functions of a split, row by row.
 
-    def log(event: str, **details: Any) -> None:
-        record = {"time": timestamp(), "event": event, **details}
-        append_json_line(run_dir / "events.jsonl", record)
-
-    return log
-
-
-def has_trained(run_dir: Path) -> bool:
-    """Whether any checkpoint or best model lies in a run folder."""
-    return any((run_dir / "base_models").glob("**/manifest.json"))
-
-
-def refuse_unwanted_resume(config: RunConfig, run_dir: Path) -> None:
-    """resume=false never deletes: a folder with a run in it is refused, and another one named."""
-    holds_run = (run_dir / "config.json").exists() or has_trained(run_dir)
-    # What was saved and never copied belongs to this run_dir too.
-    if config.resume or not (holds_run or any(config.scratch_dir.glob("**/manifest.json"))):
-        return
-    holder = f"run_dir {run_dir}" if holds_run else f"{config.scratch_dir}, on its way there,"
-    number = 2
-    while (other := run_dir.with_name(f"{run_dir.name}-{number}")).exists():
-        number += 1
-    raise ConfigError(
-        f"resume=false starts a new run, but {holder} holds one, and no run is ever "
-        f"deleted. Use run_dir={other}, or resume=true to go on."
-    )
-
-
-def refuse_other_run(config: RunConfig, data: VulnerabilityData, run_dir: Path) -> None:
-    """A run folder belongs to one data set and one set of training settings.
-
-    A run that failed before it trained anything binds nobody.
+    ids: (n,) unicode; probabilities: (n, k) float32; seen: (n,) bool, True where the base model was
+    trained on the function or was selected on it.
     """
-    stored = _stored_settings(run_dir)
-    if _asks_for_swa(stored, run_dir) and not config.swa_was_forced_off:
-        warn_of_swa()
-    if not has_trained(run_dir):
-        return
-    wanted = config.model_dump(mode="json")
-    fixed = [*FIXED_SETTINGS, *(["folds"] if config.meta_features == "out_of_fold" else [])]
-    for key in fixed:
-        if key in stored and stored[key] != wanted[key]:
+
+    ids: np.ndarray
+    probabilities: np.ndarray
+    seen: np.ndarray
+
+
+@dataclass(frozen=True)
+class BaseModelFolder:
+    """The place of one base model in a run folder."""
+
+    path: Path
+
+    @property
+    def best_model(self) -> Path:
+        """The weights of the best epoch, with tokenizer and configuration."""
+        return self.path / "best_model"
+
+    @property
+    def history(self) -> Path:
+        """A JSON line for each logged step and each epoch."""
+        return self.path / "history.jsonl"
+
+    @property
+    def probabilities(self) -> Path:
+        """What the best model says of each split."""
+        return self.path / "probabilities"
+
+    def checkpoints(self) -> list[Path]:
+        """Every checkpoint and best model, those of folds too; none that was kept aside."""
+        manifests = sorted(self.path.rglob("manifest.json"))
+        return [path.parent for path in manifests if SLOT.fullmatch(path.parent.name)]
+
+    def best_model_digest(self) -> str:
+        """Tells the best model's files, as its manifest lists them, from others."""
+        return _files_digest(self.best_model)
+
+    def probabilities_digest(self) -> str:
+        """Tells the stored probabilities, as their manifest lists them, from others."""
+        return _files_digest(self.probabilities)
+
+    def n_truncated(self) -> dict[str, int]:
+        """Functions of each split that were too long for the base model."""
+        return dict((read_manifest(self.probabilities) or {})["truncated"])
+
+    def read_probabilities(self, split: str, ids: np.ndarray) -> StoredProbabilities:
+        """The probabilities of a split, whose functions (n,) must be these in this order."""
+        path = self.probabilities / f"{split}.npz"
+        with np.load(path) as arrays:
+            stored = StoredProbabilities(arrays["ids"], arrays["probabilities"], arrays["seen"])
+        if not np.array_equal(stored.ids, ids):
             raise CheckpointError(
-                f"run_dir {run_dir} holds a run with {key}={stored[key]}, asked for is "
-                f"{key}={wanted[key]}. Go back to that value, or name another run_dir."
+                f"{path} must hold the functions of the {split} split in their order; its ids "
+                "differ. Delete the folder it lies in and run again: it is made anew."
             )
-    _refuse_other_data(data, run_dir)
+        return stored
 
 
-def _stored_settings(run_dir: Path) -> dict[str, Any]:
-    path = run_dir / "config.json"
-    if not path.exists():
-        return {}
-    return {key.lower(): value for key, value in read_json_object(path).items()}
+@dataclass(frozen=True)
+class RunFolder:
+    """A run folder: where each thing lies, and what is recorded of the run."""
 
+    path: Path
 
-def _asks_for_swa(stored: dict[str, Any], run_dir: Path) -> bool:
-    try:
-        return asks_for_swa(stored.get("use_swa", False))
-    except ValueError:
-        raise CheckpointError(
-            f"use_swa in {run_dir / 'config.json'} must be true or false, found "
-            f"{stored['use_swa']!r}. Correct it, or remove the file to have it written anew."
-        ) from None
+    @property
+    def config_file(self) -> Path:
+        """The validated configuration."""
+        return self.path / "config.json"
 
+    @property
+    def data_file(self) -> Path:
+        """What the data is: fingerprint, counts, how it was divided."""
+        return self.path / "data.json"
 
-def _refuse_other_data(data: VulnerabilityData, run_dir: Path) -> None:
-    path = run_dir / "data.json"
-    before = read_json_object(path).get("fingerprint") if path.exists() else data.fingerprint
-    if before != data.fingerprint:
-        raise CheckpointError(
-            f"run_dir {run_dir} was begun with other functions or labels (data fingerprint="
-            f"{str(before)[:12]}, now {data.fingerprint[:12]}). Go back to that data_dir, or name "
-            "another run_dir."
-        )
+    @property
+    def subset_file(self) -> Path:
+        """Which functions a subset drew, and how."""
+        return self.path / "subset.json"
 
+    @property
+    def events_file(self) -> Path:
+        """What happened when, a JSON line each; only ever added to."""
+        return self.path / "events.jsonl"
 
-def record_run(
-    config: RunConfig, data: VulnerabilityData, plan: SplitPlan, run_dir: Path, *, trains: bool
-) -> None:
-    """Write config.json, data.json and, of a subset, subset.json, unless they say this already."""
-    settings = config.model_dump(mode="json")
-    if not trains:
-        settings |= _kept_settings(settings, run_dir)
-    write_if_changed(run_dir / "config.json", _as_text(settings))
-    path = run_dir / "data.json"
-    truncated = read_json_object(path).get("truncated", {}) if path.exists() else {}
-    summary = data.summary() | {"holdout": plan.summary(config.meta_features, config.seed)}
-    write_if_changed(path, _as_text({**summary, "truncated": truncated}))
-    if config.subset != "all":
-        write_if_changed(run_dir / "subset.json", _as_text(_subset_manifest(config, data)))
+    @property
+    def base_models(self) -> Path:
+        """The folder of the base models' folders."""
+        return self.path / "base_models"
+
+    def base_model(self, name: str) -> BaseModelFolder:
+        """The folder of a base model, by the name it goes by in the run."""
+        return BaseModelFolder(self.base_models / name)
+
+    @property
+    def stacking(self) -> Path:
+        """The stacks and the leaderboard."""
+        return self.path / "stacking"
+
+    def meta_classifier(self, name: str) -> Path:
+        """The file of a fitted meta-classifier."""
+        return self.stacking / f"{name}.skops"
+
+    @property
+    def leaderboard(self) -> Path:
+        """A row for every model, with its figures on the test split."""
+        return self.stacking / "leaderboard.csv"
+
+    @property
+    def test_probabilities(self) -> Path:
+        """Labels, and the probabilities of every row of the leaderboard, on the test split."""
+        return self.stacking / "test_probabilities.npz"
+
+    @property
+    def thresholds(self) -> Path:
+        """Of several flags, the thresholds of every row of the leaderboard."""
+        return self.stacking / "thresholds.json"
+
+    @property
+    def contamination(self) -> Path:
+        """Which test functions have a near-duplicate in train."""
+        return self.stacking / "near_train.npz"
+
+    @property
+    def selection(self) -> Path:
+        """Which model did best by cross-validation on the rows that stacks are fitted on."""
+        return self.stacking / "selection.json"
+
+    @property
+    def report(self) -> Path:
+        """The folder of the page, its JSON form and its pictures."""
+        return self.path / "report"
+
+    @property
+    def report_page(self) -> Path:
+        """The report for people, one file."""
+        return self.report / "report.html"
+
+    def log(self, event: str, **details: Any) -> None:
+        """Add a line to events.jsonl: time, event, details."""
+        append_json_line(self.events_file, {"time": timestamp(), "event": event, **details})
+
+    def has_trained(self) -> bool:
+        """Whether any checkpoint or best model lies here."""
+        return any(self.base_models.glob("**/manifest.json"))
+
+    def settings(self) -> dict[str, Any]:
+        """The recorded configuration, with keys in lower case; empty where there is none yet."""
+        if not self.config_file.exists():
+            return {}
+        return {key.lower(): value for key, value in read_json_object(self.config_file).items()}
+
+    def report_inputs(self) -> dict[str, Any]:
+        """What a report is made of, as digests: another value, and it is out of date."""
+        histories = sorted(self.base_models.glob("*/history.jsonl"))
+        return {
+            "stacking": sha256_json(read_manifest(self.stacking)),
+            "config": sha256_json(read_json_object(self.config_file)),
+            "data": sha256_json(read_json_object(self.data_file)),
+            "subset": _digest_if_there(self.subset_file),
+            "histories": {path.parent.name: _digest_if_there(path) for path in histories},
+        }
+
+    def record(
+        self, config: RunConfig, data: VulnerabilityData, plan: SplitPlan, *, trains: bool
+    ) -> None:
+        """Write config.json, data.json and, of a subset, subset.json, unless they say so already.
+
+        trains: whether any base model is still to be trained.
+        """
+        settings = config.model_dump(mode="json")
+        if not trains:
+            settings |= self._kept_settings(settings)
+        write_if_changed(self.config_file, _as_text(settings))
+        recorded = read_json_object(self.data_file) if self.data_file.exists() else {}
+        summary = data.summary() | {"holdout": plan.summary(config.meta_features, config.seed)}
+        summary["truncated"] = recorded.get("truncated", {})
+        write_if_changed(self.data_file, _as_text(summary))
+        if config.subset != "all":
+            write_if_changed(self.subset_file, _as_text(_subset_manifest(config, data)))
+
+    def record_truncation(self, name: str) -> None:
+        """Add to data.json how many functions were too long for a base model, per split."""
+        recorded = read_json_object(self.data_file)
+        truncated = {**recorded["truncated"], name: self.base_model(name).n_truncated()}
+        write_if_changed(self.data_file, _as_text({**recorded, "truncated": truncated}))
+
+    def _kept_settings(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Settings that a finished training was made with, where others are asked for now."""
+        stored = self.settings()
+        kept = {
+            key: stored[key]
+            for key in WITHOUT_EFFECT_WHEN_FINISHED
+            if key in stored and stored[key] != settings[key]
+        }
+        if kept:
+            said = ", ".join(f"{key} stays {value}" for key, value in kept.items())
+            say(f"   · Training is finished: {said}")
+        return kept
 
 
 def _subset_manifest(config: RunConfig, data: VulnerabilityData) -> dict[str, Any]:
@@ -145,26 +267,12 @@ def _subset_manifest(config: RunConfig, data: VulnerabilityData) -> dict[str, An
     }
 
 
-def _kept_settings(settings: dict[str, Any], run_dir: Path) -> dict[str, Any]:
-    """Settings that a finished training was made with, where others are asked for now."""
-    stored = _stored_settings(run_dir)
-    kept = {
-        key: stored[key]
-        for key in WITHOUT_EFFECT_WHEN_FINISHED
-        if key in stored and stored[key] != settings[key]
-    }
-    if kept:
-        said = ", ".join(f"{key} stays {value}" for key, value in kept.items())
-        say(f"   · Training is finished: {said}")
-    return kept
+def _files_digest(folder: Path) -> str:
+    return sha256_json((read_manifest(folder) or {}).get("files"))
 
 
-def record_truncation(run_dir: Path, name: str, truncated: dict[str, int]) -> None:
-    """Add to data.json how many functions were too long for a base model, per split."""
-    path = run_dir / "data.json"
-    facts = read_json_object(path)
-    facts["truncated"] = {**facts.get("truncated", {}), name: truncated}
-    write_if_changed(path, _as_text(facts))
+def _digest_if_there(path: Path) -> str | None:
+    return sha256_json(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def _as_text(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import os
 import random
@@ -24,13 +25,13 @@ from enstack.data.holdout import plan_splits
 from enstack.errors import CheckpointError, Interrupted
 from enstack.inputs import read_run_data, tiny_model
 from enstack.models.base_models import BaseModel, load_classifier, load_tokenizer
-from enstack.models.hardware import choose_device, choose_precision
+from enstack.models.hardware import Hardware
 from enstack.models.predict import predict_probabilities
 from enstack.progress.say import say
 from enstack.progress.stopping import StopAfter, StopRequest
 from enstack.storage.manifest import read_manifest
+from enstack.training.job import TrainingData, TrainingJob
 from enstack.training.stage import tokenize_splits, training_data
-from enstack.training.state import TrainingData
 from enstack.training.trainer import train_base_model
 
 BATCHES, EPOCHS, INTERRUPTIONS = 8, 3, 6
@@ -46,6 +47,7 @@ class Trial:
     tokenizer: Any
     data: TrainingData
     config: RunConfig
+    hardware: Hardware
 
 
 def verify_resume(config: RunConfig, seed: int | None = None) -> None:
@@ -89,15 +91,16 @@ def _prepare(config: RunConfig, folder: Path) -> Trial:
     model = BaseModel("tiny-a", str(tiny_model("tiny-a", small)))
     tokenizer = load_tokenizer(model)
     examples = tokenize_splits(model, tokenizer, data, small)
-    return Trial(model, tokenizer, training_data(data, plan, examples), small)
+    hardware = Hardware.choose(small.precision, small.num_workers)
+    return Trial(model, tokenizer, training_data(data, plan, examples), small, hardware)
 
 
 def _announce(trial: Trial, seed: int) -> None:
-    config, device = trial.config, choose_device()
+    config, hardware = trial.config, trial.hardware
     say(
         f"▶ A tiny model on {len(trial.data.train)} functions, {config.epochs} epochs, batches of "
         f"{config.batch_size}, accumulation {config.accumulation_steps}, workers "
-        f"{config.num_workers}, {device.type}, {choose_precision(config.precision, device)}; "
+        f"{config.num_workers}, {hardware.device.type}, {hardware.precision}; "
         f"seed of the interruptions: {seed}"
     )
 
@@ -123,10 +126,16 @@ def _config_of(trial: Trial, name: str) -> RunConfig:
 
 def _train(trial: Trial, name: str, stop: StopRequest) -> None:
     config = _config_of(trial, name)
-    parts = (trial.model, trial.tokenizer, trial.data, config, Path(config.run_dir))
-    train_base_model(
-        *parts, lambda event, **details: None, stops=lambda: contextlib.nullcontext(stop)
+    job = TrainingJob(
+        trial.model,
+        trial.tokenizer,
+        trial.data,
+        config,
+        trial.hardware,
+        folder=Path(config.run_dir),
+        log=lambda event, **details: None,
     )
+    train_base_model(job, stops=lambda: contextlib.nullcontext(stop))
 
 
 def _compare(
@@ -145,10 +154,10 @@ def _compare(
             shutil.rmtree(_config_of(trial, name).local_dir, ignore_errors=True)
     with _in_silence():
         _train(trial, name, StopRequest())
-        found = _outcome(trial, name)
+        outcome = _outcome(trial, name)
     moved = " (then on another machine)" if elsewhere else ""
     where = "; ".join(places)
-    difference = first_difference(expected, found)
+    difference = first_difference(expected, outcome)
     if difference is not None:
         raise CheckpointError(
             f"A run interrupted at {where}{moved} must end as the unbroken one; they differ in "
@@ -173,24 +182,23 @@ def _outcome(trial: Trial, name: str) -> dict[str, Any]:
 
 
 def _predictions(trial: Trial, best: Path) -> torch.Tensor:
-    device, config = choose_device(), trial.config
     model = load_classifier(
         BaseModel("best", str(best)),
         trial.data.class_names,
-        seed=config.seed,
+        seed=trial.config.seed,
         problem_type=trial.data.problem_type,
     )
-    found = predict_probabilities(
-        model.to(device),
+    probabilities = predict_probabilities(
+        model.to(trial.hardware.device),
         trial.data.selection,
-        batch_size=config.batch_size,
-        precision=choose_precision(config.precision, device),
-        num_workers=0,
+        # Loader processes change nothing here, and take seconds to start for so few functions.
+        dataclasses.replace(trial.hardware, workers=0),
+        batch_size=trial.config.batch_size,
         pad_token_id=trial.tokenizer.pad_token_id,
         title="Predicting",
         stop=StopRequest(),
     )
-    return torch.from_numpy(found)
+    return torch.from_numpy(probabilities)
 
 
 def first_difference(left: Any, right: Any, place: str = "") -> str | None:

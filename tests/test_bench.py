@@ -17,9 +17,7 @@ from typer.testing import CliRunner, Result
 from benchmarks import prepare, resume, save, targets, train
 from enstack import bench
 from enstack.cli import app
-from enstack.models.base_models import BaseModel
 from enstack.storage.manifest import HashedFile
-from enstack.training.state import TrainingData
 
 SAMPLES, BATCH_SIZE, SKIP = 203, 4, 40
 TINY_CLASSIFIER = {
@@ -284,11 +282,6 @@ def test_the_slow_disk_sleeps_for_what_its_bytes_take_beyond_the_write(
             with HashedFile(tmp_path / name) as file:
                 file.write(b"x" * 500)
     assert slept == [2.0, 0.0, 5.0]
-
-
-@pytest.fixture
-def parts(micro_model: BaseModel, micro_tokenizer: Any, training_data: TrainingData) -> save.Parts:
-    return micro_model, micro_tokenizer, training_data
 
 
 def test_what_libraries_print_stays_out_of_the_json(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,27 +9,9 @@ import h5py
 import numpy as np
 import pytest
 
-from enstack.data.labels import CWE_CLASSES
-from tests.conftest import tree_digest
-
-
-def enstack(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "enstack", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def refused(done: subprocess.CompletedProcess[str], status: int, *words: str) -> None:
-    """One clear error, the right status, no traceback."""
-    assert done.returncode == status, done.stderr
-    assert done.stderr.startswith("enstack: ")
-    assert "Traceback" not in done.stderr
-    assert len(done.stderr.splitlines()) <= 4
-    for word in words:
-        assert word in done.stderr
+from tests.support.command_line import enstack, refused
+from tests.support.data_files import write_hdf5_columns
+from tests.support.equality import tree_digest
 
 
 @pytest.fixture
@@ -56,33 +38,22 @@ def test_an_unknown_command_ends_with_status_2() -> None:
     assert enstack("fly").returncode == 2
 
 
-def write_hdf5(path: Path, sources: list[bytes], **columns: np.ndarray) -> None:
-    path.parent.mkdir(exist_ok=True)
-    with h5py.File(path, "w") as file:
-        flags = {name: np.arange(len(sources)) % 5 == i for i, name in enumerate(CWE_CLASSES)}
-        for name, values in {**flags, **columns}.items():
-            file[name] = values
-        file.create_dataset(
-            "functionSource", data=np.array(sources, dtype=object), dtype=h5py.string_dtype()
-        )
-
-
 SOURCES = [f"f{number}(int a) {{ return a; }}".encode() for number in range(20)]
 
 
 def write_splits(folder: Path) -> None:
     for name in ("train", "validate", "test"):
-        write_hdf5(folder / f"VDISC_{name}.hdf5", SOURCES)
+        write_hdf5_columns(folder / f"VDISC_{name}.hdf5", SOURCES)
 
 
 def odd_nan(folder: Path) -> None:
     values = np.zeros(20)
     values[3] = np.nan
-    write_hdf5(folder / "VDISC_train.hdf5", SOURCES, **{"CWE-119": values})
+    write_hdf5_columns(folder / "VDISC_train.hdf5", SOURCES, **{"CWE-119": values})
 
 
 def odd_length(folder: Path) -> None:
-    write_hdf5(folder / "VDISC_train.hdf5", SOURCES, **{"CWE-119": np.zeros(19, bool)})
+    write_hdf5_columns(folder / "VDISC_train.hdf5", SOURCES, **{"CWE-119": np.zeros(19, bool)})
 
 
 def odd_key(folder: Path) -> None:
@@ -91,7 +62,7 @@ def odd_key(folder: Path) -> None:
 
 
 def odd_rows(folder: Path) -> None:
-    write_hdf5(folder / "VDISC_train.hdf5", [])
+    write_hdf5_columns(folder / "VDISC_train.hdf5", [])
 
 
 def odd_truncated(folder: Path) -> None:

@@ -68,3 +68,13 @@ def test_functions_are_small() -> None:
 def test_no_module_has_a_name_that_says_nothing(word: str) -> None:
     assert len(MODULES) > 80
     assert not [path for path in MODULES if word in path.stem]
+
+
+def test_what_tests_share_stands_in_support_and_no_test_file_imports_another() -> None:
+    files = [path for path in (ROOT / "tests").rglob("*.py") if path.parent.name != "browser"]
+    assert len(files) > 50
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text())):
+            module = node.module if isinstance(node, ast.ImportFrom) else None
+            if module and module.startswith("tests"):
+                assert module.startswith("tests.support."), f"{path} imports {module}"

@@ -22,7 +22,7 @@ from enstack.pipeline import run_pipeline
 from enstack.reporting.page import load_results, write_report
 from enstack.stacking.meta_features import BaseModelProbabilities
 from enstack.stacking.stack import load_meta_classifier, predict_proba
-from tests.conftest import tree_digest
+from tests.support.equality import tree_digest
 
 NAMES = ("CWE-119", "CWE-120", "CWE-469", "CWE-476", "CWE-other")
 ROWS = {"base:micro", "stack:lr", "stack:xgboost", "baseline:tfidf_lr", "baseline:frequency"}

@@ -19,7 +19,7 @@ from enstack.errors import CheckpointError, ConfigError, DataError, Interrupted
 from enstack.models.base_models import BaseModel
 from enstack.pipeline import run_pipeline
 from enstack.storage.manifest import read_manifest, write_manifest
-from tests.conftest import tree_digest
+from tests.support.equality import tree_digest
 
 KINDS = {"base:micro", "stack:lr", "stack:rf", "baseline:tfidf_lr", "baseline:majority"}
 

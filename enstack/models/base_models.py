@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import difflib
-import hashlib
 import logging
 import tempfile
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from transformers.utils import logging as transformers_logging
 
 from enstack.config import TINY_MODELS
 from enstack.errors import ConfigError
-from enstack.storage.files import sha256_json
+from enstack.storage.files import digest_of_ends, sha256_json
 from enstack.storage.manifest import files_below
 
 HUB_IDS = {
@@ -36,7 +35,6 @@ HUB_IDS = {
 ONE_CLASS, SEVERAL_FLAGS = "single_label_classification", "multi_label_classification"
 # UniXcoder is told by this token, after the first one, to work as an encoder (Guo et al. 2022).
 ENCODER_ONLY = "<encoder-only>"
-MIB = 2**20
 
 
 @dataclass(frozen=True)
@@ -174,12 +172,7 @@ def weights_fingerprint(base_model: BaseModel) -> str | None:
     folder = Path(base_model.location)
     for path in (folder / name for name in ("model.safetensors", "pytorch_model.bin")):
         if path.is_file():
-            digest, size = hashlib.sha256(), path.stat().st_size
-            with path.open("rb") as file:
-                digest.update(file.read(MIB))
-                file.seek(max(0, size - MIB))
-                digest.update(file.read(MIB))
-            return f"{size:,} bytes, {digest.hexdigest()[:12]}"
+            return f"{path.stat().st_size:,} bytes, {digest_of_ends(path)[:12]}"
     return None
 
 

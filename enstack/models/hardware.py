@@ -1,8 +1,10 @@
-"""The device and the precision that a run uses."""
+"""What a run computes with: the device, the precision, the processes that load data."""
 
 from __future__ import annotations
 
 import contextlib
+import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,31 @@ import scipy.special  # noqa: F401
 import torch
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What a run computes with, chosen once.
+
+    precision: of a forward pass, "fp32", "fp16" or "bf16"; weights are float32 in any case.
+    workers: processes that load data beside this one.
+    """
+
+    device: torch.device
+    precision: str
+    workers: int
+
+    @classmethod
+    def choose(cls, precision: str = "auto", num_workers: int | str = "auto") -> Hardware:
+        """The GPU if there is one, else the CPU, and what suits it where a setting is "auto"."""
+        device = choose_device()
+        return cls(device, choose_precision(precision, device), worker_count(num_workers, device))
+
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        """The context in which a forward pass runs at this precision."""
+        if self.precision == "fp32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=DTYPES[self.precision])
 
 
 def choose_device() -> torch.device:
@@ -30,11 +57,11 @@ def choose_precision(precision: str, device: torch.device) -> str:
     return "bf16" if _cpu_has_bf16() else "fp32"
 
 
-def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[Any]:
-    """The context in which a forward pass runs at a precision."""
-    if precision == "fp32":
-        return contextlib.nullcontext()
-    return torch.autocast(device.type, dtype=DTYPES[precision])
+def worker_count(num_workers: int | str, device: torch.device) -> int:
+    """Loader processes; "auto": none on a CPU, whose cores the model needs, else at most two."""
+    if isinstance(num_workers, int):
+        return num_workers
+    return 0 if device.type == "cpu" else min(2, (os.cpu_count() or 1) // 2)
 
 
 def _cpu_has_bf16() -> bool:

@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from enstack.batches import pad_to
+from enstack.models.hardware import Hardware
 from enstack.progress.stopping import leave_signals_to_the_parent
 from enstack.storage.disks import slow_storage
 
@@ -40,39 +41,31 @@ def make_loader(
     batches: Iterable[list[int]],
     *,
     pad_token_id: int,
-    num_workers: int,
-    device: torch.device,
+    hardware: Hardware,
 ) -> DataLoader[dict[str, torch.Tensor]]:
     """A loader of padded batches that draws nothing from the global random generators."""
     return DataLoader(
         examples,
         batch_sampler=batches,
         collate_fn=functools.partial(pad_batch, pad_token_id=pad_token_id),
-        num_workers=num_workers,
-        pin_memory=device.type == "cuda",
+        num_workers=hardware.workers,
+        pin_memory=hardware.device.type == "cuda",
         worker_init_fn=leave_signals_to_the_parent,
         # Without its own generator, iter() draws 64 bits from the global one: a resumed run drifts.
         generator=torch.Generator(),
     )
 
 
-def worker_count(num_workers: int | str, device: torch.device) -> int:
-    """Loader processes; "auto": none on a CPU, whose cores the model needs, else at most two."""
-    if isinstance(num_workers, int):
-        return num_workers
-    return 0 if device.type == "cpu" else min(2, (os.cpu_count() or 1) // 2)
-
-
-def why_waiting(local_dir: Path, num_workers: int, device: torch.device) -> str:
+def why_waiting(local_dir: Path, hardware: Hardware) -> str:
     """Where the time goes when the model waits for its batches, and what to do."""
     if slow := slow_storage(local_dir):
         return (
             f"local_dir {local_dir}, where the tokens lie, is no disk of this machine ({slow}); "
             "set local_dir to one"
         )
-    if device.type == "cpu":
+    if hardware.device.type == "cpu":
         return "without a GPU the same cores read and train, and more workers would not help"
-    cores = os.cpu_count() or 1
-    if num_workers < cores:
-        return f"{num_workers} of {cores} cores read it; set num_workers={num_workers + 1} or more"
+    workers, cores = hardware.workers, os.cpu_count() or 1
+    if workers < cores:
+        return f"{workers} of {cores} cores read it; set num_workers={workers + 1} or more"
     return f"all {cores} cores read it already; another program may take them, or the disk is slow"

@@ -10,7 +10,7 @@ import torch
 
 from enstack.errors import Interrupted
 from enstack.models.base_models import SEVERAL_FLAGS
-from enstack.models.hardware import autocast
+from enstack.models.hardware import Hardware
 from enstack.models.loader import make_loader
 from enstack.models.tokens import LabelledTokens
 from enstack.progress.bars import Bar
@@ -21,35 +21,32 @@ from enstack.storage.files import sha256_json
 def predict_probabilities(
     model: torch.nn.Module,
     examples: LabelledTokens,
+    hardware: Hardware,
     *,
     batch_size: int,
-    precision: str,
-    num_workers: int,
     pad_token_id: int,
     title: str,
     stop: StopRequest,
 ) -> np.ndarray:
     """Probabilities float32 (n_examples, n_classes); row i belongs to example i.
 
-    They add up to 1 in a row, but for a model of several flags, where each stands by itself.
+    They add up to 1 in a row, but for a model of several flags, where each stands by itself. The
+    model must be on the hardware's device.
 
     No random generator is touched. A stop that is asked for raises Interrupted: predictions are
     made again, they leave nothing behind.
     """
-    device = next(model.parameters()).device
     batches = batches_by_length(examples.lengths, batch_size)
-    loader = make_loader(
-        examples, batches, pad_token_id=pad_token_id, num_workers=num_workers, device=device
-    )
-    found: list[torch.Tensor] = []
+    loader = make_loader(examples, batches, pad_token_id=pad_token_id, hardware=hardware)
+    of_batches: list[torch.Tensor] = []
     model.eval()
-    with torch.inference_mode(), autocast(device, precision), Bar(len(batches), title) as bar:
+    with torch.inference_mode(), hardware.autocast(), Bar(len(batches), title) as bar:
         for batch in loader:
             if stop.requested:
                 raise Interrupted(f"Stopped in {title}: it is done again next time.")
-            found.append(_probabilities(model, batch, device))
+            of_batches.append(_probabilities(model, batch, hardware.device))
             bar.advance()
-    return _in_example_order(torch.cat(found), batches)
+    return _in_example_order(torch.cat(of_batches), batches)
 
 
 def batches_by_length(lengths: np.ndarray, batch_size: int) -> list[list[int]]:

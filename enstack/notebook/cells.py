@@ -39,10 +39,10 @@ def show_hardware(work: Path | None = None, names: Mapping[str, Any] | None = No
     work, names: the work folder and the notebook's globals(), for the models and sizes chosen so
     far; without them the hardware alone is told.
     """
-    from enstack.models.hardware import choose_device, choose_precision
+    from enstack.models.hardware import Hardware
 
-    device = choose_device()
-    precision = choose_precision("auto", device)
+    hardware = Hardware.choose()
+    device = hardware.device
     if device.type == "cuda":
         say(gpu_line(device))
     else:
@@ -50,9 +50,9 @@ def show_hardware(work: Path | None = None, names: Mapping[str, Any] | None = No
             "⚠️  No GPU: enough for the toy data, too slow for real data. "
             "In Colab: Runtime > Change runtime type > T4 GPU."
         )
-    say(f"Precision: {precision} (chosen for this hardware)\nCPU cores: {os.cpu_count()}")
+    say(f"Precision: {hardware.precision} (chosen for this hardware)\nCPU cores: {os.cpu_count()}")
     if work is not None:
-        _show_time_per_epoch(work, names or {}, device)
+        _show_time_per_epoch(work, names or {}, on_gpu=device.type == "cuda")
 
 
 def gpu_line(device: torch.device) -> str:
@@ -63,20 +63,22 @@ def gpu_line(device: torch.device) -> str:
     return f"GPU: {card.name}, {card.total_memory / GIB:.1f} GiB"
 
 
-def _show_time_per_epoch(work: Path, names: Mapping[str, Any], device: torch.device) -> None:
+def _show_time_per_epoch(work: Path, names: Mapping[str, Any], *, on_gpu: bool) -> None:
     from enstack.config import HUB_MODELS, RunConfig, base_model_names
     from enstack.inputs import base_model
+    from enstack.models.hardware import Hardware
     from enstack.training.epoch_time import estimate_epoch_time
 
     config = RunConfig(
         **{**resolved_settings(work, chosen_settings(work, names)), "USE_SWA": False}
     )
     asked = config.base_models
-    if config.data_dir == "toy" and device.type == "cuda" and not toy_overrides():
+    if config.data_dir == "toy" and on_gpu and not toy_overrides():
         asked = [*asked, *HUB_MODELS]  # so that one sees what this GPU is good for
     say("Measuring a few batches ...")
     models = map(base_model, base_model_names(asked), asked, [config] * len(asked))
-    for line in estimate_epoch_time(list(models), _n_train(work, config), config, device):
+    hardware = Hardware.choose(config.precision, config.num_workers)
+    for line in estimate_epoch_time(list(models), _n_train(work, config), config, hardware):
         say(line)
 
 

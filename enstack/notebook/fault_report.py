@@ -30,9 +30,9 @@ def show_troubleshooting(work: Path, names: Mapping[str, Any]) -> None:
     """
     import torch
 
-    from enstack.models.hardware import choose_device
+    from enstack.models.hardware import Hardware
 
-    device = choose_device()
+    device = Hardware.choose().device
     versions = [f"{name} {_version(name)}" for name in REPORTED_PACKAGES]
     say(f"enstack {__version__}, {code_commit(CHECKOUT)}, from {CHECKOUT}")
     say(f"Python {platform.python_version()}, {platform.platform()}")

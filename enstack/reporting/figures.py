@@ -55,7 +55,7 @@ def draw_figures(results: Mapping[str, Any]) -> dict[str, bytes]:
                 plot_training_curves(training, "Macro-F1 on validation", "val_macro_f1")
             ),
             "confusion_matrix": png_bytes(plot_confusion_matrix(chosen)),
-            "plot_class_f1": png_bytes(plot_class_f1(chosen, base)),
+            "class_f1": png_bytes(plot_class_f1(chosen, base)),
             "reliability": png_bytes(plot_reliability(chosen, base)),
         }
 

@@ -15,7 +15,7 @@ from transformers import AutoModelForSequenceClassification, RobertaConfig
 from enstack.config import RunConfig
 from enstack.errors import EnstackError
 from enstack.models.base_models import HUB_IDS, BaseModel, encoder_config, refuse_length
-from enstack.models.hardware import autocast, choose_precision
+from enstack.models.hardware import Hardware
 from enstack.progress.say import duration
 from enstack.training.optimizer import ScheduledOptimizer, learning_rates
 
@@ -35,7 +35,7 @@ class BatchCost:
 
 
 def estimate_epoch_time(
-    base_models: Sequence[BaseModel], n_functions: int, config: RunConfig, device: torch.device
+    base_models: Sequence[BaseModel], n_functions: int, config: RunConfig, hardware: Hardware
 ) -> list[str]:
     """A line on each kind of base model: seconds a batch, time an epoch, memory.
 
@@ -50,20 +50,16 @@ def estimate_epoch_time(
         names.setdefault(shape, []).append(base_model.name)
         encoders.setdefault(shape, encoder)
     return [
-        _line(names[shape], encoder, n_functions, config, device)
+        _line(names[shape], encoder, n_functions, config, hardware)
         for shape, encoder in encoders.items()
     ]
 
 
 def _line(
-    names: list[str], encoder: Any, n_functions: int, config: RunConfig, device: torch.device
+    names: list[str], encoder: Any, n_functions: int, config: RunConfig, hardware: Hardware
 ) -> str:
     cost = measure_batch(
-        encoder,
-        batch_size=config.batch_size,
-        max_length=config.max_length,
-        precision=choose_precision(config.precision, device),
-        device=device,
+        encoder, hardware, batch_size=config.batch_size, max_length=config.max_length
     )
     epoch = cost.seconds * math.ceil(n_functions / config.batch_size)
     memory = f", {cost.memory / GIB:.1f} GiB of GPU memory" if cost.memory else ""
@@ -87,7 +83,7 @@ def encoder_of(base_model: BaseModel) -> Any:
 
 
 def measure_batch(
-    encoder: Any, *, batch_size: int, max_length: int, precision: str, device: torch.device
+    encoder: Any, hardware: Hardware, *, batch_size: int, max_length: int
 ) -> BatchCost:
     """Train a model of this configuration, with random weights, for a few batches.
 
@@ -95,11 +91,11 @@ def measure_batch(
     by the number of tokens. Raises EnstackError where a batch does not fit into the GPU's memory.
     """
     rows, width = batch_size, max_length
-    if device.type == "cpu":
+    if hardware.device.type == "cpu":
         width = min(width, CPU_TOKENS)
         rows = max(1, min(rows, CPU_TOKENS // width))
     try:
-        seconds, memory = _train(encoder, rows, width, precision, device)
+        seconds, memory = _train(encoder, rows, width, hardware)
     except torch.OutOfMemoryError:
         raise EnstackError(
             f"A batch of {batch_size} functions of {max_length} tokens must fit into the GPU's "
@@ -111,18 +107,16 @@ def measure_batch(
     return BatchCost(seconds * (batch_size * max_length) / (rows * width), memory)
 
 
-def _train(
-    encoder: Any, rows: int, width: int, precision: str, device: torch.device
-) -> tuple[float, int | None]:
+def _train(encoder: Any, rows: int, width: int, hardware: Hardware) -> tuple[float, int | None]:
     """Median seconds of a batch, and the memory at the peak; the random state is left as it was."""
-    cuda = device.type == "cuda"
+    device, cuda = hardware.device, hardware.device.type == "cuda"
     encoder = copy.deepcopy(encoder)
     encoder.num_labels = N_CLASSES
     with torch.random.fork_rng(devices=[device] if cuda else []):
         model = AutoModelForSequenceClassification.from_config(encoder).to(device).train()
         rates = learning_rates(100, peak=1e-5, warmup_ratio=0.1, scheduler="linear")
         optimizer = ScheduledOptimizer(
-            model, rates, weight_decay=0.01, max_grad_norm=1.0, precision=precision
+            model, rates, weight_decay=0.01, max_grad_norm=1.0, precision=hardware.precision
         )
         ids = torch.randint(10, encoder.vocab_size, (rows, width), device=device)
         labels = torch.zeros(rows, dtype=torch.long, device=device)
@@ -131,7 +125,7 @@ def _train(
         times = []
         for _ in range(WARM_UP + MEASURED):
             before = time.perf_counter()
-            with autocast(device, precision):
+            with hardware.autocast():
                 logits = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
             optimizer.backward(torch.nn.functional.cross_entropy(logits.float(), labels))
             optimizer.step()

@@ -23,15 +23,9 @@ from enstack.models.base_models import (
 )
 from enstack.progress.say import say
 from enstack.storage.manifest import read_manifest
+from enstack.training.job import Log, TrainingData, TrainingJob, refuse_foreign_checkpoint
 from enstack.training.random_state import seed_everything
-from enstack.training.state import (
-    Log,
-    Progress,
-    TrainingData,
-    TrainingState,
-    identity_of,
-    refuse_foreign_checkpoint,
-)
+from enstack.training.state import TrainingState
 
 
 def check_resume_from(base_models: list[BaseModel], config: RunConfig) -> None:
@@ -64,54 +58,37 @@ def check_resume_from(base_models: list[BaseModel], config: RunConfig) -> None:
 
 def _no_old_checkpoint(names: list[str], place: Path) -> CheckpointError:
     name = names[0]
-    found = "holds none" if place.is_dir() else "is no folder"
+    lack = "holds none" if place.is_dir() else "is no folder"
     return CheckpointError(
         f"resume_from must hold an old checkpoint of {' or '.join(names)} (itself, in {name}/ or "
-        f"in checkpoints/{name}/); {place} {found}. Correct it, or leave it out to train from "
+        f"in checkpoints/{name}/); {place} {lack}. Correct it, or leave it out to train from "
         "the start."
     )
 
 
-def start_or_resume(
-    base_model: BaseModel,
-    tokenizer: Any,
-    data: TrainingData,
-    config: RunConfig,
-    folder: Path,
-    log: Log,
-    old_runs: Path | None = None,
-) -> TrainingState:
+def start_or_resume(job: TrainingJob) -> TrainingState:
     """A training at the newest checkpoint that verifies, at an old one, or at the beginning."""
-    folder.mkdir(parents=True, exist_ok=True)
-    identity = identity_of(base_model, tokenizer, data, config)
-    scratch = config.scratch_dir / folder.resolve().relative_to(Path(config.run_dir).resolve())
-    found = newest.newest(scratch, folder, config.keep_checkpoints)
-    if found and not slots.checkpoints_in(folder):
-        say(
-            f"📦 {folder} holds no checkpoint; going on from the copy in {scratch}. To start anew, "
-            "name another run_dir."
-        )
-    if found is None:
-        _refuse_lost_checkpoints(folder, config)
-    old = None if found else _find_old(base_model, data, config, old_runs)
-    state = state_file.read_state(found) if found else None
-    if state is not None:
-        place = folder if slots.checkpoints_in(folder) else scratch
-        refuse_foreign_checkpoint(state.get("identity", {}), identity, place)
-    seed_everything(config.seed)
-    source = found or (old.folder if old else None)
+    job.folder.mkdir(parents=True, exist_ok=True)
+    own = newest.newest(job.scratch, job.folder, job.config.keep_checkpoints)
+    if own is None:
+        _refuse_lost_checkpoints(job)
+    old = None if own else _find_old(job)
+    state = _read_own_state(job, own) if own else None
+    # Dropout draws from these generators; a state that is loaded puts them where it left them.
+    seed_everything(job.config.seed)
+    source = own or (old.folder if old else None)
     model = load_classifier(
-        BaseModel(base_model.name, str(source)) if source else base_model,
-        data.class_names,
-        seed=config.seed,
-        problem_type=data.problem_type,
+        BaseModel(job.base_model.name, str(source)) if source else job.base_model,
+        job.data.class_names,
+        seed=job.config.seed,
+        problem_type=job.data.problem_type,
     )
-    training = TrainingState(folder, scratch, model, tokenizer, data, config, Progress(), identity)
+    training = TrainingState(job, model)
     if state is not None:
         _load(training, state)
     elif old is not None:
         training.load_old_checkpoint(old)
-        _announce_import(old, log)
+        _announce_import(old, job.log)
     else:
         training.plan(0)
     _refuse_fewer_epochs(training)
@@ -120,17 +97,30 @@ def start_or_resume(
     return training
 
 
-def _refuse_lost_checkpoints(folder: Path, config: RunConfig) -> None:
+def _read_own_state(job: TrainingJob, checkpoint: Path) -> dict[str, Any]:
+    """The training state of a checkpoint, refused where another job made it."""
+    in_run_dir = bool(slots.checkpoints_in(job.folder))
+    if not in_run_dir:
+        say(
+            f"📦 {job.folder} holds no checkpoint; going on from the copy in {job.scratch}. To "
+            "start anew, name another run_dir."
+        )
+    state = state_file.read_state(checkpoint)
+    place = job.folder if in_run_dir else job.scratch
+    refuse_foreign_checkpoint(state.get("identity", {}), job.identity, place)
+    return state
+
+
+def _refuse_lost_checkpoints(job: TrainingJob) -> None:
     """Where a history or the events tell of checkpoints, training never starts anew in silence."""
-    run_dir = Path(config.run_dir)
-    events = run_dir / "events.jsonl"
-    place = json.dumps(folder.resolve().relative_to(run_dir.resolve()).as_posix())
+    events = Path(job.config.run_dir) / "events.jsonl"
+    place = json.dumps(job.place.as_posix())
     lines = events.read_text(encoding="utf-8").splitlines() if events.exists() else []
     saved = any('"event": "saved"' in line and f'"folder": {place}' in line for line in lines)
-    if saved or (folder / slots.HISTORY).exists():
+    if saved or (job.folder / slots.HISTORY).exists():
         raise CheckpointError(
-            f"{folder} holds the history of a training but no checkpoint of it, and training never "
-            "starts anew in silence. Put it back, or name another run_dir to start anew."
+            f"{job.folder} holds the history of a training but no checkpoint of it, and training "
+            "never starts anew in silence. Put it back, or name another run_dir to start anew."
         )
 
 
@@ -139,7 +129,7 @@ def _load(training: TrainingState, state: dict[str, Any]) -> None:
         training.load_state_dict(state)
     except (KeyError, TypeError) as error:
         raise CheckpointError(
-            f"The checkpoint in {training.folder} was written by another version of enstack "
+            f"The checkpoint in {training.job.folder} was written by another version of enstack "
             f"({error}). Go on with that version, or name another run_dir."
         ) from error
 
@@ -148,7 +138,7 @@ def _refuse_fewer_epochs(training: TrainingState) -> None:
     complete = training.progress.epoch - 1
     if complete > training.config.epochs:
         raise CheckpointError(
-            f"{training.folder} is trained for {complete} epochs already, asked for are "
+            f"{training.job.folder} is trained for {complete} epochs already, asked for are "
             f"{training.config.epochs}. Use epochs={complete} or more, or name another run_dir."
         )
     done = training.progress.batches_done
@@ -161,38 +151,37 @@ def _refuse_fewer_epochs(training: TrainingState) -> None:
 
 def _choose_best_anew_if_lost(training: TrainingState) -> None:
     """A best model that is gone can't come back: the next epoch's becomes the best, said aloud."""
-    progress = training.progress
+    progress, folder = training.progress, training.job.folder
     if not progress.best_epoch:
         return
-    best = newest.whole_best(training.scratch, training.folder)
+    best = newest.whole_best(training.job.scratch, folder)
     # One of a later epoch was saved just before a kill: that epoch is trained again.
     stored = (best and read_manifest(best)) or {}
     if stored.get("best_epoch", 0) >= progress.best_epoch:
         return
     if training.finished():
         raise CheckpointError(
-            f"{training.folder} has lost its best_model, of epoch {progress.best_epoch}. Put it "
+            f"{folder} has lost its best_model, of epoch {progress.best_epoch}. Put it "
             "back, ask for more epochs, or train anew with another run_dir."
         )
     say(
-        f"⚠️  best_model, of epoch {progress.best_epoch}, is gone from {training.folder}. The best "
+        f"⚠️  best_model, of epoch {progress.best_epoch}, is gone from {folder}. The best "
         "is chosen anew among the epochs from here on."
     )
     progress.best_epoch, progress.best_macro_f1, progress.best_accuracy = 0, -1.0, 0.0
 
 
-def _find_old(
-    base_model: BaseModel, data: TrainingData, config: RunConfig, old_runs: Path | None
-) -> OldCheckpoint | None:
-    if old_runs is None or not config.resume:
+def _find_old(job: TrainingJob) -> OldCheckpoint | None:
+    if job.old_runs is None or not job.config.resume:
         return None
-    name, alone = base_model.name, len(config.base_models) == 1
-    old = find_old_checkpoint(old_runs, name, n_classes=len(data.class_names), alone=alone)
-    if old is None and config.resume_from and alone:
-        raise _no_old_checkpoint([name], old_runs)
+    name, alone = job.base_model.name, len(job.config.base_models) == 1
+    n_classes = len(job.data.class_names)
+    old = find_old_checkpoint(job.old_runs, name, n_classes=n_classes, alone=alone)
+    if old is None and job.config.resume_from and alone:
+        raise _no_old_checkpoint([name], job.old_runs)
     if old is not None:
-        _refuse_one_class_each(old, data)
-        _refuse_other_model(old, base_model)
+        _refuse_one_class_each(old, job.data)
+        _refuse_other_model(old, job.base_model)
     return old
 
 
@@ -211,14 +200,14 @@ def _refuse_other_model(old: OldCheckpoint, base_model: BaseModel) -> None:
     theirs = architecture(BaseModel(base_model.name, str(old.folder)))
     ours = architecture(base_model)
     others = {part for part in old.folder.parts if part in HUB_IDS} - {base_model.name}
-    found = None
+    misfit = None
     if theirs and ours and theirs != ours:
-        found = f"it is a {theirs}, {base_model.name} is a {ours}"
+        misfit = f"it is a {theirs}, {base_model.name} is a {ours}"
     elif others and base_model.name in HUB_IDS and base_model.name not in old.folder.parts:
-        found = f"it lies in a folder of {', '.join(sorted(others))}"
-    if found:
+        misfit = f"it lies in a folder of {', '.join(sorted(others))}"
+    if misfit:
         raise CheckpointError(
-            f"The old checkpoint {old.folder} must be one of {base_model.name}; {found}. Name the "
+            f"The old checkpoint {old.folder} must be one of {base_model.name}; {misfit}. Name the "
             "base model that it was made with in base_models."
         )
 

@@ -7,7 +7,6 @@ import io
 import json
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -25,36 +24,33 @@ from enstack.progress.say import say
 from enstack.progress.screen import LastCheckpoint
 from enstack.storage.files import timestamp, write_text
 from enstack.storage.manifest import HashedFolder
-from enstack.training.state import SEEN_FILE, Log, TrainingState
+from enstack.training.job import TrainingData
+from enstack.training.state import SEEN_FILE, TrainingState
 
 
 class Saver:
     """Saves one training: host memory, then the scratch disk, then run_dir; one save in flight.
 
-    As a context it waits in the end until run_dir has all, and says what is safe where. `log`
-    takes an event and its details; run_dir is written by the mirror's thread alone.
+    As a context it waits in the end until run_dir has all, and says what is safe where. run_dir is
+    written by the mirror's thread alone.
     """
 
-    def __init__(self, training: TrainingState, log: Log) -> None:
-        self.training, self._log = training, log
-        self.name: str = training.identity["base_model"]
-        keep = training.config.keep_checkpoints
-        self.mirror = Mirror(training.scratch, training.folder, keep)
+    def __init__(self, training: TrainingState) -> None:
+        self.training, self.job = training, training.job
+        self.mirror = Mirror(self.job.scratch, self.job.folder, self.job.config.keep_checkpoints)
         self._buffers = HostBuffers()
         self._writer = ThreadPoolExecutor(1, "checkpoint-writer")
         self._in_flight: Future[None] | None = None
         self._holds_best = False
-        run_dir = Path(training.config.run_dir).resolve()
-        self._place = training.folder.resolve().relative_to(run_dir).as_posix()
         self._saved: tuple[dict[str, int], float] | None = None  # its position, and when
 
     def __enter__(self) -> Saver:
-        training = self.training
-        self._beside = classifier_files(training.model, training.tokenizer)
-        self._seen = _seen_ids(training)
-        training.scratch.mkdir(parents=True, exist_ok=True)
-        if training.progress.saves:
-            self._write_history(training.progress.history)
+        self._beside = classifier_files(self.training.model, self.job.tokenizer)
+        self._seen = _seen_ids(self.job.data)
+        self.job.scratch.mkdir(parents=True, exist_ok=True)
+        # The scratch disk may be a new machine's: the history goes on from what the state holds.
+        if self.training.progress.saves:
+            self._write_history(self.training.progress.history)
         self.mirror.start()
         return self
 
@@ -76,12 +72,12 @@ class Saver:
             self.mirror.close()
         if error is None and self.training.finished():
             # run_dir has it all, read back and verified.
-            slots.discard(self.training.scratch)
+            slots.discard(self.job.scratch)
 
     def log(self, event: str, **details: Any) -> None:
         """Have an event written to run_dir, dated now."""
-        details = {"time": timestamp(), "base_model": self.name, **details}
-        self.mirror.later(functools.partial(self._log, event, **details))
+        details = {"time": timestamp(), "base_model": self.job.base_model.name, **details}
+        self.mirror.later(functools.partial(self.job.log, event, **details))
 
     def tell(self) -> None:
         """Say what has happened in the background since the last time."""
@@ -133,7 +129,7 @@ class Saver:
         # torch says with a RuntimeError that it could not write.
         except (OSError, RuntimeError, CheckpointError) as error:
             self.log("save_failed", reason=reason_of(error))
-            message = f"A checkpoint could not be saved in {self.training.scratch}: "
+            message = f"A checkpoint could not be saved in {self.job.scratch}: "
             message += f"{reason_of(error)}. "
             if required or self._holds_best:
                 raise CheckpointError(
@@ -153,7 +149,7 @@ class Saver:
         self._write_folder(LAST, weights, {}, state, facts)
         self._write_history(progress["history"])
         self._saved = position, time.time()
-        self.log("saved", folder=self._place, **position)
+        self.log("saved", folder=self.job.place.as_posix(), **position)
 
     def _write_folder(
         self,
@@ -173,13 +169,13 @@ class Saver:
                 with new.file(STATE_FILE) as file:
                     torch.save(state, file)  # type: ignore[arg-type] # it only writes
 
-        slots.write(self.training.scratch, name, write_files, **facts)
+        slots.write(self.job.scratch, name, write_files, **facts)
         with self.mirror.moving:
-            slots.install(self.training.scratch, name, keep=KEPT_ON_SCRATCH)
+            slots.install(self.job.scratch, name, keep=KEPT_ON_SCRATCH)
 
     def _write_history(self, history: list[dict[str, Any]]) -> None:
         lines = [json.dumps(record) + "\n" for record in history]
-        write_text(self.training.scratch / HISTORY, "".join(lines))
+        write_text(self.job.scratch / HISTORY, "".join(lines))
 
     def _finish(self, error: BaseException | None) -> None:
         """End the save in flight, and bring all to run_dir, whatever became of that save."""
@@ -195,14 +191,14 @@ class Saver:
         self.tell()
         if trouble := self.mirror.trouble():
             say(
-                f"⏳ Waiting for {self.training.folder} ({trouble}), for {PATIENCE:.0f} s without "
-                f"progress at most. All is safe in {self.training.scratch}; Ctrl-C leaves it there."
+                f"⏳ Waiting for {self.job.folder} ({trouble}), for {PATIENCE:.0f} s without "
+                f"progress at most. All is safe in {self.job.scratch}; Ctrl-C leaves it there."
             )
         complete = self.mirror.wait()
         self.tell()
         if complete:
             if self._saved is not None:
-                say(f"💾 {self._where()} is safe in {self.training.folder}, copied and verified.")
+                say(f"💾 {self._where()} is safe in {self.job.folder}, copied and verified.")
         elif error is None:
             raise CheckpointError(self._left_behind(self.mirror.trouble()))
         else:
@@ -210,15 +206,15 @@ class Saver:
 
     def _left_behind(self, reason: str) -> str:
         return (
-            f"{self.training.folder} lacks what was saved last ({reason}). {self._where()} is "
-            f"safe in {self.training.scratch}: run the same again on this machine, and it is "
+            f"{self.job.folder} lacks what was saved last ({reason}). {self._where()} is "
+            f"safe in {self.job.scratch}: run the same again on this machine, and it is "
             "copied; if this machine goes, it is lost."
         )
 
     def _where(self) -> str:
         if self._saved is None:
-            return f"{self.name}"
-        return f"{self.name}, {_where(self._saved[0])},"
+            return self.job.base_model.name
+        return f"{self.job.base_model.name}, {_where(self._saved[0])},"
 
 
 def _where(position: dict[str, int]) -> str:
@@ -226,9 +222,9 @@ def _where(position: dict[str, int]) -> str:
     return f"epoch {epoch}, {f'batch {step}' if step else 'complete'}"
 
 
-def _seen_ids(training: TrainingState) -> bytes:
+def _seen_ids(data: TrainingData) -> bytes:
     """The functions that a best model has seen, in training or in being chosen, as .npz bytes."""
     file = io.BytesIO()
-    ids = np.concatenate([training.data.train.ids, training.data.selection.ids])
+    ids = np.concatenate([data.train.ids, data.selection.ids])
     np.savez_compressed(file, ids=ids)
     return file.getvalue()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import gc
 from collections.abc import Callable
 from pathlib import Path
@@ -17,15 +16,15 @@ from enstack.data.functions import VulnerabilityData
 from enstack.data.holdout import SplitPlan
 from enstack.errors import CheckpointError
 from enstack.models.base_models import BaseModel, load_classifier, load_tokenizer, require_length
-from enstack.models.hardware import choose_device, choose_precision
-from enstack.models.loader import worker_count
+from enstack.models.hardware import Hardware
 from enstack.models.predict import predict_probabilities, save_probabilities
 from enstack.models.tokens import LabelledTokens, tokenize
 from enstack.progress.say import say
 from enstack.progress.stopping import stop_requests
 from enstack.storage.manifest import folder_problems, replacing_folder
+from enstack.training.job import Log, TrainingData, TrainingJob
 from enstack.training.resume import check_resume_from
-from enstack.training.state import SEEN_FILE, Log, TrainingData
+from enstack.training.state import SEEN_FILE
 from enstack.training.trainer import train_base_model
 
 
@@ -56,25 +55,30 @@ def fine_tune_and_predict(
     """
     tokenizer = load_tokenizer(base_model)
     examples = tokenize_splits(base_model, tokenizer, data, config)
-    whole = training_data(data, plan, examples)
-    old_runs = Path(config.resume_from or config.run_dir)
-    train_base_model(base_model, tokenizer, whole, config, folder, log, old_runs)
-    found = {
-        split: _predict(base_model, tokenizer, whole, examples[split], split, config, folder)
-        for split in ("validation", "test")
-    }
+    job = TrainingJob(
+        base_model,
+        tokenizer,
+        training_data(data, plan, examples),
+        config,
+        Hardware.choose(config.precision, config.num_workers),
+        folder,
+        log,
+        old_runs=Path(config.resume_from or config.run_dir),
+    )
+    train_base_model(job)
+    predicted = {split: _predict(job, examples[split], split) for split in ("validation", "test")}
     if plan.fold_of is not None:
-        found["train"] = _out_of_fold(
-            base_model, tokenizer, whole, plan.fold_of, config, folder, log
-        )
+        predicted["train"] = _out_of_fold(job, plan.fold_of)
+    # Asked for only now: they name the best model, which training has just made.
     inputs = made_from()
     truncated = {split: tokens.tokens.n_truncated for split, tokens in examples.items()}
-    facts = {"made_from": inputs, "truncated": truncated}
-    with replacing_folder(folder / "probabilities", facts) as beside:
-        for split, (probabilities, seen) in found.items():
+    details = {"made_from": inputs, "truncated": truncated}
+    with replacing_folder(folder / "probabilities", details) as beside:
+        for split, (probabilities, seen) in predicted.items():
             save_probabilities(
                 beside / f"{split}.npz", examples[split].ids, probabilities, seen, inputs
             )
+    # The next base model needs the room on the GPU that this one's reference cycles still hold.
     gc.collect()
     torch.cuda.empty_cache()
 
@@ -108,62 +112,49 @@ def training_data(
     )
 
 
-def _out_of_fold(
-    base_model: BaseModel,
-    tokenizer: Any,
-    whole: TrainingData,
-    fold_of: np.ndarray,
-    config: RunConfig,
-    folder: Path,
-    log: Log,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities of each training row from a base model that was trained on the other folds."""
-    probabilities = np.zeros((len(fold_of), len(whole.class_names)), dtype=np.float32)
+def _out_of_fold(job: TrainingJob, fold_of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities of each training row from a base model that was trained on the other folds.
+
+    fold_of: fold (n_train,) of each row, from 0. Returns what `_predict` does, for every row.
+    """
+    train = job.data.train
+    probabilities = np.zeros((len(fold_of), len(job.data.class_names)), dtype=np.float32)
+    # Seen until a model that has not seen them says otherwise: leaks are refused later.
     seen = np.ones(len(fold_of), dtype=bool)
-    for fold in range(config.folds):
+    for fold in range(job.config.folds):
         inside, outside = np.flatnonzero(fold_of == fold), np.flatnonzero(fold_of != fold)
-        say(f"▶ {base_model.name}: fold {fold + 1} of {config.folds}")
-        others = dataclasses.replace(whole, train=whole.train.take(outside))
-        place = folder / "folds" / str(fold + 1)
-        train_base_model(base_model, tokenizer, others, config, place, log)
-        probabilities[inside], seen[inside] = _predict(
-            base_model, tokenizer, whole, whole.train.take(inside), "train", config, place
-        )
+        say(f"▶ {job.base_model.name}: fold {fold + 1} of {job.config.folds}")
+        others = job.with_train_rows(outside, job.folder / "folds" / str(fold + 1))
+        train_base_model(others)
+        probabilities[inside], seen[inside] = _predict(others, train.take(inside), "train")
     return probabilities, seen
 
 
 def _predict(
-    base_model: BaseModel,
-    tokenizer: Any,
-    whole: TrainingData,
-    examples: LabelledTokens,
-    split: str,
-    config: RunConfig,
-    folder: Path,
+    job: TrainingJob, examples: LabelledTokens, split: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities of the best model, and for each row whether that model has seen it."""
-    best, device = folder / BEST, choose_device()
-    found = folder_problems(best)
-    if found:
+    """Probabilities (n, k) of the best model, and whether that model has seen each row, (n,)."""
+    best = job.folder / BEST
+    problems = folder_problems(best)
+    if problems:
         raise CheckpointError(
-            f"{best} must be whole to predict with, but {found[0]}. Put a good copy back, or train "
-            "anew with another run_dir."
+            f"{best} must be whole to predict with, but {problems[0]}. Put a good copy back, or "
+            "train anew with another run_dir."
         )
     model = load_classifier(
-        BaseModel(base_model.name, str(best)),
-        whole.class_names,
-        seed=config.seed,
-        problem_type=whole.problem_type,
+        BaseModel(job.base_model.name, str(best)),
+        job.data.class_names,
+        seed=job.config.seed,
+        problem_type=job.data.problem_type,
     )
     with stop_requests() as stop:
         probabilities = predict_probabilities(
-            model.to(device),
+            model.to(job.hardware.device),
             examples,
-            batch_size=2 * config.batch_size,
-            precision=choose_precision(config.precision, device),
-            num_workers=worker_count(config.num_workers, device),
-            pad_token_id=tokenizer.pad_token_id,
-            title=f"Predicting with {base_model.name} [{split}]",
+            job.hardware,
+            batch_size=2 * job.config.batch_size,
+            pad_token_id=job.tokenizer.pad_token_id,
+            title=f"Predicting with {job.base_model.name} [{split}]",
             stop=stop,
         )
     with np.load(best / SEEN_FILE) as arrays:

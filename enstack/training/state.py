@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,41 +11,12 @@ import torch
 
 from enstack.batches import ORDER, EpochBatches, Segment, rest_of_epoch
 from enstack.checkpoints.old_checkpoints import OldCheckpoint
-from enstack.config import FIXED_SETTINGS, RunConfig
 from enstack.errors import CheckpointError
-from enstack.models.base_models import (
-    ONE_CLASS,
-    SEVERAL_FLAGS,
-    BaseModel,
-    architecture,
-    tokenizer_digest,
-    weights_fingerprint,
-)
-from enstack.models.hardware import choose_device, choose_precision
-from enstack.models.loader import worker_count
-from enstack.models.tokens import LabelledTokens
+from enstack.training.job import TrainingJob
 from enstack.training.optimizer import ScheduledOptimizer, learning_rates
 from enstack.training.random_state import random_state, restore_random_state
 
 SEEN_FILE = "seen_ids.npz"
-# Recorded only where they can be read: a hub may be out of reach.
-READ_IF_POSSIBLE = ("architecture", "base_weights")
-Log = Callable[..., None]  # takes an event and its details
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """What one base model trains on and is selected on."""
-
-    train: LabelledTokens
-    selection: LabelledTokens
-    class_names: tuple[str, ...]
-    fingerprint: str
-
-    @property
-    def problem_type(self) -> str:
-        """Whether a function has one class or any of several flags, as the hub's format says it."""
-        return SEVERAL_FLAGS if self.train.labels.ndim == 2 else ONE_CLASS
 
 
 @dataclass
@@ -79,29 +48,16 @@ class Progress:
 
 
 class TrainingState:
-    """One base model in training: all that a checkpoint has to bring back.
+    """One base model in training: all that a checkpoint has to bring back."""
 
-    folder, scratch: its places in the run folder and on the scratch disk.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        scratch: Path,
-        model: torch.nn.Module,
-        tokenizer: Any,
-        data: TrainingData,
-        config: RunConfig,
-        progress: Progress,
-        identity: dict[str, Any],
-    ) -> None:
-        self.folder, self.scratch = folder, scratch
-        self.tokenizer, self.data, self.config = tokenizer, data, config
-        self.device = choose_device()
-        self.precision = choose_precision(config.precision, self.device)
-        self.workers = worker_count(config.num_workers, self.device)
-        self.model, self.progress, self.identity = model.to(self.device), progress, identity
-        # float64 sums of the losses since the epoch began and since the last logged step.
+    def __init__(self, job: TrainingJob, model: torch.nn.Module) -> None:
+        self.job, self.config, self.device = job, job.config, job.hardware.device
+        # Read now: the first save would read the base model's files while the loop waits.
+        self.identity = job.identity
+        self.model, self.progress = model.to(self.device), Progress()
+        # Sums of the losses since the epoch began and since the last logged step. They stay on the
+        # device, for the loop would wait for a GPU that is asked for a number; float64 keeps the
+        # digits of the last loss in a sum of many thousands.
         self.epoch_loss = torch.zeros((), dtype=torch.float64, device=self.device)
         self.window_loss = torch.zeros_like(self.epoch_loss)
         self.epoch_batches = self.window_batches = 0
@@ -111,7 +67,7 @@ class TrainingState:
         """Make the optimizer with a schedule that ends when the last epoch does."""
         config, step = self.config, self.config.accumulation_steps
         this_epoch = math.ceil(len(self.rest_of_epoch()[1]) / step)
-        whole_epoch = math.ceil(math.ceil(len(self.data.train) / config.batch_size) / step)
+        whole_epoch = math.ceil(math.ceil(len(self.job.data.train) / config.batch_size) / step)
         left = this_epoch + max(0, config.epochs - self.progress.epoch) * whole_epoch
         rates = learning_rates(
             attempted_steps + left,
@@ -124,13 +80,13 @@ class TrainingState:
             rates,
             weight_decay=config.weight_decay,
             max_grad_norm=config.max_grad_norm,
-            precision=self.precision,
+            precision=self.job.hardware.precision,
         )
 
     def rest_of_epoch(self) -> tuple[np.ndarray, EpochBatches]:
         """Rows of the training split, and the order over them, that the epoch in work has left."""
         return rest_of_epoch(
-            self.data.train.lengths,
+            self.job.data.train.lengths,
             self.progress.segments,
             self.config.batch_size,
             seed=self.config.seed,
@@ -197,7 +153,7 @@ class TrainingState:
     def load_old_checkpoint(self, old: OldCheckpoint) -> None:
         """Go on from a checkpoint of the program before; its random state and order are lost."""
         self._require_shapes(old)
-        n_functions = len(self.data.train)
+        n_functions = len(self.job.data.train)
         batch_size = old.batch_size(n_functions, self.config.batch_size)
         # A complete epoch is entered at its end: it has yet to be validated, and may be the best.
         done = math.ceil(n_functions / batch_size) if old.complete else old.step
@@ -222,38 +178,5 @@ class TrainingState:
         if not fits or len(old.optimizer["param_groups"]) != 1:
             raise CheckpointError(
                 f"The optimizer state in {old.folder} belongs to another model than "
-                f"{self.identity['base_model']}. Name the base model it was made with."
+                f"{self.job.base_model.name}. Name the base model it was made with."
             )
-
-
-def identity_of(
-    base_model: BaseModel, tokenizer: Any, data: TrainingData, config: RunConfig
-) -> dict[str, Any]:
-    """What must be the same for a checkpoint to be gone on from."""
-    settings = {name: getattr(config, name) for name in FIXED_SETTINGS}
-    made_of = {
-        "architecture": architecture(base_model),
-        "base_weights": weights_fingerprint(base_model),
-    }
-    return {
-        "base_model": base_model.name,
-        **{name: fact for name, fact in made_of.items() if fact is not None},
-        "data": data.fingerprint,
-        "tokenizer": tokenizer_digest(tokenizer),
-        "classes": list(data.class_names),
-        "train_functions": len(data.train),
-        "selection_functions": len(data.selection),
-        **settings,
-    }
-
-
-def refuse_foreign_checkpoint(stored: dict[str, Any], wanted: dict[str, Any], folder: Path) -> None:
-    """Raise where a checkpoint was made with other data or settings, naming them."""
-    known = [name for name in wanted if name in stored or name not in READ_IF_POSSIBLE]
-    changed = [name for name in known if stored.get(name) != wanted[name]]
-    if changed:
-        name = changed[0]
-        raise CheckpointError(
-            f"The checkpoint in {folder} was made with {name}={stored.get(name)}, this run has "
-            f"{name}={wanted[name]}. Go back to that value, or name another run_dir."
-        )

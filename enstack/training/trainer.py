@@ -12,11 +12,8 @@ from typing import Any, NoReturn
 import torch
 
 from enstack.batches import count_batch
-from enstack.config import RunConfig
 from enstack.errors import EnstackError, Interrupted
 from enstack.metrics.label_task import accuracy_and_macro_f1, decide, log_loss, thresholds_for
-from enstack.models.base_models import BaseModel
-from enstack.models.hardware import autocast
 from enstack.models.loader import make_loader, why_waiting
 from enstack.models.predict import predict_probabilities
 from enstack.progress.bars import Bar
@@ -24,33 +21,26 @@ from enstack.progress.data_wait import DataWait
 from enstack.progress.say import say
 from enstack.progress.screen import TrainingView, watch
 from enstack.progress.stopping import StopRequest, stop_requests
+from enstack.training.job import TrainingJob
 from enstack.training.resume import start_or_resume
 from enstack.training.saver import Saver
-from enstack.training.state import Log, TrainingData, TrainingState
+from enstack.training.state import TrainingState
 
 LOG_EVERY = 10  # batches; the loss is read from the device then, and only then
 
 
 def train_base_model(
-    base_model: BaseModel,
-    tokenizer: Any,
-    data: TrainingData,
-    config: RunConfig,
-    folder: Path,
-    log: Log,
-    old_runs: Path | None = None,
+    job: TrainingJob,
     stops: Callable[[], AbstractContextManager[StopRequest]] = stop_requests,
 ) -> None:
     """Fine-tune a base model to its last epoch, from wherever it stands.
 
-    folder: the base model's place in the run folder. old_runs: where checkpoints of the program
-    before this one may lie, looked at when the folder holds none. stops: what may ask for a stop,
-    Ctrl-C and SIGTERM if nothing else; then it saves at the next batch boundary and raises
-    Interrupted.
+    stops: what may ask for a stop, Ctrl-C and SIGTERM if nothing else; then it saves at the next
+    batch boundary and raises Interrupted.
     """
-    training = start_or_resume(base_model, tokenizer, data, config, folder, log, old_runs)
-    epochs = Bar(config.epochs, base_model.name, unit="epoch", level="epoch")
-    with stops() as stop, Saver(training, log) as saver, epochs:
+    training = start_or_resume(job)
+    epochs = Bar(job.config.epochs, job.base_model.name, unit="epoch", level="epoch")
+    with stops() as stop, Saver(training) as saver, epochs:
         watch(training_view(training, saver))
         epochs.advance(training.progress.epoch - 1)
         while not training.finished():
@@ -59,7 +49,7 @@ def train_base_model(
             epochs.advance()
     if stop.requested:
         raise Interrupted(
-            f"Interrupted; {base_model.name} is trained to its end and saved. "
+            f"Interrupted; {job.base_model.name} is trained to its end and saved. "
             "Run the same again to go on."
         )
 
@@ -67,7 +57,7 @@ def train_base_model(
 def training_view(training: TrainingState, saver: Saver) -> TrainingView:
     """What a screen may look at while this is trained."""
     return TrainingView(
-        name=saver.name,
+        name=training.job.base_model.name,
         history=training.progress.history,
         batches=training.total_batches(),
         epochs=training.config.epochs,
@@ -82,11 +72,10 @@ def train_epoch(training: TrainingState, saver: Saver, stop: StopRequest) -> Non
     if progress.batches_done:
         _announce_resume(training, saver, len(order))
     loader = make_loader(
-        training.data.train.take(rows),
+        training.job.data.train.take(rows),
         order,
-        pad_token_id=training.tokenizer.pad_token_id,
-        num_workers=training.workers,
-        device=training.device,
+        pad_token_id=training.job.tokenizer.pad_token_id,
+        hardware=training.job.hardware,
     )
     training.model.train()
     groups = AccumulationGroups(
@@ -94,7 +83,7 @@ def train_epoch(training: TrainingState, saver: Saver, stop: StopRequest) -> Non
         total=progress.batches_done + len(order),
         size=training.config.accumulation_steps,
     )
-    wait = DataWait(why_waiting(Path(training.config.local_dir), training.workers, training.device))
+    wait = DataWait(why_waiting(Path(training.config.local_dir), training.job.hardware))
     title = f"Epoch {progress.epoch} [Train]"
     examples = training.config.batch_size
     with Bar(len(order), title, seconds_each=True, wait=wait, examples=examples) as bar:
@@ -136,7 +125,7 @@ def train_batch(
     """Forward and backward of one batch, and a step where its accumulation group ends."""
     progress = training.progress
     start, end = groups.bounds(progress.batches_done)
-    with autocast(training.device, training.precision):
+    with training.job.hardware.autocast():
         logits = training.model(
             input_ids=batch["input_ids"].to(training.device, non_blocking=True),
             attention_mask=batch["attention_mask"].to(training.device, non_blocking=True),
@@ -186,19 +175,19 @@ def validate(training: TrainingState, stop: StopRequest) -> dict[str, float]:
 
     Of flags, the last two are taken at the thresholds that suit these very rows.
     """
-    data, config = training.data.selection, training.config
+    job, data = training.job, training.job.data.selection
     probabilities = predict_probabilities(
         training.model,
         data,
-        batch_size=2 * config.batch_size,
-        precision=training.precision,
-        num_workers=training.workers,
-        pad_token_id=training.tokenizer.pad_token_id,
+        job.hardware,
+        # Without gradients and optimizer there is room for twice as many.
+        batch_size=2 * job.config.batch_size,
+        pad_token_id=job.tokenizer.pad_token_id,
         title=f"Epoch {training.progress.epoch} [Validate]",
         stop=stop,
     )
     decisions = decide(probabilities, thresholds_for(data.labels, probabilities))
-    n_classes = len(training.data.class_names)
+    n_classes = len(job.data.class_names)
     accuracy, macro_f1 = accuracy_and_macro_f1(data.labels, decisions, n_classes)
     return {
         "train_loss": _mean_loss(training),
@@ -277,7 +266,7 @@ def _save_and_stop(training: TrainingState, saver: Saver) -> NoReturn:
     saver.settle(required=True)
     progress = training.progress
     raise Interrupted(
-        f"Interrupted; progress is saved: {training.identity['base_model']}, epoch "
+        f"Interrupted; progress is saved: {training.job.base_model.name}, epoch "
         f"{progress.epoch}, {progress.batches_done} of {training.total_batches()} batches. "
         "Run the same again to go on."
     )

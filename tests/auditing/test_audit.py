@@ -18,8 +18,10 @@ from enstack.data.labels import CWE_CLASSES
 from enstack.errors import ConfigError
 from enstack.models.base_models import BaseModel
 from enstack.models.tokens import Tokens, tokenize
-from tests.reporting.test_report import Page, bytes_below
-from tests.test_cli import enstack, refused, write_hdf5
+from tests.support.command_line import enstack, refused
+from tests.support.data_files import write_hdf5_columns
+from tests.support.equality import tree_digest
+from tests.support.pages import Page
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -39,10 +41,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("audit") / f"data {HOSTILE.replace('/', '')}"
     texts = [body("f", n).encode() for n in range(6)]
     classes = ["CWE-119", "CWE-120 CWE-476", "CWE-119 CWE-120", "", "CWE-other", "CWE-469"]
-    write_hdf5(folder / "VDISC_train.hdf5", texts, **flags_of(classes))
-    write_hdf5(folder / "VDISC_validate.hdf5", [texts[3]], **flags_of([""]))
+    write_hdf5_columns(folder / "VDISC_train.hdf5", texts, **flags_of(classes))
+    write_hdf5_columns(folder / "VDISC_validate.hdf5", [texts[3]], **flags_of([""]))
     near = [texts[0], body("g", 3).encode(), b"short()"]
-    write_hdf5(folder / "VDISC_test.hdf5", near, **flags_of(["CWE-119", "CWE-120", ""]))
+    write_hdf5_columns(folder / "VDISC_test.hdf5", near, **flags_of(["CWE-119", "CWE-120", ""]))
     return folder
 
 
@@ -138,7 +140,7 @@ def test_flags_are_audited_each_by_itself(folder: Path, tmp_path: Path) -> None:
 def test_a_copy_with_one_flag_more_contradicts(tmp_path: Path) -> None:
     for name in ("train", "validate", "test"):
         texts, classes = [body("f", 1).encode()] * 2, ["CWE-119", "CWE-119 CWE-476"]
-        write_hdf5(tmp_path / f"VDISC_{name}.hdf5", texts, **flags_of(classes))
+        write_hdf5_columns(tmp_path / f"VDISC_{name}.hdf5", texts, **flags_of(classes))
     found = audit(RunConfig(data_dir=str(tmp_path), label_mode="multilabel"))["contradictions"]
     assert found["levels"]["same text"]["train"] == 2
     assert found["examples"][0]["classes"] == ["CWE-119", "CWE-119 and CWE-476"]
@@ -160,9 +162,9 @@ def test_the_page_is_one_file_that_escapes_what_users_named(
     assert all(target.startswith("data:image/png;base64,") for target in page.targets)
     assert not page.tags & {"script", "link", "iframe", "object"}
     assert HOSTILE.replace("/", "") in page.text
-    before = bytes_below(tmp_path)
+    before = tree_digest(tmp_path)
     write_audit(tmp_path / "page", facts)
-    assert bytes_below(tmp_path) == before
+    assert tree_digest(tmp_path) == before
 
 
 def test_files_with_a_label_column_have_no_flags(tmp_path: Path) -> None:
@@ -179,12 +181,12 @@ def test_files_with_a_label_column_have_no_flags(tmp_path: Path) -> None:
 def test_the_command_prints_one_json_object_and_writes_nothing(
     folder: Path, facts: dict[str, Any], micro_model: BaseModel
 ) -> None:
-    before = bytes_below(folder.parent)
+    before = tree_digest(folder.parent)
     options = ("--json", "--tokenizer", micro_model.location, "--max-length", 60)
     done = enstack("audit", folder, *options)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == facts
-    assert bytes_below(folder.parent) == before
+    assert tree_digest(folder.parent) == before
 
 
 def test_the_command_prints_the_table_and_writes_the_page(folder: Path, tmp_path: Path) -> None:

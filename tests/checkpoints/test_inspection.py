@@ -17,7 +17,7 @@ from enstack.checkpoints.slots import BEST, LAST
 from enstack.config import scratch_dir
 from enstack.errors import CheckpointError
 from enstack.storage.manifest import HashedFolder
-from tests.conftest import tree_digest
+from tests.support.equality import tree_digest
 
 KEYS = {
     "path", "valid", "problems", "layout", "epoch", "step", "total_batches", "epoch_complete",

@@ -20,15 +20,14 @@ from enstack.checkpoints import mirror, slots, state_file
 from enstack.checkpoints.mirror import Mirror
 from enstack.checkpoints.slots import BEST, HISTORY, LAST
 from enstack.errors import CheckpointError
-from enstack.models.base_models import BaseModel
 from enstack.storage.files import append_json_line
 from enstack.storage.manifest import HashedFolder, folder_problems, read_manifest
 from enstack.training import trainer
 from enstack.training.saver import Saver
-from enstack.training.state import TrainingData
-from tests.conftest import same, train_config, tree_digest
+from enstack.training.trainer import train_base_model
+from tests.support.equality import same, training_outcome, tree_digest
 from tests.support.faults import FaultyDisk, faulty
-from tests.training.test_trainer import final, no_log, train_base_model
+from tests.support.training import job_of, train_config
 
 ERRNOS = [errno.ENOSPC, errno.EIO, errno.ENOTCONN]
 
@@ -127,7 +126,7 @@ def test_a_fault_at_any_operation_loses_nothing_and_the_copy_ends_complete(
             copy._failed = _noting(copy._failed, disk, drive, seen)  # type: ignore[method-assign]
             copy.later(functools.partial(append_json_line, drive / "events.jsonl", {"n": first}))
             copy.start()
-            assert copy.wait(), copy.failure()
+            assert copy.wait(), copy.trouble()
             copy.close()
         assert before == [1, 2]
         assert all(2 in numbers or 3 in numbers for numbers in seen), f"operation {first}: {seen}"
@@ -186,16 +185,11 @@ def test_what_was_verified_before_a_fault_takes_its_place_without_being_written_
     assert written == [drive]
 
 
-@pytest.fixture
-def parts(micro_model: BaseModel, micro_tokenizer: Any, training_data: TrainingData) -> Any:
-    return micro_model, micro_tokenizer, training_data
-
-
 def train_on(disk: FaultyDisk, parts: Any, run_dir: Path) -> None:
     config = train_config(run_dir)
     run_dir.mkdir()
     with faulty(disk):
-        train_base_model(*parts, config, run_dir, _log_to(run_dir))
+        train_base_model(job_of(parts, config, log=_log_to(run_dir)))
 
 
 def _log_to(run_dir: Path) -> Any:
@@ -226,9 +220,7 @@ def test_a_training_on_storage_that_fails_now_and_then_ends_as_on_a_good_one(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    train_base_model(
-        *parts, train_config(tmp_path / "good"), tmp_path / "good", lambda event, **details: None
-    )
+    train_base_model(job_of(parts, train_config(tmp_path / "good")))
     disk = OftenFaulty(tmp_path / "bad", share=0.03)
     start = Mirror.start
 
@@ -239,7 +231,7 @@ def test_a_training_on_storage_that_fails_now_and_then_ends_as_on_a_good_one(
     monkeypatch.setattr(Mirror, "start", start_failing)
     train_on(disk, parts, tmp_path / "bad")
     assert disk.failed > 20
-    assert same(final(tmp_path / "bad"), final(tmp_path / "good"))
+    assert same(training_outcome(tmp_path / "bad"), training_outcome(tmp_path / "good"))
     out = capsys.readouterr().out
     assert "can't be written now" in out
     assert "is written again: all is copied and verified" in out
@@ -292,7 +284,7 @@ def test_storage_that_never_comes_back_is_an_error_that_says_where_all_is_safe(
         with pytest.raises(CheckpointError, match=r"epoch 3, complete, is safe in .*run the same"):
             train_on(disk, parts, tmp_path / "gone")
     # The same again, and the Drive is back: nothing is trained, all is copied.
-    train_base_model(*parts, train_config(tmp_path / "gone"), tmp_path / "gone", no_log)
+    train_base_model(job_of(parts, train_config(tmp_path / "gone")))
     assert state_file.read_state(tmp_path / "gone" / LAST)["epoch"] == 3
     assert not folder_problems(tmp_path / "gone" / BEST)
     assert not train_config(tmp_path / "gone").scratch_dir.exists()

@@ -20,10 +20,11 @@ from enstack.checkpoints.slots import BEST, LAST
 from enstack.errors import CheckpointError
 from enstack.models.base_models import BaseModel
 from enstack.storage.manifest import HashedFolder, folder_problems
-from enstack.training.state import TrainingData
-from tests.conftest import train_config, tree_digest
+from enstack.training.job import TrainingData
+from enstack.training.trainer import train_base_model
+from tests.support.equality import tree_digest
 from tests.support.faults import FaultyDisk, faulty
-from tests.training.test_trainer import no_log, train_base_model
+from tests.support.training import Killed, job_of, train_config
 
 
 def save(folder: Path, number: int, keep: int = 2) -> None:
@@ -102,8 +103,7 @@ def two_runs(
     folder = tmp_path_factory.mktemp("runs")
     for seed in (1, 2):
         config = train_config(folder / str(seed), epochs=1, seed=seed)
-        run_dir = Path(config.run_dir)
-        train_base_model(micro_model, micro_tokenizer, training_data, config, run_dir, no_log)
+        train_base_model(job_of((micro_model, micro_tokenizer, training_data), config))
     return folder / "1", folder / "2"
 
 
@@ -161,7 +161,7 @@ def test_a_damaged_one_on_the_scratch_disk_gives_way_to_the_whole_one_in_run_dir
         save(place, 1)
         save(place, 2)
     (scratch / LAST / "training_state.pth").unlink()
-    found = newest.newest(scratch, folder, 2)
+    found = newest_module.newest(scratch, folder, 2)
     assert found == scratch / LAST
     assert epoch_of(found) == 2
     assert folder_problems(found) == []
@@ -195,10 +195,6 @@ def test_when_all_are_damaged_training_never_starts_from_scratch(tmp_path: Path)
     with pytest.raises(CheckpointError, match=r"Every checkpoint.*damaged.*Nothing was changed"):
         newest(tmp_path)
     assert tree_digest(tmp_path) == before
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing below may catch it."""
 
 
 def test_a_save_killed_at_any_file_operation_leaves_a_whole_checkpoint(

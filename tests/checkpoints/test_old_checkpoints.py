@@ -26,9 +26,9 @@ from enstack.models.base_models import BaseModel, load_classifier
 from enstack.models.tokens import LabelledTokens
 from enstack.pipeline import run_pipeline
 from enstack.toy.tiny_models import TinyModel, write_encoder
-from enstack.training.state import TrainingData
-from tests.conftest import tree_digest
-from tests.training.test_trainer import no_log, train_base_model, train_config
+from enstack.training.trainer import train_base_model
+from tests.support.equality import tree_digest
+from tests.support.training import job_of, train_config
 
 TOTAL = 11  # batches of an epoch: 42 functions in batches of 4
 
@@ -71,14 +71,9 @@ def write_legacy(
     return folder
 
 
-@pytest.fixture
-def parts(micro_model: BaseModel, micro_tokenizer: Any, training_data: TrainingData) -> Any:
-    return micro_model, micro_tokenizer, training_data
-
-
 def go_on(parts: Any, config: RunConfig, old_runs: Path) -> None:
     folder = Path(config.run_dir) / "base_models" / "micro"
-    train_base_model(*parts, config, folder, no_log, old_runs)
+    train_base_model(job_of(parts, config, folder, old_runs=old_runs))
 
 
 def test_an_old_checkpoint_goes_on_at_its_batch_with_its_weights_and_moments(

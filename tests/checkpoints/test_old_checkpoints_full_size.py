@@ -29,10 +29,11 @@ from enstack.errors import CheckpointError
 from enstack.models.base_models import BaseModel
 from enstack.models.tokens import LabelledTokens, Tokens
 from enstack.training import trainer
+from enstack.training.job import TrainingData
 from enstack.training.optimizer import learning_rates
-from enstack.training.state import TrainingData, TrainingState
-from tests.conftest import train_config
-from tests.training.test_trainer import Killed, _record_reads, no_log, train_base_model
+from enstack.training.state import TrainingState
+from enstack.training.trainer import train_base_model
+from tests.support.training import Killed, job_of, record_reads, train_config
 
 BASE = RobertaConfig(
     vocab_size=50265, max_position_embeddings=514, type_vocab_size=1, num_labels=5
@@ -166,14 +167,12 @@ def test_a_full_size_old_checkpoint_goes_on_at_batch_1000_and_reads_nothing_befo
         training.progress.segments = trainer.count_batch(training.progress.segments, 16)
 
     before = _untouched(full.run)
-    read = _record_reads(monkeypatch)
+    read = record_reads(monkeypatch)
     monkeypatch.setattr(trainer, "train_batch", stop_at_second)
     config = train_config(tmp_path, epochs=10, batch_size=16, save_steps=500, label_mode="cwe")
-    model = BaseModel("codebert", "microsoft/codebert-base")
+    parts = BaseModel("codebert", "microsoft/codebert-base"), micro_tokenizer, short_functions
     with pytest.raises(Killed):
-        train_base_model(
-            model, micro_tokenizer, short_functions, config, tmp_path, no_log, full.run
-        )
+        train_base_model(job_of(parts, config, old_runs=full.run))
     out = capsys.readouterr().out
     assert "⏭️  Resuming: will skip 1000 batches (fast-forward), train 270 batches\n" in out
     assert "997 optimizer steps for 1,000 batches: fp16 loss scaling skipped 3" in out

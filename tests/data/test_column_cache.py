@@ -15,7 +15,7 @@ from enstack.data import column_cache as stored
 from enstack.data.formats import split_files
 from enstack.data.functions import read_data
 from enstack.toy.fake_vdisc import write_fake_vdisc
-from tests.data.test_functions import (
+from tests.support.data_files import (
     FLAGS,
     SOURCES,
     flag_rows,

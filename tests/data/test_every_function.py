@@ -30,7 +30,7 @@ from enstack.stacking.meta_features import BaseModelProbabilities
 from enstack.stacking.stack import fit_meta_classifiers, predict_proba
 from enstack.stacking.stage import stack_base_models
 from enstack.toy.fake_vdisc import write_fake_vdisc
-from tests.data.test_functions import write_hdf5
+from tests.support.data_files import write_hdf5
 
 REASONS = {"no flag", "no text", "not in the subset"}
 STRICT = {*REASONS, "several flags"}

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-import csv
 import json
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,72 +23,17 @@ from enstack.data.functions import Functions, VulnerabilityData, read_data
 from enstack.data.labels import CWE_CLASSES
 from enstack.data.subsets import stratified_parts
 from enstack.errors import ConfigError, DataError
+from tests.support.data_files import (
+    FLAGS,
+    SOURCES,
+    flag_rows,
+    label_rows,
+    write_all_hdf5,
+    write_hdf5,
+    write_rows,
+)
 
-VDISC = {"train": "VDISC_train", "validation": "VDISC_validate", "test": "VDISC_test"}
 quick = settings(max_examples=50, deadline=None)
-# One function of each class and one without any flag.
-SOURCES = [f"f{number}(int a)\n{{\n    return a + {number};\n}}\n" for number in range(6)]
-FLAGS = np.eye(6, 5, dtype=bool)
-
-
-def write_hdf5(
-    folder: Path,
-    split: str,
-    sources: Any = SOURCES,
-    flags: Any = FLAGS,
-    *,
-    rename: dict[str, str] | None = None,
-    drop: Sequence[str] = (),
-    **options: Any,
-) -> Path:
-    path = folder / f"{VDISC[split]}.hdf5"
-    columns: dict[str, Any] = {name: np.asarray(flags)[:, i] for i, name in enumerate(CWE_CLASSES)}
-    if isinstance(sources, list):
-        columns["functionSource"] = np.array(
-            [s.encode() if isinstance(s, str) else s for s in sources], dtype=object
-        )
-    else:
-        columns["functionSource"] = sources
-    with h5py.File(path, "w") as file:
-        for name, values in columns.items():
-            if name in drop:
-                continue
-            kind = h5py.string_dtype() if values.dtype == object else None
-            file.create_dataset((rename or {}).get(name, name), data=values, dtype=kind, **options)
-    return path
-
-
-def write_all_hdf5(folder: Path, **kwargs: Any) -> Path:
-    for split in SPLITS:
-        write_hdf5(folder, split, **kwargs)
-    return folder
-
-
-def write_rows(folder: Path, suffix: str, rows: list[dict[str, Any]], splits: Any = SPLITS) -> Path:
-    for split in splits:
-        path = folder / f"{split}.{suffix}"
-        if suffix == "jsonl":
-            path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        elif suffix == "csv":
-            with path.open("w", newline="") as file:
-                writer = csv.DictWriter(file, list(rows[0]))
-                writer.writeheader()
-                writer.writerows(rows)
-        else:
-            pq.write_table(pa.Table.from_pylist(rows), path)
-    return folder
-
-
-def flag_rows() -> list[dict[str, Any]]:
-    return [
-        {"func": source, **{name: bool(flag) for name, flag in zip(CWE_CLASSES, row, strict=True)}}
-        for source, row in zip(SOURCES, FLAGS, strict=True)
-    ]
-
-
-def label_rows(labels: Sequence[Any]) -> list[dict[str, Any]]:
-    return [{"func": SOURCES[i % len(SOURCES)], "label": label} for i, label in enumerate(labels)]
-
 
 # Label modes
 

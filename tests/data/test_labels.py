@@ -18,7 +18,7 @@ from enstack.data.labels import CWE_CLASSES, label_name, require_two_sides, stra
 from enstack.data.subsets import choose, stratified_parts
 from enstack.errors import ConfigError, DataError
 from enstack.toy.fake_vdisc import write_fake_vdisc
-from tests.data.test_functions import write_hdf5
+from tests.support.data_files import write_hdf5
 
 some_flags = st_numpy.arrays(bool, st.tuples(st.integers(1, 40), st.just(5)))
 

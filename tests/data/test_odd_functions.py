@@ -14,7 +14,7 @@ from enstack.data.formats import SPLITS
 from enstack.data.functions import VulnerabilityData, read_data
 from enstack.data.labels import CWE_CLASSES
 from enstack.models.tokens import LabelledTokens, tokenize
-from tests.data.test_functions import VDISC, write_all_hdf5, write_rows
+from tests.support.data_files import VDISC, write_all_hdf5, write_rows
 
 LONG = "f(int a)\n{\n" + "    a += 1; /* again */\n" * 20_800 + "}\n"  # 500 KB
 ODD = {

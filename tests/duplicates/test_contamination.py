@@ -16,7 +16,7 @@ from enstack.duplicates.contamination import (
     train_rows_to_keep,
 )
 from enstack.errors import DataError
-from tests.duplicates.test_near_duplicates import TEXTS, brute_force, edited
+from tests.support.similar_texts import TEXTS, brute_force, edited
 
 
 def made(texts: list[str], sizes: tuple[int, int, int]) -> VulnerabilityData:

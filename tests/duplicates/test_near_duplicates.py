@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import combinations
-
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -13,33 +11,12 @@ from hypothesis import strategies as st
 from enstack.duplicates import minhash as signatures
 from enstack.duplicates import near_duplicates as duplicates
 from enstack.duplicates.lexer import lexer_tokens
-from enstack.duplicates.near_duplicates import NearDuplicates, find_near_duplicates, token_grams
-
-# Copies of one function with some tokens changed, so that pairs of every similarity occur.
-EDITS = st.lists(st.tuples(st.integers(0, 29), st.sampled_from("abc")), max_size=6)
-TEXTS = st.lists(EDITS, min_size=1, max_size=14)
-
-
-def edited(edits: list[tuple[int, str]]) -> str:
-    tokens = [f"t{place}" for place in range(30)]
-    for place, name in edits:
-        tokens[place] = name
-    return " ".join(tokens)
+from enstack.duplicates.near_duplicates import NearDuplicates, find_near_duplicates
+from tests.support.similar_texts import TEXTS, brute_force, edited
 
 
 def text_array(texts: list[str]) -> pa.Array:
     return pa.array(texts, type=pa.large_string())
-
-
-def brute_force(texts: list[str], threshold: float | None) -> np.ndarray:
-    """Whether each two functions are so alike: (n, n) bool, no function like itself."""
-    alike = np.zeros((len(texts), len(texts)), dtype=bool)
-    grams = [token_grams(text) for text in texts]
-    for i, j in combinations(range(len(texts)), 2):
-        jaccard = len(grams[i] & grams[j]) / len(grams[i] | grams[j])
-        same = texts[i] == texts[j]
-        alike[i, j] = alike[j, i] = same if threshold is None else jaccard >= threshold
-    return alike
 
 
 @settings(deadline=None, derandomize=True)  # a pair at .7 is missed once in 6,000 times

@@ -4,11 +4,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from transformers import BertConfig, BertModel
 
+from enstack.checkpoints.weights import write_weights
 from enstack.errors import ConfigError
 from enstack.models.base_models import (
     BaseModel,
@@ -18,7 +20,8 @@ from enstack.models.base_models import (
     require_length,
 )
 from enstack.models.hardware import choose_precision
-from tests.conftest import same, save_classifier
+from enstack.storage.manifest import HashedFolder
+from tests.support.equality import same
 
 CLASSES = ("a", "b", "c")
 IN_THE_NOTEBOOKS_ORDER = """
@@ -27,6 +30,15 @@ before = set(sys.modules)
 import skops.io
 print([name for name in set(sys.modules) - before if name.startswith("transformers.")])
 """
+
+
+def save_classifier(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Write a model as a checkpoint holds it."""
+    new = HashedFolder(folder)
+    with new.file("model.safetensors") as file:
+        write_weights(file, model.state_dict())
+    for name, content in classifier_files(model, tokenizer).items():
+        (folder / name).write_bytes(content)
 
 
 def test_a_new_head_depends_on_the_seed_alone_and_the_generator_is_left_alone(

@@ -1,22 +1,29 @@
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
 
 from enstack.errors import Interrupted
 from enstack.models.base_models import BaseModel, load_classifier
+from enstack.models.hardware import Hardware
 from enstack.models.predict import batches_by_length, predict_probabilities
 from enstack.progress.stopping import StopRequest
-from enstack.training.state import TrainingData
+from enstack.training.job import TrainingData
 
 
-def predict(model: torch.nn.Module, data: TrainingData, **settings: Any) -> np.ndarray:
-    chosen = {"batch_size": 4, "num_workers": 0, "stop": StopRequest(), **settings}
+def predict(
+    model: torch.nn.Module, data: TrainingData, workers: int = 0, stop: StopRequest | None = None
+) -> np.ndarray:
+    hardware = Hardware.choose("fp32", workers)
     return predict_probabilities(
-        model, data.train, precision="fp32", pad_token_id=1, title="t", **chosen
+        model,
+        data.train,
+        hardware,
+        batch_size=4,
+        pad_token_id=1,
+        title="t",
+        stop=stop or StopRequest(),
     )
 
 
@@ -35,7 +42,7 @@ def model(micro_model: BaseModel, training_data: TrainingData) -> torch.nn.Modul
 def test_row_i_is_example_i_whatever_the_batches(
     model: torch.nn.Module, training_data: TrainingData, workers: int
 ) -> None:
-    together = predict(model, training_data, num_workers=workers)
+    together = predict(model, training_data, workers)
     assert together.dtype == np.float32
     np.testing.assert_allclose(together.sum(axis=1), 1, rtol=1e-5)
     assert together.std(axis=0).max() > 0.01

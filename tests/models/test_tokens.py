@@ -13,7 +13,7 @@ from enstack.models import tokens as tokens_module
 from enstack.models.base_models import BaseModel, load_tokenizer
 from enstack.models.tokens import LabelledTokens, encode, tokenize
 from enstack.toy.tiny_models import TinyModel, write_encoder
-from tests.conftest import tree_digest
+from tests.support.equality import tree_digest
 
 
 @pytest.fixture(scope="module")

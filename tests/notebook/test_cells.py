@@ -171,7 +171,7 @@ def test_time_is_estimated_for_the_models_and_data_that_are_chosen(
         asked.append(([model.name for model in models], n_functions, config.batch_size))
         return ["a line"]
 
-    monkeypatch.setattr("enstack.training.epoch_time.estimate", estimate)
+    monkeypatch.setattr("enstack.training.epoch_time.estimate_epoch_time", estimate)
     cells.show_hardware(tmp_path, {})
     cells.show_hardware(tmp_path, {"BASE_MODELS": "codebert, unixcoder", "DATA_DIR": "/data"})
     cells.show_data(tmp_path, DATA_DIR=str(toy_folder), LABEL_MODE="binary")

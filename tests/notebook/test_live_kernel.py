@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import tree_digest
+from tests.support.equality import tree_digest
 from tests.support.kernels import SECONDS, Kernel, cells, from_repository, git, publish
 
 FORM = {

@@ -9,7 +9,6 @@ import re
 import shutil
 import zipfile
 from collections.abc import Callable, Sequence
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,8 @@ from enstack.errors import CheckpointError
 from enstack.metrics.label_task import evaluate
 from enstack.reporting.figures import plot_training_curves
 from enstack.reporting.page import leaderboard_text, load_results, write_report
+from tests.support.equality import tree_digest
+from tests.support.pages import Page
 
 CWE = ("CWE-119", "CWE-120", "CWE-469", "CWE-476", "CWE-other")
 BINARY = ("clean", "vulnerable")
@@ -183,35 +184,12 @@ def write_binary_run(run_dir: Path) -> Path:
     return write_run(run_dir, leans, (150, 90), BINARY, 3)
 
 
-class Page(HTMLParser):
-    """Tags, link targets and visible text of a page."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.tags: set[str] = set()
-        self.targets: list[str] = []
-        self.words: list[str] = []
-        self.feed(path.read_text(encoding="utf-8"))
-        self.text = " ".join(" ".join(self.words).split())
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.targets += [value or "" for name, value in attrs if name in {"src", "href", "srcset"}]
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-
-
 def page_html(run_dir: Path) -> str:
     return (run_dir / "report" / "report.html").read_text(encoding="utf-8")
 
 
 def refuse_constant(constant: str) -> None:
     raise AssertionError(f"{constant} is no JSON")
-
-
-def bytes_below(folder: Path) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def edit_leaderboard(run_dir: Path, change: Callable[[dict[str, str]], None]) -> None:
@@ -256,7 +234,7 @@ def test_names_that_users_gave_are_escaped(full_run: Path) -> None:
 def test_figures_beside_the_page_are_those_inside_it(full_run: Path) -> None:
     figures = sorted((full_run / "report" / "figures").glob("*.png"))
     names = [
-        "plot_class_f1",
+        "class_f1",
         "confusion_matrix",
         "reliability",
         "training_loss",
@@ -268,9 +246,9 @@ def test_figures_beside_the_page_are_those_inside_it(full_run: Path) -> None:
 
 
 def test_writing_again_changes_no_byte(full_run: Path) -> None:
-    before = bytes_below(full_run)
+    before = tree_digest(full_run)
     assert write_report(full_run) == full_run / "report" / "report.html"
-    assert bytes_below(full_run) == before
+    assert tree_digest(full_run) == before
 
 
 def test_report_json_is_strict_json_and_holds_the_results(full_run: Path) -> None:

@@ -10,6 +10,8 @@ from enstack.errors import CheckpointError
 from enstack.storage import files
 from enstack.storage.disks import require_writable
 
+DIGEST = "38d6d5273586cac6f5be99ca20b9ff7189cda136ee1a1cfeab905d2d223c81f4"
+
 
 def test_a_write_that_fails_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -24,6 +26,17 @@ def test_a_write_that_fails_leaves_the_old_file(
     with pytest.raises(OSError, match="No space left"):
         files.write_json(path, {"new": 2})
     assert files.read_json(path) == {"old": 1}
+
+
+def test_the_digest_of_both_ends_stays_as_checkpoints_hold_it(tmp_path: Path) -> None:
+    """Identities in checkpoints name base weights by it: another one would refuse to go on."""
+    path = tmp_path / "x"
+    path.write_bytes(b"begin" + bytes(3 << 20) + b"end")
+    assert files.digest_of_ends(path) == DIGEST
+    path.write_bytes(b"begin" + bytes(1 << 20) + bytes([1]) + bytes(2 << 20) + b"end")
+    assert files.digest_of_ends(path) == DIGEST  # the middle is not read
+    path.write_bytes(b"begin" + bytes(3 << 20) + b"End")
+    assert files.digest_of_ends(path) != DIGEST
 
 
 def test_an_unchanged_text_is_not_written_again(tmp_path: Path) -> None:

@@ -32,18 +32,16 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
-from safetensors.torch import load_file
 
-from enstack.checkpoints import slots, state_file
+from enstack.checkpoints import slots
 from enstack.config import RunConfig
 from enstack.data.functions import read_data
-from enstack.models.base_models import BaseModel, load_tokenizer
-from enstack.models.tokens import LabelledTokens, tokenize
+from enstack.models.base_models import load_tokenizer
 from enstack.storage.manifest import HashedFile, folder_problems
-from enstack.toy.functions import write_toy_data
-from enstack.toy.tiny_models import TinyModel, write_encoder
 from enstack.training import trainer
-from enstack.training.state import TrainingData
+from tests.support.equality import same, training_outcome
+from tests.support.micro import Parts, training_data_of, write_micro_data, write_micro_model
+from tests.support.training import job_of, train_config
 
 KILLS_PER_RUN = 10
 SCRATCH_LOST = 0.3  # share of the kills after which the machine is gone too
@@ -63,36 +61,15 @@ def get(board: Board, name: str) -> int:
     return int(struct.unpack("q", board[PLACES[name] : PLACES[name] + 8])[0])
 
 
-def prepare(folder: Path) -> tuple[BaseModel, Any, TrainingData]:
-    sizes = {"train": 42, "validation": 20, "test": 10}
-    data = read_data(write_toy_data(folder / "data", sizes=sizes), label_mode="cwe_or_clean")
-    shape = TinyModel(vocabulary=300, hidden=16, layers=1, heads=2)
-    write_encoder(folder / "micro", shape, data.splits["train"].sources.to_pylist(), seed=1)
-    model = BaseModel("micro", str(folder / "micro"))
+def prepare(folder: Path) -> Parts:
+    data = read_data(write_micro_data(folder / "data"), label_mode="cwe_or_clean")
+    model = write_micro_model(folder / "micro", data)
     tokenizer = load_tokenizer(model)
-    examples = {
-        split: LabelledTokens(
-            tokenize(f, tokenizer, max_length=150, cache_dir=folder, title=split), f.labels, f.ids
-        )
-        for split, f in data.splits.items()
-    }
-    train, selection = examples["train"], examples["validation"]
-    return model, tokenizer, TrainingData(train, selection, data.class_names, data.fingerprint)
+    return model, tokenizer, training_data_of(data, tokenizer, folder)
 
 
 def config_of(folder: Path, name: str) -> RunConfig:
-    return RunConfig(
-        run_dir=str(folder / name),
-        local_dir=str(folder / f"{name}-scratch"),
-        label_mode="cwe_or_clean",
-        max_length=150,
-        epochs=3,
-        batch_size=4,
-        save_steps=2,
-        learning_rate=1e-3,
-        precision="fp32",
-        num_workers=0,
-    )
+    return train_config(folder / name, save_steps=2)
 
 
 def instrument(board: Board, config: RunConfig) -> None:
@@ -153,10 +130,10 @@ def forked(work: Callable[[], None]) -> int:
         os._exit(status)
 
 
-def train(parts: tuple[Any, ...], config: RunConfig, board: Board | None) -> None:
+def train(parts: Parts, config: RunConfig, board: Board | None) -> None:
     if board is not None:
         instrument(board, config)
-    trainer.train_base_model(*parts, config, Path(config.run_dir), lambda event, **details: None)
+    trainer.train_base_model(job_of(parts, config))
 
 
 def newest_whole(config: RunConfig) -> int:
@@ -172,7 +149,7 @@ def newest_whole(config: RunConfig) -> int:
 
 
 def kill_once(
-    parts: tuple[Any, ...], config: RunConfig, seconds: float, board: Board
+    parts: Parts, config: RunConfig, seconds: float, board: Board
 ) -> tuple[list[str], bool]:
     """Train, and kill after so many seconds; what was under way, and whether it had ended."""
     board[:] = bytes(len(board))
@@ -190,26 +167,13 @@ def kill_once(
     return [phase for phase in PHASES if get(board, phase)], os.WIFEXITED(status)
 
 
-def finish(parts: tuple[Any, ...], config: RunConfig) -> None:
+def finish(parts: Parts, config: RunConfig) -> None:
     _, status = os.waitpid(forked(lambda: train(parts, config, None)), 0)
     if status:
         raise AssertionError("the last attempt of a run failed")
 
 
-def outcome(config: RunConfig) -> dict[str, Any]:
-    """All that a run leaves, its count of saves aside."""
-    folder = Path(config.run_dir)
-    state = state_file.read_state(folder / "last_checkpoint")
-    state["progress"]["saves"] = None
-    weights = load_file(folder / "last_checkpoint" / "model.safetensors")
-    best = load_file(folder / "best_model" / "model.safetensors")
-    history = (folder / "history.jsonl").read_text()
-    return {"state": state, "weights": weights, "best": best, "history": history}
-
-
 def main(kills: int, seed: int) -> dict[str, Any]:
-    from tests.conftest import same
-
     torch.set_num_threads(1)
     chance = random.Random(seed)
     board = mmap.mmap(-1, 8 * len(PLACES))
@@ -224,7 +188,7 @@ def main(kills: int, seed: int) -> dict[str, Any]:
         if os.waitpid(child, 0)[1]:
             raise AssertionError("the unbroken run failed")
         whole_run = time.monotonic() - started
-        expected = outcome(unbroken)
+        expected = training_outcome(Path(unbroken.run_dir))
         print(f"an unbroken run takes {whole_run:.1f} s", file=sys.stderr)
         while facts["kills"] < kills:
             config = config_of(folder, f"run-{facts['runs']}")
@@ -240,7 +204,7 @@ def main(kills: int, seed: int) -> dict[str, Any]:
                     shutil.rmtree(config.local_dir, ignore_errors=True)
             finish(parts, config)
             facts["runs"] += 1
-            facts["identical"] += same(outcome(config), expected)
+            facts["identical"] += same(training_outcome(Path(config.run_dir)), expected)
             shutil.rmtree(config.run_dir)
     return {**facts, "landed": dict(landed)}
 

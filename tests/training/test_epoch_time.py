@@ -9,11 +9,12 @@ import torch
 
 from enstack.errors import ConfigError, EnstackError
 from enstack.models.base_models import BaseModel
+from enstack.models.hardware import Hardware
 from enstack.training import epoch_time as module
 from enstack.training.epoch_time import BatchCost, encoder_of, estimate_epoch_time, measure_batch
-from tests.conftest import train_config
+from tests.support.training import train_config
 
-CPU = torch.device("cpu")
+CPU = Hardware(torch.device("cpu"), "fp32", workers=0)
 
 
 def test_the_papers_models_are_measured_without_a_network_and_once(
@@ -21,7 +22,7 @@ def test_the_papers_models_are_measured_without_a_network_and_once(
 ) -> None:
     measured: list[int] = []
 
-    def cost(encoder: object, **sizes: object) -> BatchCost:
+    def cost(*_: object, **sizes: object) -> BatchCost:
         measured.append(1)
         return BatchCost(0.47, 9 * 2**30)
 
@@ -43,7 +44,7 @@ def test_a_real_measurement_leaves_the_random_state_and_the_configuration(
 ) -> None:
     encoder = encoder_of(micro_model)
     before, state = encoder.to_dict(), torch.random.get_rng_state()
-    cost = measure_batch(encoder, batch_size=4, max_length=32, precision="fp32", device=CPU)
+    cost = measure_batch(encoder, CPU, batch_size=4, max_length=32)
     assert cost.seconds > 0
     assert cost.memory is None
     assert torch.equal(state, torch.random.get_rng_state())
@@ -61,7 +62,7 @@ def test_on_a_cpu_a_small_batch_is_timed_and_scaled(
 
     monkeypatch.setattr(module, "_train", train)
     encoder = encoder_of(micro_model)
-    cost = measure_batch(encoder, batch_size=16, max_length=512, precision="fp32", device=CPU)
+    cost = measure_batch(encoder, CPU, batch_size=16, max_length=512)
     assert asked == [(1, 256)]
     assert cost.seconds == 0.5 * 16 * 512 / 256
 
@@ -74,9 +75,7 @@ def test_a_batch_that_does_not_fit_says_which_one_would(
 
     monkeypatch.setattr(module, "_train", train)
     with pytest.raises(EnstackError, match=r"Use BATCH_SIZE = 8 with ACCUMULATION_STEPS = 2"):
-        measure_batch(
-            encoder_of(micro_model), batch_size=16, max_length=512, precision="fp32", device=CPU
-        )
+        measure_batch(encoder_of(micro_model), CPU, batch_size=16, max_length=512)
 
 
 @pytest.mark.parametrize(("name", "limit"), [("codebert", 512), ("unixcoder", 1024)])

@@ -5,7 +5,7 @@ import torch
 from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup
 
 from enstack.training.optimizer import ScheduledOptimizer, learning_rates
-from tests.conftest import same
+from tests.support.equality import same
 
 
 def make_model() -> torch.nn.Linear:
@@ -45,7 +45,7 @@ def test_schedules_equal_those_of_transformers(name: str, peer: object) -> None:
 
 def test_steps_equal_those_of_plain_adamw_with_the_scheduler_of_transformers() -> None:
     model, peer = make_model(), make_model()
-    optimizer = make(model)
+    ours = make(model)
     optimizer = torch.optim.AdamW(peer.parameters(), lr=0.1, weight_decay=0.01)
     schedule = get_linear_schedule_with_warmup(optimizer, 2, 20)
     for number in range(12):
@@ -55,9 +55,9 @@ def test_steps_equal_those_of_plain_adamw_with_the_scheduler_of_transformers() -
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
-        step(optimizer, model)
-    for ours, theirs in zip(model.parameters(), peer.parameters(), strict=True):
-        torch.testing.assert_close(ours, theirs)
+        step(ours, model)
+    for left, right in zip(model.parameters(), peer.parameters(), strict=True):
+        torch.testing.assert_close(left, right)
 
 
 def test_a_skipped_step_advances_neither_the_count_nor_the_learning_rate() -> None:

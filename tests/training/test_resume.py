@@ -13,20 +13,15 @@ import pytest
 from enstack.checkpoints import state_file
 from enstack.errors import CheckpointError, Interrupted
 from enstack.models.base_models import BaseModel, load_classifier
-from enstack.models.predict import predict_proba
+from enstack.models.hardware import Hardware
+from enstack.models.predict import predict_probabilities
 from enstack.progress.stopping import StopRequest
 from enstack.storage.manifest import folder_problems
-from enstack.training.state import TrainingData
-from tests.conftest import same, train_config, tree_digest
-from tests.training.test_trainer import final, run
+from tests.support.equality import same, training_outcome, tree_digest
+from tests.support.training import run_training, train_config
 
 EPOCHS, BATCHES = 3, 6  # 42 functions in batches of 8, the last one of 2
 POINTS = EPOCHS * BATCHES
-
-
-@pytest.fixture
-def parts(micro_model: BaseModel, micro_tokenizer: Any, training_data: TrainingData) -> Any:
-    return micro_model, micro_tokenizer, training_data
 
 
 def settings(**more: Any) -> dict[str, Any]:
@@ -37,18 +32,21 @@ def outcome(folder: Path, parts: Any) -> dict[str, Any]:
     """All that a run leaves, and what its best model predicts."""
     _, tokenizer, data = parts
     best = load_classifier(BaseModel("best", str(folder / "best_model")), data.class_names, seed=0)
-    predicted = predict_proba(
+    predicted = predict_probabilities(
         best,
         data.selection,
+        Hardware.choose("fp32", 0),
         batch_size=8,
-        precision="fp32",
-        num_workers=0,
         pad_token_id=tokenizer.pad_token_id,
         title="predicting",
         stop=StopRequest(),
     )
     files = tree_digest(folder / "best_model")
-    return {**final(folder), "predicted": predicted.tobytes(), "files of the best": files}
+    return {
+        **training_outcome(folder),
+        "predicted": predicted.tobytes(),
+        "files of the best": files,
+    }
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -57,14 +55,14 @@ def test_interrupted_at_every_batch_a_run_ends_as_the_unbroken_one_bit_for_bit(
     parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accumulation: int, workers: int
 ) -> None:
     more = settings(accumulation_steps=accumulation, num_workers=workers)
-    run(*parts, train_config(tmp_path / "unbroken", **more), monkeypatch)
+    run_training(*parts, train_config(tmp_path / "unbroken", **more), monkeypatch)
     expected = outcome(tmp_path / "unbroken", parts)
     tried = 0
     for instant in range(1, POINTS + 1):
         config = train_config(tmp_path / str(instant), **more)
         with pytest.raises(Interrupted, match="progress is saved"):
-            run(*parts, config, monkeypatch, stop_after=instant)
-        run(*parts, config, monkeypatch)
+            run_training(*parts, config, monkeypatch, stop_after=instant)
+        run_training(*parts, config, monkeypatch)
         found = outcome(tmp_path / str(instant), parts)
         assert same(found, expected), f"interrupted at batch {instant}"
         tried += 1
@@ -77,15 +75,15 @@ def test_a_chain_of_three_interruptions_changes_nothing(
     parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accumulation: int, workers: int
 ) -> None:
     more = settings(accumulation_steps=accumulation, num_workers=workers)
-    run(*parts, train_config(tmp_path / "unbroken", **more), monkeypatch)
+    run_training(*parts, train_config(tmp_path / "unbroken", **more), monkeypatch)
     expected = outcome(tmp_path / "unbroken", parts)
     chance = np.random.default_rng([accumulation, workers])
     for chain in range(3):
         config = train_config(tmp_path / str(chain), **more)
         for stop_after in chance.integers(1, POINTS // 4, 3):
             with pytest.raises(Interrupted, match="progress is saved"):
-                run(*parts, config, monkeypatch, stop_after=int(stop_after))
-        run(*parts, config, monkeypatch)
+                run_training(*parts, config, monkeypatch, stop_after=int(stop_after))
+        run_training(*parts, config, monkeypatch)
         assert same(outcome(tmp_path / str(chain), parts), expected), f"chain {chain}"
 
 
@@ -93,13 +91,13 @@ def test_what_differs_is_seen_by_these_tests(
     parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run that goes on with other random bits ends otherwise: the comparison can fail."""
-    run(*parts, train_config(tmp_path / "unbroken", **settings()), monkeypatch)
+    run_training(*parts, train_config(tmp_path / "unbroken", **settings()), monkeypatch)
     config = train_config(tmp_path / "other", **settings())
     with pytest.raises(Interrupted):
-        run(*parts, config, monkeypatch, stop_after=5)
+        run_training(*parts, config, monkeypatch, stop_after=5)
     with monkeypatch.context() as patched:
         patched.setattr("enstack.training.state.restore_random_state", lambda state: None)
-        run(*parts, config, monkeypatch)
+        run_training(*parts, config, monkeypatch)
     assert not same(outcome(tmp_path / "other", parts), outcome(tmp_path / "unbroken", parts))
 
 
@@ -112,21 +110,21 @@ def test_the_newest_of_scratch_disk_and_run_dir_is_gone_on_from(
     """Once run_dir lags behind, as while Drive was away; once the machine was another one."""
     config = train_config(tmp_path / "run", **settings())
     with pytest.raises(Interrupted):
-        run(*parts, config, monkeypatch, stop_after=2)
+        run_training(*parts, config, monkeypatch, stop_after=2)
     with monkeypatch.context() as patched:
         patched.setattr("enstack.checkpoints.mirror.Mirror._bring_all", _away)
         patched.setattr("enstack.checkpoints.mirror.FIRST_WAIT", 0.001)
         patched.setattr("enstack.checkpoints.mirror.PATIENCE", 0.01)
         with pytest.raises(Interrupted):
-            run(*parts, config, monkeypatch, stop_after=1)
+            run_training(*parts, config, monkeypatch, stop_after=1)
     out = capsys.readouterr().out
     assert "can't be written now (Transport endpoint is not connected)" in out
     assert f"safe in {config.scratch_dir}" in out
     assert state_file.read_state(tmp_path / "run/last_checkpoint")["step"] == 2
-    run(*parts, train_config(tmp_path / "run", **settings()), monkeypatch)
+    run_training(*parts, train_config(tmp_path / "run", **settings()), monkeypatch)
     assert "will skip 3 batches (fast-forward), train 3 batches" in capsys.readouterr().out
     again = train_config(tmp_path / "run", **settings(epochs=4), local_dir=str(tmp_path / "new"))
-    run(*parts, again, monkeypatch)
+    run_training(*parts, again, monkeypatch)
     assert "Resuming: 3 of 4 epochs are complete" in capsys.readouterr().out
 
 
@@ -142,9 +140,9 @@ def test_what_is_left_on_the_scratch_disk_of_a_lost_run_dir_goes_on(
 ) -> None:
     config = train_config(tmp_path / "run", **settings())
     with pytest.raises(Interrupted):
-        run(*parts, config, monkeypatch, stop_after=7)
+        run_training(*parts, config, monkeypatch, stop_after=7)
     (tmp_path / "run").rename(tmp_path / "moved away")
-    run(*parts, config, monkeypatch)
+    run_training(*parts, config, monkeypatch)
     out = capsys.readouterr().out
     assert "will skip 1 batches (fast-forward), train 5 batches" in out
     assert f"going on from the copy in {config.scratch_dir}" in out
@@ -158,10 +156,10 @@ def test_a_lost_best_model_is_said_and_the_best_is_chosen_anew(
 ) -> None:
     config = train_config(tmp_path / "run", **settings())
     with pytest.raises(Interrupted):
-        run(*parts, config, monkeypatch, stop_after=8)
+        run_training(*parts, config, monkeypatch, stop_after=8)
     shutil.rmtree(config.local_dir)
     shutil.rmtree(tmp_path / "run" / "best_model")
-    run(*parts, config, monkeypatch)
+    run_training(*parts, config, monkeypatch)
     assert "best_model, of epoch 1, is gone" in capsys.readouterr().out
     lines = (tmp_path / "run" / "history.jsonl").read_text().splitlines()
     epochs = [record for line in lines if (record := json.loads(line))["event"] == "epoch"]
@@ -180,12 +178,12 @@ def test_a_damaged_best_model_is_named_and_holds_back_no_copy(
     """The one in run_dir serves; if that is damaged too, the best is chosen anew."""
     config = train_config(tmp_path / "run", **settings())
     with pytest.raises(Interrupted):
-        run(*parts, config, monkeypatch, stop_after=8)
+        run_training(*parts, config, monkeypatch, stop_after=8)
     (config.scratch_dir / "best_model" / "model.safetensors").unlink()
     if where == "both":
         (tmp_path / "run" / "best_model" / "config.json").write_bytes(b"{}")
     capsys.readouterr()
-    run(*parts, config, monkeypatch)
+    run_training(*parts, config, monkeypatch)
     out = capsys.readouterr().out
     assert "best_model is damaged (model.safetensors is missing)" in out
     assert ("best is chosen anew" in out) == (where == "both")
@@ -200,7 +198,7 @@ def test_where_events_tell_of_checkpoints_that_are_gone_training_does_not_start_
 ) -> None:
     config = train_config(tmp_path / "run", **settings())
     with pytest.raises(Interrupted):
-        run(*parts, config, monkeypatch, stop_after=2)
+        run_training(*parts, config, monkeypatch, stop_after=2)
     for name in ("last_checkpoint", "previous_checkpoint"):
         shutil.rmtree(tmp_path / "run" / name, ignore_errors=True)
     (tmp_path / "run" / "history.jsonl").unlink()
@@ -208,10 +206,10 @@ def test_where_events_tell_of_checkpoints_that_are_gone_training_does_not_start_
     event = {"time": "x", "event": "saved", "base_model": "micro", "folder": "."}
     (tmp_path / "run" / "events.jsonl").write_text(json.dumps(event) + "\n")
     with pytest.raises(CheckpointError, match=r"no checkpoint of it.*another run_dir"):
-        run(*parts, config, monkeypatch)
+        run_training(*parts, config, monkeypatch)
     event["folder"] = "folds/1"
     (tmp_path / "run" / "events.jsonl").write_text(json.dumps(event) + "\n")
-    run(*parts, config, monkeypatch)
+    run_training(*parts, config, monkeypatch)
 
 
 def test_fewer_epochs_say_what_they_set_aside(
@@ -221,6 +219,8 @@ def test_fewer_epochs_say_what_they_set_aside(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(Interrupted):
-        run(*parts, train_config(tmp_path / "run", **settings()), monkeypatch, stop_after=8)
-    run(*parts, train_config(tmp_path / "run", **settings(epochs=1)), monkeypatch)
+        run_training(
+            *parts, train_config(tmp_path / "run", **settings()), monkeypatch, stop_after=8
+        )
+    run_training(*parts, train_config(tmp_path / "run", **settings(epochs=1)), monkeypatch)
     assert "2 batches of epoch 2 are set aside" in capsys.readouterr().out

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from enstack.batches import EpochBatches
 from enstack.checkpoints import state_file
-from enstack.config import RunConfig
 from enstack.errors import CheckpointError, EnstackError, Interrupted
 from enstack.models.base_models import BaseModel
+from enstack.models.hardware import Hardware
 from enstack.models.loader import why_waiting
 from enstack.models.tokens import LabelledTokens
 from enstack.progress.data_wait import DataWait
@@ -24,100 +23,34 @@ from enstack.storage.manifest import read_manifest
 from enstack.toy.tiny_models import TinyModel, write_encoder
 from enstack.training import trainer
 from enstack.training.saver import Saver
-from enstack.training.state import SEEN_FILE, TrainingData
+from enstack.training.state import SEEN_FILE
 from enstack.training.trainer import classification_loss, train_base_model
-from tests.conftest import same, train_config
+from tests.support.equality import same, training_outcome
+from tests.support.training import (
+    Killed,
+    Stop,
+    job_of,
+    kill_after,
+    record_reads,
+    run_training,
+    train_config,
+)
 
 BATCHES = 11  # 42 functions in batches of 4
-
-
-def no_log(event: str, **details: Any) -> None:
-    pass
-
-
-class Stop:
-    """Asks for a stop before a batch is trained, counted over the whole run; -1: never."""
-
-    def __init__(self, before_batch: int) -> None:
-        self.left, self.requested = before_batch, False
-
-
-def run(
-    model: BaseModel,
-    tokenizer: Any,
-    data: TrainingData,
-    config: RunConfig,
-    monkeypatch: pytest.MonkeyPatch,
-    stop_after: int = -1,
-) -> None:
-    """Train, and ask for a stop while batch `stop_after` (from 1) of this call is trained."""
-    trained = 0
-    original = trainer.train_batch
-
-    @contextmanager
-    def requests() -> Iterator[Stop]:
-        yield stop
-
-    def counted(*args: Any) -> None:
-        nonlocal trained
-        original(*args)
-        trained += 1
-        stop.requested |= trained == stop_after
-
-    stop = Stop(stop_after)
-    with monkeypatch.context() as patched:
-        patched.setattr(trainer, "train_batch", counted)
-        train_base_model(
-            model, tokenizer, data, config, Path(config.run_dir), no_log, stops=requests
-        )
-
-
-def final(folder: Path) -> dict[str, Any]:
-    """All that a run leaves: weights, training state, best model, history."""
-    state = state_file.read_state(folder / "last_checkpoint")
-    state["progress"] = {**state["progress"], "saves": None}
-    return {
-        "weights": load_file(folder / "last_checkpoint" / "model.safetensors"),
-        "best": load_file(folder / "best_model" / "model.safetensors"),
-        "history": (folder / "history.jsonl").read_text(),
-        **state,
-    }
-
-
-@pytest.fixture
-def parts(micro_model: BaseModel, micro_tokenizer: Any, training_data: TrainingData) -> Any:
-    return micro_model, micro_tokenizer, training_data
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL: no save, no clean-up."""
 
 
 def test_a_killed_run_goes_on_from_its_last_save_bit_for_bit(
     parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(*parts, train_config(tmp_path / "unbroken"), monkeypatch)
+    run_training(*parts, train_config(tmp_path / "unbroken"), monkeypatch)
     config = train_config(tmp_path / "killed")
-    for kill_after in (2, 8, 13):
+    for batches in (2, 8, 13):
         with monkeypatch.context() as patched:
-            _kill_after(patched, kill_after)
+            kill_after(patched, batches)
             with pytest.raises(Killed):
-                train_base_model(*parts, config, Path(config.run_dir), no_log)
-    run(*parts, config, monkeypatch)
-    assert same(final(tmp_path / "killed"), final(tmp_path / "unbroken"))
-
-
-def _kill_after(patched: pytest.MonkeyPatch, batches: int) -> None:
-    original, trained = trainer.train_batch, 0
-
-    def counted(*args: Any) -> None:
-        nonlocal trained
-        original(*args)
-        trained += 1
-        if trained == batches:
-            raise Killed
-
-    patched.setattr(trainer, "train_batch", counted)
+                train_base_model(job_of(parts, config))
+    run_training(*parts, config, monkeypatch)
+    assert same(training_outcome(tmp_path / "killed"), training_outcome(tmp_path / "unbroken"))
 
 
 def test_resume_prints_the_two_lines_with_the_right_numbers_and_reads_no_skipped_function(
@@ -128,28 +61,16 @@ def test_resume_prints_the_two_lines_with_the_right_numbers_and_reads_no_skipped
 ) -> None:
     config = train_config(tmp_path, epochs=1)
     with pytest.raises(Interrupted, match=r"epoch 1, 4 of 11 batches"):
-        run(*parts, config, monkeypatch, stop_after=4)
+        run_training(*parts, config, monkeypatch, stop_after=4)
     capsys.readouterr()
-    read = _record_reads(monkeypatch)
-    run(*parts, config, monkeypatch)
+    read = record_reads(monkeypatch)
+    run_training(*parts, config, monkeypatch)
     out = capsys.readouterr().out
     assert "⏭️  Resuming: will skip 4 batches (fast-forward), train 7 batches\n" in out
     assert "Epoch 1 [Train]: 100% 7/7 [" in out
     lengths = parts[2].train.lengths
     order = list(EpochBatches(lengths, 4, seed=42, epoch=1))
     assert read[:7] == order[4:]
-
-
-def _record_reads(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
-    read: list[list[int]] = []
-    original = LabelledTokens.__getitems__
-
-    def noted(self: LabelledTokens, rows: list[int]) -> Any:
-        read.append(list(rows))
-        return original(self, rows)
-
-    monkeypatch.setattr(LabelledTokens, "__getitems__", noted)
-    return read
 
 
 def test_another_batch_size_goes_on_with_the_functions_not_yet_seen(
@@ -159,7 +80,7 @@ def test_another_batch_size_goes_on_with_the_functions_not_yet_seen(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(Interrupted):
-        run(*parts, train_config(tmp_path, epochs=1), monkeypatch, stop_after=5)
+        run_training(*parts, train_config(tmp_path, epochs=1), monkeypatch, stop_after=5)
     seen = {
         i
         for batch in list(EpochBatches(parts[2].train.lengths, 4, seed=42, epoch=1))[:5]
@@ -174,7 +95,7 @@ def test_another_batch_size_goes_on_with_the_functions_not_yet_seen(
 
     with monkeypatch.context() as patched:
         patched.setattr(LabelledTokens, "__getitems__", noted)
-        run(*parts, train_config(tmp_path, epochs=1, batch_size=7), monkeypatch)
+        run_training(*parts, train_config(tmp_path, epochs=1, batch_size=7), monkeypatch)
     assert "will skip 5 batches (fast-forward), train 4 batches" in capsys.readouterr().out
     assert sorted([*seen, *read[:22]]) == list(range(42))
 
@@ -185,8 +106,8 @@ def test_more_epochs_go_on_after_the_last_one(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    run(*parts, train_config(tmp_path, epochs=1), monkeypatch)
-    run(*parts, train_config(tmp_path, epochs=2), monkeypatch)
+    run_training(*parts, train_config(tmp_path, epochs=1), monkeypatch)
+    run_training(*parts, train_config(tmp_path, epochs=2), monkeypatch)
     assert "Resuming: 1 of 2 epochs are complete" in capsys.readouterr().out
     assert state_file.read_state(tmp_path / "last_checkpoint")["epoch"] == 2
 
@@ -196,12 +117,12 @@ def test_the_training_state_keeps_the_documented_keys_with_their_meaning(
 ) -> None:
     config = train_config(tmp_path, epochs=1)
     with pytest.raises(Interrupted):
-        run(*parts, config, monkeypatch, stop_after=4)
+        run_training(*parts, config, monkeypatch, stop_after=4)
     state = state_file.read_state(tmp_path / "last_checkpoint")
     assert (state["epoch"], state["step"], state["total_batches"]) == (1, 4, 11)
     assert state["scheduler_state_dict"]["last_epoch"] == 4
     assert len(state["optimizer_state_dict"]["param_groups"]) == 1
-    run(*parts, config, monkeypatch)
+    run_training(*parts, config, monkeypatch)
     state = state_file.read_state(tmp_path / "last_checkpoint")
     assert (state["epoch"], state["step"], state["total_batches"]) == (1, 0, 11)
     assert 0 <= state["best_val_f1"] <= 1
@@ -212,9 +133,9 @@ def test_the_training_state_keeps_the_documented_keys_with_their_meaning(
 def test_other_settings_are_refused_by_name_with_both_values(
     parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: float
 ) -> None:
-    run(*parts, train_config(tmp_path, epochs=1), monkeypatch)
+    run_training(*parts, train_config(tmp_path, epochs=1), monkeypatch)
     with pytest.raises(CheckpointError, match=rf"{name}=.*this run has {name}={value}.*run_dir"):
-        run(*parts, train_config(tmp_path, epochs=2, **{name: value}), monkeypatch)
+        run_training(*parts, train_config(tmp_path, epochs=2, **{name: value}), monkeypatch)
 
 
 def test_early_stopping_ends_after_the_patience(
@@ -223,7 +144,7 @@ def test_early_stopping_ends_after_the_patience(
     figures = {"train_loss": 1.0, "val_loss": 1.0, "val_accuracy": 0.5, "val_macro_f1": 0.5}
     monkeypatch.setattr(trainer, "validate", lambda training, stop: dict(figures))
     config = train_config(tmp_path, epochs=9, early_stopping_patience=2)
-    run(*parts, config, monkeypatch)
+    run_training(*parts, config, monkeypatch)
     lines = (tmp_path / "history.jsonl").read_text().splitlines()
     epochs = [json.loads(line) for line in lines if '"event": "epoch"' in line]
     assert [record["best"] for record in epochs] == [True, False, False]
@@ -240,7 +161,7 @@ def test_the_best_model_is_the_epoch_with_the_best_macro_f1_and_knows_what_it_sa
         }
 
     monkeypatch.setattr(trainer, "validate", figures)
-    run(*parts, train_config(tmp_path), monkeypatch)
+    run_training(*parts, train_config(tmp_path), monkeypatch)
     manifest = read_manifest(tmp_path / "best_model")
     assert manifest is not None
     assert (manifest["best_epoch"], manifest["val_macro_f1"]) == (2, 0.6)
@@ -264,7 +185,7 @@ def test_a_save_that_fails_is_said_and_training_goes_on(
         original(state, file)
 
     monkeypatch.setattr(torch, "save", full_disk_once)
-    run(*parts, train_config(tmp_path, epochs=1), monkeypatch)
+    run_training(*parts, train_config(tmp_path, epochs=1), monkeypatch)
     assert "No space left on device" in capsys.readouterr().out
     assert state_file.read_state(tmp_path / "last_checkpoint")["step"] == 0
 
@@ -279,16 +200,16 @@ def test_a_loss_that_is_no_number_stops_the_run_with_advice(
     original = trainer.train_batch
     monkeypatch.setattr(trainer, "train_batch", spoil)
     with pytest.raises(EnstackError, match=r"became NaN by batch 10 of epoch 1.*learning_rate"):
-        train_base_model(*parts, train_config(tmp_path), tmp_path, no_log)
+        train_base_model(job_of(parts, train_config(tmp_path)))
 
 
 def test_the_global_generators_drift_by_no_loader_and_no_validation(
     parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With another number of workers the same dropout masks are drawn."""
-    run(*parts, train_config(tmp_path / "none", epochs=1), monkeypatch)
-    run(*parts, train_config(tmp_path / "two", epochs=1, num_workers=2), monkeypatch)
-    left, right = (final(tmp_path / name) for name in ("none", "two"))
+    run_training(*parts, train_config(tmp_path / "none", epochs=1), monkeypatch)
+    run_training(*parts, train_config(tmp_path / "two", epochs=1, num_workers=2), monkeypatch)
+    left, right = (training_outcome(tmp_path / name) for name in ("none", "two"))
     assert same(left["weights"], right["weights"])
     assert torch.equal(left["random"]["torch"], right["random"]["torch"])
 
@@ -298,8 +219,8 @@ def test_another_accumulation_goes_on_with_whole_groups(
 ) -> None:
     """Batches 5-7, 8-10 and 11 are one step each, though 4 is no multiple of 3."""
     with pytest.raises(Interrupted):
-        run(*parts, train_config(tmp_path, epochs=1), monkeypatch, stop_after=4)
-    run(*parts, train_config(tmp_path, epochs=1, accumulation_steps=3), monkeypatch)
+        run_training(*parts, train_config(tmp_path, epochs=1), monkeypatch, stop_after=4)
+    run_training(*parts, train_config(tmp_path, epochs=1, accumulation_steps=3), monkeypatch)
     state = state_file.read_state(tmp_path / "last_checkpoint")
     assert state["attempted_steps"] == 4 + 3
 
@@ -313,7 +234,7 @@ def test_a_stop_while_the_last_epoch_is_saved_is_not_forgotten(
     def requests() -> Iterator[Stop]:
         yield stop
 
-    original, stop = Saver.save, Stop(-1)
+    original, stop = Saver.save, Stop()
 
     def ask_while_saving(saver: Saver, best: Any = None) -> None:
         stop.requested |= best is not None
@@ -321,7 +242,7 @@ def test_a_stop_while_the_last_epoch_is_saved_is_not_forgotten(
 
     monkeypatch.setattr(Saver, "save", ask_while_saving)
     with pytest.raises(Interrupted, match="trained to its end and saved"):
-        train_base_model(*parts, config, tmp_path, no_log, stops=requests)
+        train_base_model(job_of(parts, config), stops=requests)
 
 
 def test_a_stop_while_validating_saves_the_whole_epoch_and_validates_again(
@@ -330,7 +251,7 @@ def test_a_stop_while_validating_saves_the_whole_epoch_and_validates_again(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    run(*parts, train_config(tmp_path / "unbroken", epochs=1), monkeypatch)
+    run_training(*parts, train_config(tmp_path / "unbroken", epochs=1), monkeypatch)
     config = train_config(tmp_path / "stopped", epochs=1)
 
     def interrupted(*args: Any) -> dict[str, float]:
@@ -339,10 +260,10 @@ def test_a_stop_while_validating_saves_the_whole_epoch_and_validates_again(
     with monkeypatch.context() as patched:
         patched.setattr(trainer, "validate", interrupted)
         with pytest.raises(Interrupted, match="11 of 11 batches"):
-            run(*parts, config, monkeypatch)
-    run(*parts, config, monkeypatch)
+            run_training(*parts, config, monkeypatch)
+    run_training(*parts, config, monkeypatch)
     assert "will skip 11 batches (fast-forward), train 0 batches" in capsys.readouterr().out
-    assert same(final(tmp_path / "stopped"), final(tmp_path / "unbroken"))
+    assert same(training_outcome(tmp_path / "stopped"), training_outcome(tmp_path / "unbroken"))
 
 
 def test_a_short_last_group_weighs_as_much_as_a_whole_one(
@@ -351,15 +272,15 @@ def test_a_short_last_group_weighs_as_much_as_a_whole_one(
     """Groups of 11 and of 100 are the same group in an epoch of 11 batches."""
     for size in (11, 100):
         config = train_config(tmp_path / str(size), epochs=1, accumulation_steps=size)
-        run(*parts, config, monkeypatch)
-    left, right = (final(tmp_path / size) for size in ("11", "100"))
+        run_training(*parts, config, monkeypatch)
+    left, right = (training_outcome(tmp_path / size) for size in ("11", "100"))
     assert same(left["optimizer_state_dict"], right["optimizer_state_dict"])
 
 
 def test_a_state_of_another_version_is_one_clear_error(
     parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(*parts, train_config(tmp_path, epochs=1), monkeypatch)
+    run_training(*parts, train_config(tmp_path, epochs=1), monkeypatch)
     original = state_file.read_state
 
     def without_losses(folder: Path) -> dict[str, Any]:
@@ -367,16 +288,16 @@ def test_a_state_of_another_version_is_one_clear_error(
 
     monkeypatch.setattr(state_file, "read_state", without_losses)
     with pytest.raises(CheckpointError, match=r"written by another version of enstack.*losses"):
-        run(*parts, train_config(tmp_path, epochs=2), monkeypatch)
+        run_training(*parts, train_config(tmp_path, epochs=2), monkeypatch)
 
 
 def test_a_state_of_another_order_is_refused(
     parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(*parts, train_config(tmp_path, epochs=1), monkeypatch)
+    run_training(*parts, train_config(tmp_path, epochs=1), monkeypatch)
     monkeypatch.setattr("enstack.training.state.ORDER", 3)
     with pytest.raises(CheckpointError, match=r"written by another version of enstack.*order 2"):
-        run(*parts, train_config(tmp_path, epochs=2), monkeypatch)
+        run_training(*parts, train_config(tmp_path, epochs=2), monkeypatch)
 
 
 @pytest.mark.parametrize(
@@ -392,13 +313,13 @@ def test_another_base_model_of_the_same_name_is_refused(
     field: str,
 ) -> None:
     _, tokenizer, data = parts
-    run(*parts, train_config(tmp_path / "run", epochs=1), monkeypatch)
+    run_training(*parts, train_config(tmp_path / "run", epochs=1), monkeypatch)
     layers, hidden = shape
     sources = [f"int f{n}(char *p) {{ return p[{n}]; }}" for n in range(50)]
     other = TinyModel(vocabulary=300, hidden=hidden, layers=layers, heads=2)
     write_encoder(tmp_path / "micro", other, sources, seed=seed)
     with pytest.raises(CheckpointError, match=rf"{field}.*this run has .*name another run_dir"):
-        run(
+        run_training(
             BaseModel("micro", str(tmp_path / "micro")),
             tokenizer,
             data,
@@ -410,7 +331,7 @@ def test_another_base_model_of_the_same_name_is_refused(
 def test_a_checkpoint_that_does_not_say_what_its_base_model_was_made_of_goes_on(
     parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(*parts, train_config(tmp_path, epochs=1), monkeypatch)
+    run_training(*parts, train_config(tmp_path, epochs=1), monkeypatch)
     original = state_file.read_state
 
     def of_the_first_version(folder: Path) -> dict[str, Any]:
@@ -421,7 +342,7 @@ def test_a_checkpoint_that_does_not_say_what_its_base_model_was_made_of_goes_on(
 
     with monkeypatch.context() as patched:
         patched.setattr(state_file, "read_state", of_the_first_version)
-        run(*parts, train_config(tmp_path, epochs=2), monkeypatch)
+        run_training(*parts, train_config(tmp_path, epochs=2), monkeypatch)
     assert state_file.read_state(tmp_path / "last_checkpoint")["epoch"] == 2
 
 
@@ -453,7 +374,7 @@ def test_a_screen_is_shown_the_bars_the_curves_and_the_checkpoints(
 ) -> None:
     screen = Recorder()
     with shown_on(screen):
-        run(*parts, train_config(tmp_path / "run", epochs=2), monkeypatch)
+        run_training(*parts, train_config(tmp_path / "run", epochs=2), monkeypatch)
     assert screen.opened == [
         ("epoch", "micro", 2),
         ("batch", "Epoch 1 [Train]", BATCHES),
@@ -483,7 +404,7 @@ def test_a_slow_loader_is_advised_on_once_a_run_before_the_epoch_ends(
         return whole(self)
 
     monkeypatch.setattr(DataWait, "advise", advise)
-    run(*parts, train_config(tmp_path / "run", epochs=2), monkeypatch)
+    run_training(*parts, train_config(tmp_path / "run", epochs=2), monkeypatch)
     assert seen == ["batch 3"]
     said = capsys.readouterr().out
     assert said.count("The model waits 40% of the time for data") == 1
@@ -499,8 +420,8 @@ def test_on_a_fast_disk_the_advice_is_about_cores(
 ) -> None:
     monkeypatch.setattr("enstack.models.loader.os.cpu_count", lambda: 4)
     monkeypatch.setattr("enstack.models.loader.slow_storage", lambda path: None)
-    assert advice in why_waiting(tmp_path, workers, torch.device("cuda"))
-    assert "the same cores" in why_waiting(tmp_path, workers, torch.device("cpu"))
+    assert advice in why_waiting(tmp_path, Hardware(torch.device("cuda"), "fp16", workers))
+    assert "the same cores" in why_waiting(tmp_path, Hardware(torch.device("cpu"), "fp32", workers))
 
 
 def test_the_loss_of_flags_is_the_mean_of_their_binary_cross_entropies() -> None:

@@ -1,0 +1,69 @@
+"""What a script imports: each command of the command line as one call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from enstack.bundle import TrainedModel
+    from enstack.config import RunConfig
+    from enstack.pipeline import RunResults
+
+
+def configure(**fields: Any) -> RunConfig:
+    """Check settings, print what was set, and return the configuration of a run.
+
+    fields: the keys of RunConfig, in upper case as in the notebook's form or in lower case. Raises
+    ConfigError, which lists every fault.
+    """
+    from enstack.config import configure as checked
+
+    return checked(**fields)
+
+
+def run(config: RunConfig) -> RunResults:
+    """The whole pipeline: data, base models, stacks, report; the same call again goes on.
+
+    In a notebook a panel shows how things stand. The results have `.leaderboard` (a DataFrame, best
+    row first), `.report` (the page) and `.run_dir`.
+    """
+    from enstack.pipeline import run_pipeline
+    from enstack.progress.panel import notebook_panel
+
+    with notebook_panel():
+        return run_pipeline(config)
+
+
+def load(run_dir: str | Path, name: str | None = None) -> TrainedModel:
+    """What a finished run has trained, for new functions: `.predict_proba`, `.predict`.
+
+    name: a stack ("lr"), a base model's name, or "vote"; by default what did best by
+    cross-validation on the functions that stacks are fitted on. Raises CheckpointError for a run
+    that is unfinished or damaged.
+    """
+    from enstack.bundle import load as load_run
+
+    return load_run(run_dir, name)
+
+
+def inspect(path: str | Path) -> Any:
+    """Whether a checkpoint or run folder is whole, and from where training will go on."""
+    from enstack.checkpoints.inspection import inspect_path
+
+    return inspect_path(Path(path))
+
+
+def audit(folder: str | Path, **settings: Any) -> Any:
+    """What is in a folder of data: classes, lengths, duplicates, contradictions, word counts."""
+    from enstack.auditing.measures import audit as audit_data
+    from enstack.config import RunConfig
+
+    return audit_data(RunConfig(data_dir=str(folder), **{"label_mode": "cwe_or_clean", **settings}))
+
+
+def report(run_dir: str | Path) -> Path:
+    """Write a run's report again from what is stored, and return its page."""
+    from enstack.pipeline import rewrite_report
+
+    return rewrite_report(Path(run_dir))

@@ -1,0 +1,228 @@
+"""A finished run as one model that judges new functions: verified first, then loaded, no pickle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from enstack.config import RunConfig, base_model_names
+from enstack.data.columns import normalized
+from enstack.errors import CheckpointError, ConfigError, DataError
+from enstack.metrics.label_task import LabelTask, task_of
+from enstack.models.base_models import BaseModel, load_classifier, load_tokenizer
+from enstack.models.hardware import Hardware
+from enstack.models.predict import predict_probabilities
+from enstack.models.tokens import tokenize_in_memory
+from enstack.progress.bars import Bar
+from enstack.progress.stopping import stop_requests
+from enstack.run_folder import RunFolder
+from enstack.stacking.meta_features import BaseModelProbabilities, mean_vote
+from enstack.stacking.stack import MetaClassifier, load_meta_classifier
+from enstack.storage.files import read_json_object
+from enstack.storage.manifest import MANIFEST, folder_problems, read_manifest
+
+VOTE = "vote:mean"
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class FineTunedModel:
+    """A base model of a run with its tokenizer, ready to predict.
+
+    batch_size: functions predicted at once, as in the run.
+    """
+
+    name: str
+    classifier: Any
+    tokenizer: Any
+    max_length: int
+    batch_size: int
+    hardware: Hardware
+
+    def predict_proba(self, functions: list[str]) -> np.ndarray:
+        """Probabilities (n, k) float32, by the road that the run took for its test functions."""
+        with stop_requests() as stop:
+            return predict_probabilities(
+                self.classifier,
+                tokenize_in_memory(functions, self.tokenizer, self.max_length),
+                batch_size=self.batch_size,
+                precision=self.hardware.precision,
+                num_workers=0,  # the tokens are in memory: starting a process would take longer
+                pad_token_id=self.tokenizer.pad_token_id,
+                title=f"Predicting with {self.name}",
+                stop=stop,
+            )
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """What a run has trained, for functions that it has never seen.
+
+    name: as in the leaderboard, "stack:lr", "base:codebert" or "vote:mean". thresholds: (k,) of
+    several flags, None where a function has one class. Several base models without a
+    meta-classifier are averaged.
+    """
+
+    name: str
+    task: LabelTask
+    base_models: tuple[FineTunedModel, ...]
+    meta_classifier: MetaClassifier | None
+    thresholds: np.ndarray | None
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes, or flags, in the order of the probabilities' columns."""
+        return self.task.class_names
+
+    def predict_proba(self, functions: Sequence[str]) -> np.ndarray:
+        """Probabilities (n, k) float32 of each class, or flag, of n functions in C or C++.
+
+        Raises DataError for what is no text, or a blank one.
+        """
+        texts = _checked_texts(functions)
+        n_classes = len(self.class_names)
+        if not texts:
+            return np.empty((0, n_classes), dtype=np.float32)
+        ids, unseen = np.arange(len(texts)).astype(str), np.zeros(len(texts), dtype=np.bool_)
+        said = [
+            BaseModelProbabilities(model.name, ids, model.predict_proba(texts), unseen)
+            for model in self.base_models
+        ]
+        if self.meta_classifier is not None:
+            return self.meta_classifier.predict_proba(said, n_classes)
+        return said[0].probabilities if len(said) == 1 else mean_vote(said)
+
+    def predict(self, functions: Sequence[str]) -> np.ndarray:
+        """The class name (n,) of each function, or whether it has each flag: (n, k) bool."""
+        decisions = self.task.decide(self.predict_proba(functions), self.thresholds)
+        return decisions if decisions.ndim == 2 else np.array(self.class_names)[decisions]
+
+
+def load(run_dir: str | Path, name: str | None = None) -> TrainedModel:
+    """Load what a finished run has trained, once every file of the run is known to be whole.
+
+    name: a stack ("lr"), a base model ("codebert") or "vote", with its kind before it ("stack:lr")
+    where two have the same; by default what did best by cross-validation on the functions that the
+    stacks are fitted on. Raises CheckpointError for a run that is unfinished, damaged, or was
+    trained on after its stacks were fitted; ConfigError for a name that the run does not have.
+    """
+    run = RunFolder(Path(run_dir))
+    _require_finished(run)
+    config = RunConfig(**run.settings())
+    _require_whole(run, base_model_names(config.base_models))
+    key = _chosen(run, config, name)
+    kind, _, short = key.partition(":")
+    stack = load_meta_classifier(run.meta_classifier(short)) if kind == "stack" else None
+    names = {"stack": stack and stack.base_models, "base": (short,)}.get(kind)
+    task = task_of(config.label_mode, tuple(read_json_object(run.data_file)["class_names"]))
+    thresholds = read_json_object(run.thresholds)[key] if run.thresholds.exists() else None
+    return TrainedModel(
+        key,
+        task,
+        tuple(
+            _fine_tuned(run, config, task, model)
+            for model in names or base_model_names(config.base_models)
+        ),
+        stack,
+        None if thresholds is None else np.array(thresholds),
+    )
+
+
+def _fine_tuned(run: RunFolder, config: RunConfig, task: LabelTask, name: str) -> FineTunedModel:
+    folder = run.base_model(name)
+    best = BaseModel(name, str(folder.best_model))
+    hardware = Hardware.of(config.precision, config.num_workers)
+    classifier = load_classifier(
+        best, task.class_names, seed=config.seed, problem_type=task.problem_type
+    )
+    return FineTunedModel(
+        name,
+        classifier.to(hardware.device),
+        load_tokenizer(best),
+        config.max_length,
+        2 * config.batch_size,
+        hardware,
+    )
+
+
+def _checked_texts(functions: Sequence[str]) -> list[str]:
+    """The functions as the run would have read them from a file."""
+    if isinstance(functions, str | bytes):
+        raise DataError("Functions must be a list of texts, found one text: write [text].")
+    for place, function in enumerate(functions):
+        if not isinstance(function, str) or not function.strip():
+            raise DataError(
+                f"Every function must be a text that is not blank, found {function!r:.60} at place "
+                f"{place} (places count from 0). Leave it out."
+            )
+    return normalized(functions)
+
+
+def _chosen(run: RunFolder, config: RunConfig, name: str | None) -> str:
+    """The key of the model that is asked for, or of the best by cross-validation."""
+    models = [f"base:{model}" for model in base_model_names(config.base_models)]
+    votes = [VOTE] if len(models) > 1 else []
+    known = [*models, *votes, *(f"stack:{stack}" for stack in config.meta_classifiers)]
+    if name is None:
+        return str(read_json_object(run.selection)["best"])
+    meant = [key for key in known if name == key or name in key.split(":")]
+    if len(meant) != 1:
+        found = f"found {name!r}" if not meant else f"{name!r} may be {' or '.join(meant)}"
+        raise ConfigError(f"The model must be one of {', '.join(known)}; {found}.")
+    return meant[0]
+
+
+def _require_finished(run: RunFolder) -> None:
+    """Whatever the report was made of must still be so: it pins settings, data and stacks."""
+    again = f"Run it to its end (enstack run, with run_dir={run.path})."
+    if not run.path.is_dir():
+        raise CheckpointError(f"A run is a folder; {run.path} is none.")
+    if not (run.report / MANIFEST).exists():
+        raise CheckpointError(f"{run.path} must hold a finished run, it has no report. {again}")
+    _require_no_problem(run.report)
+    made_from = (read_manifest(run.report) or {})["made_from"]
+    now = run.report_inputs()
+    changed = [what for what in now if made_from.get(what) != now[what]]
+    if changed:
+        raise CheckpointError(
+            f"{run.path} is not as its run left it: {', '.join(changed)} changed since its report "
+            f"was written. Put a good copy back, or: {again}"
+        )
+
+
+def _require_whole(run: RunFolder, names: Sequence[str]) -> None:
+    """Every file that a manifest lists must be as it was written, and made of the others."""
+    base_models = [run.base_model(name) for name in names]
+    parts = [part for one in base_models for part in (one.best_model, one.probabilities)]
+    checkpoints = [folder for one in base_models for folder in one.checkpoints()]
+    folders = [run.stacking, *dict.fromkeys([*parts, *checkpoints])]
+    sizes = [
+        sum(f["bytes"] for f in (read_manifest(p) or {"files": {}})["files"].values())
+        for p in folders
+    ]
+    with Bar(max(1, sum(sizes) // MIB), f"Verifying {run.path.name}", unit="MiB") as bar:
+        for folder, size in zip(folders, sizes, strict=True):
+            _require_no_problem(folder)
+            bar.advance(min(size // MIB, bar.total - bar.done))
+    stacked_from = (read_manifest(run.stacking) or {})["made_from"]["probabilities"]
+    for one in base_models:
+        predicted_with = (read_manifest(one.probabilities) or {})["made_from"]["best_model"]
+        fits = predicted_with == one.best_model_digest()
+        if not fits or stacked_from.get(one.path.name) != one.probabilities_digest():
+            raise CheckpointError(
+                f"{one.path} was trained on after its stacks were fitted, and they do not fit it "
+                "any more. Run the pipeline to its end: what is finished is skipped."
+            )
+
+
+def _require_no_problem(folder: Path) -> None:
+    problems = folder_problems(folder)
+    if problems:
+        raise CheckpointError(
+            f"{folder} must be as its run left it, but {problems[0]}. Put a good copy back, or "
+            "delete the folder and run the pipeline again."
+        )

@@ -1,0 +1,111 @@
+"""One base model to fine-tune: what, on which functions, with which settings, and where."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from enstack.config import FIXED_SETTINGS, RunConfig
+from enstack.errors import CheckpointError
+from enstack.models.base_models import (
+    ONE_CLASS,
+    SEVERAL_FLAGS,
+    BaseModel,
+    architecture,
+    tokenizer_digest,
+    weights_fingerprint,
+)
+from enstack.models.hardware import Hardware
+from enstack.models.tokens import LabelledTokens
+
+# Recorded only where they can be read: a hub may be out of reach.
+READ_IF_POSSIBLE = ("architecture", "base_weights")
+Log = Callable[..., None]  # takes an event and its details
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What one base model trains on and is selected on."""
+
+    train: LabelledTokens
+    selection: LabelledTokens
+    class_names: tuple[str, ...]
+    fingerprint: str
+
+    @property
+    def problem_type(self) -> str:
+        """Whether a function has one class or any of several flags, as the hub's format says it."""
+        return SEVERAL_FLAGS if self.train.labels.ndim == 2 else ONE_CLASS
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """One base model to fine-tune, and all that is settled before its training begins.
+
+    folder: the base model's place in the run folder. log: takes an event and its details.
+    old_runs: where checkpoints of the program before this one may lie, looked at when the folder
+    holds none.
+    """
+
+    base_model: BaseModel
+    tokenizer: Any
+    data: TrainingData
+    config: RunConfig
+    hardware: Hardware
+    folder: Path
+    log: Log
+    old_runs: Path | None = None
+
+    # Both are worked out once, when a training begins: from then on run_dir is left to the
+    # mirror's thread, and a Drive that hangs must not be asked where a link leads.
+    @functools.cached_property
+    def place(self) -> Path:
+        """The folder, relative to the run folder."""
+        return self.folder.resolve().relative_to(Path(self.config.run_dir).resolve())
+
+    @functools.cached_property
+    def scratch(self) -> Path:
+        """The base model's place on the scratch disk."""
+        return self.config.scratch_dir / self.place
+
+    @functools.cached_property
+    def identity(self) -> dict[str, Any]:
+        """What must be the same for a checkpoint to be gone on from."""
+        made_of = {
+            "architecture": architecture(self.base_model),
+            "base_weights": weights_fingerprint(self.base_model),
+        }
+        return {
+            "base_model": self.base_model.name,
+            **{name: known for name, known in made_of.items() if known is not None},
+            "data": self.data.fingerprint,
+            "tokenizer": tokenizer_digest(self.tokenizer),
+            "classes": list(self.data.class_names),
+            "train_functions": len(self.data.train),
+            "selection_functions": len(self.data.selection),
+            **{name: getattr(self.config, name) for name in FIXED_SETTINGS},
+        }
+
+    def with_train_rows(self, rows: np.ndarray, folder: Path) -> TrainingJob:
+        """The same on some of the training rows, in a folder of its own, begun anew."""
+        data = dataclasses.replace(self.data, train=self.data.train.take(rows))
+        # No old checkpoint was trained on just these rows.
+        return dataclasses.replace(self, data=data, folder=folder, old_runs=None)
+
+
+def refuse_foreign_checkpoint(stored: dict[str, Any], wanted: dict[str, Any], folder: Path) -> None:
+    """Raise where a checkpoint was made with other data or settings, naming them."""
+    known = [name for name in wanted if name in stored or name not in READ_IF_POSSIBLE]
+    changed = [name for name in known if stored.get(name) != wanted[name]]
+    if changed:
+        name = changed[0]
+        raise CheckpointError(
+            f"The checkpoint in {folder} was made with {name}={stored.get(name)}, this run has "
+            f"{name}={wanted[name]}. Go back to that value, or name another run_dir."
+        )

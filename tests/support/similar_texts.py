@@ -1,0 +1,32 @@
+"""Texts of every similarity, and the near-duplicates among them found by comparing all pairs."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from enstack.duplicates.near_duplicates import token_grams
+
+# Copies of one function with some tokens changed, so that pairs of every similarity occur.
+EDITS = st.lists(st.tuples(st.integers(0, 29), st.sampled_from("abc")), max_size=6)
+TEXTS = st.lists(EDITS, min_size=1, max_size=14)
+
+
+def edited(edits: list[tuple[int, str]]) -> str:
+    tokens = [f"t{place}" for place in range(30)]
+    for place, name in edits:
+        tokens[place] = name
+    return " ".join(tokens)
+
+
+def brute_force(texts: list[str], threshold: float | None) -> np.ndarray:
+    """Whether each two functions are so alike: (n, n) bool, no function like itself."""
+    alike = np.zeros((len(texts), len(texts)), dtype=bool)
+    grams = [token_grams(text) for text in texts]
+    for i, j in combinations(range(len(texts)), 2):
+        jaccard = len(grams[i] & grams[j]) / len(grams[i] | grams[j])
+        equal = texts[i] == texts[j]
+        alike[i, j] = alike[j, i] = equal if threshold is None else jaccard >= threshold
+    return alike

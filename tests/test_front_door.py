@@ -1,0 +1,188 @@
+"""The front door: what `import enstack` offers, and a finished run that judges new functions."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import enstack
+from enstack.errors import CheckpointError, ConfigError, DataError
+from enstack.run_folder import RunFolder
+
+ROOT = Path(__file__).parent.parent
+FUNCTION = "int f(char *s) { char b[8]; strcpy(b, s); return b[0]; }"
+# Written to after the report: nothing that load gives depends on it.
+NOT_LOADED = {"events.jsonl"}
+
+
+def test_importing_enstack_needs_no_third_party() -> None:
+    # -S: without site-packages; -I: nothing from the environment either.
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); import enstack; enstack.run; dir(enstack)"
+    )
+    subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True)
+
+
+def test_what_enstack_offers_is_there_and_nothing_else_is_made_up() -> None:
+    for name in enstack.__all__:
+        assert callable(getattr(enstack, name)), name
+        assert name in dir(enstack)
+    with pytest.raises(AttributeError, match="no attribute 'scann'"):
+        enstack.scann  # noqa: B018 - looking is the test
+
+
+def stored(run: RunFolder) -> dict[str, np.ndarray]:
+    """The probabilities of every model on the test split, as the run stored them."""
+    with np.load(run.test_probabilities) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def loadable(run: RunFolder) -> list[str]:
+    kinds = ("base:", "vote:", "stack:")
+    return [name for name in stored(run) if name.startswith(kinds)]
+
+
+@pytest.mark.parametrize("which", ["finished_run", "finished_flags_run"])
+def test_a_loaded_model_gives_for_test_functions_the_stored_probabilities(
+    which: str, request: pytest.FixtureRequest
+) -> None:
+    run, texts = request.getfixturevalue(which)
+    for name in loadable(run):
+        model = enstack.load(run.path, name)
+        probabilities = model.predict_proba(texts)
+        assert probabilities.dtype == np.float32
+        np.testing.assert_allclose(probabilities, stored(run)[name], atol=1e-6, rtol=0)
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_each_function_has_its_own_probabilities_whatever_stands_beside_it(
+    data: st.DataObject, finished_run: Any, loaded_stack: Any
+) -> None:
+    run, texts = finished_run
+    rows = data.draw(st.lists(st.sampled_from(range(len(texts))), min_size=1, max_size=12))
+    found = loaded_stack.predict_proba([texts[row] for row in rows])
+    expected = stored(run)[loaded_stack.name][rows]
+    np.testing.assert_allclose(found, expected, atol=1e-6, rtol=0)
+
+
+@pytest.fixture(scope="module")
+def loaded_stack(finished_run: Any) -> Any:
+    return enstack.load(finished_run[0].path, "lr")
+
+
+def test_by_default_the_model_that_did_best_by_cross_validation_is_loaded(
+    finished_run: Any,
+) -> None:
+    run, _ = finished_run
+    scores = json.loads(run.selection.read_text())["scores"]
+    assert set(scores) == set(loadable(run))
+    assert scores[enstack.load(run.path).name] == max(scores.values())
+
+
+def test_predict_names_the_class_of_the_highest_probability(loaded_stack: Any) -> None:
+    said = loaded_stack.predict([FUNCTION])
+    best = loaded_stack.predict_proba([FUNCTION])[0].argmax()
+    assert said.tolist() == [loaded_stack.class_names[best]]
+
+
+def test_predict_gives_flags_by_the_thresholds_of_the_run(finished_flags_run: Any) -> None:
+    run, texts = finished_flags_run
+    model = enstack.load(run.path, "lr")
+    thresholds = json.loads(run.thresholds.read_text())["stack:lr"]
+    expected = stored(run)["stack:lr"] >= np.array(thresholds)
+    assert (model.predict(texts) == expected).mean() > 0.999  # a rounding may lie on a threshold
+
+
+@pytest.mark.parametrize(
+    ("functions", "message"),
+    [
+        (FUNCTION, r"must be a list of texts.*write \[text\]"),
+        ([FUNCTION, "  \n"], "not blank, found '  .n' at place 1"),
+        ([None], "must be a text.*found None at place 0"),
+        ([b"int f();"], "must be a text"),
+    ],
+)
+def test_what_is_no_list_of_functions_is_refused(
+    loaded_stack: Any, functions: Any, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        loaded_stack.predict_proba(functions)
+
+
+def test_no_functions_have_no_probabilities(loaded_stack: Any) -> None:
+    assert loaded_stack.predict_proba([]).shape == (0, len(loaded_stack.class_names))
+
+
+def test_lone_surrogates_very_long_functions_and_comments_alone_are_judged(
+    loaded_stack: Any,
+) -> None:
+    odd = ["int f() { return '\ud800'; }", FUNCTION * 500, "/* nothing */", "f(\x00)"]
+    probabilities = loaded_stack.predict_proba(odd)
+    assert np.isfinite(probabilities).all()
+
+
+def test_a_name_that_the_run_does_not_have_is_refused_with_those_it_has(finished_run: Any) -> None:
+    run, _ = finished_run
+    with pytest.raises(ConfigError, match=r"must be one of base:.*vote:mean, stack:lr.*'svn'"):
+        enstack.load(run.path, "svn")
+
+
+def test_an_unfinished_run_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="is none"):
+        enstack.load(tmp_path / "absent")
+    with pytest.raises(CheckpointError, match=r"must hold a finished run.*Run it to its end"):
+        enstack.load(tmp_path)
+
+
+def every_file(run: Path) -> list[Path]:
+    return [path for path in sorted(run.rglob("*")) if path.is_file()]
+
+
+def test_a_bit_flipped_in_any_file_of_the_run_is_refused(finished_copy: Any) -> None:
+    run = finished_copy
+    random = np.random.default_rng(5)
+    for path in every_file(run.path):
+        if path.name in NOT_LOADED:
+            continue
+        whole = path.read_bytes()
+        for place in {0, len(whole) - 1, int(random.integers(len(whole)))}:
+            changed = bytearray(whole)
+            changed[place] ^= 1 << int(random.integers(8))
+            path.write_bytes(bytes(changed))
+            with pytest.raises(CheckpointError, match=r"must be|is not as|readable JSON"):
+                enstack.load(run.path, "lr")
+        path.write_bytes(whole)
+    enstack.load(run.path, "lr")
+
+
+def test_a_file_of_the_run_that_is_gone_is_refused(finished_copy: Any) -> None:
+    run = finished_copy
+    for path in every_file(run.path):
+        if path.name in NOT_LOADED or (path.name == "manifest.json" and "checkpoint" in str(path)):
+            continue
+        whole = path.read_bytes()
+        path.unlink()
+        with pytest.raises(CheckpointError):
+            enstack.load(run.path, "lr")
+        path.write_bytes(whole)
+
+
+def test_loading_executes_no_pickle(finished_run: Any) -> None:
+    """Python tells an audit hook of every class or function that a pickle asks for."""
+    run, _ = finished_run
+    code = (
+        "import sys; asked = []\n"
+        "sys.addaudithook(lambda event, args: asked.append(args) if 'pickle' in event else None)\n"
+        f"import enstack; enstack.load({str(run.path)!r}, 'lr')\n"
+        "sys.exit(str(asked) if asked else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
