@@ -178,7 +178,7 @@ def _predictions(trial: Trial, best: Path) -> torch.Tensor:
         BaseModel("best", str(best)),
         trial.data.class_names,
         seed=config.seed,
-        problem_type=trial.data.problem_type,
+        problem_type=trial.data.task.problem_type,
     )
     found = predict_probabilities(
         model.to(device),

@@ -11,13 +11,12 @@ from enstack.data.functions import VulnerabilityData
 from enstack.data.holdout import SplitPlan
 from enstack.duplicates.contamination import NEAR, contaminated
 from enstack.errors import CheckpointError
-from enstack.metrics.flags import choose_thresholds
 from enstack.progress.say import say
 from enstack.run_folder import Log
 from enstack.stacking.baselines import plain_baselines
 from enstack.stacking.leaderboard import leaderboard
 from enstack.stacking.meta_features import BaseModelProbabilities, mean_vote, refuse_leaks
-from enstack.stacking.stack import fit_meta_classifiers, predict_proba, save_meta_classifier
+from enstack.stacking.stack import fit_meta_classifiers, save_meta_classifier
 from enstack.storage.files import sha256_json, write_json
 from enstack.storage.manifest import is_current, read_manifest, replacing_folder
 
@@ -42,8 +41,8 @@ def stack_base_models(
         return
     say(f"▶ Stacking {len(names)} base models: {', '.join(config.meta_classifiers)}")
     with replacing_folder(folder, {"made_from": made_from}) as beside:
-        found = _every_model(data, plan, config, run_dir, beside)
-        _write_results(data, plan, config, found, beside)
+        probabilities = _every_model(data, plan, config, run_dir, beside)
+        _write_results(data, plan, config, probabilities, beside)
         np.savez(
             beside / "near_train.npz",
             allow_pickle=False,
@@ -58,28 +57,28 @@ def _write_results(
     data: VulnerabilityData,
     plan: SplitPlan,
     config: RunConfig,
-    found: dict[str, np.ndarray],
+    probabilities: dict[str, np.ndarray],
     folder: Path,
 ) -> None:
     """The leaderboard and what it is made of, from the probabilities of all that was asked."""
     test, validation = data.splits["test"], data.splits["validation"]
-    probabilities = {key: values[: len(test)] for key, values in found.items()}
-    thresholds = None
-    if _has_flags(data):
-        chosen_by = validation.labels[plan.selection]
-        thresholds = {
-            key: choose_thresholds(chosen_by, values[len(test) :]) for key, values in found.items()
-        }
-        stored = {key: values.tolist() for key, values in thresholds.items()}
+    chosen_by = validation.labels[plan.selection]
+    thresholds = {
+        key: data.task.choose_thresholds(chosen_by, values[len(test) :])
+        for key, values in probabilities.items()
+    }
+    stored = {key: values.tolist() for key, values in thresholds.items() if values is not None}
+    if stored:
         write_json(folder / "thresholds.json", stored)
-    board = leaderboard(test.labels, probabilities, data.class_names, thresholds, seed=config.seed)
+    on_test = {key: values[: len(test)] for key, values in probabilities.items()}
+    board = leaderboard(test.labels, on_test, data.task, thresholds, seed=config.seed)
     board.to_csv(folder / "leaderboard.csv", index=False)
     np.savez(
         folder / "test_probabilities.npz",
         allow_pickle=False,
         ids=test.ids,
         labels=test.labels,
-        **probabilities,
+        **on_test,
     )
 
 
@@ -91,11 +90,11 @@ def _every_model(
     Their rows are the test functions, and after them, in label mode multilabel, the validation
     functions that selected the base models: they choose the thresholds too.
     """
-    names, n_classes = base_model_names(config.base_models), len(data.class_names)
+    names, task = base_model_names(config.base_models), data.task
     asked = [_probabilities(run_dir, name, data, "test") for name in names]
     refuse_leaks(asked)
     functions = [data.splits["test"]]
-    if _has_flags(data):
+    if task.has_thresholds:
         chosen_by = [
             _probabilities(run_dir, name, data, "validation", plan.selection) for name in names
         ]
@@ -106,20 +105,16 @@ def _every_model(
     ]
     labels = data.splits[plan.meta_split].labels[plan.meta_rows]
     fitted = fit_meta_classifiers(
-        config.meta_classifiers, on_meta, labels, n_classes=n_classes, seed=config.seed
+        config.meta_classifiers, on_meta, labels, task=task, seed=config.seed
     )
-    found = {f"base:{model.name}": model.probabilities for model in asked}
+    probabilities = {f"base:{model.name}": model.probabilities for model in asked}
     if len(asked) > 1:
-        found["vote:mean"] = mean_vote(asked)
+        probabilities["vote:mean"] = mean_vote(asked)
     for name, meta_classifier in fitted.items():
-        found[f"stack:{name}"] = predict_proba(meta_classifier, asked, n_classes)
+        probabilities[f"stack:{name}"] = meta_classifier.predict_proba(asked, task.n_classes)
         save_meta_classifier(folder / f"{name}.skops", meta_classifier)
-    plain = plain_baselines(data.splits["train"], functions, n_classes)
-    return {**found, **{f"baseline:{name}": values for name, values in plain.items()}}
-
-
-def _has_flags(data: VulnerabilityData) -> bool:
-    return data.splits["train"].labels.ndim == 2
+    plain = plain_baselines(data.splits["train"], functions, task)
+    return {**probabilities, **{f"baseline:{name}": values for name, values in plain.items()}}
 
 
 def _joined(
@@ -144,14 +139,14 @@ def _probabilities(
     """A base model's probabilities, joined to the functions by id and never by position alone."""
     path = run_dir / "base_models" / name / "probabilities" / f"{split}.npz"
     with np.load(path) as arrays:
-        ids, found, seen = arrays["ids"], arrays["probabilities"], arrays["seen"]
+        ids, probabilities, seen = arrays["ids"], arrays["probabilities"], arrays["seen"]
     if not np.array_equal(ids, data.splits[split].ids):
         raise CheckpointError(
             f"{path} must hold the functions of the {split} split in their order; its ids differ. "
             "Delete the folder it lies in and run again: it is made anew."
         )
     chosen = np.arange(len(ids)) if rows is None else rows
-    return BaseModelProbabilities(name, ids[chosen], found[chosen], seen[chosen])
+    return BaseModelProbabilities(name, ids[chosen], probabilities[chosen], seen[chosen])
 
 
 def _files_digest(run_dir: Path, name: str) -> str:

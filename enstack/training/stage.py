@@ -103,7 +103,7 @@ def training_data(
     return TrainingData(
         train=examples["train"],
         selection=examples["validation"].take(plan.selection),
-        class_names=data.class_names,
+        task=data.task,
         fingerprint=data.fingerprint,
     )
 
@@ -153,7 +153,7 @@ def _predict(
         BaseModel(base_model.name, str(best)),
         whole.class_names,
         seed=config.seed,
-        problem_type=whole.problem_type,
+        problem_type=whole.task.problem_type,
     )
     with stop_requests() as stop:
         probabilities = predict_probabilities(

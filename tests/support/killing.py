@@ -77,7 +77,7 @@ def prepare(folder: Path) -> tuple[BaseModel, Any, TrainingData]:
         for split, f in data.splits.items()
     }
     train, selection = examples["train"], examples["validation"]
-    return model, tokenizer, TrainingData(train, selection, data.class_names, data.fingerprint)
+    return model, tokenizer, TrainingData(train, selection, data.task, data.fingerprint)
 
 
 def config_of(folder: Path, name: str) -> RunConfig:
