@@ -21,6 +21,7 @@ from enstack.pipeline import run_pipeline
 from enstack.reporting.page import load_results, write_report
 from enstack.stacking.meta_features import BaseModelProbabilities
 from enstack.stacking.stack import load_meta_classifier
+from enstack.storage.manifest import read_manifest, write_manifest
 from tests.conftest import tree_digest
 
 NAMES = ("CWE-119", "CWE-120", "CWE-469", "CWE-476", "CWE-other")
@@ -131,6 +132,25 @@ def test_the_same_run_again_changes_nothing(config: RunConfig, run_dir: Path) ->
     after = tree_digest(run_dir)
     assert before.pop("events.jsonl") != after.pop("events.jsonl")
     assert after == before
+
+
+def test_a_stacking_folder_without_the_chosen_model_is_made_again_with_the_same_results(
+    config: RunConfig, run_dir: Path
+) -> None:
+    folder = run_dir / "stacking"
+    before = tree_digest(folder)
+    chosen = json.loads((folder / "selection.json").read_text())
+    assert list(chosen["scores"]) == ["base:micro", "stack:lr", "stack:xgboost"]
+    assert chosen["scores"][chosen["best"]] == max(chosen["scores"].values())
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    (folder / "selection.json").unlink()
+    made_from = {key: value for key, value in manifest["made_from"].items() if key != "edition"}
+    write_manifest(folder, made_from=made_from)
+    run_pipeline(config)
+    after = tree_digest(folder)
+    assert {name for name in before if before[name] != after.get(name)} <= {"manifest.json"}
+    assert after.keys() == before.keys()
 
 
 def test_the_report_tells_flags_thresholds_and_what_became_of_the_functions(run_dir: Path) -> None:

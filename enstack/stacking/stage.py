@@ -16,9 +16,12 @@ from enstack.run_folder import Log
 from enstack.stacking.baselines import plain_baselines
 from enstack.stacking.leaderboard import leaderboard
 from enstack.stacking.meta_features import BaseModelProbabilities, mean_vote, refuse_leaks
+from enstack.stacking.selection import select_model
 from enstack.stacking.stack import fit_meta_classifiers, save_meta_classifier
 from enstack.storage.files import sha256_json, write_json
 from enstack.storage.manifest import is_current, read_manifest, replacing_folder
+
+STACKING_EDITION = 2  # raise when the folder holds something else, so that it is made again
 
 
 def stack_base_models(
@@ -34,6 +37,7 @@ def stack_base_models(
         "seed": config.seed,
         "meta_classifiers": config.meta_classifiers,
         "probabilities": {name: _files_digest(run_dir, name) for name in names},
+        "edition": STACKING_EDITION,
     }
     folder = run_dir / "stacking"
     if is_current(folder, made_from):
@@ -85,7 +89,9 @@ def _write_results(
 def _every_model(
     data: VulnerabilityData, plan: SplitPlan, config: RunConfig, run_dir: Path, folder: Path
 ) -> dict[str, np.ndarray]:
-    """Probabilities of base models, votes, stacks and baselines by "kind:name"; saves the stacks.
+    """Probabilities of base models, votes, stacks and baselines by "kind:name".
+
+    Saves the stacks, and which model is chosen.
 
     Their rows are the test functions, and after them, in label mode multilabel, the validation
     functions that selected the base models: they choose the thresholds too.
@@ -104,6 +110,8 @@ def _every_model(
         _probabilities(run_dir, name, data, plan.meta_split, plan.meta_rows) for name in names
     ]
     labels = data.splits[plan.meta_split].labels[plan.meta_rows]
+    chosen = select_model(on_meta, labels, task, config.meta_classifiers, seed=config.seed)
+    write_json(folder / "selection.json", chosen.to_json())
     fitted = fit_meta_classifiers(
         config.meta_classifiers, on_meta, labels, task=task, seed=config.seed
     )
