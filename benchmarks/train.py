@@ -46,7 +46,7 @@ def prepare(folder: Path) -> tuple[BaseModel, Any, VulnerabilityData, TrainingDa
     tokenizer = load_tokenizer(base_model)
     tokens = tokenize(train, tokenizer, max_length=512, cache_dir=folder, title="tokens")
     examples = LabelledTokens(tokens, train.labels, train.ids)
-    training = TrainingData(examples, examples, data.class_names, data.fingerprint)
+    training = TrainingData(examples, examples, data.task, data.fingerprint)
     return base_model, tokenizer, data, training
 
 

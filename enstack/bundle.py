@@ -11,8 +11,9 @@ import numpy as np
 
 from enstack.config import RunConfig, base_model_names
 from enstack.data.columns import normalized
+from enstack.data.labels import task_of
 from enstack.errors import CheckpointError, ConfigError, DataError
-from enstack.metrics.label_task import LabelTask, task_of
+from enstack.metrics.label_task import LabelTask
 from enstack.models.base_models import BaseModel, load_classifier, load_tokenizer
 from enstack.models.hardware import Hardware, choose_device
 from enstack.models.predict import predict_probabilities
@@ -112,20 +113,20 @@ def load(run_dir: str | Path, name: str | None = None) -> TrainedModel:
     run = RunFolder(Path(run_dir))
     _require_finished(run)
     config = RunConfig(**run.settings())
-    _require_whole(run, base_model_names(config.base_models))
+    every = base_model_names(config.base_models)
+    _require_whole(run, every)
     key = _chosen(run, config, name)
     kind, _, short = key.partition(":")
-    stack = load_meta_classifier(run.meta_classifier(short)) if kind == "stack" else None
-    names = {"stack": stack and stack.base_models, "base": (short,)}.get(kind)
+    stack = load_meta_classifier(run.stacking.meta_classifier(short)) if kind == "stack" else None
+    names = stack.base_models if stack else [short] if kind == "base" else every
     task = task_of(config.label_mode, tuple(read_json_object(run.data_file)["class_names"]))
-    thresholds = read_json_object(run.thresholds)[key] if run.thresholds.exists() else None
+    thresholds = (
+        read_json_object(run.stacking.thresholds)[key] if run.stacking.thresholds.exists() else None
+    )
     return TrainedModel(
         key,
         task,
-        tuple(
-            _fine_tuned(run, config, task, model)
-            for model in names or base_model_names(config.base_models)
-        ),
+        tuple(_fine_tuned(run, config, task, model) for model in names),
         stack,
         None if thresholds is None else np.array(thresholds),
     )
@@ -175,7 +176,7 @@ def _chosen(run: RunFolder, config: RunConfig, name: str | None) -> str:
     votes = [VOTE] if len(models) > 1 else []
     known = [*models, *votes, *(f"stack:{stack}" for stack in config.meta_classifiers)]
     if name is None:
-        return str(read_json_object(run.selection)["best"])
+        return str(read_json_object(run.stacking.selection)["best"])
     meant = [key for key in known if name == key or name in key.split(":")]
     if len(meant) != 1:
         found = f"found {name!r}" if not meant else f"{name!r} may be {' or '.join(meant)}"
@@ -206,7 +207,7 @@ def _require_whole(run: RunFolder, names: Sequence[str]) -> None:
     base_models = [run.base_model(name) for name in names]
     parts = [part for one in base_models for part in (one.best_model, one.probabilities)]
     checkpoints = [folder for one in base_models for folder in one.checkpoints()]
-    folders = [run.stacking, *dict.fromkeys([*parts, *checkpoints])]
+    folders = [run.stacking.path, *dict.fromkeys([*parts, *checkpoints])]
     sizes = [
         sum(f["bytes"] for f in (read_manifest(p) or {"files": {}})["files"].values())
         for p in folders
@@ -215,7 +216,7 @@ def _require_whole(run: RunFolder, names: Sequence[str]) -> None:
         for folder, size in zip(folders, sizes, strict=True):
             _require_no_problem(folder)
             bar.advance(min(size // MIB, bar.total - bar.done))
-    stacked_from = (read_manifest(run.stacking) or {})["made_from"]["probabilities"]
+    stacked_from = (read_manifest(run.stacking.path) or {})["made_from"]["probabilities"]
     for one in base_models:
         predicted_with = (read_manifest(one.probabilities) or {})["made_from"]["best_model"]
         fits = predicted_with == one.best_model_digest()

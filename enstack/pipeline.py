@@ -89,7 +89,7 @@ def _run_stages(config: RunConfig, run: RunFolder) -> RunResults:
     run.log("run_finished")
     say("\n" + leaderboard_text(run.path))
     say(f"📄 Report: {run.report_page}")
-    return RunResults(run.path, run.report_page, pd.read_csv(run.leaderboard))
+    return RunResults(run.path, run.report_page, pd.read_csv(run.stacking.leaderboard))
 
 
 def _train_stack_report(
@@ -103,7 +103,7 @@ def _train_stack_report(
             _base_model_stage(stage, unfinished.get(stage.name), data, plan, config, run)
             run.record_truncation(stage.name)
             bar.advance()
-        stack_base_models(data, plan, config, run.path, run.log)
+        stack_base_models(data, plan, config, run)
         bar.advance()
         _report_stage(run)
         bar.advance()

@@ -104,6 +104,42 @@ class BaseModelFolder:
 
 
 @dataclass(frozen=True)
+class StackingFolder:
+    """The stacks, and what every model says of the test split."""
+
+    path: Path
+
+    def meta_classifier(self, name: str) -> Path:
+        """The file of a fitted meta-classifier."""
+        return self.path / f"{name}.skops"
+
+    @property
+    def leaderboard(self) -> Path:
+        """A row for every model, with its figures on the test split."""
+        return self.path / "leaderboard.csv"
+
+    @property
+    def test_probabilities(self) -> Path:
+        """Labels, and the probabilities of every row of the leaderboard, on the test split."""
+        return self.path / "test_probabilities.npz"
+
+    @property
+    def thresholds(self) -> Path:
+        """Of several flags, the thresholds of every row of the leaderboard."""
+        return self.path / "thresholds.json"
+
+    @property
+    def contamination(self) -> Path:
+        """Which test functions have a near-duplicate in train."""
+        return self.path / "near_train.npz"
+
+    @property
+    def selection(self) -> Path:
+        """Which model did best by cross-validation on the rows that stacks are fitted on."""
+        return self.path / "selection.json"
+
+
+@dataclass(frozen=True)
 class RunFolder:
     """A run folder: where each thing lies, and what is recorded of the run."""
 
@@ -139,38 +175,9 @@ class RunFolder:
         return BaseModelFolder(self.base_models / name)
 
     @property
-    def stacking(self) -> Path:
+    def stacking(self) -> StackingFolder:
         """The stacks and the leaderboard."""
-        return self.path / "stacking"
-
-    def meta_classifier(self, name: str) -> Path:
-        """The file of a fitted meta-classifier."""
-        return self.stacking / f"{name}.skops"
-
-    @property
-    def leaderboard(self) -> Path:
-        """A row for every model, with its figures on the test split."""
-        return self.stacking / "leaderboard.csv"
-
-    @property
-    def test_probabilities(self) -> Path:
-        """Labels, and the probabilities of every row of the leaderboard, on the test split."""
-        return self.stacking / "test_probabilities.npz"
-
-    @property
-    def thresholds(self) -> Path:
-        """Of several flags, the thresholds of every row of the leaderboard."""
-        return self.stacking / "thresholds.json"
-
-    @property
-    def contamination(self) -> Path:
-        """Which test functions have a near-duplicate in train."""
-        return self.stacking / "near_train.npz"
-
-    @property
-    def selection(self) -> Path:
-        """Which model did best by cross-validation on the rows that stacks are fitted on."""
-        return self.stacking / "selection.json"
+        return StackingFolder(self.path / "stacking")
 
     @property
     def report(self) -> Path:
@@ -200,7 +207,7 @@ class RunFolder:
         """What a report is made of, as digests: another value, and it is out of date."""
         histories = sorted(self.base_models.glob("*/history.jsonl"))
         return {
-            "stacking": sha256_json(read_manifest(self.stacking)),
+            "stacking": sha256_json(read_manifest(self.stacking.path)),
             "config": sha256_json(read_json_object(self.config_file)),
             "data": sha256_json(read_json_object(self.data_file)),
             "subset": _digest_if_there(self.subset_file),

@@ -186,7 +186,7 @@ def _predictions(trial: Trial, best: Path) -> torch.Tensor:
         BaseModel("best", str(best)),
         trial.data.class_names,
         seed=trial.config.seed,
-        problem_type=trial.data.problem_type,
+        problem_type=trial.data.task.problem_type,
     )
     probabilities = predict_probabilities(
         model.to(trial.hardware.device),

@@ -101,6 +101,10 @@ def test_all_faults_are_reported_at_once_with_key_rule_and_value() -> None:
     [
         ({"subset": "papr"}, "subset must be 'all' or 'paper' or .*found 'papr'"),
         ({"subset": 0}, "subset .*greater than or equal to 1, found 0"),
+        ({"subset": 1.5}, "subset must be 'all' or 'paper' or .*integer.*, found 1.5"),
+        ({"subset": True}, "subset must be 'all' or 'paper' or .*number.*, found True"),
+        ({"label_mode": "multi"}, "label_mode must be 'cwe', 'cwe_or_clean', .*, found 'multi'"),
+        ({"label_rule": "strict"}, "label_rule must be 'priority' or 'strict_single', found 'str"),
         ({"num_workers": -1}, "num_workers must be 'auto' or .*found -1"),
         ({"meta_classifiers": "lr,foo"}, "out of lr, svm, rf, xgboost, found 'lr,foo'"),
         ({"epochs": True}, "epochs must be a number, not true or false, found True"),

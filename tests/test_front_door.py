@@ -41,7 +41,7 @@ def test_what_enstack_offers_is_there_and_nothing_else_is_made_up() -> None:
 
 def stored(run: RunFolder) -> dict[str, np.ndarray]:
     """The probabilities of every model on the test split, as the run stored them."""
-    with np.load(run.test_probabilities) as arrays:
+    with np.load(run.stacking.test_probabilities) as arrays:
         return {name: arrays[name] for name in arrays.files}
 
 
@@ -83,7 +83,7 @@ def test_by_default_the_model_that_did_best_by_cross_validation_is_loaded(
     ensemble: Any,
 ) -> None:
     run, _ = ensemble
-    scores = json.loads(run.selection.read_text())["scores"]
+    scores = json.loads(run.stacking.selection.read_text())["scores"]
     assert set(scores) == set(loadable(run))
     assert scores[enstack.load(run.path).name] == max(scores.values())
 
@@ -97,7 +97,7 @@ def test_predict_names_the_class_of_the_highest_probability(loaded_stack: Any) -
 def test_predict_gives_flags_by_the_thresholds_of_the_run(flags_ensemble: Any) -> None:
     run, texts = flags_ensemble
     model = enstack.load(run.path, "lr")
-    thresholds = json.loads(run.thresholds.read_text())["stack:lr"]
+    thresholds = json.loads(run.stacking.thresholds.read_text())["stack:lr"]
     expected = stored(run)["stack:lr"] >= np.array(thresholds)
     assert (model.predict(texts) == expected).mean() > 0.999  # a rounding may lie on a threshold
 

@@ -15,16 +15,17 @@ from enstack.config import RunConfig
 from enstack.data.functions import read_data
 from enstack.data.holdout import plan_splits
 from enstack.errors import CheckpointError
-from enstack.metrics.flags import choose_thresholds
-from enstack.metrics.label_task import evaluate, log_loss
+from enstack.metrics.several_flags import SeveralFlags
 from enstack.models.base_models import BaseModel
 from enstack.pipeline import run_pipeline
 from enstack.reporting.page import load_results, write_report
 from enstack.stacking.meta_features import BaseModelProbabilities
-from enstack.stacking.stack import load_meta_classifier, predict_proba
+from enstack.stacking.stack import load_meta_classifier
+from enstack.storage.manifest import read_manifest, write_manifest
 from tests.support.equality import tree_digest
 
 NAMES = ("CWE-119", "CWE-120", "CWE-469", "CWE-476", "CWE-other")
+TASK = SeveralFlags(NAMES)
 ROWS = {"base:micro", "stack:lr", "stack:xgboost", "baseline:tfidf_lr", "baseline:frequency"}
 
 
@@ -72,7 +73,7 @@ def test_every_row_is_measured_at_its_own_thresholds(run_dir: Path) -> None:
     assert found["labels"].dtype == bool
     for _, row in board.iterrows():
         key = f"{row['kind']}:{row['name']}"
-        expected = evaluate(found["labels"], found[key], NAMES, np.array(thresholds[key]))
+        expected = TASK.evaluate(found["labels"], found[key], np.array(thresholds[key]))
         for figure in ("accuracy", "macro_f1", "weighted_f1", "mcc"):
             assert row[figure] == pytest.approx(expected[figure])
 
@@ -88,7 +89,7 @@ def test_thresholds_are_chosen_on_the_selection_rows_of_validation_alone(
     )
     stored = arrays(run_dir / "base_models" / "micro" / "probabilities" / "validation.npz")
     rows = plan.selection
-    expected = choose_thresholds(
+    expected = TASK.choose_thresholds(
         data.splits["validation"].labels[rows], stored["probabilities"][rows]
     )
     thresholds = json.loads((run_dir / "stacking" / "thresholds.json").read_text())
@@ -109,7 +110,9 @@ def test_an_epoch_is_judged_by_the_sigmoids_too(config: RunConfig, run_dir: Path
     labels, found = data.splits["validation"].labels, stored["probabilities"][plan.selection]
     records = (run_dir / "base_models" / "micro" / "history.jsonl").read_text().splitlines()
     epoch = next(r for r in map(json.loads, records) if r["event"] == "epoch")
-    assert epoch["val_loss"] == pytest.approx(log_loss(labels[plan.selection], found), rel=1e-4)
+    assert epoch["val_loss"] == pytest.approx(
+        TASK.log_loss(labels[plan.selection], found), rel=1e-4
+    )
 
 
 def test_a_stored_stack_gives_the_probabilities_of_the_leaderboard(run_dir: Path) -> None:
@@ -119,7 +122,7 @@ def test_a_stored_stack_gives_the_probabilities_of_the_leaderboard(run_dir: Path
     for name in ("lr", "xgboost"):
         stack = load_meta_classifier(run_dir / "stacking" / f"{name}.skops")
         np.testing.assert_allclose(
-            predict_proba(stack, [model], 5), stored[f"stack:{name}"], atol=1e-6
+            stack.predict_proba([model], 5), stored[f"stack:{name}"], atol=1e-6
         )
 
 
@@ -129,6 +132,25 @@ def test_the_same_run_again_changes_nothing(config: RunConfig, run_dir: Path) ->
     after = tree_digest(run_dir)
     assert before.pop("events.jsonl") != after.pop("events.jsonl")
     assert after == before
+
+
+def test_a_stacking_folder_without_the_chosen_model_is_made_again_with_the_same_results(
+    config: RunConfig, run_dir: Path
+) -> None:
+    folder = run_dir / "stacking"
+    before = tree_digest(folder)
+    chosen = json.loads((folder / "selection.json").read_text())
+    assert list(chosen["scores"]) == ["base:micro", "stack:lr", "stack:xgboost"]
+    assert chosen["scores"][chosen["best"]] == max(chosen["scores"].values())
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    (folder / "selection.json").unlink()
+    made_from = {key: value for key, value in manifest["made_from"].items() if key != "edition"}
+    write_manifest(folder, made_from=made_from)
+    run_pipeline(config)
+    after = tree_digest(folder)
+    assert {name for name in before if before[name] != after.get(name)} <= {"manifest.json"}
+    assert after.keys() == before.keys()
 
 
 def test_the_report_tells_flags_thresholds_and_what_became_of_the_functions(run_dir: Path) -> None:

@@ -12,11 +12,11 @@ from enstack.config import RunConfig, base_model_names
 from enstack.data.columns import read_table
 from enstack.data.formats import split_files
 from enstack.data.functions import VulnerabilityData
-from enstack.data.labels import CWE_CLASSES, label_name, strata
+from enstack.data.labels import CWE_CLASSES
 from enstack.duplicates.contamination import NEAR, split_of_each
 from enstack.duplicates.near_duplicates import NearDuplicates, find_near_duplicates
 from enstack.inputs import base_model, data_folder, read_run_data
-from enstack.metrics.label_task import evaluate, thresholds_for
+from enstack.metrics.label_task import LabelTask
 from enstack.progress.say import say
 from enstack.stacking.baselines import plain_baselines
 
@@ -122,7 +122,7 @@ def _duplicates(data: VulnerabilityData, near: NearDuplicates) -> dict[str, Any]
 
 def _contradictions(data: VulnerabilityData, near: NearDuplicates) -> dict[str, Any]:
     """For each level, how many functions of a split have one so alike with another label."""
-    labels = strata(np.concatenate([split.labels for split in data.splits.values()]))
+    labels = data.task.strata(np.concatenate([split.labels for split in data.splits.values()]))
     levels: dict[str, Any] = {}
     alike = np.empty(0, dtype=np.int64)  # rows of the strictest level that has any
     for level, threshold in LEVELS.items():
@@ -146,7 +146,7 @@ def _example(
     named = np.concatenate([split.labels for split in data.splits.values()])
     return {
         "ids": [str(ids[row]), str(ids[other])],
-        "classes": [label_name(named[place], data.class_names) for place in (row, other)],
+        "classes": [data.task.label_name(named[place]) for place in (row, other)],
         "jaccard": float(similarity[other]),
     }
 
@@ -159,15 +159,15 @@ def _word_counts(data: VulnerabilityData, near: NearDuplicates) -> dict[str, Any
     """
     say("▶ Counting words: TF-IDF and logistic regression on the given splits")
     train, test = data.splits["train"], data.splits["test"]
-    n_classes, rows = len(data.class_names), _rows(data)
+    task, rows = data.task, _rows(data)
     found = near.neighbours(split_of_each(data), len(data.splits), NEAR)
     apart: np.ndarray = found[rows["test"], list(data.splits).index("train")] == 0
     validation = data.splits["validation"]
     # Classes need no thresholds: of a million functions, each split counts for a minute.
-    asked = [test, validation] if test.labels.ndim == 2 else [test]
-    models = plain_baselines(train, asked, n_classes)
+    asked = [test, validation] if task.has_thresholds else [test]
+    models = plain_baselines(train, asked, task)
     thresholds = {
-        name: thresholds_for(validation.labels, values[len(test) :])
+        name: task.choose_thresholds(validation.labels, values[len(test) :])
         for name, values in models.items()
     }
     everywhere = np.ones(len(test), dtype=np.bool_)
@@ -177,7 +177,7 @@ def _word_counts(data: VulnerabilityData, near: NearDuplicates) -> dict[str, Any
             name: _figures(
                 test.labels[chosen],
                 values[: len(test)][chosen],
-                data.class_names,
+                task,
                 thresholds[name],
             )
             for name, values in models.items()
@@ -189,10 +189,10 @@ def _word_counts(data: VulnerabilityData, near: NearDuplicates) -> dict[str, Any
 def _figures(
     labels: np.ndarray,
     probabilities: np.ndarray,
-    class_names: Sequence[str],
+    task: LabelTask,
     thresholds: np.ndarray | None,
 ) -> dict[str, float] | None:
     if not len(labels):
         return None
-    found = evaluate(labels, probabilities, class_names, thresholds)
+    found = task.evaluate(labels, probabilities, thresholds)
     return {"accuracy": found["accuracy"], "macro_f1": found["macro_f1"]}

@@ -17,20 +17,20 @@ from enstack.data.column_cache import Columns, batches_of, digest_of, read_colum
 from enstack.data.columns import Table
 from enstack.data.formats import split_files
 from enstack.data.labels import (
+    CLASS_NAMES,
     CWE_CLASSES,
     NO_FLAG,
     Labelling,
-    class_counts,
-    class_names_of,
     flag_counts,
     label_functions,
     label_notes,
     label_sentence,
-    require_two_sides,
+    task_of,
     what_becomes,
 )
-from enstack.data.subsets import NOT_DRAWN, choose, require_subset, shortages
+from enstack.data.subsets import NOT_DRAWN, choose, shortages
 from enstack.errors import DataError
+from enstack.metrics.label_task import LabelTask
 
 __all__ = ["Functions", "VulnerabilityData", "read_data"]
 
@@ -89,6 +89,11 @@ class VulnerabilityData:
     flag_counts: dict[str, dict[str, int]] = field(default_factory=dict)
     flags_become: dict[str, str] = field(default_factory=dict)  # by number of flags
 
+    @property
+    def task(self) -> LabelTask:
+        """What models are asked of these functions."""
+        return task_of(self.label_mode, self.class_names)
+
     def n_available(self, split: str) -> int:
         """The functions of a split there were before a subset was drawn."""
         return len(self.splits[split]) + self.dropped[split][NOT_DRAWN]
@@ -116,8 +121,7 @@ class VulnerabilityData:
             "label_rule": self.label_rule,
             "class_names": list(self.class_names),
             "counts": {
-                name: class_counts(split.labels, self.class_names)
-                for name, split in self.splits.items()
+                name: self.task.class_counts(split.labels) for name, split in self.splits.items()
             },
             "functions": {name: len(split) for name, split in self.splits.items()},
             "available": self.available,
@@ -141,11 +145,10 @@ def read_data(
 
     Folder: VDISC_{train,validate,test}.hdf5, or {train,validation,test} as .jsonl, .csv or
     .parquet. cache_dir: where the columns are kept, for any label mode and subset, so that the next
-    read is quick and texts need no memory; None reads them into memory. Raises DataError for data
-    that can't be used, ConfigError for wrong settings.
+    read is quick and texts need no memory; None reads them into memory. The other settings are
+    those of RunConfig, which checks them. Raises DataError for data that can't be used.
     """
-    class_names = class_names_of(label_mode, label_rule)
-    require_subset(subset, label_mode)
+    task = task_of(label_mode, CLASS_NAMES[label_mode])
     files = split_files(Path(folder))
     tables: dict[str, Table] = {}
     notes: list[str] = []
@@ -158,20 +161,19 @@ def read_data(
         labelling = label_functions(columns.table, label_mode, label_rule)
         notes += _label_notes(split, columns.table, labelling, label_mode, label_rule)
         functions, n_blank = _with_text(split, columns, labelling, notes)
-        available[split] = class_counts(functions.labels, class_names)
+        available[split] = task.class_counts(functions.labels)
         notes += shortages(available[split], len(functions), subset, split)
-        splits[split] = _drawn(functions, subset, split, [seed, number])
+        splits[split] = _drawn(functions, task, subset, split, [seed, number])
         dropped[split] = _dropped(labelling, n_blank, len(functions) - len(splits[split]))
-        notes += _subset_notes(split, splits[split], dropped[split], class_names)
-    require_two_sides(
+        notes += _subset_notes(split, splits[split], dropped[split], task)
+    task.require_two_sides(
         splits["train"].labels,
-        class_names,
         "The training split",
         "Choose another label_mode, label_rule or subset.",
     )
     return VulnerabilityData(
         splits,
-        class_names,
+        task.class_names,
         label_mode,
         label_sentence(tables, label_mode, label_rule),
         notes,
@@ -227,11 +229,13 @@ def _with_text(
     return (every if labelled.all() else every.take(np.flatnonzero(labelled))), n_blank
 
 
-def _drawn(functions: Functions, subset: str | int, split: str, seed: Sequence[int]) -> Functions:
+def _drawn(
+    functions: Functions, task: LabelTask, subset: str | int, split: str, seed: Sequence[int]
+) -> Functions:
     """The subset of a split; the whole of it is left where it lies."""
     if subset == "all":
         return functions
-    return functions.take(choose(functions.labels, subset, split, seed))
+    return functions.take(choose(task.strata(functions.labels), subset, split, seed))
 
 
 def _dropped(labelling: Labelling, n_blank: int, n_not_drawn: int) -> dict[str, int]:
@@ -245,13 +249,13 @@ def _dropped(labelling: Labelling, n_blank: int, n_not_drawn: int) -> dict[str, 
 
 
 def _subset_notes(
-    split: str, functions: Functions, dropped: dict[str, int], class_names: Sequence[str]
+    split: str, functions: Functions, dropped: dict[str, int], task: LabelTask
 ) -> list[str]:
     """How many functions a subset leaves out, and the classes that have none in the split."""
     notes = []
     if dropped[NOT_DRAWN]:
         notes.append(f"{split}: {dropped[NOT_DRAWN]:,} functions are not in the subset")
-    counts = class_counts(functions.labels, class_names)
+    counts = task.class_counts(functions.labels)
     absent = [name for name, count in counts.items() if not count]
     if absent:
         notes.append(f"{split}: no function of {', '.join(absent)}")

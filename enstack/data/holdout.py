@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from enstack.data.functions import VulnerabilityData
-from enstack.data.labels import require_two_sides
 from enstack.data.subsets import stratified_parts
 from enstack.errors import DataError
 
@@ -46,25 +45,24 @@ def plan_splits(data: VulnerabilityData, *, meta_features: str, folds: int, seed
     """
     validation, train = data.splits["validation"], data.splits["train"]
     if meta_features == "out_of_fold":
-        fold_of = stratified_parts(train.labels, folds, seed)
+        fold_of = stratified_parts(data.task.strata(train.labels), folds, seed)
         _require_rows("train", len(train), 2 * folds)
         every = np.arange(len(validation))
         return SplitPlan(every, "train", np.arange(len(train)), fold_of)
     _require_rows("validation", len(validation), 4)
-    half = stratified_parts(validation.labels, 2, seed)
+    half = stratified_parts(data.task.strata(validation.labels), 2, seed)
     # Said before the base models are trained, not when hours later the stack can't be fitted.
-    require_two_sides(
+    data.task.require_two_sides(
         validation.labels[half == 1],
-        data.class_names,
         "The half of validation that meta-classifiers are fitted on",
         "Use more data, a larger subset, or meta_features=out_of_fold.",
     )
     return SplitPlan(np.flatnonzero(half == 0), "validation", np.flatnonzero(half == 1), None)
 
 
-def _require_rows(split: str, found: int, needed: int) -> None:
-    if found < needed:
+def _require_rows(split: str, n_rows: int, needed: int) -> None:
+    if n_rows < needed:
         raise DataError(
             f"The {split} split must hold at least {needed} functions to be divided for stacking, "
-            f"found {found}. Use more data, or a larger subset."
+            f"found {n_rows}. Use more data, or a larger subset."
         )

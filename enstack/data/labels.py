@@ -10,22 +10,21 @@ import numpy as np
 
 from enstack.data.columns import Table
 from enstack.data.formats import CWE_COLUMNS
-from enstack.errors import ConfigError, DataError
+from enstack.errors import DataError
+from enstack.metrics.label_task import LabelTask
+from enstack.metrics.one_class import OneClass
+from enstack.metrics.several_flags import NO_FLAG, SeveralFlags
 
 __all__ = [
     "CLASS_NAMES",
     "CWE_CLASSES",
     "NO_FLAG",
     "Labelling",
-    "class_counts",
-    "class_names_of",
     "flag_counts",
     "label_functions",
-    "label_name",
     "label_notes",
     "label_sentence",
-    "require_two_sides",
-    "strata",
+    "task_of",
     "what_becomes",
 ]
 
@@ -37,9 +36,8 @@ CLASS_NAMES = {
     "multilabel": CWE_CLASSES,
 }
 ONE_CLASS_OF_MANY = ("cwe", "cwe_or_clean")  # the modes in which several flags must become one
-LABEL_RULES = ("priority", "strict_single")
 PRIORITY = " > ".join(CWE_CLASSES)
-NO_FLAG, ONE_FLAG, SEVERAL_FLAGS = "no flag", "one flag", "several flags"
+ONE_FLAG, SEVERAL_FLAGS = "one flag", "several flags"
 UNKNOWN = -1
 
 
@@ -63,22 +61,9 @@ class Labelling:
         return kept
 
 
-def class_names_of(label_mode: str, label_rule: str) -> tuple[str, ...]:
-    """The classes, or flags, of a label mode; ConfigError for a mode or rule that is none."""
-    if label_mode not in CLASS_NAMES:
-        raise ConfigError(
-            f"label_mode must be one of {', '.join(CLASS_NAMES)}, found {label_mode!r}."
-        )
-    if label_rule not in LABEL_RULES:
-        raise ConfigError(
-            f"label_rule must be one of {', '.join(LABEL_RULES)}, found {label_rule!r}."
-        )
-    if label_rule == "strict_single" and label_mode not in ONE_CLASS_OF_MANY:
-        raise ConfigError(
-            f"label_rule=strict_single must go with label_mode={' or '.join(ONE_CLASS_OF_MANY)}, "
-            f"in which several flags become one class, found label_mode={label_mode}."
-        )
-    return CLASS_NAMES[label_mode]
+def task_of(label_mode: str, class_names: tuple[str, ...]) -> LabelTask:
+    """What models are asked in a label mode: one of the classes, or any of the flags."""
+    return SeveralFlags(class_names) if label_mode == "multilabel" else OneClass(class_names)
 
 
 def label_functions(table: Table, label_mode: str, label_rule: str) -> Labelling:
@@ -99,51 +84,6 @@ def label_functions(table: Table, label_mode: str, label_rule: str) -> Labelling
     return Labelling(labels, left_out)
 
 
-def strata(labels: np.ndarray) -> np.ndarray:
-    """What to divide functions evenly by: (n,) int64, the class, or the combination of flags."""
-    if labels.ndim == 1:
-        return labels
-    combinations: np.ndarray = labels @ (1 << np.arange(labels.shape[1]))
-    return combinations
-
-
-def label_name(label: Any, class_names: Sequence[str]) -> str:
-    """One label for people: the class, or the flags (k,) bool one after the other."""
-    if np.ndim(label) == 0:
-        return class_names[int(label)]
-    flags = [name for name, has_flag in zip(class_names, label, strict=True) if has_flag]
-    return " and ".join(flags) or NO_FLAG
-
-
-def class_counts(labels: np.ndarray, class_names: Sequence[str]) -> dict[str, int]:
-    """How many functions have each class, or each flag."""
-    if labels.ndim == 1:
-        counts = np.bincount(labels, minlength=len(class_names))
-    else:
-        counts = labels.sum(axis=0)
-    return {name: int(count) for name, count in zip(class_names, counts, strict=True)}
-
-
-def require_two_sides(
-    labels: np.ndarray, class_names: Sequence[str], place: str, advice: str
-) -> None:
-    """Raise DataError for labels from which nothing can be learned; place: what they belong to."""
-    if labels.ndim == 2:
-        if (labels.any(axis=0) & ~labels.all(axis=0)).any():
-            return
-        raise DataError(
-            f"{place} must hold functions with and without a flag, its {len(labels):,} functions "
-            f"are all alike. {advice}"
-        )
-    found = np.unique(labels)
-    if len(found) < 2:
-        only = f"are {class_names[found[0]]}" if len(found) else "have none"
-        raise DataError(
-            f"{place} must hold at least two classes, all of its {len(labels):,} functions {only}. "
-            f"{advice}"
-        )
-
-
 def flag_counts(tables: Mapping[str, Table]) -> dict[str, dict[str, int]]:
     """By number of flags and split, the functions of the files; empty without flag columns."""
     n_flags = {
@@ -152,9 +92,9 @@ def flag_counts(tables: Mapping[str, Table]) -> dict[str, dict[str, int]]:
     if not n_flags:
         return {}
     return {
-        NO_FLAG: {split: int((found == 0).sum()) for split, found in n_flags.items()},
-        ONE_FLAG: {split: int((found == 1).sum()) for split, found in n_flags.items()},
-        SEVERAL_FLAGS: {split: int((found > 1).sum()) for split, found in n_flags.items()},
+        NO_FLAG: {split: int((of_rows == 0).sum()) for split, of_rows in n_flags.items()},
+        ONE_FLAG: {split: int((of_rows == 1).sum()) for split, of_rows in n_flags.items()},
+        SEVERAL_FLAGS: {split: int((of_rows > 1).sum()) for split, of_rows in n_flags.items()},
     }
 
 

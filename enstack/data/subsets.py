@@ -7,14 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from enstack.data.labels import strata
-from enstack.errors import ConfigError
-
 __all__ = [
     "NOT_DRAWN",
     "PAPER_COUNTS",
     "choose",
-    "require_subset",
     "shortages",
     "stratified_parts",
     "wanted_counts",
@@ -29,27 +25,14 @@ PAPER_COUNTS = {
 }
 
 
-def require_subset(subset: str | int, label_mode: str) -> None:
-    """Raise ConfigError for a subset that is none, or that its label mode can't have."""
-    if subset == "paper" and label_mode != "cwe":
-        raise ConfigError(
-            f"subset=paper must go with label_mode=cwe (the paper has no clean class), "
-            f"found label_mode={label_mode}."
-        )
-    whole = isinstance(subset, int) and not isinstance(subset, bool) and subset >= 1
-    if not whole and subset not in ("all", "paper"):
-        raise ConfigError(f"subset must be all, paper or a number from 1, found {subset!r}.")
+def choose(groups: np.ndarray, subset: str | int, split: str, seed: Sequence[int]) -> np.ndarray:
+    """The rows (m,) int64, sorted, that a subset draws from a split.
 
-
-def choose(labels: np.ndarray, subset: str | int, split: str, seed: Sequence[int]) -> np.ndarray:
-    """The rows (m,) int64, sorted, that a subset draws from the labels of a split.
-
-    labels: (n,) classes or (n, k) flags. A number draws each class, or combination of flags, in
-    proportion; where there are fewer functions than asked for, all of them are drawn.
+    groups: (n,) int64, the strata of the label task. A number draws of each group in proportion;
+    where there are fewer functions than asked for, all of them are drawn.
     """
     if subset == "all":
-        return np.arange(len(labels))
-    groups = strata(labels)
+        return np.arange(len(groups))
     if subset == "paper":
         return _choice(groups, PAPER_COUNTS[split], seed)
     return _choice(groups, _shares(np.bincount(groups), int(subset)).tolist(), seed)
@@ -79,19 +62,19 @@ def wanted_counts(subset: str | int, class_names: Sequence[str]) -> dict[str, An
     return dict.fromkeys(PAPER_COUNTS, subset)
 
 
-def stratified_parts(labels: np.ndarray, n_parts: int, seed: int) -> np.ndarray:
-    """The part (n,) int64 of each row: every class, and the whole, spread as evenly as possible.
+def stratified_parts(groups: np.ndarray, n_parts: int, seed: int) -> np.ndarray:
+    """The part (n,) int64 of each row: every group, and the whole, spread as evenly as possible.
 
-    labels: (n,) classes, or (n, k) flags, of which every combination counts as a class. Part sizes
-    differ by at most one, and so do the parts of each class. Rows are dealt class by class, in
-    shuffled order, to the parts in turn.
+    groups: (n,) int64, the strata of the label task. Part sizes differ by at most one, and so do
+    the parts of each group.
     """
     random = np.random.RandomState(seed)
-    groups = strata(labels)
     shuffled = random.permutation(len(groups))
-    by_class = shuffled[np.argsort(groups[shuffled], kind="stable")]
+    by_group = shuffled[np.argsort(groups[shuffled], kind="stable")]
     parts = np.empty(len(groups), dtype=np.int64)
-    parts[by_class] = random.permutation(n_parts)[np.arange(len(groups)) % n_parts]
+    # Dealt to the parts in turn, through all groups without a break: were each group to begin with
+    # the first part, the parts of many small groups would differ in size by as many rows.
+    parts[by_group] = random.permutation(n_parts)[np.arange(len(groups)) % n_parts]
     return parts
 
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 
 from enstack.data.functions import VulnerabilityData
-from enstack.data.labels import require_two_sides
 from enstack.duplicates.near_duplicates import find_near_duplicates
 
 __all__ = [
@@ -29,17 +28,17 @@ def split_of_each(data: VulnerabilityData) -> np.ndarray:
 def contaminated(data: VulnerabilityData, threshold: float) -> np.ndarray:
     """Whether each test function has a near-duplicate in train: (n_test,) bool."""
     train, test = data.splits["train"].sources, data.splits["test"].sources
-    found = find_near_duplicates([train, test], threshold, "Test functions near train")
+    duplicates = find_near_duplicates([train, test], threshold, "Test functions near train")
     is_test = np.repeat([0, 1], [len(train), len(test)])
-    near: np.ndarray = found.neighbours(is_test, 2, threshold)[len(train) :, 0] > 0
+    near: np.ndarray = duplicates.neighbours(is_test, 2, threshold)[len(train) :, 0] > 0
     return near
 
 
 def train_rows_to_keep(data: VulnerabilityData, threshold: float) -> np.ndarray:
     """The train rows (m,) int64 that no function of another split is so alike, or more."""
     sources = [split.sources for split in data.splits.values()]
-    found = find_near_duplicates(sources, threshold)
-    near = found.neighbours(split_of_each(data), len(data.splits), threshold)
+    duplicates = find_near_duplicates(sources, threshold)
+    near = duplicates.neighbours(split_of_each(data), len(data.splits), threshold)
     number = list(data.splits).index("train")
     of_train = near[split_of_each(data) == number]
     return np.flatnonzero(np.delete(of_train, number, axis=1).sum(axis=1) == 0)
@@ -58,7 +57,7 @@ def drop_from_train(
         f"With drop_near_duplicates={threshold:g}, {len(kept):,} of its {n_before:,} functions are "
         "left: use a higher drop_near_duplicates, or 0, which drops none."
     )
-    require_two_sides(train.labels[kept], data.class_names, "The training split", advice)
+    data.task.require_two_sides(train.labels[kept], "The training split", advice)
     note = (
         f"train: {n_dropped:,} of {n_before:,} functions stand in validation or test "
         f"(Jaccard of token 4-grams >= {threshold:g}), dropped"

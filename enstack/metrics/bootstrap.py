@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from enstack.metrics.classes import confusion_cells, macro_f1_from_confusion
-from enstack.metrics.flags import (
-    hits,
-    resampled_figures,
-)
+from enstack.metrics.label_task import LabelTask
 
 # Rows drawn at once while resampling: bounds the memory to some tens of MB.
 DRAWN_AT_ONCE = 1 << 20
@@ -20,7 +15,7 @@ DRAWN_AT_ONCE = 1 << 20
 def bootstrap(
     labels: np.ndarray,
     predictions: Mapping[str, np.ndarray],
-    n_classes: int,
+    task: LabelTask,
     *,
     seed: int,
     n_resamples: int = 1000,
@@ -33,20 +28,23 @@ def bootstrap(
     Efron's nonparametric bootstrap.
     """
     measures = {
-        name: resampled_measure(labels, found, n_classes) for name, found in predictions.items()
+        name: task.resampled_measure(labels, decisions) for name, decisions in predictions.items()
     }
     blocks: dict[str, list[np.ndarray]] = {name: [] for name in measures}
     for drawn in _drawn_rows(len(labels), seed, n_resamples):
         for name, measure in measures.items():
             blocks[name].append(measure(drawn))
     joined = {name: np.concatenate(parts, axis=1) for name, parts in blocks.items()}
-    return {name: {"accuracy": found[0], "macro_f1": found[1]} for name, found in joined.items()}
+    return {
+        name: {"accuracy": accuracy, "macro_f1": macro_f1}
+        for name, (accuracy, macro_f1) in joined.items()
+    }
 
 
 def intervals(
     labels: np.ndarray,
     predictions: Mapping[str, np.ndarray],
-    n_classes: int,
+    task: LabelTask,
     *,
     seed: int,
     n_resamples: int = 1000,
@@ -55,10 +53,10 @@ def intervals(
 
     Arguments as in bootstrap. Returns {name: {"accuracy": (low, high), "macro_f1": (low, high)}}.
     """
-    found = bootstrap(labels, predictions, n_classes, seed=seed, n_resamples=n_resamples)
+    resampled = bootstrap(labels, predictions, task, seed=seed, n_resamples=n_resamples)
     return {
         name: {figure: _percentiles(values) for figure, values in figures.items()}
-        for name, figures in found.items()
+        for name, figures in resampled.items()
     }
 
 
@@ -74,25 +72,3 @@ def _drawn_rows(n_rows: int, seed: int, n_resamples: int) -> Iterator[np.ndarray
     at_once = max(1, DRAWN_AT_ONCE // n_rows)
     for start in range(0, n_resamples, at_once):
         yield random.randint(n_rows, size=(min(at_once, n_resamples - start), n_rows))
-
-
-def resampled_measure(
-    labels: np.ndarray, predictions: np.ndarray, n_classes: int
-) -> Callable[[np.ndarray], np.ndarray]:
-    """A function of drawn rows (resamples, n) that gives accuracy and macro-F1 (2, resamples)."""
-    if np.ndim(labels) == 2:
-        return functools.partial(resampled_figures, hits(labels, predictions))
-    return functools.partial(
-        _resampled_classes, confusion_cells(labels, predictions, n_classes), n_classes
-    )
-
-
-def _resampled_classes(cells: np.ndarray, n_classes: int, drawn: np.ndarray) -> np.ndarray:
-    """Accuracy and macro-F1 (2, resamples) of drawn rows (resamples, n); cells: (n,)."""
-    cell = cells[drawn]
-    n_resamples, n_cells = len(cell), n_classes**2
-    apart = cell + np.arange(n_resamples)[:, None] * n_cells
-    counts = np.bincount(apart.ravel(), minlength=n_resamples * n_cells)
-    confusion = counts.reshape(n_resamples, n_classes, n_classes)
-    right = np.trace(confusion, axis1=1, axis2=2)
-    return np.stack([right / cell.shape[1], macro_f1_from_confusion(confusion)])

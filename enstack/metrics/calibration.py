@@ -7,22 +7,16 @@ from typing import Any
 import numpy as np
 
 
-def reliability(
-    labels: np.ndarray, probabilities: np.ndarray, *, n_bins: int = 10
-) -> dict[str, Any]:
-    """How far a model's confidence can be believed: each bin's mean confidence and accuracy.
+def calibration(confidence: np.ndarray, right: np.ndarray, *, n_bins: int = 10) -> dict[str, Any]:
+    """Each bin's mean confidence and accuracy, and the expected calibration error, as JSON values.
 
-    labels: (n,) int; probabilities: (n, k). Confidence is the highest probability of a row; the
-    bins cut 0 to 1 into equal parts, and empty ones are left out. `ece` is the expected calibration
-    error: the mean of |accuracy - confidence| over the rows (Guo et al. 2017, section 2). Of flags
-    (n, k) bool, each probability is a confidence of its own, and right where the flag is there.
+    confidence: (n,) from 0 to 1; right: (n,) bool, whether what it was about came true. The bins
+    cut 0 to 1 into equal parts, and empty ones are left out. `ece` is the mean of
+    |accuracy - confidence| over the rows (Guo et al. 2017, section 2).
     """
-    labels, probabilities = np.asarray(labels), np.asarray(probabilities)
-    if labels.ndim == 2:
-        confidence, right = probabilities.ravel().astype(np.float64), labels.ravel()
-    else:
-        confidence = probabilities.max(axis=1).astype(np.float64)
-        right = probabilities.argmax(axis=1) == labels
+    # float64: the mean of a million float32 would lose the digits that the error is made of.
+    confidence = confidence.astype(np.float64)
+    # A bin holds its upper edge, as in the paper, so 1 falls into the last one; 0 into the first.
     place = np.clip(np.ceil(confidence * n_bins).astype(int) - 1, 0, n_bins - 1)
     bins = [
         {

@@ -1,4 +1,7 @@
-"""Figures of one class a function, from a confusion matrix."""
+"""Figures of one class a function: scikit-learn's of one evaluation, numpy's of many resamples.
+
+Labels and predictions are (n,) int, classes from 0 to n_classes - 1.
+"""
 
 from __future__ import annotations
 
@@ -6,33 +9,65 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
 
 from enstack.errors import DataError
-from enstack.metrics.flags import (
-    two_sided,
-)
+from enstack.metrics.flags import FIGURES, mcc, two_sided
 
 
-def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, n_classes: int) -> np.ndarray:
-    """How often each class was taken for each: (k, k) int64, rows true, columns predicted."""
-    cells = confusion_cells(labels, predictions, n_classes)
-    return np.bincount(cells, minlength=n_classes**2).reshape(n_classes, n_classes)
+def evaluate_classes(
+    labels: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str]
+) -> dict[str, Any]:
+    """Every figure of one model on rows of one class each, as JSON values.
 
-
-def macro_f1_from_confusion(confusion: np.ndarray) -> np.ndarray:
-    """Macro-F1 of confusion matrices (..., k, k): shape (...,).
-
-    Averages over the classes that occur in labels or predictions; 0 where no class does.
+    probabilities: (n, k), the class of a row is the first highest. Macro figures average over the
+    classes that occur in labels or predictions, as scikit-learn does by itself, and a ratio with
+    nothing below it is 0. auc: one class against the rest, averaged over the classes for which it
+    is defined; None where there are none. Raises DataError for labels that are no classes.
     """
-    confusion = np.asarray(confusion)
-    _, _, f1, occurs = class_figures(confusion)
-    return ratio(f1.sum(axis=-1), occurs.sum(axis=-1))
+    predictions, every_class = probabilities.argmax(axis=1), np.arange(len(class_names))
+    require_classes(labels, predictions, len(class_names))
+    # All classes are named: without that, one that no row has would lose its line of the figures.
+    confusion = confusion_matrix(labels, predictions, labels=every_class)
+    *figures, _ = precision_recall_fscore_support(
+        labels, predictions, labels=every_class, zero_division=0
+    )
+    # Counted here: where a class has no row, scikit-learn gives its support as floats.
+    support, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
+    by_name = dict(zip(FIGURES, figures, strict=True))
+    occurs = support + predicted > 0
+    aucs = one_vs_rest_aucs(labels, probabilities)
+    columns = {"support": support, "predicted": predicted, **by_name}
+    per_class = [
+        {"class": name, **{key: values[row].item() for key, values in columns.items()}, "auc": auc}
+        for row, (name, auc) in enumerate(zip(class_names, aucs, strict=True))
+    ]
+    defined = [auc for auc in aucs if auc is not None]
+    return {
+        "n": len(labels),
+        "accuracy": float(np.trace(confusion) / len(labels)),
+        **{f"macro_{name}": float(values[occurs].mean()) for name, values in by_name.items()},
+        **{
+            f"weighted_{name}": float(np.average(values, weights=support))
+            for name, values in by_name.items()
+        },
+        "mcc": mcc(labels, predictions),
+        "auc": float(np.mean(defined)) if defined else None,
+        "per_class": per_class,
+        "confusion": confusion.tolist(),
+    }
 
 
-def confusion_cells(labels: np.ndarray, predictions: np.ndarray, n_classes: int) -> np.ndarray:
-    """The cell (n,) of the confusion matrix, read row by row, that each row falls into."""
-    labels, predictions = np.asarray(labels), np.asarray(predictions)
+def one_vs_rest_aucs(labels: np.ndarray, probabilities: np.ndarray) -> list[float | None]:
+    """One class against the rest, for each class; None where there is no such class or no rest."""
+    return [
+        float(roc_auc_score(labels == index, column)) if two_sided(labels == index) else None
+        for index, column in enumerate(probabilities.T)
+    ]
+
+
+def require_classes(labels: np.ndarray, predictions: np.ndarray, n_classes: int) -> None:
+    """Raise DataError unless labels and predictions are as many, and all of them classes."""
     if len(labels) != len(predictions) or not len(labels):
         raise DataError(
             f"Labels and predictions must be as many and at least one, "
@@ -44,7 +79,46 @@ def confusion_cells(labels: np.ndarray, predictions: np.ndarray, n_classes: int)
                 f"{what} must be classes from 0 to {n_classes - 1}, "
                 f"found {values.min()} to {values.max()}."
             )
+
+
+def confusion_cells(labels: np.ndarray, predictions: np.ndarray, n_classes: int) -> np.ndarray:
+    """The cell (n,) of the confusion matrix, read row by row, that each row falls into."""
+    labels, predictions = np.asarray(labels), np.asarray(predictions)
+    require_classes(labels, predictions, n_classes)
     return np.asarray(labels.astype(np.int64) * n_classes + predictions.astype(np.int64))
+
+
+def resampled_classes(cells: np.ndarray, n_classes: int, drawn: np.ndarray) -> np.ndarray:
+    """Accuracy and macro-F1 (2, resamples) of drawn rows (resamples, n); cells: confusion_cells."""
+    # scikit-learn takes one resample a call, a hundred times as long for a thousand of them:
+    # here one bincount makes the confusion matrices of all, each in cells of its own.
+    cell = cells[drawn]
+    n_resamples, n_cells = len(cell), n_classes**2
+    apart = cell + np.arange(n_resamples)[:, None] * n_cells
+    counts = np.bincount(apart.ravel(), minlength=n_resamples * n_cells)
+    confusion = counts.reshape(n_resamples, n_classes, n_classes)
+    right = np.trace(confusion, axis1=1, axis2=2)
+    return np.stack([right / cell.shape[1], macro_f1_from_confusion(confusion)])
+
+
+def macro_f1_from_confusion(confusion: np.ndarray) -> np.ndarray:
+    """Macro-F1 of confusion matrices (..., k, k), rows true: shape (...,).
+
+    Averages over the classes that occur in labels or predictions; 0 where no class does.
+    """
+    _, f1, occurs = figures_of_confusion(np.asarray(confusion))
+    return ratio(f1.sum(axis=-1), occurs.sum(axis=-1))
+
+
+def figures_of_confusion(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Precision and F1 of each class (..., k), and whether the class occurs at all.
+
+    confusion: (..., k, k) counts, or weights, which no function of scikit-learn takes.
+    """
+    right = np.diagonal(confusion, axis1=-2, axis2=-1)
+    support, predicted = confusion.sum(axis=-1), confusion.sum(axis=-2)
+    occurs: np.ndarray = support + predicted > 0
+    return ratio(right, predicted), ratio(2 * right, support + predicted), occurs
 
 
 def ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
@@ -52,61 +126,3 @@ def ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     above, below = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
     quotient: np.ndarray = np.divide(above, below, out=np.zeros_like(above), where=below > 0)
     return quotient
-
-
-def class_figures(
-    confusion: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Precision, recall, F1 of each class (..., k), and whether the class occurs at all."""
-    right = np.diagonal(confusion, axis1=-2, axis2=-1)
-    support, predicted = confusion.sum(axis=-1), confusion.sum(axis=-2)
-    f1 = ratio(2 * right, support + predicted)
-    return ratio(right, predicted), ratio(right, support), f1, support + predicted > 0
-
-
-def macro_and_weighted(confusion: np.ndarray) -> dict[str, float]:
-    """Macro and weighted precision, recall and F1."""
-    *figures, occurs = class_figures(confusion)
-    support = confusion.sum(axis=1)
-    names = ("precision", "recall", "f1")
-    pairs = list(zip(names, figures, strict=True))
-    return {f"macro_{name}": float(values[occurs].mean()) for name, values in pairs} | {
-        f"weighted_{name}": float(np.average(values, weights=support)) for name, values in pairs
-    }
-
-
-def per_class_figures(
-    confusion: np.ndarray, aucs: Sequence[float | None], class_names: Sequence[str]
-) -> list[dict[str, Any]]:
-    """Support, precision, recall, F1 and AUC of each class, as JSON values; aucs: (k,)."""
-    precision, recall, f1, _ = class_figures(confusion)
-    support, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
-    return [
-        {
-            "class": name,
-            "support": int(support[index]),
-            "predicted": int(predicted[index]),
-            "precision": float(precision[index]),
-            "recall": float(recall[index]),
-            "f1": float(f1[index]),
-            "auc": aucs[index],
-        }
-        for index, name in enumerate(class_names)
-    ]
-
-
-def one_vs_rest_aucs(labels: np.ndarray, probabilities: np.ndarray) -> list[float | None]:
-    """One class against the rest, for each class; None where there is no such class or no rest."""
-    return [
-        float(roc_auc_score(labels == index, column)) if two_sided(labels == index) else None
-        for index, column in enumerate(probabilities.T)
-    ]
-
-
-def multiclass_mcc(confusion: np.ndarray) -> float:
-    """Matthews' correlation for several classes (Gorodkin 2004, R_K); 0 where it is undefined."""
-    counts = confusion.astype(np.float64)
-    support, predicted, n_rows = counts.sum(axis=1), counts.sum(axis=0), counts.sum()
-    covariance = np.trace(counts) * n_rows - support @ predicted
-    spread = (n_rows**2 - support @ support) * (n_rows**2 - predicted @ predicted)
-    return float(covariance / np.sqrt(spread)) if spread > 0 else 0.0

@@ -1,4 +1,4 @@
-"""Figures of label mode multilabel: thresholds of the flags, one evaluation, counts for resampling.
+"""Figures of several flags a function: thresholds, one evaluation, counts for resampling.
 
 Flags are (n, k) bool, probabilities (n, k) of each flag by itself, thresholds (k,).
 """
@@ -19,11 +19,13 @@ from sklearn.metrics import (
 )
 
 __all__ = [
-    "choose_thresholds",
+    "FIGURES",
+    "best_thresholds",
     "confusion_of_flags",
     "evaluate_flags",
     "hits",
-    "resampled_figures",
+    "mcc",
+    "resampled_flags",
     "two_sided",
 ]
 
@@ -31,7 +33,7 @@ FIGURES = ("precision", "recall", "f1")
 WITHOUT_CHOICE = 0.5  # where all rows are alike there is nothing to choose a threshold by
 
 
-def choose_thresholds(flags: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+def best_thresholds(flags: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """The threshold (k,) float64 of each flag, from which on it counts as predicted.
 
     It has the best F1 on these rows; of several, it is the highest. None that gives the flag to
@@ -82,15 +84,14 @@ def confusion_of_flags(flags: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     The last row and column are the rows without any flag. A row with several flags counts in
     several cells, so the cells of a line may add up to more than its rows.
     """
-    truth, found = _with_none(flags), _with_none(predicted)
-    together: np.ndarray = truth.T @ found
+    together: np.ndarray = _with_none(flags).T @ _with_none(predicted)
     return together
 
 
 def hits(flags: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """What each row adds to the figures: (n, 1 + 3k) float64, to be summed over drawn rows.
 
-    Whether all is right; then for each flag whether it was found, given wrongly, missed.
+    Whether all is right; then for each flag whether it was hit, given wrongly, missed.
     """
     right = (flags == predicted).all(axis=1)[:, None]
     return np.hstack([right, flags & predicted, ~flags & predicted, flags & ~predicted]).astype(
@@ -98,13 +99,15 @@ def hits(flags: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     )
 
 
-def resampled_figures(row_hits: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+def resampled_flags(row_hits: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     """Accuracy and macro-F1 (2, resamples) of drawn rows (resamples, n) int; row_hits: see hits."""
+    # How often each row was drawn, and one product of matrices for all: gathering the drawn rows
+    # themselves would need (1 + 3k) times the memory.
     times = np.stack([np.bincount(rows, minlength=len(row_hits)) for rows in drawn])
     sums = times.astype(np.float64) @ row_hits
-    found, wrong, missed = np.split(sums[:, 1:], 3, axis=1)
-    all_of_it = 2 * found + wrong + missed
-    f1 = np.divide(2 * found, all_of_it, out=np.zeros_like(found), where=all_of_it > 0)
+    hit, wrong, missed = np.split(sums[:, 1:], 3, axis=1)
+    all_of_it = 2 * hit + wrong + missed
+    f1 = np.divide(2 * hit, all_of_it, out=np.zeros_like(hit), where=all_of_it > 0)
     occurs = np.maximum(1, (all_of_it > 0).sum(axis=1))
     return np.stack([sums[:, 0] / drawn.shape[1], f1.sum(axis=1) / occurs])
 
@@ -114,16 +117,28 @@ def two_sided(positive: np.ndarray) -> bool:
     return bool(positive.any() and not positive.all())
 
 
+def mcc(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """Matthews' correlation (Gorodkin 2004, R_K); 0 where a side never changes: undefined.
+
+    labels, predictions: (n,) int, or bool of one flag.
+    """
+    # scikit-learn says 0 of these too, but warns where both never change.
+    if len(np.unique(labels)) < 2 or len(np.unique(predictions)) < 2:
+        return 0.0
+    return float(matthews_corrcoef(labels, predictions))
+
+
 def _best_threshold(has_flag: np.ndarray, probabilities: np.ndarray) -> float:
     thresholds, place = np.unique(probabilities, return_inverse=True)
     if not two_sided(has_flag) or len(thresholds) == 1:
         return WITHOUT_CHOICE
+    # Counted from the highest down: the rows that each threshold gives the flag, rightly or not.
     given = np.bincount(place)[::-1].cumsum()[::-1]
-    found = np.bincount(place, weights=has_flag)[::-1].cumsum()[::-1]
+    right = np.bincount(place, weights=has_flag)[::-1].cumsum()[::-1]
     # The lowest would give the flag to every row.
-    thresholds, given, found = thresholds[1:], given[1:], found[1:]
+    thresholds, given, right = thresholds[1:], given[1:], right[1:]
     # Quotients of whole numbers: equal ones are equal to the last bit.
-    f1 = 2 * found / (given + has_flag.sum())
+    f1 = 2 * right / (given + has_flag.sum())
     return float(thresholds[np.flatnonzero(f1 == f1.max())[-1]])
 
 
@@ -145,19 +160,12 @@ def _per_flag(
             "precision": float(precision[place]),
             "recall": float(recall[place]),
             "f1": float(f1[place]),
-            "mcc": _mcc(flags[:, place], predicted[:, place]),
+            "mcc": mcc(flags[:, place], predicted[:, place]),
             "threshold": float(thresholds[place]),
             **_ranking(flags[:, place], probabilities[:, place]),
         }
         for place, name in enumerate(names)
     ]
-
-
-def _mcc(has_flag: np.ndarray, predicted: np.ndarray) -> float:
-    """Matthews' correlation; 0 where one of them never changes, and it is undefined."""
-    if not (two_sided(has_flag) and two_sided(predicted)):
-        return 0.0
-    return float(matthews_corrcoef(has_flag, predicted))
 
 
 def _ranking(has_flag: np.ndarray, probabilities: np.ndarray) -> dict[str, float | None]:

@@ -1,111 +1,152 @@
-"""What differs between one class a function and several flags, told apart by the labels."""
+"""What is asked of each function, one class or several flags, and all that follows from it.
+
+Labels and decisions are (n,) int of OneClass, (n, k) bool of SeveralFlags; probabilities (n, k).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
 from enstack.errors import DataError
-from enstack.metrics.bootstrap import resampled_measure
-from enstack.metrics.classes import (
-    confusion_matrix,
-    macro_and_weighted,
-    multiclass_mcc,
-    one_vs_rest_aucs,
-    per_class_figures,
-)
-from enstack.metrics.flags import (
-    choose_thresholds,
-    evaluate_flags,
-)
+
+Measure = Callable[[np.ndarray], np.ndarray]  # drawn rows -> accuracy and macro-F1
 
 
-def decide(probabilities: np.ndarray, thresholds: np.ndarray | None) -> np.ndarray:
-    """What a model says of each row: the first highest class (n,), or the flags (n, k) bool.
+@dataclass(frozen=True)
+class LabelTask(ABC):
+    """What models are asked of each function.
 
-    thresholds: (k,) of the flags in label mode multilabel, else None.
+    problem_type: the task's name in the hub's format of a model's configuration. has_thresholds:
+    whether a decision needs thresholds, which are chosen on labelled rows. plainest: the name of
+    the answer that looks at no function.
     """
-    decisions: np.ndarray = (
-        probabilities.argmax(axis=1) if thresholds is None else probabilities >= thresholds
-    )
-    return decisions
+
+    class_names: tuple[str, ...]
+    problem_type: ClassVar[str]
+    has_thresholds: ClassVar[bool]
+    plainest: ClassVar[str]
+
+    @property
+    def n_classes(self) -> int:
+        """How many classes, or flags."""
+        return len(self.class_names)
+
+    @property
+    @abstractmethod
+    def confusion_names(self) -> tuple[str, ...]:
+        """What the lines of an evaluation's confusion stand for."""
+
+    @abstractmethod
+    def decide(self, probabilities: np.ndarray, thresholds: np.ndarray | None) -> np.ndarray:
+        """What a model says of each row; thresholds: (k,), of classes None."""
+
+    @abstractmethod
+    def choose_thresholds(self, labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray | None:
+        """The thresholds (k,) that suit these rows best; None where a decision needs none.
+
+        Raises DataError for probabilities that do not fit or are not finite.
+        """
+
+    @abstractmethod
+    def resampled_measure(self, labels: np.ndarray, decisions: np.ndarray) -> Measure:
+        """A function of drawn rows (resamples, n) that gives accuracy and macro-F1 (2, resamples).
+
+        What it can, it counts beforehand: a bootstrap calls it for a thousand resamples.
+        """
+
+    def accuracy_and_macro_f1(
+        self, labels: np.ndarray, decisions: np.ndarray
+    ) -> tuple[float, float]:
+        """The two figures by which models are compared."""
+        every_row = np.arange(len(labels))[None]
+        accuracy, macro_f1 = self.resampled_measure(labels, decisions)(every_row)
+        return float(accuracy[0]), float(macro_f1[0])
+
+    @abstractmethod
+    def log_loss(self, labels: np.ndarray, probabilities: np.ndarray) -> float:
+        """Mean cross-entropy of the classes, or of the flags, each by itself."""
+
+    @abstractmethod
+    def evaluate(
+        self, labels: np.ndarray, probabilities: np.ndarray, thresholds: np.ndarray | None = None
+    ) -> dict[str, Any]:
+        """Every figure of one model on labelled rows, as JSON values.
+
+        Which: see evaluate_classes and evaluate_flags. Raises DataError for rows that do not fit.
+        """
+
+    @abstractmethod
+    def reliability(self, labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
+        """How far a model's confidence can be believed, as JSON values: see calibration.
+
+        The confidence of a class is the highest probability of its row; of flags each probability
+        is a confidence of its own, and right where the flag is there.
+        """
+
+    @abstractmethod
+    def at_frequencies(
+        self, labels: np.ndarray, decisions: np.ndarray, frequencies: np.ndarray
+    ) -> dict[str, Any]:
+        """Figures as they would be if each class, or flag, came with its frequency (k,)."""
+
+    @abstractmethod
+    def right(self, labels: np.ndarray, decisions: np.ndarray) -> np.ndarray:
+        """Whether a row is decided right (n,) bool; of flags, every one of them."""
+
+    @abstractmethod
+    def strata(self, labels: np.ndarray) -> np.ndarray:
+        """What to divide functions evenly by (n,) int64: the class, or the combination of flags."""
+
+    @abstractmethod
+    def counts(self, labels: np.ndarray) -> np.ndarray:
+        """How many functions have each class, or each flag: (k,) int64."""
+
+    def class_counts(self, labels: np.ndarray) -> dict[str, int]:
+        """How many functions have each class, or each flag, by its name."""
+        return dict(zip(self.class_names, self.counts(labels).tolist(), strict=True))
+
+    @abstractmethod
+    def label_name(self, label: Any) -> str:
+        """One label for people: the class, or the flags (k,) bool one after the other."""
+
+    @abstractmethod
+    def learnable(self, labels: np.ndarray) -> bool:
+        """Whether there are two sides to tell apart: something can be learned from these labels."""
+
+    @abstractmethod
+    def require_two_sides(self, labels: np.ndarray, place: str, advice: str) -> None:
+        """Raise DataError for labels that are not learnable; place: what they belong to."""
+
+    @abstractmethod
+    def require_fittable(self, labels: np.ndarray) -> None:
+        """Raise DataError for labels that no meta-classifier can be fitted on."""
+
+    @abstractmethod
+    def plainest_probabilities(self, train_labels: np.ndarray, n_rows: int) -> np.ndarray:
+        """The probabilities (n_rows, k) float32 of the plainest answer, the same for every row."""
+
+    def require_probabilities(self, labels: np.ndarray, probabilities: np.ndarray) -> None:
+        """Raise DataError unless they are finite, a row a label and a column a class."""
+        if probabilities.shape != (len(labels), self.n_classes):
+            raise DataError(
+                f"Probabilities must have one row per label and one column per class, "
+                f"({len(labels)}, {self.n_classes}), found {probabilities.shape}."
+            )
+        if not np.isfinite(probabilities).all():
+            bad = np.flatnonzero(~np.isfinite(probabilities).all(axis=1))
+            raise DataError(
+                f"Probabilities must be finite, found NaN or infinity in {len(bad):,} of "
+                f"{len(labels):,} rows, first row {bad[0]}: the model diverged or the file is "
+                "damaged."
+            )
 
 
-def thresholds_for(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray | None:
-    """The thresholds (k,) that suit flags (n, k) bool best; None for classes (n,), which need none.
-
-    Raises DataError for probabilities that are not finite.
-    """
-    if labels.ndim == 1:
-        return None
-    require_probabilities(labels, probabilities, labels.shape[1])
-    return choose_thresholds(labels, probabilities)
-
-
-def accuracy_and_macro_f1(
-    labels: np.ndarray, decisions: np.ndarray, n_classes: int
-) -> tuple[float, float]:
-    """The two figures by which models are compared; labels and decisions: (n,) or (n, k) bool."""
-    every_row = np.arange(len(labels))[None]
-    accuracy, macro_f1 = resampled_measure(labels, decisions, n_classes)(every_row)
-    return float(accuracy[0]), float(macro_f1[0])
-
-
-def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Mean cross-entropy of classes (n,), or of flags (n, k) bool, each by itself."""
-    chances = probabilities.astype(np.float64)
-    if labels.ndim == 2:
-        of_label = np.where(labels, chances, 1 - chances)
-    else:
-        of_label = chances[np.arange(len(labels)), labels]
+def mean_log_loss(of_label: np.ndarray) -> float:
+    """The mean of -log of the probabilities (any shape) that the labels were given."""
+    # A sure and wrong answer would make the mean of all rows infinite.
     return float(-np.log(np.clip(of_label, 1e-12, 1)).mean())
-
-
-def evaluate(
-    labels: np.ndarray,
-    probabilities: np.ndarray,
-    class_names: Sequence[str],
-    thresholds: np.ndarray | None = None,
-) -> dict[str, Any]:
-    """Every figure of one model on labelled rows, as JSON values.
-
-    labels: (n,) int; probabilities: (n, k), the class of a row is the first highest. Macro figures
-    average over the classes that occur in labels or predictions, as scikit-learn does, and a ratio
-    with nothing below it is 0. auc: one class against the rest, averaged over the classes for
-    which it is defined; None where there are none. With thresholds (k,), labels are flags (n, k)
-    bool and the figures those of multilabel.evaluate_flags. Raises DataError for rows that do not
-    fit.
-    """
-    labels, probabilities = np.asarray(labels), np.asarray(probabilities)
-    require_probabilities(labels, probabilities, len(class_names))
-    if thresholds is not None:
-        return evaluate_flags(labels, probabilities, thresholds, class_names)
-    confusion = confusion_matrix(labels, probabilities.argmax(axis=1), len(class_names))
-    per_class = per_class_figures(confusion, one_vs_rest_aucs(labels, probabilities), class_names)
-    aucs = [row["auc"] for row in per_class if row["auc"] is not None]
-    return {
-        "n": len(labels),
-        "accuracy": float(np.trace(confusion) / len(labels)),
-        **macro_and_weighted(confusion),
-        "mcc": multiclass_mcc(confusion),
-        "auc": float(np.mean(aucs)) if aucs else None,
-        "per_class": per_class,
-        "confusion": confusion.tolist(),
-    }
-
-
-def require_probabilities(labels: np.ndarray, probabilities: np.ndarray, n_classes: int) -> None:
-    """Raise DataError unless probabilities are finite, a row a label and a column a class."""
-    if probabilities.shape != (len(labels), n_classes):
-        raise DataError(
-            f"Probabilities must have one row per label and one column per class, "
-            f"({len(labels)}, {n_classes}), found {probabilities.shape}."
-        )
-    if not np.isfinite(probabilities).all():
-        bad = np.flatnonzero(~np.isfinite(probabilities).all(axis=1))
-        raise DataError(
-            f"Probabilities must be finite, found NaN or infinity in {len(bad):,} of "
-            f"{len(labels):,} rows, first row {bad[0]}: the model diverged or the file is damaged."
-        )

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import confusion_matrix
 
 from enstack.errors import DataError
-from enstack.metrics.classes import class_figures, confusion_matrix, ratio
+from enstack.metrics.classes import figures_of_confusion, ratio
 
 
-def at_frequencies(confusion: np.ndarray, frequencies: np.ndarray) -> dict[str, Any]:
+def confusion_at_frequencies(confusion: np.ndarray, frequencies: np.ndarray) -> dict[str, Any]:
     """Figures as they would be if the classes came with these frequencies.
 
     confusion: (k, k), rows true; frequencies: (k,) >= 0, of any scale. Each row is weighted by its
@@ -23,8 +24,7 @@ def at_frequencies(confusion: np.ndarray, frequencies: np.ndarray) -> dict[str, 
     weighted = counts * ratio(wanted * (support > 0), support)[:, None]
     if not weighted.any():
         raise DataError("Frequencies must be above 0 for a class that has rows, found none.")
-    precision, _, f1, _ = class_figures(weighted)
-    occurs = (weighted.sum(axis=0) + weighted.sum(axis=1)) > 0
+    precision, f1, occurs = figures_of_confusion(weighted)
     return {
         "accuracy": float(np.trace(weighted) / weighted.sum()),
         "macro_precision": float(precision[occurs].mean()),
@@ -38,7 +38,7 @@ def at_frequencies(confusion: np.ndarray, frequencies: np.ndarray) -> dict[str, 
 def flags_at_frequencies(
     flags: np.ndarray, decisions: np.ndarray, frequencies: np.ndarray
 ) -> dict[str, Any]:
-    """Figures of flags as at_frequencies has them, each flag by itself against the rest.
+    """Figures of flags as confusion_at_frequencies has them, each flag by itself against the rest.
 
     flags, decisions: (n, k) bool; frequencies: (k,), the share of functions that has the flag.
     Macro figures average over the flags that are not `missing` and occur. accuracy is None: the
@@ -46,11 +46,12 @@ def flags_at_frequencies(
     """
     precision, f1, missing, occurs = [], [], [], []
     for place, share in enumerate(frequencies):
-        counts = confusion_matrix(flags[:, place], decisions[:, place], 2)
-        found = at_frequencies(counts, np.array([1 - share, share]))
-        precision.append(found["precision"][1])
-        f1.append(found["f1"][1])
-        missing += [place] if 1 in found["missing"] else []
+        truth, given = flags[:, place].astype(np.int64), decisions[:, place].astype(np.int64)
+        counts = confusion_matrix(truth, given, labels=[0, 1])
+        figures = confusion_at_frequencies(counts, np.array([1 - share, share]))
+        precision.append(figures["precision"][1])
+        f1.append(figures["f1"][1])
+        missing += [place] if 1 in figures["missing"] else []
         occurs.append(bool(counts[1].any() or (counts[0, 1] and not share)))
     return {
         "accuracy": None,

@@ -23,6 +23,7 @@ from transformers.utils import logging as transformers_logging
 
 from enstack.config import TINY_MODELS
 from enstack.errors import ConfigError
+from enstack.metrics.one_class import OneClass
 from enstack.storage.files import digest_of_ends, sha256_json
 from enstack.storage.manifest import files_below
 
@@ -31,8 +32,6 @@ HUB_IDS = {
     "graphcodebert": "microsoft/graphcodebert-base",
     "unixcoder": "microsoft/unixcoder-base",
 }
-# What the hub's format calls a head with one class a function, and one with any of several flags.
-ONE_CLASS, SEVERAL_FLAGS = "single_label_classification", "multi_label_classification"
 # UniXcoder is told by this token, after the first one, to work as an encoder (Guo et al. 2022).
 ENCODER_ONLY = "<encoder-only>"
 
@@ -86,11 +85,15 @@ def mode_tokens(tokenizer: Any) -> list[int]:
 
 
 def load_classifier(
-    base_model: BaseModel, class_names: tuple[str, ...], *, seed: int, problem_type: str = ONE_CLASS
+    base_model: BaseModel,
+    class_names: tuple[str, ...],
+    *,
+    seed: int,
+    problem_type: str = OneClass.problem_type,
 ) -> torch.nn.Module:
     """A base model with a classification head for these classes, fp32, on the CPU.
 
-    problem_type: ONE_CLASS or SEVERAL_FLAGS. The new head's weights depend on the seed alone; the
+    problem_type: that of the label task. The new head's weights depend on the seed alone; the
     global random generator is left as it was.
     """
     names = dict(enumerate(class_names))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +11,20 @@ import numpy as np
 import torch
 
 from enstack.errors import Interrupted
-from enstack.models.base_models import SEVERAL_FLAGS
+from enstack.metrics.one_class import OneClass
+from enstack.metrics.several_flags import SeveralFlags
 from enstack.models.hardware import Hardware
 from enstack.models.loader import make_loader
 from enstack.models.tokens import LabelledTokens
 from enstack.progress.bars import Bar
 from enstack.progress.stopping import StopRequest
 from enstack.storage.files import sha256_json
+
+# By the label task's problem_type: what makes probabilities of logits (n, k).
+ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    OneClass.problem_type: functools.partial(torch.softmax, dim=-1),
+    SeveralFlags.problem_type: torch.sigmoid,
+}
 
 
 def predict_probabilities(
@@ -63,9 +72,7 @@ def _probabilities(
         attention_mask=batch["attention_mask"].to(device, non_blocking=True),
     ).logits
     settings: Any = model.config
-    if settings.problem_type == SEVERAL_FLAGS:
-        return logits.float().sigmoid()
-    return logits.float().softmax(dim=-1)
+    return ACTIVATIONS[settings.problem_type](logits.float())
 
 
 def _in_example_order(probabilities: torch.Tensor, batches: list[list[int]]) -> np.ndarray:

@@ -10,14 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from enstack.data.labels import NO_FLAG, class_counts
 from enstack.data.subsets import NOT_DRAWN
 from enstack.metrics.bootstrap import bootstrap
-from enstack.metrics.calibration import reliability
-from enstack.metrics.classes import confusion_matrix
-from enstack.metrics.label_task import accuracy_and_macro_f1, evaluate
-from enstack.metrics.reweighting import at_frequencies, flags_at_frequencies
-from enstack.reporting.stored_run import Row, StoredRun, read_history, read_run
+from enstack.reporting.stored_run import Row, StoredRun, read_history, read_run, task_of_data
 
 __all__ = ["load_results"]
 
@@ -61,10 +56,10 @@ def _training(stored: StoredRun) -> list[dict[str, Any]]:
 
 
 def _evaluation(stored: StoredRun, row: Row) -> dict[str, Any]:
-    values, names = stored.probabilities[row["key"]], stored.data["class_names"]
-    found = evaluate(stored.labels, values, names, stored.thresholds.get(row["key"]))
-    found["confusion_classes"] = [*names, NO_FLAG] if stored.thresholds else names
-    found["reliability"] = reliability(stored.labels, values)
+    values, task = stored.probabilities[row["key"]], task_of_data(stored.data)
+    found = task.evaluate(stored.labels, values, stored.thresholds.get(row["key"]))
+    found["confusion_classes"] = list(task.confusion_names)
+    found["reliability"] = task.reliability(stored.labels, values)
     return {"key": row["key"], "kind": row["kind"], "title": row["title"], **found}
 
 
@@ -78,7 +73,7 @@ def _natural(stored: StoredRun) -> dict[str, Any] | None:
     names, before = stored.data["class_names"], stored.data["available"]["test"]
     n_before = _n_before(stored, before)
     shares = np.array([before.get(name, 0) / n_before for name in names])
-    counts_here = class_counts(stored.labels, names)
+    counts_here = task_of_data(stored.data).class_counts(stored.labels)
     here = np.array([counts_here[name] / len(stored.labels) for name in names])
     if np.allclose(here, shares, rtol=SAME_SHARES, atol=0):
         return None
@@ -89,17 +84,14 @@ def _natural(stored: StoredRun) -> dict[str, Any] | None:
 
 def _n_before(stored: StoredRun, before: Mapping[str, int]) -> int:
     """Test functions before the subset was drawn; with flags, one may count often or not at all."""
-    if not stored.thresholds:
+    if not task_of_data(stored.data).has_thresholds:
         return sum(before.values())
     n_before: int = stored.data["functions"]["test"] + stored.data["dropped"]["test"][NOT_DRAWN]
     return n_before
 
 
 def _weighted(stored: StoredRun, row: Row, shares: NDArray[np.float64]) -> dict[str, Any]:
-    decisions = stored.decisions(row)
-    if stored.thresholds:
-        return flags_at_frequencies(stored.labels, decisions, shares)
-    return at_frequencies(confusion_matrix(stored.labels, decisions, len(shares)), shares)
+    return task_of_data(stored.data).at_frequencies(stored.labels, stored.decisions(row), shares)
 
 
 def _apart(stored: StoredRun) -> dict[str, Any]:
@@ -120,8 +112,8 @@ def _figures_on(stored: StoredRun, row: Row, chosen: NDArray[np.bool_]) -> dict[
     """None where no function is left to measure on."""
     if not chosen.any():
         return {"accuracy": None, "macro_f1": None}
-    n_classes, decisions = len(stored.data["class_names"]), stored.decisions(row)
-    found = accuracy_and_macro_f1(stored.labels[chosen], decisions[chosen], n_classes)
+    task, decisions = task_of_data(stored.data), stored.decisions(row)
+    found = task.accuracy_and_macro_f1(stored.labels[chosen], decisions[chosen])
     return dict(zip(("accuracy", "macro_f1"), found, strict=True))
 
 
@@ -133,25 +125,21 @@ def _comparisons(stored: StoredRun) -> list[dict[str, Any]]:
     if stack is None or not others:
         return []
     predictions = {row["key"]: stored.decisions(row) for row in (stack, *others)}
-    n_classes, seed = len(stored.data["class_names"]), int(stored.settings.get("seed", 42))
-    resampled = bootstrap(stored.labels, predictions, n_classes, seed=seed)
-    return [_comparison(stack, other, predictions, stored.labels, resampled) for other in others]
+    task, seed = task_of_data(stored.data), int(stored.settings.get("seed", 42))
+    resampled = bootstrap(stored.labels, predictions, task, seed=seed)
+    right = {key: task.right(stored.labels, said) for key, said in predictions.items()}
+    return [_comparison(stack, other, right, resampled) for other in others]
 
 
 def _comparison(
     stack: Row,
     other: Row,
-    predictions: Mapping[str, NDArray[Any]],
-    labels: NDArray[Any],
+    right: Mapping[str, NDArray[np.bool_]],
     resampled: Any,
 ) -> dict[str, Any]:
     ours, theirs = stack["key"], other["key"]
     differences = resampled[ours]["macro_f1"] - resampled[theirs]["macro_f1"]
     low, high = (float(value) for value in np.percentile(differences, [2.5, 97.5]))
-    n_rows = len(labels)
-    right = {
-        key: (predictions[key] == labels).reshape(n_rows, -1).all(axis=1) for key in (ours, theirs)
-    }
     return {
         "stack": ours,
         "stack_title": stack["title"],

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from enstack.data.labels import task_of
 from enstack.errors import CheckpointError
-from enstack.metrics.label_task import accuracy_and_macro_f1, decide
+from enstack.metrics.label_task import LabelTask
 from enstack.stacking.baselines import BASELINE_TITLES
 
 __all__ = [
@@ -93,11 +94,17 @@ class StoredRun:
 
     def decisions(self, row: Row) -> NDArray[Any]:
         """What a row says of every test function: classes (n,), or flags (n, k) bool."""
-        return decide(self.probabilities[row["key"]], self.thresholds.get(row["key"]))
+        values, thresholds = self.probabilities[row["key"]], self.thresholds.get(row["key"])
+        return task_of_data(self.data).decide(values, thresholds)
 
     def first(self, kind: str) -> Row | None:
         """The best row of a kind."""
         return next((row for row in self.rows if row["kind"] == kind), None)
+
+
+def task_of_data(data: Mapping[str, Any]) -> LabelTask:
+    """What the models of a run were asked, from its data.json."""
+    return task_of(data["label_mode"], tuple(data["class_names"]))
 
 
 def read_run(run_dir: Path) -> StoredRun:
@@ -106,17 +113,17 @@ def read_run(run_dir: Path) -> StoredRun:
     rows = read_leaderboard(run_dir / "stacking" / "leaderboard.csv")
     path = run_dir / "stacking" / "test_probabilities.npz"
     labels, probabilities = _read_probabilities(path, rows)
-    n_classes, thresholds = len(data["class_names"]), {}
-    if data["label_mode"] == "multilabel":
+    task, thresholds = task_of_data(data), {}
+    if task.has_thresholds:
         thresholds = _read_thresholds(path.with_name("thresholds.json"), rows, data["class_names"])
-    _check_labels(path, labels, n_classes, flags=bool(thresholds))
-    _check_probabilities(path, rows, labels, probabilities, thresholds, n_classes)
+    _check_labels(path, labels, task.n_classes, flags=task.has_thresholds)
+    _check_probabilities(path, rows, labels, probabilities, thresholds, task)
     return StoredRun(
         run_dir=run_dir,
         settings=_read_object(run_dir / "config.json"),
         data=data,
         rows=rows,
-        labels=labels if thresholds else labels.astype(np.int64),
+        labels=labels if task.has_thresholds else labels.astype(np.int64),
         probabilities=probabilities,
         thresholds=thresholds,
         contamination=_read_contamination(run_dir / "stacking" / "near_train.npz", len(labels)),
@@ -250,15 +257,15 @@ def _check_probabilities(
     labels: NDArray[Any],
     probabilities: Mapping[str, NDArray[Any]],
     thresholds: Mapping[str, NDArray[Any]],
-    n_classes: int,
+    task: LabelTask,
 ) -> None:
     for row in rows:
         values = probabilities[row["key"]]
-        if values.shape != (len(labels), n_classes) or not np.isfinite(values).all():
-            expected = f"{len(labels)} x {n_classes} finite numbers"
+        if values.shape != (len(labels), task.n_classes) or not np.isfinite(values).all():
+            expected = f"{len(labels)} x {task.n_classes} finite numbers"
             raise _broken(path, f"{row['key']} must be {expected}, found shape {values.shape}")
-        decisions = decide(values, thresholds.get(row["key"]))
-        accuracy, _ = accuracy_and_macro_f1(labels, decisions, n_classes)
+        decisions = task.decide(values, thresholds.get(row["key"]))
+        accuracy, _ = task.accuracy_and_macro_f1(labels, decisions)
         if abs(accuracy - row["accuracy"]) > SAME_ACCURACY:
             stated = f"leaderboard.csv says {row['accuracy']:.3f}"
             raise _broken(path, f"{row['key']} has accuracy {accuracy:.3f}, {stated}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -11,12 +12,13 @@ from sklearn.multiclass import OneVsRestClassifier
 
 from enstack.data.functions import Functions
 from enstack.data.subsets import stratified_parts
+from enstack.metrics.label_task import LabelTask
+from enstack.metrics.one_class import OneClass
+from enstack.metrics.several_flags import SeveralFlags
 from enstack.progress.bars import Bar
 
 __all__ = [
     "BASELINE_TITLES",
-    "flag_frequencies",
-    "majority_class",
     "plain_baselines",
     "tfidf_logistic_regression",
     "with_absent_classes",
@@ -35,33 +37,34 @@ ROWS_AT_ONCE = 4096
 
 
 def plain_baselines(
-    train: Functions, asked: Sequence[Functions], n_classes: int
+    train: Functions, asked: Sequence[Functions], task: LabelTask
 ) -> dict[str, np.ndarray]:
-    """Probabilities (n, n_classes) float32 of every baseline, by name, of functions one by one.
+    """Probabilities (n, k) float32 of every baseline, by name, of functions one by one.
 
     asked: the functions, n in all; those of `train` have labels to learn from.
     """
     n_rows = sum(map(len, asked))
-    words = {"tfidf_lr": tfidf_logistic_regression(train, asked, n_classes)}
-    if train.labels.ndim == 2:
-        return {**words, "frequency": flag_frequencies(train.labels, n_rows)}
-    return {**words, "majority": majority_class(train.labels, n_rows, n_classes)}
+    return {
+        "tfidf_lr": tfidf_logistic_regression(train, asked, task),
+        task.plainest: task.plainest_probabilities(train.labels, n_rows),
+    }
 
 
 def tfidf_logistic_regression(
-    train: Functions, asked: Sequence[Functions], n_classes: int
+    train: Functions, asked: Sequence[Functions], task: LabelTask
 ) -> np.ndarray:
-    """Probabilities (n, n_classes) float32 from TF-IDF of 1- and 2-grams of tokens.
+    """Probabilities (n, k) float32 from TF-IDF of 1- and 2-grams of tokens.
 
     asked: n functions in all. A one-vs-rest logistic regression (C=10) on sublinear TF-IDF, or of
     flags one regression each. It learns from at most MAX_TRAIN_FUNCTIONS functions, a stratified
     choice, so that counting the 2-grams of a whole VDISC fits in memory. A class that train lacks
     gets probability 0.
     """
-    train = _at_most(train, MAX_TRAIN_FUNCTIONS)
-    severally = train.labels.ndim == 2
-    if not severally and len(np.unique(train.labels)) == 1:
-        return majority_class(train.labels, sum(map(len, asked)), n_classes)
+    train = _at_most(train, task, MAX_TRAIN_FUNCTIONS)
+    # What is said of a class or flag from which nothing can be learned.
+    plainest = task.plainest_probabilities(train.labels, sum(map(len, asked)))
+    if not task.learnable(train.labels):
+        return plainest
     tfidf = TfidfVectorizer(
         token_pattern=TOKEN,
         ngram_range=(1, 2),
@@ -73,30 +76,43 @@ def tfidf_logistic_regression(
     unknown = tfidf.transform(_texts(asked, "Counting words to predict from"))
     # liblinear runs in one thread and is the fastest here.
     regression = LogisticRegression(C=10.0, solver="liblinear", random_state=0)
-    if severally:
-        found = flag_frequencies(train.labels, unknown.shape[0])
-        # One regression each; a flag that all functions have, or none, needs no regression.
-        for flag in np.flatnonzero(train.labels.any(axis=0) & ~train.labels.all(axis=0)):
-            regression.fit(learned, train.labels[:, flag])
-            found[:, flag] = regression.predict_proba(unknown)[:, 1]
-        return found
+    return REGRESSIONS[task.problem_type](regression, learned, train.labels, unknown, plainest)
+
+
+def _regress_classes(
+    regression: LogisticRegression,
+    learned: Any,
+    labels: np.ndarray,
+    unknown: Any,
+    plainest: np.ndarray,
+) -> np.ndarray:
+    """One class against the rest; a class that train lacks gets probability 0."""
     classifier = OneVsRestClassifier(regression)  # liblinear needs the wrapper since 1.8
-    classifier.fit(learned, train.labels)
-    found = classifier.predict_proba(unknown)
-    return with_absent_classes(found, np.unique(train.labels), n_classes)
+    classifier.fit(learned, labels)
+    chances = classifier.predict_proba(unknown)
+    return with_absent_classes(chances, np.unique(labels), plainest.shape[1])
 
 
-def majority_class(train_labels: np.ndarray, n_test: int, n_classes: int) -> np.ndarray:
-    """Probabilities (n_test, n_classes) float32: 1 for the most frequent class of train."""
-    probabilities = np.zeros((n_test, n_classes), dtype=np.float32)
-    probabilities[:, np.bincount(train_labels, minlength=n_classes).argmax()] = 1
-    return probabilities
+def _regress_flags(
+    regression: LogisticRegression,
+    learned: Any,
+    flags: np.ndarray,
+    unknown: Any,
+    plainest: np.ndarray,
+) -> np.ndarray:
+    """One regression each; a flag that all functions have, or none, keeps the plainest answer."""
+    chances = plainest.copy()
+    for flag in np.flatnonzero(flags.any(axis=0) & ~flags.all(axis=0)):
+        regression.fit(learned, flags[:, flag])
+        chances[:, flag] = regression.predict_proba(unknown)[:, 1]
+    return chances
 
 
-def flag_frequencies(train_flags: np.ndarray, n_rows: int) -> np.ndarray:
-    """Probabilities (n_rows, k) float32: how often train has each flag, the same for every row."""
-    probabilities: np.ndarray = np.tile(train_flags.mean(axis=0), (n_rows, 1)).astype(np.float32)
-    return probabilities
+# By the label task's problem_type: what a regression learns of the counted words.
+REGRESSIONS = {
+    OneClass.problem_type: _regress_classes,
+    SeveralFlags.problem_type: _regress_flags,
+}
 
 
 def with_absent_classes(
@@ -108,12 +124,13 @@ def with_absent_classes(
     return whole
 
 
-def _at_most(functions: Functions, n_functions: int) -> Functions:
+def _at_most(functions: Functions, task: LabelTask, n_functions: int) -> Functions:
     """All functions, or a stratified choice of no more than n_functions."""
     if len(functions) <= n_functions:
         return functions
     n_parts = -(-len(functions) // n_functions)
-    return functions.take(np.flatnonzero(stratified_parts(functions.labels, n_parts, 0) == 0))
+    parts = stratified_parts(task.strata(functions.labels), n_parts, 0)
+    return functions.take(np.flatnonzero(parts == 0))
 
 
 def _texts(asked: Sequence[Functions], title: str) -> Iterator[str]:

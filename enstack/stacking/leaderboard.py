@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from enstack.metrics.bootstrap import intervals
-from enstack.metrics.label_task import decide, evaluate
+from enstack.metrics.label_task import LabelTask
 
 FIGURES = (
     "macro_precision",
@@ -24,25 +24,27 @@ FIGURES = (
 def leaderboard(
     labels: np.ndarray,
     probabilities: Mapping[str, np.ndarray],
-    class_names: tuple[str, ...],
-    thresholds: Mapping[str, np.ndarray] | None = None,
+    task: LabelTask,
+    thresholds: Mapping[str, np.ndarray | None],
     *,
     seed: int,
 ) -> pd.DataFrame:
     """Figures of every model, best macro-F1 first, with 95 % bootstrap intervals.
 
-    labels: (n,), or (n, k) bool flags; probabilities: "kind:name" -> (n, n_classes). thresholds: of
-    each model's flags (k,), None for classes. All models are resampled with the same rows, so their
-    intervals can be compared.
+    labels: (n,), or (n, k) bool flags; probabilities: "kind:name" -> (n, k). thresholds: by the
+    same keys, of each model's flags (k,), None for classes. All models are resampled with the same
+    rows, so their intervals can be compared.
     """
-    of_flags = thresholds or {}
-    predictions = {key: decide(found, of_flags.get(key)) for key, found in probabilities.items()}
-    bounds = intervals(labels, predictions, len(class_names), seed=seed)
+    predictions = {
+        key: task.decide(values, thresholds[key]) for key, values in probabilities.items()
+    }
+    bounds = intervals(labels, predictions, task, seed=seed)
     rows = [
-        _row(key, evaluate(labels, found, class_names, of_flags.get(key)), bounds[key])
-        for key, found in probabilities.items()
+        _row(key, task.evaluate(labels, values, thresholds[key]), bounds[key])
+        for key, values in probabilities.items()
     ]
     board = pd.DataFrame(rows)
+    # Stable: of models alike, the simpler one stands first, as the probabilities do.
     return board.sort_values("macro_f1", ascending=False, kind="stable").reset_index(drop=True)
 
 

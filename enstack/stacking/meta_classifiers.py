@@ -18,6 +18,9 @@ from xgboost import XGBClassifier
 from enstack.config import META_CLASSIFIERS
 from enstack.errors import ConfigError
 from enstack.metrics.flags import two_sided
+from enstack.metrics.label_task import LabelTask
+from enstack.metrics.one_class import OneClass
+from enstack.metrics.several_flags import SeveralFlags
 
 __all__ = [
     "OnePerFlag",
@@ -79,16 +82,13 @@ def make_meta_classifier(name: str, *, seed: int, labels: np.ndarray) -> Any:
 
 
 def fit_estimator(
-    name: str, features: np.ndarray, labels: np.ndarray, *, seed: int
+    name: str, features: np.ndarray, labels: np.ndarray, task: LabelTask, *, seed: int
 ) -> tuple[Any, np.ndarray]:
     """A fitted meta-classifier, and the class or flag (m,) int64 of each column that it gives.
 
     features: (n, d); labels: (n,) int, or (n, k) bool flags.
     """
-    if labels.ndim == 1:
-        return _fit_classes(name, features, labels, seed)
-    members = [_fit_flag(name, features, has_flag, seed) for has_flag in labels.T]
-    return OnePerFlag(members), np.arange(labels.shape[1])
+    return FITS[task.problem_type](name, features, labels, seed)
 
 
 def pack(estimator: Any) -> Any:
@@ -120,6 +120,17 @@ def _fit_classes(
     estimator = make_meta_classifier(name, seed=seed, labels=targets)
     estimator.fit(features[rows], targets)
     return estimator, classes.astype(np.int64)
+
+
+def _fit_flags(
+    name: str, features: np.ndarray, flags: np.ndarray, seed: int
+) -> tuple[Any, np.ndarray]:
+    members = [_fit_flag(name, features, has_flag, seed) for has_flag in flags.T]
+    return OnePerFlag(members), np.arange(flags.shape[1])
+
+
+# By the label task's problem_type: an estimator for all classes, or one for each flag.
+FITS = {OneClass.problem_type: _fit_classes, SeveralFlags.problem_type: _fit_flags}
 
 
 def _fit_flag(name: str, features: np.ndarray, has_flag: np.ndarray, seed: int) -> Any:

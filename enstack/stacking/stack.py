@@ -17,7 +17,7 @@ import xgboost
 from sklearn.exceptions import InconsistentVersionWarning
 
 from enstack.errors import CheckpointError, DataError
-from enstack.metrics.flags import two_sided
+from enstack.metrics.label_task import LabelTask
 from enstack.stacking.baselines import with_absent_classes
 from enstack.stacking.meta_classifiers import fit_estimator, pack, unpack
 from enstack.stacking.meta_features import BaseModelProbabilities, meta_features, refuse_leaks
@@ -51,59 +51,56 @@ class MetaClassifier:
     base_models: tuple[str, ...]
     n_features: int
 
+    def predict_proba(self, models: Sequence[BaseModelProbabilities], n_classes: int) -> np.ndarray:
+        """Probabilities (n, n_classes) float32; 0 for classes that no fitted row had.
+
+        Raises DataError unless the base models are those it was fitted on, in that order.
+        """
+        # Of other base models, or in another order, every number would have a wrong meaning.
+        names = tuple(model.name for model in models)
+        if names != self.base_models:
+            raise DataError(
+                f"Meta-classifier {self.name} was fitted on {', '.join(self.base_models)}; it must "
+                f"get these in this order, found {', '.join(names) or 'none'}."
+            )
+        features = meta_features(models)
+        if features.shape[1] != self.n_features:
+            raise DataError(
+                f"Meta-classifier {self.name} was fitted on {self.n_features} meta-features, "
+                f"found {features.shape[1]}: the number of classes has changed."
+            )
+        columns = self.estimator.predict_proba(features)
+        return with_absent_classes(columns, self.classes, n_classes)
+
 
 def fit_meta_classifiers(
     names: Iterable[str],
     models: Sequence[BaseModelProbabilities],
     labels: np.ndarray,
     *,
-    n_classes: int,
+    task: LabelTask,
     seed: int,
 ) -> dict[str, MetaClassifier]:
     """Fit meta-classifiers on base models' probabilities and the labels of the same rows.
 
-    labels: (n,) int, or (n, n_classes) bool flags, for each of which an estimator of its own is
-    fitted. Raises DataError when a base model has seen any row, when labels do not fit the rows, or
+    labels: (n,) int, or (n, k) bool flags, for each of which an estimator of its own is fitted.
+    Raises DataError when a base model has seen any row, when labels do not fit the rows, or
     when fewer than two classes occur. Returns them by name.
     """
     refuse_leaks(models)
     features = meta_features(models)
     labels = np.asarray(labels)
-    _require_labels(labels, models[0], n_classes)
+    _require_labels(labels, models[0], task)
     base_models = tuple(model.name for model in models)
     return {
         name: MetaClassifier(
             name,
-            *fit_estimator(name, features, labels, seed=seed),
+            *fit_estimator(name, features, labels, task, seed=seed),
             base_models,
             features.shape[1],
         )
         for name in names
     }
-
-
-def predict_proba(
-    meta_classifier: MetaClassifier, models: Sequence[BaseModelProbabilities], n_classes: int
-) -> np.ndarray:
-    """Probabilities (n, n_classes) float32; 0 for classes that no fitted row had.
-
-    Raises DataError unless the base models are those it was fitted on, in that order.
-    """
-    names = tuple(model.name for model in models)
-    if names != meta_classifier.base_models:
-        raise DataError(
-            f"Meta-classifier {meta_classifier.name} was fitted on "
-            f"{', '.join(meta_classifier.base_models)}; it must get these in this order, "
-            f"found {', '.join(names) or 'none'}."
-        )
-    features = meta_features(models)
-    if features.shape[1] != meta_classifier.n_features:
-        raise DataError(
-            f"Meta-classifier {meta_classifier.name} was fitted on {meta_classifier.n_features} "
-            f"meta-features, found {features.shape[1]}: the number of classes has changed."
-        )
-    found = meta_classifier.estimator.predict_proba(features)
-    return with_absent_classes(found, meta_classifier.classes, n_classes)
 
 
 def save_meta_classifier(path: Path, meta_classifier: MetaClassifier) -> None:
@@ -148,23 +145,14 @@ def load_meta_classifier(path: Path) -> MetaClassifier:
     return meta_classifier
 
 
-def _require_labels(labels: np.ndarray, model: BaseModelProbabilities, n_classes: int) -> None:
-    one_each = labels.shape in ((len(model.ids),), (len(model.ids), n_classes))
-    if not one_each or model.probabilities.shape[1] != n_classes:
+def _require_labels(labels: np.ndarray, model: BaseModelProbabilities, task: LabelTask) -> None:
+    one_each = labels.shape in ((len(model.ids),), (len(model.ids), task.n_classes))
+    if not one_each or model.probabilities.shape[1] != task.n_classes:
         raise DataError(
-            f"There must be one label per function and {n_classes} classes, found "
+            f"There must be one label per function and {task.n_classes} classes, found "
             f"{len(labels):,} labels for probabilities of shape {model.probabilities.shape}."
         )
-    if labels.ndim == 2:
-        if not any(two_sided(has_flag) for has_flag in labels.T):
-            raise DataError("Some rows must have a flag that others lack, found all rows alike.")
-        return
-    present = np.unique(labels)
-    if len(present) < 2 or present[0] < 0 or present[-1] >= n_classes:
-        raise DataError(
-            f"Labels must hold at least two classes from 0 to {n_classes - 1}, "
-            f"found {present[:10].tolist()}."
-        )
+    task.require_fittable(labels)
 
 
 def _probe(meta_classifier: MetaClassifier) -> np.ndarray:
@@ -180,12 +168,12 @@ def _require_same_probabilities(
     """Whether it still works under the installed versions: newer files may not under old ones."""
     try:
         change = float(np.abs(_probe(meta_classifier) - content["probe"]).max())
-        found = "" if change <= PROBE_TOLERANCE else f"they differ by {change:.2g}"
+        problem = "" if change <= PROBE_TOLERANCE else f"they differ by {change:.2g}"
     except Exception as error:  # estimators of other versions lack attributes, fail anywhere
-        found = _first_line(error)
-    if found:
+        problem = _first_line(error)
+    if problem:
         raise CheckpointError(
-            f"{path} must give the probabilities that it gave when it was saved: {found}.\n"
+            f"{path} must give the probabilities that it gave when it was saved: {problem}.\n"
             f"It was saved under {content['made_with']}, here is {_versions()}: "
             "install those, or fit it again."
         )

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from enstack.config import RunConfig, base_model_names
 from enstack.data.functions import VulnerabilityData
 from enstack.data.holdout import SplitPlan
 from enstack.duplicates.contamination import NEAR, contaminated
-from enstack.errors import CheckpointError
-from enstack.metrics.flags import choose_thresholds
 from enstack.progress.say import say
-from enstack.run_folder import Log
+from enstack.run_folder import RunFolder, StackingFolder
 from enstack.stacking.baselines import plain_baselines
 from enstack.stacking.leaderboard import leaderboard
 from enstack.stacking.meta_features import BaseModelProbabilities, mean_vote, refuse_leaks
-from enstack.stacking.stack import fit_meta_classifiers, predict_proba, save_meta_classifier
-from enstack.storage.files import sha256_json, write_json
-from enstack.storage.manifest import is_current, read_manifest, replacing_folder
+from enstack.stacking.selection import select_model
+from enstack.stacking.stack import fit_meta_classifiers, save_meta_classifier
+from enstack.storage.files import write_json
+from enstack.storage.manifest import is_current, replacing_folder
+
+STACKING_EDITION = 2  # raise when the folder holds something else, so that it is made again
 
 
 def stack_base_models(
-    data: VulnerabilityData, plan: SplitPlan, config: RunConfig, run_dir: Path, log: Log
+    data: VulnerabilityData, plan: SplitPlan, config: RunConfig, run: RunFolder
 ) -> None:
     """Write stacking/ of a run folder: the stacks, every model's test probabilities, leaderboard.
 
@@ -34,92 +33,95 @@ def stack_base_models(
         "data": data.fingerprint,
         "seed": config.seed,
         "meta_classifiers": config.meta_classifiers,
-        "probabilities": {name: _files_digest(run_dir, name) for name in names},
+        "probabilities": {name: run.base_model(name).probabilities_digest() for name in names},
+        "edition": STACKING_EDITION,
     }
-    folder = run_dir / "stacking"
-    if is_current(folder, made_from):
+    if is_current(run.stacking.path, made_from):
         say("✓ stacking: finished before, skipped")
         return
     say(f"▶ Stacking {len(names)} base models: {', '.join(config.meta_classifiers)}")
-    with replacing_folder(folder, {"made_from": made_from}) as beside:
-        found = _every_model(data, plan, config, run_dir, beside)
-        _write_results(data, plan, config, found, beside)
+    with replacing_folder(run.stacking.path, {"made_from": made_from}) as beside:
+        folder = StackingFolder(beside)
+        probabilities = _every_model(data, plan, config, run, folder)
+        _write_results(data, plan, config, probabilities, folder)
         np.savez(
-            beside / "near_train.npz",
+            folder.contamination,
             allow_pickle=False,
             ids=data.splits["test"].ids,
             near=contaminated(data, NEAR),
             threshold=NEAR,
         )
-    log("stacking_finished")
+    run.log("stacking_finished")
 
 
 def _write_results(
     data: VulnerabilityData,
     plan: SplitPlan,
     config: RunConfig,
-    found: dict[str, np.ndarray],
-    folder: Path,
+    probabilities: dict[str, np.ndarray],
+    folder: StackingFolder,
 ) -> None:
     """The leaderboard and what it is made of, from the probabilities of all that was asked."""
     test, validation = data.splits["test"], data.splits["validation"]
-    probabilities = {key: values[: len(test)] for key, values in found.items()}
-    thresholds = None
-    if _has_flags(data):
-        chosen_by = validation.labels[plan.selection]
-        thresholds = {
-            key: choose_thresholds(chosen_by, values[len(test) :]) for key, values in found.items()
-        }
-        stored = {key: values.tolist() for key, values in thresholds.items()}
-        write_json(folder / "thresholds.json", stored)
-    board = leaderboard(test.labels, probabilities, data.class_names, thresholds, seed=config.seed)
-    board.to_csv(folder / "leaderboard.csv", index=False)
+    chosen_by = validation.labels[plan.selection]
+    thresholds = {
+        key: data.task.choose_thresholds(chosen_by, values[len(test) :])
+        for key, values in probabilities.items()
+    }
+    stored = {key: values.tolist() for key, values in thresholds.items() if values is not None}
+    if stored:
+        write_json(folder.thresholds, stored)
+    on_test = {key: values[: len(test)] for key, values in probabilities.items()}
+    board = leaderboard(test.labels, on_test, data.task, thresholds, seed=config.seed)
+    board.to_csv(folder.leaderboard, index=False)
     np.savez(
-        folder / "test_probabilities.npz",
+        folder.test_probabilities,
         allow_pickle=False,
         ids=test.ids,
         labels=test.labels,
-        **probabilities,
+        **on_test,
     )
 
 
 def _every_model(
-    data: VulnerabilityData, plan: SplitPlan, config: RunConfig, run_dir: Path, folder: Path
+    data: VulnerabilityData,
+    plan: SplitPlan,
+    config: RunConfig,
+    run: RunFolder,
+    folder: StackingFolder,
 ) -> dict[str, np.ndarray]:
-    """Probabilities of base models, votes, stacks and baselines by "kind:name"; saves the stacks.
+    """Probabilities of base models, votes, stacks and baselines by "kind:name".
+
+    Saves the stacks, and which model is chosen.
 
     Their rows are the test functions, and after them, in label mode multilabel, the validation
     functions that selected the base models: they choose the thresholds too.
     """
-    names, n_classes = base_model_names(config.base_models), len(data.class_names)
-    asked = [_probabilities(run_dir, name, data, "test") for name in names]
+    names, task = base_model_names(config.base_models), data.task
+    asked = [_probabilities(run, name, data, "test") for name in names]
     refuse_leaks(asked)
     functions = [data.splits["test"]]
-    if _has_flags(data):
+    if task.has_thresholds:
         chosen_by = [
-            _probabilities(run_dir, name, data, "validation", plan.selection) for name in names
+            _probabilities(run, name, data, "validation", plan.selection) for name in names
         ]
         asked = [_joined(*pair) for pair in zip(asked, chosen_by, strict=True)]
         functions.append(data.splits["validation"].take(plan.selection))
-    on_meta = [
-        _probabilities(run_dir, name, data, plan.meta_split, plan.meta_rows) for name in names
-    ]
+    on_meta = [_probabilities(run, name, data, plan.meta_split, plan.meta_rows) for name in names]
     labels = data.splits[plan.meta_split].labels[plan.meta_rows]
+    chosen = select_model(on_meta, labels, task, config.meta_classifiers, seed=config.seed)
+    write_json(folder.selection, chosen.to_json())
     fitted = fit_meta_classifiers(
-        config.meta_classifiers, on_meta, labels, n_classes=n_classes, seed=config.seed
+        config.meta_classifiers, on_meta, labels, task=task, seed=config.seed
     )
-    found = {f"base:{model.name}": model.probabilities for model in asked}
+    probabilities = {f"base:{model.name}": model.probabilities for model in asked}
     if len(asked) > 1:
-        found["vote:mean"] = mean_vote(asked)
+        probabilities["vote:mean"] = mean_vote(asked)
     for name, meta_classifier in fitted.items():
-        found[f"stack:{name}"] = predict_proba(meta_classifier, asked, n_classes)
-        save_meta_classifier(folder / f"{name}.skops", meta_classifier)
-    plain = plain_baselines(data.splits["train"], functions, n_classes)
-    return {**found, **{f"baseline:{name}": values for name, values in plain.items()}}
-
-
-def _has_flags(data: VulnerabilityData) -> bool:
-    return data.splits["train"].labels.ndim == 2
+        probabilities[f"stack:{name}"] = meta_classifier.predict_proba(asked, task.n_classes)
+        save_meta_classifier(folder.meta_classifier(name), meta_classifier)
+    plain = plain_baselines(data.splits["train"], functions, task)
+    return {**probabilities, **{f"baseline:{name}": values for name, values in plain.items()}}
 
 
 def _joined(
@@ -135,25 +137,15 @@ def _joined(
 
 
 def _probabilities(
-    run_dir: Path,
+    run: RunFolder,
     name: str,
     data: VulnerabilityData,
     split: str,
     rows: np.ndarray | None = None,
 ) -> BaseModelProbabilities:
     """A base model's probabilities, joined to the functions by id and never by position alone."""
-    path = run_dir / "base_models" / name / "probabilities" / f"{split}.npz"
-    with np.load(path) as arrays:
-        ids, found, seen = arrays["ids"], arrays["probabilities"], arrays["seen"]
-    if not np.array_equal(ids, data.splits[split].ids):
-        raise CheckpointError(
-            f"{path} must hold the functions of the {split} split in their order; its ids differ. "
-            "Delete the folder it lies in and run again: it is made anew."
-        )
-    chosen = np.arange(len(ids)) if rows is None else rows
-    return BaseModelProbabilities(name, ids[chosen], found[chosen], seen[chosen])
-
-
-def _files_digest(run_dir: Path, name: str) -> str:
-    manifest = read_manifest(run_dir / "base_models" / name / "probabilities") or {}
-    return sha256_json(manifest.get("files"))
+    stored = run.base_model(name).read_probabilities(split, data.splits[split].ids)
+    chosen = np.arange(len(stored.ids)) if rows is None else rows
+    return BaseModelProbabilities(
+        name, stored.ids[chosen], stored.probabilities[chosen], stored.seen[chosen]
+    )

@@ -13,9 +13,8 @@ import numpy as np
 
 from enstack.config import FIXED_SETTINGS, RunConfig
 from enstack.errors import CheckpointError
+from enstack.metrics.label_task import LabelTask
 from enstack.models.base_models import (
-    ONE_CLASS,
-    SEVERAL_FLAGS,
     BaseModel,
     architecture,
     tokenizer_digest,
@@ -35,13 +34,13 @@ class TrainingData:
 
     train: LabelledTokens
     selection: LabelledTokens
-    class_names: tuple[str, ...]
+    task: LabelTask
     fingerprint: str
 
     @property
-    def problem_type(self) -> str:
-        """Whether a function has one class or any of several flags, as the hub's format says it."""
-        return SEVERAL_FLAGS if self.train.labels.ndim == 2 else ONE_CLASS
+    def class_names(self) -> tuple[str, ...]:
+        """The classes, or flags, of the task."""
+        return self.task.class_names
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from enstack.checkpoints.old_checkpoints import (
 )
 from enstack.config import RunConfig
 from enstack.errors import CheckpointError
+from enstack.metrics.one_class import OneClass
 from enstack.models.base_models import (
     HUB_IDS,
-    SEVERAL_FLAGS,
     BaseModel,
     architecture,
     load_classifier,
@@ -81,7 +81,7 @@ def start_or_resume(job: TrainingJob) -> TrainingState:
         BaseModel(job.base_model.name, str(source)) if source else job.base_model,
         job.data.class_names,
         seed=job.config.seed,
-        problem_type=job.data.problem_type,
+        problem_type=job.data.task.problem_type,
     )
     training = TrainingState(job, model)
     if state is not None:
@@ -187,7 +187,7 @@ def _find_old(job: TrainingJob) -> OldCheckpoint | None:
 
 def _refuse_one_class_each(old: OldCheckpoint, data: TrainingData) -> None:
     """Five classes and five flags make heads of one shape, with another meaning."""
-    if data.problem_type == SEVERAL_FLAGS:
+    if data.task.problem_type != OneClass.problem_type:
         raise CheckpointError(
             f"{old.folder} was trained to give each function one class, this run has "
             "label_mode=multilabel. Use the label_mode that it was trained with, or another "

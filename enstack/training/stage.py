@@ -111,7 +111,7 @@ def training_data(
     return TrainingData(
         train=examples["train"],
         selection=examples["validation"].take(plan.selection),
-        class_names=data.class_names,
+        task=data.task,
         fingerprint=data.fingerprint,
     )
 
@@ -149,7 +149,7 @@ def _predict(
         BaseModel(job.base_model.name, str(best)),
         job.data.class_names,
         seed=job.config.seed,
-        problem_type=job.data.problem_type,
+        problem_type=job.data.task.problem_type,
     )
     with stop_requests() as stop:
         probabilities = predict_probabilities(

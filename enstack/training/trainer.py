@@ -13,7 +13,8 @@ import torch
 
 from enstack.batches import count_batch
 from enstack.errors import EnstackError, Interrupted
-from enstack.metrics.label_task import accuracy_and_macro_f1, decide, log_loss, thresholds_for
+from enstack.metrics.one_class import OneClass
+from enstack.metrics.several_flags import SeveralFlags
 from enstack.models.loader import make_loader, why_waiting
 from enstack.models.predict import predict_probabilities
 from enstack.progress.bars import Bar
@@ -131,7 +132,7 @@ def train_batch(
             attention_mask=batch["attention_mask"].to(training.device, non_blocking=True),
         ).logits
     labels = batch["labels"].to(training.device, non_blocking=True)
-    loss = classification_loss(logits.float(), labels)
+    loss = LOSSES[training.job.data.task.problem_type](logits.float(), labels)
     training.optimizer.backward(loss / (end - start))
     training.epoch_loss += loss.detach()
     training.window_loss += loss.detach()
@@ -142,11 +143,16 @@ def train_batch(
         training.optimizer.step()
 
 
-def classification_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean loss of logits (n, k): cross-entropy of classes (n,), or binary one of flags (n, k)."""
-    if labels.ndim == 2:
-        return torch.nn.functional.binary_cross_entropy_with_logits(logits, labels.float())
-    return torch.nn.functional.cross_entropy(logits, labels)
+def loss_of_flags(logits: torch.Tensor, flags: torch.Tensor) -> torch.Tensor:
+    """Mean binary cross-entropy of logits (n, k) and flags (n, k) bool."""
+    return torch.nn.functional.binary_cross_entropy_with_logits(logits, flags.float())
+
+
+# By the label task's problem_type: the mean loss of logits (n, k) and labels.
+LOSSES: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    OneClass.problem_type: torch.nn.functional.cross_entropy,
+    SeveralFlags.problem_type: loss_of_flags,
+}
 
 
 def finish_epoch(training: TrainingState, saver: Saver, stop: StopRequest) -> None:
@@ -186,12 +192,12 @@ def validate(training: TrainingState, stop: StopRequest) -> dict[str, float]:
         title=f"Epoch {training.progress.epoch} [Validate]",
         stop=stop,
     )
-    decisions = decide(probabilities, thresholds_for(data.labels, probabilities))
-    n_classes = len(job.data.class_names)
-    accuracy, macro_f1 = accuracy_and_macro_f1(data.labels, decisions, n_classes)
+    task = job.data.task
+    decisions = task.decide(probabilities, task.choose_thresholds(data.labels, probabilities))
+    accuracy, macro_f1 = task.accuracy_and_macro_f1(data.labels, decisions)
     return {
         "train_loss": _mean_loss(training),
-        "val_loss": log_loss(data.labels, probabilities),
+        "val_loss": task.log_loss(data.labels, probabilities),
         "val_accuracy": accuracy,
         "val_macro_f1": macro_f1,
     }

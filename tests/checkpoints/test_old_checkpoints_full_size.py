@@ -27,6 +27,7 @@ from enstack.checkpoints.inspection import inspect_path
 from enstack.checkpoints.old_checkpoints import find_old_checkpoint
 from enstack.checkpoints.verdict import verdict_text
 from enstack.errors import CheckpointError
+from enstack.metrics.one_class import OneClass
 from enstack.models.base_models import BaseModel
 from enstack.models.tokens import LabelledTokens, Tokens
 from enstack.training import trainer
@@ -129,7 +130,7 @@ def short_functions() -> TrainingData:
     rows = Dataset.from_dict({"input_ids": [[5] * n for n in lengths]}).with_format("numpy")
     labels = rng.integers(0, 5, FUNCTIONS)
     train = LabelledTokens(Tokens(rows, lengths, 0, "short"), labels, np.arange(FUNCTIONS))
-    return TrainingData(train, train.take(np.arange(50)), CLASSES, "short functions")
+    return TrainingData(train, train.take(np.arange(50)), OneClass(CLASSES), "short functions")
 
 
 GOES_ON = {

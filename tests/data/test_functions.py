@@ -22,7 +22,7 @@ from enstack.data.formats import SPLITS
 from enstack.data.functions import Functions, VulnerabilityData, read_data
 from enstack.data.labels import CWE_CLASSES
 from enstack.data.subsets import stratified_parts
-from enstack.errors import ConfigError, DataError
+from enstack.errors import DataError
 from tests.support.data_files import (
     FLAGS,
     SOURCES,
@@ -66,11 +66,6 @@ def test_the_first_of_several_flags_wins_and_the_number_is_recorded(tmp_path: Pa
     assert "train: 2 functions have several flags, the first of them won" in data.notes
     assert "6 of 15 vulnerable functions" in data.label_rule
     assert "CWE-119 > CWE-120 > CWE-469 > CWE-476 > CWE-other" in data.label_rule
-
-
-def test_an_unknown_label_mode_is_a_config_error() -> None:
-    with pytest.raises(ConfigError, match="label_mode must be one of cwe, cwe_or_clean, binary"):
-        read_data(Path("nowhere"), label_mode="multi")
 
 
 def test_data_without_any_flag_has_no_class_in_cwe_mode(tmp_path: Path) -> None:
@@ -222,17 +217,6 @@ def test_the_paper_subset_takes_the_papers_counts_and_names_short_classes(
 def test_the_papers_counts_add_up_to_its_totals() -> None:
     totals = {split: sum(counts) for split, counts in subsets.PAPER_COUNTS.items()}
     assert totals == {"train": 20305, "validation": 3900, "test": 3900}
-
-
-def test_the_paper_has_no_clean_class(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="subset=paper must go with label_mode=cwe"):
-        read_data(tmp_path, label_mode="binary", subset="paper")
-
-
-@pytest.mark.parametrize("subset", [0, -3, "some", True, 1.5])
-def test_a_subset_that_is_none_is_a_config_error(tmp_path: Path, subset: Any) -> None:
-    with pytest.raises(ConfigError, match="subset must be all, paper or a number from 1"):
-        read_data(tmp_path, subset=subset)
 
 
 @quick

@@ -41,17 +41,27 @@ def test_too_few_functions_to_divide_are_refused(toy_data: VulnerabilityData) ->
 
 
 @pytest.mark.parametrize(
-    ("labels", "message"),
+    ("label_mode", "labels", "message"),
     [
-        (np.zeros(20, dtype=np.int64), "at least two classes, all of its 10 functions are CWE-119"),
-        (np.zeros((20, 6), dtype=bool), "with and without a flag, its 10 functions are all alike"),
+        (
+            "cwe_or_clean",
+            np.zeros(20, dtype=np.int64),
+            "at least two classes, all of its 10 functions are CWE-119",
+        ),
+        (
+            "multilabel",
+            np.zeros((20, 6), dtype=bool),
+            "with and without a flag, its 10 functions are all alike",
+        ),
     ],
 )
 def test_validation_functions_that_no_stack_can_be_fitted_on_are_refused_before_any_training(
-    toy_data: VulnerabilityData, labels: np.ndarray, message: str
+    toy_data: VulnerabilityData, label_mode: str, labels: np.ndarray, message: str
 ) -> None:
     validation = dataclasses.replace(toy_data.splits["validation"], labels=labels)
-    data = dataclasses.replace(toy_data, splits={**toy_data.splits, "validation": validation})
+    splits = {**toy_data.splits, "validation": validation}
+    data = dataclasses.replace(toy_data, splits=splits, label_mode=label_mode)
     with pytest.raises(DataError, match=f"half of validation .* {message}.*out_of_fold"):
         plan_splits(data, meta_features="holdout", folds=5, seed=1)
-    plan_splits(data, meta_features="out_of_fold", folds=3, seed=1)
+    by_class = dataclasses.replace(data, label_mode="cwe_or_clean")
+    plan_splits(by_class, meta_features="out_of_fold", folds=3, seed=1)

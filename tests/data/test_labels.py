@@ -14,12 +14,15 @@ from hypothesis.extra import numpy as st_numpy
 
 from enstack.config import RunConfig
 from enstack.data.functions import VulnerabilityData, read_data
-from enstack.data.labels import CWE_CLASSES, label_name, require_two_sides, strata
+from enstack.data.labels import CWE_CLASSES
 from enstack.data.subsets import choose, stratified_parts
 from enstack.errors import ConfigError, DataError
+from enstack.metrics.one_class import OneClass
+from enstack.metrics.several_flags import SeveralFlags
 from enstack.toy.fake_vdisc import write_fake_vdisc
 from tests.support.data_files import write_hdf5
 
+FLAGS = SeveralFlags(CWE_CLASSES)
 some_flags = st_numpy.arrays(bool, st.tuples(st.integers(1, 40), st.just(5)))
 
 
@@ -102,17 +105,10 @@ def test_a_label_column_becomes_one_flag_or_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("label_mode", ["binary", "multilabel"])
 def test_strict_single_is_refused_where_several_flags_are_no_question(
-    folder: Path, label_mode: str
+    label_mode: str,
 ) -> None:
     with pytest.raises(ConfigError, match="label_rule=strict_single must go with label_mode=cwe"):
-        read_data(folder, label_mode=label_mode, label_rule="strict_single")
-    with pytest.raises(ConfigError, match="label_rule=strict_single must go with label_mode=cwe"):
         RunConfig(label_mode=label_mode, label_rule="strict_single")
-
-
-def test_an_unknown_rule_is_refused(folder: Path) -> None:
-    with pytest.raises(ConfigError, match="label_rule must be one of priority, strict_single"):
-        read_data(folder, label_rule="strict")
 
 
 def test_under_strict_single_a_file_without_any_single_flag_says_what_it_lacks(
@@ -128,14 +124,14 @@ def test_flags_that_no_function_or_every_function_has_are_refused(tmp_path: Path
     alike = np.zeros((4, 5), dtype=bool)
     alike[:, 2] = True
     with pytest.raises(DataError, match="with and without a flag, its 4 functions are all alike"):
-        require_two_sides(alike, CWE_CLASSES, "The training split", "Choose.")
+        FLAGS.require_two_sides(alike, "The training split", "Choose.")
     alike[0, 4] = True
-    require_two_sides(alike, CWE_CLASSES, "The training split", "Choose.")
+    FLAGS.require_two_sides(alike, "The training split", "Choose.")
 
 
 @given(some_flags)
 def test_functions_are_of_one_stratum_just_if_all_their_flags_are_equal(flags: np.ndarray) -> None:
-    same_stratum = strata(flags)[:, None] == strata(flags)[None]
+    same_stratum = FLAGS.strata(flags)[:, None] == FLAGS.strata(flags)[None]
     same_flags = (flags[:, None] == flags[None]).all(axis=2)
     np.testing.assert_array_equal(same_stratum, same_flags)
 
@@ -143,7 +139,7 @@ def test_functions_are_of_one_stratum_just_if_all_their_flags_are_equal(flags: n
 def test_a_number_draws_every_combination_of_flags_in_proportion() -> None:
     kinds = np.array([[1, 0, 0, 0, 0], [1, 1, 0, 0, 0], [0, 1, 0, 0, 0]], dtype=bool)
     flags = np.repeat(kinds, [50, 30, 20], axis=0)
-    drawn = flags[choose(flags, 50, "train", [1])]
+    drawn = flags[choose(FLAGS.strata(flags), 50, "train", [1])]
     assert [int((drawn == kind).all(axis=1).sum()) for kind in kinds] == [25, 15, 10]
 
 
@@ -151,13 +147,16 @@ def test_a_number_draws_every_combination_of_flags_in_proportion() -> None:
 def test_parts_have_every_combination_of_flags_as_evenly_as_can_be(
     flags: np.ndarray, n_parts: int, seed: int
 ) -> None:
-    parts = stratified_parts(flags, n_parts, seed)
-    for group in [np.ones(len(flags), dtype=bool), *(strata(flags) == s for s in strata(flags))]:
+    parts = stratified_parts(FLAGS.strata(flags), n_parts, seed)
+    for group in [
+        np.ones(len(flags), dtype=bool),
+        *(FLAGS.strata(flags) == s for s in FLAGS.strata(flags)),
+    ]:
         sizes = np.bincount(parts[group], minlength=n_parts)
         assert sizes.max() - sizes.min() <= 1
 
 
 def test_a_label_is_named_by_its_class_or_by_all_its_flags() -> None:
-    assert label_name(np.int64(2), CWE_CLASSES) == "CWE-469"
-    assert label_name(np.array([1, 0, 0, 1, 0], bool), CWE_CLASSES) == "CWE-119 and CWE-476"
-    assert label_name(np.zeros(5, bool), CWE_CLASSES) == "no flag"
+    assert OneClass(CWE_CLASSES).label_name(np.int64(2)) == "CWE-469"
+    assert FLAGS.label_name(np.array([1, 0, 0, 1, 0], bool)) == "CWE-119 and CWE-476"
+    assert FLAGS.label_name(np.zeros(5, bool)) == "no flag"

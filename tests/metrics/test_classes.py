@@ -13,12 +13,12 @@ from sklearn import metrics as reference
 
 from enstack.errors import DataError
 from enstack.metrics.bootstrap import bootstrap, intervals
-from enstack.metrics.calibration import reliability
-from enstack.metrics.classes import confusion_matrix, macro_f1_from_confusion
-from enstack.metrics.label_task import evaluate
-from enstack.metrics.reweighting import at_frequencies
+from enstack.metrics.classes import macro_f1_from_confusion
+from enstack.metrics.one_class import OneClass
+from enstack.metrics.reweighting import confusion_at_frequencies
 
 NAMES = ("a", "b", "c", "d")
+TASK = OneClass(NAMES)
 rows_of_classes = st.integers(1, 40).flatmap(
     lambda n: st.tuples(*[st.lists(st.integers(0, 3), min_size=n, max_size=n)] * 2)
 )
@@ -41,7 +41,7 @@ def one_hot(predictions: Any, k: int = 4) -> np.ndarray:
 @given(rows_of_classes)
 def test_averages_and_classes_equal_those_of_scikit_learn(rows: tuple[list[int], list[int]]):
     labels, predictions = rows
-    found = evaluate(np.array(labels), one_hot(predictions), NAMES)
+    found = TASK.evaluate(np.array(labels), one_hot(predictions))
     for average in ("macro", "weighted"):
         expected = reference.precision_recall_fscore_support(
             labels, predictions, average=average, zero_division=0
@@ -57,13 +57,14 @@ def test_averages_and_classes_equal_those_of_scikit_learn(rows: tuple[list[int],
     assert found["accuracy"] == pytest.approx(np.mean(np.equal(labels, predictions)))
     expected_confusion = reference.confusion_matrix(labels, predictions, labels=range(4))
     assert found["confusion"] == expected_confusion.tolist()
+    assert all(type(row["support"]) is type(row["predicted"]) is int for row in found["per_class"])
     assert [row["predicted"] for row in found["per_class"]] == list(expected_confusion.sum(axis=0))
 
 
 @pytest.mark.parametrize("k", [2, 4, 6])
 def test_mcc_and_auc_equal_those_of_scikit_learn(k: int):
     labels, probabilities = draw(500, k)
-    found = evaluate(labels, probabilities, [str(name) for name in range(k)])
+    found = OneClass(tuple(map(str, range(k)))).evaluate(labels, probabilities)
     predictions = probabilities.argmax(axis=1)
     assert found["mcc"] == pytest.approx(reference.matthews_corrcoef(labels, predictions))
     if k == 2:
@@ -83,32 +84,49 @@ def test_mcc_and_auc_equal_those_of_scikit_learn(k: int):
 def test_an_absent_class_has_no_auc_and_is_left_out_of_the_mean():
     labels, probabilities = draw(200, 4)
     rows = labels != 2
-    found = evaluate(labels[rows], probabilities[rows], NAMES)
+    found = TASK.evaluate(labels[rows], probabilities[rows])
     aucs = [row["auc"] for row in found["per_class"]]
     assert aucs[2] is None
     assert found["auc"] == pytest.approx(np.mean([aucs[0], aucs[1], aucs[3]]))
 
 
 def test_rows_of_a_single_class_have_no_auc_and_mcc_zero():
-    found = evaluate(np.array([1, 1]), one_hot([1, 1]), NAMES)
+    found = TASK.evaluate(np.array([1, 1]), one_hot([1, 1]))
     assert (found["auc"], found["mcc"], found["accuracy"], found["macro_f1"]) == (None, 0, 1, 1)
 
 
 def test_an_evaluation_is_plain_json():
-    found = evaluate(*draw(50, 4), NAMES)
+    found = TASK.evaluate(*draw(50, 4))
     assert json.loads(json.dumps(found, allow_nan=False)) == found
 
 
-def test_the_confusion_matrix_has_true_classes_in_its_rows():
-    confusion = confusion_matrix(np.array([0, 0, 2]), np.array([1, 1, 2]), 3)
-    assert confusion.tolist() == [[0, 2, 0], [0, 0, 0], [0, 0, 1]]
-    assert confusion.dtype == np.int64
+def test_the_confusion_matrix_has_true_classes_in_its_rows_and_a_line_for_every_class():
+    found = TASK.evaluate(np.array([0, 0, 2]), one_hot([1, 1, 2]))
+    assert found["confusion"] == [[0, 2, 0, 0], [0, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
+
+
+def test_macro_figures_average_over_the_classes_that_occur_in_labels_or_predictions():
+    found = TASK.evaluate(np.array([0, 0, 0, 0]), one_hot([0, 0, 0, 1]))
+    # "a" has precision 1, recall 3/4; "b" is only predicted, and counts as 0; "c", "d" do not.
+    assert found["macro_precision"] == pytest.approx((1 + 0) / 2)
+    assert found["macro_recall"] == pytest.approx((3 / 4 + 0) / 2)
+    assert found["macro_f1"] == pytest.approx((6 / 7 + 0) / 2)
+    assert [row["class"] for row in found["per_class"]] == list(NAMES)
+
+
+@settings(deadline=None)
+@given(rows_of_classes)
+def test_one_evaluation_and_the_resampling_measure_the_same(rows: tuple[list[int], list[int]]):
+    labels, predictions = map(np.array, rows)
+    found = TASK.evaluate(labels, one_hot(predictions))
+    both = TASK.accuracy_and_macro_f1(labels, predictions)
+    assert both == pytest.approx((found["accuracy"], found["macro_f1"]), abs=1e-12)
 
 
 @settings(deadline=None)
 @given(st.lists(rows_of_classes, min_size=1, max_size=4))
 def test_macro_f1_of_many_confusion_matrices_is_that_of_each(many: list[Any]):
-    confusions = np.stack([confusion_matrix(np.array(a), np.array(b), 4) for a, b in many])
+    confusions = np.stack([reference.confusion_matrix(a, b, labels=range(4)) for a, b in many])
     expected = [reference.f1_score(a, b, average="macro", zero_division=0) for a, b in many]
     assert macro_f1_from_confusion(confusions) == pytest.approx(np.array(expected))
     assert float(macro_f1_from_confusion(confusions[0])) == pytest.approx(expected[0])
@@ -120,7 +138,7 @@ def test_macro_f1_of_no_rows_is_zero():
 
 def test_probabilities_of_another_shape_are_refused():
     with pytest.raises(DataError, match=r"one row per label .*\(3, 4\), found \(2, 4\)"):
-        evaluate(np.array([0, 1, 2]), one_hot([0, 1]), NAMES)
+        TASK.evaluate(np.array([0, 1, 2]), one_hot([0, 1]))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -130,29 +148,29 @@ def test_probabilities_that_are_not_finite_are_refused(value: float):
     with pytest.raises(
         DataError, match="finite, found NaN or infinity in 1 of 3 rows, first row 1"
     ):
-        evaluate(np.array([0, 1, 2]), probabilities, NAMES)
+        TASK.evaluate(np.array([0, 1, 2]), probabilities)
 
 
 def test_no_rows_are_refused():
     with pytest.raises(DataError, match="at least one, found 0 labels"):
-        evaluate(np.array([], dtype=np.int64), np.zeros((0, 4)), NAMES)
+        TASK.evaluate(np.array([], dtype=np.int64), np.zeros((0, 4)))
 
 
 @pytest.mark.parametrize("label", [-1, 4])
 def test_a_label_that_is_no_class_is_refused(label: int):
     with pytest.raises(DataError, match="Labels must be classes from 0 to 3"):
-        evaluate(np.array([0, label]), one_hot([0, 1]), NAMES)
+        TASK.evaluate(np.array([0, label]), one_hot([0, 1]))
 
 
 def test_a_prediction_that_is_no_class_is_refused():
-    with pytest.raises(DataError, match="Predictions must be classes from 0 to 2, found 0 to 3"):
-        confusion_matrix(np.array([0, 1]), np.array([0, 3]), 3)
+    with pytest.raises(DataError, match="Predictions must be classes from 0 to 3, found 0 to 4"):
+        TASK.accuracy_and_macro_f1(np.array([0, 1]), np.array([0, 4]))
 
 
 def test_the_bootstrap_equals_drawing_the_rows_one_resample_at_a_time():
     labels, probabilities = draw(60, 4)
     predictions = {"x": probabilities.argmax(axis=1), "y": labels[::-1].copy()}
-    found = bootstrap(labels, predictions, 4, seed=7, n_resamples=25)
+    found = bootstrap(labels, predictions, TASK, seed=7, n_resamples=25)
     drawn = np.random.RandomState(7).randint(60, size=(25, 60))
     for name, values in predictions.items():
         accuracy = [np.mean(labels[rows] == values[rows]) for rows in drawn]
@@ -167,15 +185,15 @@ def test_the_bootstrap_equals_drawing_the_rows_one_resample_at_a_time():
 def test_every_model_is_resampled_with_the_same_rows():
     labels, probabilities = draw(300, 4)
     predicted = probabilities.argmax(axis=1)
-    found = bootstrap(labels, {"x": predicted, "same": predicted.copy()}, 4, seed=1)
+    found = bootstrap(labels, {"x": predicted, "same": predicted.copy()}, TASK, seed=1)
     np.testing.assert_array_equal(found["x"]["macro_f1"], found["same"]["macro_f1"])
 
 
 def test_another_model_beside_it_changes_no_resample():
     labels, probabilities = draw(300, 4)
     predicted = probabilities.argmax(axis=1)
-    alone = bootstrap(labels, {"x": predicted}, 4, seed=1)
-    beside = bootstrap(labels, {"y": labels, "x": predicted}, 4, seed=1)
+    alone = bootstrap(labels, {"x": predicted}, TASK, seed=1)
+    beside = bootstrap(labels, {"y": labels, "x": predicted}, TASK, seed=1)
     np.testing.assert_array_equal(alone["x"]["accuracy"], beside["x"]["accuracy"])
     np.testing.assert_array_equal(alone["x"]["macro_f1"], beside["x"]["macro_f1"])
 
@@ -183,9 +201,9 @@ def test_another_model_beside_it_changes_no_resample():
 def test_resamples_do_not_depend_on_how_many_are_drawn_at_once(monkeypatch: pytest.MonkeyPatch):
     labels, probabilities = draw(300, 4)
     predictions = {"x": probabilities.argmax(axis=1)}
-    whole = bootstrap(labels, predictions, 4, seed=1, n_resamples=50)
+    whole = bootstrap(labels, predictions, TASK, seed=1, n_resamples=50)
     monkeypatch.setattr("enstack.metrics.bootstrap.DRAWN_AT_ONCE", 900)
-    parts = bootstrap(labels, predictions, 4, seed=1, n_resamples=50)
+    parts = bootstrap(labels, predictions, TASK, seed=1, n_resamples=50)
     np.testing.assert_array_equal(whole["x"]["macro_f1"], parts["x"]["macro_f1"])
 
 
@@ -194,7 +212,7 @@ def test_the_bootstrap_repeats_for_a_seed_and_leaves_the_global_generator_alone(
     predictions = {"x": probabilities.argmax(axis=1)}
     before = np.random.get_state()[1].copy()
     first, again, other = (
-        bootstrap(labels, predictions, 4, seed=seed, n_resamples=20)["x"]["accuracy"]
+        bootstrap(labels, predictions, TASK, seed=seed, n_resamples=20)["x"]["accuracy"]
         for seed in (3, 3, 4)
     )
     np.testing.assert_array_equal(np.random.get_state()[1], before)
@@ -206,7 +224,7 @@ def test_an_accuracy_interval_is_as_wide_as_the_binomial_one():
     labels, probabilities = draw(2000, 4)
     predicted = probabilities.argmax(axis=1)
     accuracy = float(np.mean(predicted == labels))
-    low, high = intervals(labels, {"x": predicted}, 4, seed=0)["x"]["accuracy"]
+    low, high = intervals(labels, {"x": predicted}, TASK, seed=0)["x"]["accuracy"]
     width = 2 * 1.96 * np.sqrt(accuracy * (1 - accuracy) / len(labels))
     assert high - low == pytest.approx(width, rel=0.1)
     assert low < accuracy < high
@@ -214,25 +232,25 @@ def test_an_accuracy_interval_is_as_wide_as_the_binomial_one():
 
 def test_an_interval_holds_the_macro_f1_and_a_perfect_model_has_no_width():
     labels, probabilities = draw(500, 4)
-    found = intervals(labels, {"x": probabilities.argmax(axis=1), "y": labels}, 4, seed=0)
+    found = intervals(labels, {"x": probabilities.argmax(axis=1), "y": labels}, TASK, seed=0)
     low, high = found["x"]["macro_f1"]
-    assert low < evaluate(labels, probabilities, NAMES)["macro_f1"] < high
+    assert low < TASK.evaluate(labels, probabilities)["macro_f1"] < high
     assert found["y"] == {"accuracy": (1.0, 1.0), "macro_f1": (1.0, 1.0)}
 
 
 def test_predictions_of_another_length_are_refused():
     with pytest.raises(DataError, match="found 3 labels and 2 predictions"):
-        bootstrap(np.array([0, 1, 1]), {"x": np.array([0, 1])}, 2, seed=0)
+        bootstrap(np.array([0, 1, 1]), {"x": np.array([0, 1])}, TASK, seed=0)
 
 
 def test_no_models_have_no_intervals():
-    assert intervals(np.array([0, 1]), {}, 2, seed=0) == {}
+    assert intervals(np.array([0, 1]), {}, TASK, seed=0) == {}
 
 
 def test_calibration_error_is_the_mean_distance_of_confidence_and_truth():
     probabilities = np.array([[0.95, 0.05]] * 10 + [[0.65, 0.35]] * 10)
     labels = np.array([0] * 9 + [1] + [0] * 3 + [1] * 7)
-    found = reliability(labels, probabilities)
+    found = TASK.reliability(labels, probabilities)
     assert [part["n"] for part in found["bins"]] == [10, 10]
     assert [part["accuracy"] for part in found["bins"]] == pytest.approx([0.3, 0.9])
     assert [part["confidence"] for part in found["bins"]] == pytest.approx([0.65, 0.95])
@@ -244,9 +262,9 @@ def test_a_model_that_is_as_right_as_it_claims_has_no_calibration_error():
     claimed = random.uniform(0.5, 1, 200_000)
     labels = (random.uniform(size=len(claimed)) > claimed).astype(np.int64)
     probabilities = np.stack([claimed, 1 - claimed], axis=1)
-    assert reliability(labels, probabilities)["ece"] < 0.01
+    assert TASK.reliability(labels, probabilities)["ece"] < 0.01
     certain = np.stack([np.ones(len(labels)), np.zeros(len(labels))], axis=1)
-    assert reliability(labels, certain)["ece"] == pytest.approx(labels.mean())
+    assert TASK.reliability(labels, certain)["ece"] == pytest.approx(labels.mean())
 
 
 @given(st.integers(0, 10_000))
@@ -255,7 +273,7 @@ def test_figures_at_other_frequencies_are_those_of_rows_drawn_that_often(seed: i
     confusion = random.integers(0, 20, (4, 4)) + np.eye(4, dtype=int)
     times = random.integers(1, 9, 4)  # how often each row of a class is there
     repeated = confusion * times[:, None]
-    found = at_frequencies(confusion, repeated.sum(axis=1))
+    found = confusion_at_frequencies(confusion, repeated.sum(axis=1))
     assert found["accuracy"] == pytest.approx(np.trace(repeated) / repeated.sum())
     assert found["macro_f1"] == pytest.approx(float(macro_f1_from_confusion(repeated)))
     right, predicted = np.diagonal(repeated), repeated.sum(axis=0)
@@ -265,10 +283,10 @@ def test_figures_at_other_frequencies_are_those_of_rows_drawn_that_often(seed: i
 
 def test_at_its_own_frequencies_nothing_moves_and_a_class_without_rows_is_told():
     confusion = np.array([[8, 2, 0], [1, 9, 0], [0, 0, 0]])
-    own = at_frequencies(confusion, np.array([10, 10, 0]))
+    own = confusion_at_frequencies(confusion, np.array([10, 10, 0]))
     assert own["macro_f1"] == pytest.approx(float(macro_f1_from_confusion(confusion)))
-    other = at_frequencies(confusion, np.array([10, 990, 500]))
+    other = confusion_at_frequencies(confusion, np.array([10, 990, 500]))
     assert other["missing"] == [2]
     assert other["precision"][0] == pytest.approx(8 / (8 + 99))
     with pytest.raises(DataError, match="above 0 for a class that has rows"):
-        at_frequencies(confusion, np.array([0, 0, 3]))
+        confusion_at_frequencies(confusion, np.array([0, 0, 3]))

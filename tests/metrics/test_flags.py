@@ -12,19 +12,13 @@ from sklearn import metrics as sklearn_metrics
 
 from enstack.errors import DataError
 from enstack.metrics.bootstrap import bootstrap
-from enstack.metrics.calibration import reliability
-from enstack.metrics.flags import choose_thresholds, confusion_of_flags
-from enstack.metrics.label_task import (
-    accuracy_and_macro_f1,
-    decide,
-    evaluate,
-    log_loss,
-    thresholds_for,
-)
-from enstack.metrics.reweighting import flags_at_frequencies
+from enstack.metrics.flags import best_thresholds, confusion_of_flags
+from enstack.metrics.one_class import OneClass
+from enstack.metrics.several_flags import SeveralFlags
 from enstack.stacking.leaderboard import leaderboard
 
 NAMES = ("a", "b", "c")
+TASK = SeveralFlags(NAMES)
 
 
 @st.composite
@@ -50,7 +44,7 @@ def test_no_threshold_has_a_better_f1_than_the_chosen_one_and_no_higher_one_as_g
     rows: tuple[np.ndarray, np.ndarray],
 ) -> None:
     flags, probabilities = rows
-    for place, chosen in enumerate(choose_thresholds(flags, probabilities)):
+    for place, chosen in enumerate(best_thresholds(flags, probabilities)):
         column = probabilities[:, place]
         best = f1_at(flags[:, place], column, chosen)
         # The lowest gives the flag to every row, which a model that knows nothing would do best by.
@@ -63,19 +57,27 @@ def test_no_threshold_has_a_better_f1_than_the_chosen_one_and_no_higher_one_as_g
 def test_a_flag_that_no_row_has_gets_a_half() -> None:
     flags = np.array([[True, False], [False, False]])
     probabilities = np.array([[0.75, 0.1], [0.25, 0.2]], dtype=np.float32)
-    np.testing.assert_array_equal(choose_thresholds(flags, probabilities), [0.75, 0.5])
+    np.testing.assert_array_equal(best_thresholds(flags, probabilities), [0.75, 0.5])
 
 
 def test_a_flag_that_every_row_has_or_that_a_model_says_the_same_of_gets_a_half() -> None:
     flags = np.array([[True, True], [True, False], [True, False]])
     probabilities = np.array([[0.75, 0.1], [0.25, 0.1], [0.5, 0.1]], dtype=np.float32)
-    np.testing.assert_array_equal(choose_thresholds(flags, probabilities), [0.5, 0.5])
+    np.testing.assert_array_equal(best_thresholds(flags, probabilities), [0.5, 0.5])
 
 
 def test_classes_have_no_thresholds_and_flags_refuse_nan() -> None:
-    assert thresholds_for(np.array([0, 1]), np.eye(2)) is None
+    assert OneClass(NAMES).choose_thresholds(np.array([0, 1]), np.eye(2)) is None
     with pytest.raises(DataError, match="must be finite"):
-        thresholds_for(np.array([[True, False]]), np.array([[np.nan, 0.5]]))
+        TASK.choose_thresholds(np.array([[True, False, True]]), np.array([[np.nan, 0.5, 0.5]]))
+
+
+def test_flags_are_never_decided_without_thresholds() -> None:
+    flags = np.array([[True, False, True]])
+    with pytest.raises(DataError, match="at thresholds, found none: choose them first"):
+        TASK.decide(flags.astype(np.float32), None)
+    with pytest.raises(DataError, match="at thresholds, found none: choose them first"):
+        TASK.evaluate(flags, flags.astype(np.float32))
 
 
 @settings(deadline=None)
@@ -84,7 +86,7 @@ def test_every_figure_is_the_one_of_scikit_learn(rows: tuple[np.ndarray, np.ndar
     flags, probabilities = rows
     thresholds = np.array([0.3, 0.5, 0.7])
     given = probabilities >= thresholds
-    found = evaluate(flags, probabilities, NAMES, thresholds)
+    found = TASK.evaluate(flags, probabilities, thresholds)
     expected = {
         "accuracy": sklearn_metrics.accuracy_score(flags, given),
         "micro_f1": sklearn_metrics.f1_score(flags, given, average="micro", zero_division=0),
@@ -108,7 +110,7 @@ def test_every_figure_is_the_one_of_scikit_learn(rows: tuple[np.ndarray, np.ndar
 def test_macro_figures_leave_out_the_flags_that_never_occur() -> None:
     flags = np.array([[True, False, False], [False, False, False]])
     probabilities = np.array([[0.9, 0.1, 0.9], [0.1, 0.1, 0.1]])
-    found = evaluate(flags, probabilities, NAMES, np.full(3, 0.5))
+    found = TASK.evaluate(flags, probabilities, np.full(3, 0.5))
     # Of the three, "a" is found, "b" never occurs, "c" is given wrongly.
     assert found["macro_f1"] == pytest.approx((1 + 0) / 2)
     assert (found["auc"], found["per_class"][1]["auc"]) == (1.0, None)
@@ -121,15 +123,15 @@ def test_a_resample_has_the_figures_of_the_rows_it_drew(
 ) -> None:
     flags, probabilities = rows
     thresholds = np.full(3, 0.5)
-    decisions = decide(probabilities, thresholds)
-    found = bootstrap(flags, {"m": decisions}, 3, seed=3, n_resamples=4)["m"]
+    decisions = TASK.decide(probabilities, thresholds)
+    found = bootstrap(flags, {"m": decisions}, TASK, seed=3, n_resamples=4)["m"]
     random = np.random.RandomState(3)
     for number, drawn in enumerate(random.randint(len(flags), size=(4, len(flags)))):
-        expected = evaluate(flags[drawn], probabilities[drawn], NAMES, thresholds)
+        expected = TASK.evaluate(flags[drawn], probabilities[drawn], thresholds)
         assert found["accuracy"][number] == pytest.approx(expected["accuracy"])
         assert found["macro_f1"][number] == pytest.approx(expected["macro_f1"])
-    whole = evaluate(flags, probabilities, NAMES, thresholds)
-    assert accuracy_and_macro_f1(flags, decisions, 3) == pytest.approx(
+    whole = TASK.evaluate(flags, probabilities, thresholds)
+    assert TASK.accuracy_and_macro_f1(flags, decisions) == pytest.approx(
         (whole["accuracy"], whole["macro_f1"])
     )
 
@@ -147,13 +149,13 @@ def test_log_loss_of_flags_is_the_mean_of_their_binary_cross_entropies() -> None
     expected = np.mean(
         [sklearn_metrics.log_loss(flags[:, i], probabilities[:, i]) for i in range(2)]
     )
-    assert log_loss(flags, probabilities) == pytest.approx(expected, rel=1e-6)
+    assert TASK.log_loss(flags, probabilities) == pytest.approx(expected, rel=1e-6)
 
 
 def test_reliability_of_flags_takes_each_probability_by_itself() -> None:
     flags = np.array([[True, False], [False, False]])
     probabilities = np.array([[0.75, 0.25], [0.75, 0.25]])
-    found = reliability(flags, probabilities)
+    found = TASK.reliability(flags, probabilities)
     assert [(b["n"], b["confidence"], b["accuracy"]) for b in found["bins"]] == [
         (2, 0.25, 0.0),
         (2, 0.75, 0.5),
@@ -170,8 +172,8 @@ def test_weighting_a_flag_is_the_same_as_having_its_rows_so_many_times(
     has = flags[:, :1]
     repeated = np.repeat(np.arange(len(flags)), np.where(has[:, 0], times, 1))
     share = has[repeated].mean()
-    found = flags_at_frequencies(has, decisions[:, :1], np.array([share]))
-    whole = evaluate(flags[repeated], probabilities[repeated], NAMES, np.full(3, 0.5))
+    found = SeveralFlags(NAMES[:1]).at_frequencies(has, decisions[:, :1], np.array([share]))
+    whole = TASK.evaluate(flags[repeated], probabilities[repeated], np.full(3, 0.5))
     expected = whole["per_class"][0]
     assert found["macro_precision"] == pytest.approx(expected["precision"])
     assert found["macro_f1"] == pytest.approx(expected["f1"])
@@ -180,7 +182,7 @@ def test_weighting_a_flag_is_the_same_as_having_its_rows_so_many_times(
 
 def test_a_flag_without_rows_here_is_missing_and_not_averaged() -> None:
     flags = np.array([[True, False], [False, False]])
-    found = flags_at_frequencies(flags, flags, np.array([0.5, 0.1]))
+    found = TASK.at_frequencies(flags, flags, np.array([0.5, 0.1]))
     assert (found["missing"], found["macro_f1"]) == ([1], 1.0)
 
 
@@ -189,9 +191,9 @@ def test_the_leaderboard_holds_each_model_at_its_own_thresholds() -> None:
     sure = np.where(flags, 0.9, 0.1)
     shy = np.where(flags, 0.3, 0.1)
     at = {"base:sure": np.full(3, 0.5), "base:shy": np.full(3, 0.2)}
-    board = leaderboard(flags, {"base:sure": sure, "base:shy": shy}, NAMES, at, seed=1)
+    board = leaderboard(flags, {"base:sure": sure, "base:shy": shy}, TASK, at, seed=1)
     assert (board["accuracy"] == 1).all()
     assert (board["macro_f1_low"] == 1).all()
     at["base:shy"] = np.full(3, 0.5)
-    board = leaderboard(flags, {"base:sure": sure, "base:shy": shy}, NAMES, at, seed=1)
+    board = leaderboard(flags, {"base:sure": sure, "base:shy": shy}, TASK, at, seed=1)
     assert board.set_index("name").loc["shy", "accuracy"] == 0

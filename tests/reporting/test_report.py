@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enstack.errors import CheckpointError
-from enstack.metrics.label_task import evaluate
+from enstack.metrics.one_class import OneClass
 from enstack.reporting.figures import plot_training_curves
 from enstack.reporting.page import leaderboard_text, load_results, write_report
 from tests.support.equality import tree_digest
@@ -61,7 +61,7 @@ def draw_probabilities(rng: np.random.Generator, labels: np.ndarray, k: int, lea
 
 def leaderboard_row(key: str, labels: np.ndarray, values: Any, classes: Sequence[str]) -> dict:
     kind, name = key.split(":", 1)
-    found = evaluate(labels, values, tuple(classes))
+    found = OneClass(tuple(classes)).evaluate(labels, values)
     ends = {
         column: found[measure] + (0.045 if column.endswith("high") else -0.045)
         for column, measure in ENDS.items()
@@ -311,7 +311,7 @@ def test_results_without_near_duplicates_are_those_of_the_other_rows(tmp_path: P
     assert found["n"] == (~near).sum()
     with np.load(run_dir / "stacking" / "test_probabilities.npz") as stored:
         for row in found["rows"]:
-            expected = evaluate(stored["labels"][~near], stored[row["key"]][~near], CWE)
+            expected = OneClass(CWE).evaluate(stored["labels"][~near], stored[row["key"]][~near])
             assert row["accuracy"] == expected["accuracy"]
             assert row["macro_f1"] == expected["macro_f1"]
     page = Page(write_report(run_dir))

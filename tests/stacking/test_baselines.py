@@ -10,15 +10,17 @@ import pyarrow as pa
 import pytest
 
 from enstack.data.functions import Functions
+from enstack.metrics.label_task import LabelTask
+from enstack.metrics.one_class import OneClass
+from enstack.metrics.several_flags import SeveralFlags
 from enstack.stacking import baselines
 from enstack.stacking.baselines import (
-    flag_frequencies,
-    majority_class,
     plain_baselines,
     tfidf_logistic_regression,
     with_absent_classes,
 )
 
+NAMES = ("a", "b", "c", "d", "e")
 COPIES = (
     "strncpy(to, from, sizeof(to))",
     "strcpy(to, from)",
@@ -36,7 +38,9 @@ def make_functions(labels: list[int], split: str = "train") -> Functions:
 
 def test_tfidf_finds_the_class_that_a_pair_of_tokens_tells():
     test = make_functions([3, 2, 1, 0] * 5, "test")
-    found = tfidf_logistic_regression(make_functions([0, 1, 2, 3] * 20), [test], 4)
+    found = tfidf_logistic_regression(
+        make_functions([0, 1, 2, 3] * 20), [test], OneClass(NAMES[:4])
+    )
     np.testing.assert_array_equal(found.argmax(axis=1), test.labels)
 
 
@@ -45,13 +49,13 @@ def test_tfidf_tells_functions_apart_by_operators_alone():
     labels = np.array([0, 1] * 10)
     ids = np.array([str(row) for row in range(20)])
     functions = Functions(ids, pa.array(texts, type=pa.large_string()), labels)
-    found = tfidf_logistic_regression(functions, [functions], 2)
+    found = tfidf_logistic_regression(functions, [functions], OneClass(NAMES[:2]))
     np.testing.assert_array_equal(found.argmax(axis=1), labels)
 
 
 def test_tfidf_gives_float32_rows_that_sum_to_one():
     found = tfidf_logistic_regression(
-        make_functions([0, 1, 2, 3] * 5), [make_functions([0, 1, 2], "test")], 4
+        make_functions([0, 1, 2, 3] * 5), [make_functions([0, 1, 2], "test")], OneClass(NAMES[:4])
     )
     assert (found.shape, found.dtype) == ((3, 4), np.float32)
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
@@ -59,28 +63,34 @@ def test_tfidf_gives_float32_rows_that_sum_to_one():
 
 @pytest.mark.parametrize("labels", [[0, 2, 3], [0, 3]])
 def test_a_class_that_train_lacks_gets_probability_zero(labels: list[int]):
-    found = tfidf_logistic_regression(make_functions(labels * 5), [make_functions([0, 3])], 5)
+    found = tfidf_logistic_regression(
+        make_functions(labels * 5), [make_functions([0, 3])], OneClass(NAMES[:5])
+    )
     absent = sorted(set(range(5)) - set(labels))
     assert (found[:, absent] == 0).all()
     assert (found[:, labels] > 0).all()
 
 
 def test_train_of_a_single_class_gives_that_class():
-    found = tfidf_logistic_regression(make_functions([2, 2]), [make_functions([0, 1])], 4)
+    found = tfidf_logistic_regression(
+        make_functions([2, 2]), [make_functions([0, 1])], OneClass(NAMES[:4])
+    )
     np.testing.assert_array_equal(found, [[0, 0, 1, 0]] * 2)
 
 
 def test_two_runs_are_equal():
     train, test = make_functions([0, 1, 2, 3] * 10), make_functions([0, 1], "test")
-    first, again = (tfidf_logistic_regression(train, [test], 4) for _ in range(2))
+    first, again = (tfidf_logistic_regression(train, [test], OneClass(NAMES[:4])) for _ in range(2))
     np.testing.assert_array_equal(first, again)
 
 
 def test_texts_in_several_slices_are_all_read(monkeypatch: pytest.MonkeyPatch):
     train, test = make_functions([0, 1, 2, 3] * 10), make_functions([0, 1, 2], "test")
-    whole = tfidf_logistic_regression(train, [test], 4)
+    whole = tfidf_logistic_regression(train, [test], OneClass(NAMES[:4]))
     monkeypatch.setattr(baselines, "ROWS_AT_ONCE", 2)
-    np.testing.assert_array_equal(tfidf_logistic_regression(train, [test], 4), whole)
+    np.testing.assert_array_equal(
+        tfidf_logistic_regression(train, [test], OneClass(NAMES[:4])), whole
+    )
 
 
 def test_more_functions_than_the_bound_are_thinned_class_by_class(monkeypatch: pytest.MonkeyPatch):
@@ -93,14 +103,14 @@ def test_more_functions_than_the_bound_are_thinned_class_by_class(monkeypatch: p
         lambda self, features, labels: (seen.append(labels), fit(self, features, labels))[1],
     )
     train = make_functions([0] * 90 + [1] * 9)
-    tfidf_logistic_regression(train, [make_functions([0, 1], "test")], 2)
+    tfidf_logistic_regression(train, [make_functions([0, 1], "test")], OneClass(NAMES[:2]))
     counts = np.bincount(seen[0])
     assert counts.sum() <= 30
     assert counts[1] in (2, 3)
 
 
 def test_the_majority_class_of_train_is_given_to_every_row():
-    found = majority_class(np.array([1, 1, 2]), 3, 4)
+    found = OneClass(NAMES[:4]).plainest_probabilities(np.array([1, 1, 2]), 3)
     np.testing.assert_array_equal(found, [[0, 1, 0, 0]] * 3)
     assert found.dtype == np.float32
 
@@ -129,7 +139,7 @@ def make_flagged(rows: list[tuple[int, ...]], split: str = "train") -> Functions
 def test_tfidf_finds_each_flag_by_itself_and_gives_a_constant_one_its_frequency():
     train = make_flagged([(0, 3), (1, 3), (0, 1, 3), (3,)] * 8)
     asked = [make_flagged([(0, 1, 3), (3,)], "test"), make_flagged([(1, 3)], "validation")]
-    found = tfidf_logistic_regression(train, asked, 4)
+    found = tfidf_logistic_regression(train, asked, SeveralFlags(NAMES[:4]))
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found[:, :2] > 0.5, [[1, 1], [0, 0], [0, 1]])
     np.testing.assert_array_equal(found[:, 2:], [[0, 1]] * 3)
@@ -137,18 +147,25 @@ def test_tfidf_finds_each_flag_by_itself_and_gives_a_constant_one_its_frequency(
 
 def test_the_plainest_answer_of_flags_is_how_often_train_has_them():
     flags = np.array([[True, False], [True, False], [True, True], [False, False]])
-    np.testing.assert_array_equal(flag_frequencies(flags, 2), [[0.75, 0.25]] * 2)
+    found = SeveralFlags(NAMES[:2]).plainest_probabilities(flags, 2)
+    np.testing.assert_array_equal(found, [[0.75, 0.25]] * 2)
 
 
 @pytest.mark.parametrize(
-    ("train", "names"),
+    ("task", "train", "names"),
     [
-        (make_functions([0, 1, 2, 3] * 5), {"tfidf_lr", "majority"}),
-        (make_flagged([(0,), (1,), (0, 1), ()] * 5), {"tfidf_lr", "frequency"}),
+        (OneClass(NAMES[:4]), make_functions([0, 1, 2, 3] * 5), {"tfidf_lr", "majority"}),
+        (
+            SeveralFlags(NAMES[:4]),
+            make_flagged([(0,), (1,), (0, 1), ()] * 5),
+            {"tfidf_lr", "frequency"},
+        ),
     ],
 )
-def test_baselines_have_a_row_for_every_function_asked(train: Functions, names: set[str]):
+def test_baselines_have_a_row_for_every_function_asked(
+    task: LabelTask, train: Functions, names: set[str]
+):
     asked = [train.take(np.arange(3)), train.take(np.arange(5))]
-    found = plain_baselines(train, asked, 4)
+    found = plain_baselines(train, asked, task)
     assert {name: values.shape for name, values in found.items()} == dict.fromkeys(names, (8, 4))
     np.testing.assert_array_equal(found["tfidf_lr"][:3], found["tfidf_lr"][3:6])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
+from enstack.metrics.one_class import OneClass
 from enstack.stacking.leaderboard import leaderboard
 
 
@@ -16,7 +17,8 @@ def test_rows_are_ordered_by_macro_f1_and_lie_within_their_intervals() -> None:
         for noise in (3, 1, 2)
     }
     probabilities = {k: p / p.sum(axis=1, keepdims=True) for k, p in probabilities.items()}
-    board = leaderboard(labels, probabilities, ("a", "b", "c"), seed=1)
+    thresholds = dict.fromkeys(probabilities)
+    board = leaderboard(labels, probabilities, OneClass(("a", "b", "c")), thresholds, seed=1)
     assert board["name"].tolist() == ["m1", "m2", "m3"]
     for _, row in board.iterrows():
         expected = f1_score(

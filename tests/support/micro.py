@@ -43,7 +43,7 @@ def training_data_of(data: VulnerabilityData, tokenizer: Any, cache_dir: Path) -
     return TrainingData(
         train=examples["train"],
         selection=examples["validation"],
-        class_names=data.class_names,
+        task=data.task,
         fingerprint=data.fingerprint,
     )
 

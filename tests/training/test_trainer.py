@@ -13,6 +13,7 @@ import torch
 from enstack.batches import EpochBatches
 from enstack.checkpoints import state_file
 from enstack.errors import CheckpointError, EnstackError, Interrupted
+from enstack.metrics.several_flags import SeveralFlags
 from enstack.models.base_models import BaseModel
 from enstack.models.hardware import Hardware
 from enstack.models.loader import why_waiting
@@ -24,7 +25,7 @@ from enstack.toy.tiny_models import TinyModel, write_encoder
 from enstack.training import trainer
 from enstack.training.saver import Saver
 from enstack.training.state import SEEN_FILE
-from enstack.training.trainer import classification_loss, train_base_model
+from enstack.training.trainer import LOSSES, train_base_model
 from tests.support.equality import same, training_outcome
 from tests.support.training import (
     Killed,
@@ -428,4 +429,6 @@ def test_the_loss_of_flags_is_the_mean_of_their_binary_cross_entropies() -> None
     logits = torch.tensor([[2.0, -1.0, 0.5], [0.0, 3.0, -2.0]])
     flags = torch.tensor([[True, False, True], [False, False, False]])
     chances = torch.where(flags, logits.sigmoid(), 1 - logits.sigmoid())
-    torch.testing.assert_close(classification_loss(logits, flags), -chances.log().mean())
+    torch.testing.assert_close(
+        LOSSES[SeveralFlags.problem_type](logits, flags), -chances.log().mean()
+    )

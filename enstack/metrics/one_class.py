@@ -1,0 +1,110 @@
+"""The label task of every mode but multilabel: each function has one class."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import confusion_matrix
+
+from enstack.errors import DataError
+from enstack.metrics.calibration import calibration
+from enstack.metrics.classes import confusion_cells, evaluate_classes, resampled_classes
+from enstack.metrics.label_task import LabelTask, Measure, mean_log_loss
+from enstack.metrics.reweighting import confusion_at_frequencies
+
+
+class OneClass(LabelTask):
+    """Every function has one class."""
+
+    problem_type = "single_label_classification"
+    has_thresholds = False
+    plainest = "majority"
+
+    @property
+    def confusion_names(self) -> tuple[str, ...]:
+        """The classes."""
+        return self.class_names
+
+    def decide(self, probabilities: np.ndarray, thresholds: np.ndarray | None = None) -> np.ndarray:
+        """The first highest class of each row."""
+        classes: np.ndarray = probabilities.argmax(axis=1)
+        return classes
+
+    def choose_thresholds(self, labels: np.ndarray, probabilities: np.ndarray) -> None:
+        """None: the highest probability decides."""
+        return
+
+    def resampled_measure(self, labels: np.ndarray, decisions: np.ndarray) -> Measure:
+        """Counts which cell of the confusion matrix each row falls into."""
+        cells = confusion_cells(labels, decisions, self.n_classes)
+        return functools.partial(resampled_classes, cells, self.n_classes)
+
+    def log_loss(self, labels: np.ndarray, probabilities: np.ndarray) -> float:
+        """Mean cross-entropy of the classes."""
+        return mean_log_loss(probabilities.astype(np.float64)[np.arange(len(labels)), labels])
+
+    def evaluate(
+        self, labels: np.ndarray, probabilities: np.ndarray, thresholds: np.ndarray | None = None
+    ) -> dict[str, Any]:
+        """The figures of evaluate_classes."""
+        labels, probabilities = np.asarray(labels), np.asarray(probabilities)
+        self.require_probabilities(labels, probabilities)
+        return evaluate_classes(labels, probabilities, self.class_names)
+
+    def reliability(self, labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
+        """By the highest probability of each row."""
+        return calibration(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels)
+
+    def at_frequencies(
+        self, labels: np.ndarray, decisions: np.ndarray, frequencies: np.ndarray
+    ) -> dict[str, Any]:
+        """The figures of confusion_at_frequencies."""
+        confusion = confusion_matrix(labels, decisions, labels=np.arange(self.n_classes))
+        return confusion_at_frequencies(confusion, frequencies)
+
+    def right(self, labels: np.ndarray, decisions: np.ndarray) -> np.ndarray:
+        """Whether the class is the one."""
+        return np.asarray(decisions == labels)
+
+    def strata(self, labels: np.ndarray) -> np.ndarray:
+        """The class."""
+        return labels
+
+    def counts(self, labels: np.ndarray) -> np.ndarray:
+        """Functions by class."""
+        return np.bincount(labels, minlength=self.n_classes)
+
+    def label_name(self, label: Any) -> str:
+        """The class."""
+        return self.class_names[int(label)]
+
+    def learnable(self, labels: np.ndarray) -> bool:
+        """Whether two classes occur."""
+        return len(np.unique(labels)) >= 2
+
+    def require_two_sides(self, labels: np.ndarray, place: str, advice: str) -> None:
+        """Two classes must occur."""
+        if self.learnable(labels):
+            return
+        only = f"are {self.label_name(labels[0])}" if len(labels) else "have none"
+        raise DataError(
+            f"{place} must hold at least two classes, all of its {len(labels):,} functions {only}. "
+            f"{advice}"
+        )
+
+    def require_fittable(self, labels: np.ndarray) -> None:
+        """Two classes must occur, and nothing that is no class."""
+        present = np.unique(labels)
+        if len(present) < 2 or present[0] < 0 or present[-1] >= self.n_classes:
+            raise DataError(
+                f"Labels must hold at least two classes from 0 to {self.n_classes - 1}, "
+                f"found {present[:10].tolist()}."
+            )
+
+    def plainest_probabilities(self, train_labels: np.ndarray, n_rows: int) -> np.ndarray:
+        """1 for the most frequent class of train."""
+        probabilities = np.zeros((n_rows, self.n_classes), dtype=np.float32)
+        probabilities[:, self.counts(train_labels).argmax()] = 1
+        return probabilities

@@ -1,0 +1,119 @@
+"""The label task of label mode multilabel: each function has any number of flags."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from enstack.errors import DataError
+from enstack.metrics.calibration import calibration
+from enstack.metrics.flags import (
+    best_thresholds,
+    evaluate_flags,
+    hits,
+    resampled_flags,
+    two_sided,
+)
+from enstack.metrics.label_task import LabelTask, Measure, mean_log_loss
+from enstack.metrics.reweighting import flags_at_frequencies
+
+NO_FLAG = "no flag"  # what people read of a function with none
+
+
+class SeveralFlags(LabelTask):
+    """Every function has any number of flags, each decided by itself."""
+
+    problem_type = "multi_label_classification"
+    has_thresholds = True
+    plainest = "frequency"
+
+    @property
+    def confusion_names(self) -> tuple[str, ...]:
+        """The flags, and the functions without any."""
+        return (*self.class_names, NO_FLAG)
+
+    def decide(self, probabilities: np.ndarray, thresholds: np.ndarray | None) -> np.ndarray:
+        """The flags of each row whose probabilities reach their thresholds."""
+        decisions: np.ndarray = probabilities >= _given(thresholds)
+        return decisions
+
+    def choose_thresholds(self, labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+        """The thresholds (k,) float64 with the best F1 of each flag: see best_thresholds."""
+        self.require_probabilities(labels, probabilities)
+        return best_thresholds(labels, probabilities)
+
+    def resampled_measure(self, labels: np.ndarray, decisions: np.ndarray) -> Measure:
+        """Counts what each row adds to the figures."""
+        return functools.partial(resampled_flags, hits(labels, decisions))
+
+    def log_loss(self, labels: np.ndarray, probabilities: np.ndarray) -> float:
+        """Mean binary cross-entropy of all flags."""
+        chances = probabilities.astype(np.float64)
+        return mean_log_loss(np.where(labels, chances, 1 - chances))
+
+    def evaluate(
+        self, labels: np.ndarray, probabilities: np.ndarray, thresholds: np.ndarray | None = None
+    ) -> dict[str, Any]:
+        """The figures of evaluate_flags."""
+        labels, probabilities = np.asarray(labels), np.asarray(probabilities)
+        self.require_probabilities(labels, probabilities)
+        return evaluate_flags(labels, probabilities, _given(thresholds), self.class_names)
+
+    def reliability(self, labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
+        """By each probability of each row."""
+        return calibration(probabilities.ravel(), labels.ravel())
+
+    def at_frequencies(
+        self, labels: np.ndarray, decisions: np.ndarray, frequencies: np.ndarray
+    ) -> dict[str, Any]:
+        """The figures of flags_at_frequencies."""
+        return flags_at_frequencies(labels, decisions, frequencies)
+
+    def right(self, labels: np.ndarray, decisions: np.ndarray) -> np.ndarray:
+        """Whether every flag of the row is right."""
+        return np.asarray((decisions == labels).all(axis=1))
+
+    def strata(self, labels: np.ndarray) -> np.ndarray:
+        """The combination of flags, read as a binary number."""
+        combinations: np.ndarray = labels @ (1 << np.arange(labels.shape[1]))
+        return combinations
+
+    def counts(self, labels: np.ndarray) -> np.ndarray:
+        """Functions by flag; one with several counts for each."""
+        return np.asarray(labels.sum(axis=0))
+
+    def label_name(self, label: Any) -> str:
+        """The flags, or that there is none."""
+        flags = [name for name, has_flag in zip(self.class_names, label, strict=True) if has_flag]
+        return " and ".join(flags) or NO_FLAG
+
+    def learnable(self, labels: np.ndarray) -> bool:
+        """Whether some rows have a flag that others lack."""
+        return any(two_sided(has_flag) for has_flag in labels.T)
+
+    def require_two_sides(self, labels: np.ndarray, place: str, advice: str) -> None:
+        """Some functions must have a flag that others lack."""
+        if not self.learnable(labels):
+            raise DataError(
+                f"{place} must hold functions with and without a flag, its {len(labels):,} "
+                f"functions are all alike. {advice}"
+            )
+
+    def require_fittable(self, labels: np.ndarray) -> None:
+        """Some rows must have a flag that others lack."""
+        if not self.learnable(labels):
+            raise DataError("Some rows must have a flag that others lack, found all rows alike.")
+
+    def plainest_probabilities(self, train_labels: np.ndarray, n_rows: int) -> np.ndarray:
+        """How often train has each flag."""
+        shares: np.ndarray = np.tile(train_labels.mean(axis=0), (n_rows, 1)).astype(np.float32)
+        return shares
+
+
+def _given(thresholds: np.ndarray | None) -> np.ndarray:
+    # One half for all would be wrong in silence: rare flags hardly ever reach it.
+    if thresholds is None:
+        raise DataError("Flags must be decided at thresholds, found none: choose them first.")
+    return thresholds
