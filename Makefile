@@ -8,7 +8,7 @@ CHROMIUM_PACKAGES := chromium fonts-noto-color-emoji
 
 COLAB := .venv-colab
 
-.PHONY: setup demo test test-colab test-browser check bench
+.PHONY: setup demo test test-slow test-colab test-browser check bench
 setup: $(READY)
 
 $(READY): constraints.txt
@@ -23,7 +23,11 @@ demo: $(READY)
 	$(BIN)/enstack demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+# Hundreds of kills, files of full size, and every property with many more examples.
+test-slow: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "slow or hypothesis" --hypothesis-profile long
 
 # The notebook in JupyterLab and Chromium, as in Colab: as root, for it makes /content.
 # BROWSER_ARGS='--kernel-python PYTHON --jupyter-lab FILE' takes other versions.
