@@ -3,13 +3,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 BROWSER_READY := .venv/browser-ready
+DOCS_READY := .venv/docs-ready
 CHROMIUM := /usr/bin/chromium
 CHROMIUM_PACKAGES := chromium fonts-noto-color-emoji
 
 COLAB := .venv-colab
 
-.PHONY: setup demo test test-slow test-colab test-browser check bench
-setup: $(READY)
+.PHONY: help setup demo test test-slow test-colab test-browser check docs bench
+setup: $(READY)  ## .venv alone
+
+help:  # what stands after a target's colon and ##
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 $(READY): constraints.txt
 $(COLAB)/ready: constraints-colab.txt
@@ -19,19 +23,18 @@ $(READY) $(COLAB)/ready: requirements.txt setup.cfg
 	$(@D)/bin/python -m pip install --quiet --editable '.[dev]' --constraint $(filter constraints%,$^)
 	touch $@
 
-demo: $(READY)
+demo: $(READY)  ## the whole pipeline on toy data, on the CPU, without a network
 	$(BIN)/enstack demo
 
-test: $(READY)
+test: $(READY)  ## the test suite, the notebook included
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
-# Hundreds of kills, files of full size, and every property with many more examples.
-test-slow: $(READY)
+test-slow: $(READY)  ## 200 kills, files of full size, and every property with many more examples
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "slow or hypothesis" --hypothesis-profile long
 
 # The notebook in JupyterLab and Chromium, as in Colab: as root, for it makes /content.
 # BROWSER_ARGS='--kernel-python PYTHON --jupyter-lab FILE' takes other versions.
-test-browser: $(BROWSER_READY) $(CHROMIUM)
+test-browser: $(BROWSER_READY) $(CHROMIUM)  ## the notebook in JupyterLab and Chromium
 	$(BIN)/python -m pytest tests/browser -rs $(BROWSER_ARGS)
 
 $(BROWSER_READY): $(READY)
@@ -45,17 +48,28 @@ $(CHROMIUM):
 	$$root apt-get update -qq && \
 	$$root DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $(CHROMIUM_PACKAGES)
 
-test-colab: $(COLAB)/ready
+test-colab: $(COLAB)/ready  ## the test suite under the versions that Colab ships
 	$(COLAB)/bin/python -m pytest -n 2 --dist loadfile
 
-check: $(READY)
+check: $(READY)  ## format, lint, types, import layers, pages made from the code, then the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tools.docs --check
 	$(MAKE) test
 
-bench: $(READY)
+# A site out of README.md and docs/; a link that leads nowhere stops the build.
+docs: $(DOCS_READY)  ## the pages as a site in build/docs; fails on a broken link
+	$(BIN)/python -m tools.docs --check
+	$(BIN)/python -m sphinx -W --keep-going -n -q -E -c docs -d build/doctrees . build/docs
+	cp build/docs/README.html build/docs/index.html
+
+$(DOCS_READY): $(READY)
+	$(BIN)/python -m pip install --quiet --editable '.[docs]' --constraint constraints.txt
+	touch $@
+
+bench: $(READY)  ## the benchmarks
 	$(BIN)/enstack bench resume
 	$(BIN)/enstack bench save
 	$(BIN)/enstack bench train

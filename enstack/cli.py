@@ -65,11 +65,12 @@ def inspect(
 ) -> None:
     """Is it whole, what is in it, and from where will training go on? Changes nothing."""
     with report_errors():
-        from enstack.checkpoints.inspection import inspect_path, verdict_text
+        from enstack.checkpoints.inspection import inspect_path
+        from enstack.checkpoints.verdict import verdict_text
 
         verdict = inspect_path(path)
-        print(json.dumps(verdict, indent=2) if as_json else verdict_text(verdict))
-        if not verdict["valid"]:
+        print(json.dumps(verdict.as_json(), indent=2) if as_json else verdict_text(verdict))
+        if not verdict.valid:
             raise typer.Exit(4)
 
 

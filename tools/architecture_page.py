@@ -16,6 +16,7 @@ PREAMBLE = """\
 The folders of the package are the stages of its flow. Each file has one job, and its phrase here
 is the first line of its docstring. Settings are in [configuration.md](configuration.md), the
 reasons for all this in [decisions.md](decisions.md).
+
 ## How data flows
 
 ```
@@ -37,6 +38,7 @@ LAYERS = """
 Imports point downward, from a line to the lines below it; what stands in one line does not know
 its neighbours. `lint-imports` (in `make check`) holds this, and that these never import torch,
 transformers or datasets, not even by way of another module: {arrays}.
+
 Only the notebook, and tests, import `enstack.colab`.
 
 """

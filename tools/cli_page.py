@@ -19,8 +19,8 @@ PREAMBLE = """\
 <!-- Made by `python -m tools.docs` from enstack/cli.py and enstack/errors.py: change it there. -->
 
 `enstack` and `python -m enstack` are the same. A mistake is told in a line or two on standard
-error: the rule, what was found, what to do. `--debug`, anywhere in the line, shows the traceback too.
-`--help` after a command prints what stands here.
+error: the rule, what was found, what to do. `--debug`, anywhere in the line, shows the traceback
+too. `--help` after a command prints what stands here.
 
 | exit status | means |
 |---|---|

@@ -22,7 +22,7 @@ PAGES: dict[str, Callable[[], str]] = {
 }
 
 
-def outdated(folder: Path = FOLDER) -> dict[str, str]:
+def outdated(folder: Path) -> dict[str, str]:
     """The pages that differ from what the code says, each with the text it should have."""
     wanted = {name: page() for name, page in PAGES.items()}
     return {name: text for name, text in wanted.items() if text != _text(folder / name)}
@@ -34,7 +34,7 @@ def _text(path: Path) -> str:
 
 def main(arguments: list[str]) -> int:
     """Write or check every page; 1 if a check found one that differs."""
-    pages = outdated()
+    pages = outdated(FOLDER)
     if "--check" in arguments:
         for name in pages:
             print(f"docs/{name} differs from the code: run `python -m tools.docs`")

@@ -9,9 +9,8 @@ from __future__ import annotations
 import ast
 import statistics
 import sys
-from pathlib import Path
-
 import tomllib
+from pathlib import Path
 
 
 def shape(root: Path) -> dict[str, int | float | str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -13,37 +14,16 @@ from enstack.checkpoints.old_checkpoints import (
     note_on_steps,
     optimizer_steps,
 )
-from enstack.checkpoints.slots import BEST, LAST, PREVIOUS, STATE_FILE, WEIGHTS_FILE, saved_number
+from enstack.checkpoints.slots import LAST, PREVIOUS, STATE_FILE, WEIGHTS_FILE, saved_number
 from enstack.checkpoints.state_file import read_state
+from enstack.checkpoints.verdict import Position, Verdict, is_trained
 from enstack.config import scratch_dir
 from enstack.errors import CheckpointError
 from enstack.storage.files import read_json_object
 from enstack.storage.manifest import MANIFEST, folder_problems, read_manifest
 
-Verdict = dict[str, Any]
-NOT_KNOWN: Verdict = dict.fromkeys(
-    (
-        "epoch",
-        "step",
-        "total_batches",
-        "epoch_complete",
-        "optimizer_steps",
-        "skipped_optimizer_steps",
-        "weights_bytes",
-        "state_bytes",
-        "resume_epoch",
-        "resume_step",
-        "remaining_batches",
-        "epochs",
-    )
-)
-NOWHERE: Verdict = dict.fromkeys(("resume_epoch", "resume_step", "remaining_batches"))
-LAYOUTS = {"enstack": "a checkpoint", "legacy": "a checkpoint of the older program"}
-WHOLE = {
-    "enstack": "whole: every file is as it was written (sha256)",
-    "legacy": "whole as far as can be told: the weights are complete and finite, the training "
-    "state's checksums match (old weights have none)",
-}
+State = dict[str, Any]
+Look = tuple[Position, list[str], list[str]]  # what is known, problems, notes
 
 
 def inspect_path(path: Path) -> Verdict:
@@ -57,48 +37,41 @@ def inspect_path(path: Path) -> Verdict:
         raise CheckpointError(f"A checkpoint is a folder; {path} is none.")
     if _is_checkpoint(path):
         return inspect_checkpoint(path)
-    found = _checkpoints_below(path)
-    if not found:
+    models = _checkpoints_below(path)
+    if not models:
         raise CheckpointError(
             f"{path} holds no checkpoint: no {STATE_FILE}, no {WEIGHTS_FILE}, no {LAST} below it."
         )
     verdicts = {
         name: inspect_checkpoint(folder)
-        for folders in found.values()
+        for folders in models.values()
         for name, folder in folders.items()
     }
-    chosen = [_goes_on_from(folders, verdicts) for folders in found.values()]
-    faults = [f"{name}: {fault}" for name, v in verdicts.items() for fault in v["problems"]]
-    least = min(chosen, key=lambda v: (v["resume_epoch"] or 0, v["resume_step"] or 0))
-    own = {"path": str(path), "valid": not faults, "problems": faults, "checkpoints": verdicts}
-    return {**least, **own}
+    chosen = [_goes_on_from(folders, verdicts) for folders in models.values()]
+    problems = [f"{name}: {fault}" for name, one in verdicts.items() for fault in one.problems]
+    least = min(chosen, key=_resume_place)
+    return dataclasses.replace(least, path=path, problems=problems, checkpoints=verdicts)
 
 
 def inspect_checkpoint(folder: Path) -> Verdict:
-    """The verdict on one checkpoint folder, with the keys of `enstack inspect --json`."""
+    """The verdict on one checkpoint folder."""
     state, fault = _state_of(folder)
     # One of ours whose manifest was lost is no old checkpoint, but an unfinished one.
     ours = (folder / MANIFEST).exists() or (state is not None and "identity" in state)
     look = _look_at_ours if ours else _look_at_old
-    facts, found = look(folder, state)
-    found = found or ([fault] if fault else [])
-    sizes = {
-        "weights_bytes": _size(folder / WEIGHTS_FILE),
-        "state_bytes": _size(folder / STATE_FILE),
-    }
-    return {
-        "path": str(folder),
-        "valid": not found,
-        "problems": found,
-        "layout": "enstack" if ours else "legacy",
-        "notes": [],
-        **NOT_KNOWN,
-        **sizes,
-        **facts,
-    }
+    position, problems, notes = look(folder, state)
+    return Verdict(
+        folder,
+        layout="enstack" if ours else "legacy",
+        problems=problems or ([fault] if fault else []),
+        notes=notes,
+        position=position,
+        weights_bytes=_size(folder / WEIGHTS_FILE),
+        state_bytes=_size(folder / STATE_FILE),
+    )
 
 
-def _state_of(folder: Path) -> tuple[Verdict | None, str | None]:
+def _state_of(folder: Path) -> tuple[State | None, str | None]:
     """The training state, or why it can't be read; neither where there is none."""
     if not (folder / STATE_FILE).is_file():
         return None, None
@@ -112,37 +85,36 @@ def _size(path: Path) -> int | None:
     return path.stat().st_size if path.is_file() else None
 
 
-def _look_at_ours(folder: Path, state: Verdict | None) -> tuple[Verdict, list[str]]:
-    found = folder_problems(folder)
+def _look_at_ours(folder: Path, state: State | None) -> Look:
+    problems = folder_problems(folder)
     if state is None:
         best_epoch = (read_manifest(folder) or {}).get("best_epoch")
-        return {"epoch": best_epoch}, found
+        return Position(epoch=best_epoch), problems, []
     try:
-        return _position(state), found
+        return _position(state), problems, []
     except CheckpointError as error:
-        return {}, found or [str(error)]
+        return Position(), problems or [str(error)], []
 
 
-def _look_at_old(folder: Path, state: Verdict | None) -> tuple[Verdict, list[str]]:
+def _look_at_old(folder: Path, state: State | None) -> Look:
     """What the import of an old checkpoint makes of it, so that both always say the same."""
     needs_state = folder.name not in TO_PREDICT_WITH
-    found = structural_problems(folder, needs_state=needs_state)
+    problems = structural_problems(folder, needs_state=needs_state)
     if state is None:
-        return {}, found or content_problems(folder)
+        return Position(), problems or content_problems(folder), []
     try:
         old = interpret_state(folder, state)
     except CheckpointError as error:
-        return {}, found or [str(error).rstrip(".")]
-    if not found:
-        found = moments_problems(folder, old.optimizer) + content_problems(folder)
+        return Position(), problems or [str(error).rstrip(".")], []
+    if not problems:
+        problems = moments_problems(folder, old.optimizer) + content_problems(folder)
     skipped = note_on_steps(old) if old.skipped_steps() else []  # the figures say it already
-    facts = _resumes(old.epoch, old.step, old.total_batches, old.complete)
-    return {
-        **facts,
-        "optimizer_steps": old.applied_steps,
-        "skipped_optimizer_steps": old.skipped_steps(),
-        "notes": [note for note in old.notes if note not in skipped],
-    }, found
+    position = dataclasses.replace(
+        _resumes(old.epoch, old.step, old.total_batches, old.complete),
+        optimizer_steps=old.applied_steps,
+        skipped_optimizer_steps=old.skipped_steps(),
+    )
+    return position, problems, [note for note in old.notes if note not in skipped]
 
 
 def _is_checkpoint(path: Path) -> bool:
@@ -154,15 +126,15 @@ def _checkpoints_below(path: Path) -> dict[str, dict[str, Path]]:
 
     Those that wait on the scratch disk for their copy to a run folder belong to it.
     """
-    found: dict[str, dict[str, Path]] = {}
+    models: dict[str, dict[str, Path]] = {}
     for place, where in ((path, ""), (_scratch_of(path), "scratch disk: ")):
         for folder in sorted(place.rglob("*")) if place else ():
             name = folder.relative_to(place)  # type: ignore[arg-type]
             hidden = any(part.startswith(".") for part in name.parts)
             if not hidden and _is_kept(folder.name) and folder.is_dir():
-                model = found.setdefault(name.parent.as_posix(), {})
+                model = models.setdefault(name.parent.as_posix(), {})
                 model[where + name.as_posix()] = folder
-    return found
+    return models
 
 
 def _scratch_of(path: Path) -> Path | None:
@@ -179,21 +151,29 @@ def _is_kept(name: str) -> bool:
 
 def _goes_on_from(folders: dict[str, Path], verdicts: dict[str, Verdict]) -> Verdict:
     """The verdict on the newest whole checkpoint of a base model; without one, on the first."""
-    trained = [name for name in folders if _is_trained(name)]
-    whole = [name for name in trained if verdicts[name]["valid"]]
+    trained = [name for name in folders if is_trained(name)]
+    whole = [name for name in trained if verdicts[name].valid]
     if not whole:
-        return {**verdicts[(trained or list(folders))[0]], **NOWHERE, "notes": []}
+        first = verdicts[(trained or list(folders))[0]]
+        nowhere = dataclasses.replace(
+            first.position, resume_epoch=None, resume_step=None, remaining_batches=None
+        )
+        return dataclasses.replace(first, position=nowhere, notes=[])
 
     def age(name: str) -> tuple[Any, ...]:
         """Ours after old ones; ours by their number, old ones by how far they have come."""
-        verdict = verdicts[name]
-        place = (verdict["resume_epoch"] or 0, verdict["resume_step"] or 0)
-        return verdict["layout"] == "enstack", saved_number(folders[name]), place
+        one = verdicts[name]
+        return one.layout == "enstack", saved_number(folders[name]), _resume_place(one)
 
     return verdicts[max(whole, key=age)]
 
 
-def _position(state: Verdict) -> Verdict:
+def _resume_place(verdict: Verdict) -> tuple[int, int]:
+    """Epoch and batch to go on at, for comparing; what can't be gone on from comes first."""
+    return verdict.position.resume_epoch or 0, verdict.position.resume_step or 0
+
+
+def _position(state: State) -> Position:
     """Where a training state of ours stands."""
     try:
         epoch, step = int(state["epoch"]), int(state["step"])
@@ -203,104 +183,22 @@ def _position(state: Verdict) -> Verdict:
         raise CheckpointError(f"{STATE_FILE} lacks what training needs: {error!r}.") from error
     complete = step == 0 or (total is not None and step >= total)
     attempted = state.get("attempted_steps")
-    return {
-        **_resumes(epoch, step, total, complete),
-        "optimizer_steps": applied,
-        "skipped_optimizer_steps": None if attempted is None else int(attempted) - applied,
-        "epochs": state.get("epochs"),
-    }
+    return dataclasses.replace(
+        _resumes(epoch, step, total, complete),
+        optimizer_steps=applied,
+        skipped_optimizer_steps=None if attempted is None else int(attempted) - applied,
+        epochs=state.get("epochs"),
+    )
 
 
-def _resumes(epoch: int, step: int, total: int | None, complete: bool) -> Verdict:
+def _resumes(epoch: int, step: int, total: int | None, complete: bool) -> Position:
     """Where training goes on; step 0, or one at the epoch's end, is a complete epoch."""
-    return {
-        "epoch": epoch,
-        "step": step,
-        "total_batches": total,
-        "epoch_complete": complete,
-        "resume_epoch": epoch + 1 if complete else epoch,
-        "resume_step": 0 if complete else step,
-        "remaining_batches": total if complete else total and total - step,
-    }
-
-
-def verdict_text(verdict: Verdict) -> str:
-    """The verdict as a few lines that end in what to do."""
-    mark = "✅" if verdict["valid"] else "❌"
-    several = verdict.get("checkpoints", {})
-    if len(several) > 1:
-        told = [f"{name}: {', '.join(_facts(inner))}" for name, inner in several.items()]
-    else:
-        told = [*_facts(verdict), *([WHOLE[verdict["layout"]]] if verdict["valid"] else [])]
-    told += [f"problem: {problem}" for problem in verdict["problems"]]
-    told += [f"note: {note}" for note in verdict["notes"] if verdict["valid"] or several]
-    return "\n   ".join([f"{mark} {verdict['path']}", *told, _advice(verdict)])
-
-
-def _facts(verdict: Verdict) -> list[str]:
-    """What is there: of which program, saved where, how large, after how many steps."""
-    weights, state = verdict["weights_bytes"], verdict["state_bytes"]
-    sizes = [
-        f"{what} {size / 2**20:,.1f} MiB"
-        for what, size in (("weights", weights), ("training state", state))
-        if size is not None
-    ]
-    return [_saved_at(verdict), *([", ".join(sizes)] if sizes else []), *_steps(verdict)]
-
-
-def _saved_at(verdict: Verdict) -> str:
-    layout, epoch = LAYOUTS[verdict["layout"]], verdict["epoch"]
-    if epoch is None:
-        return layout
-    if verdict["epoch_complete"] in (None, True):
-        return f"{layout}, saved at the end of epoch {epoch}"
-    total = f" of {verdict['total_batches']}" if verdict["total_batches"] else ""
-    return f"{layout}, saved at epoch {epoch}, step {verdict['step']}{total}"
-
-
-def _steps(verdict: Verdict) -> list[str]:
-    applied, skipped = verdict["optimizer_steps"], verdict["skipped_optimizer_steps"]
-    if applied is None:
-        return []
-    if not skipped:
-        return [f"{applied:,} optimizer steps"]
-    return [
-        f"{applied:,} optimizer steps, about {applied + skipped:,}: {skipped:,} skipped by fp16 "
-        "loss scaling, which is healthy"
-    ]
-
-
-def _advice(verdict: Verdict) -> str:
-    one = "checkpoints" not in verdict
-    if not verdict["valid"] and (one or verdict["resume_epoch"] is None):
-        return _cure(verdict, one)
-    to_predict = one and Path(verdict["path"]).name in TO_PREDICT_WITH
-    if to_predict or verdict["resume_epoch"] is None:
-        if not one and not any(_is_trained(name) for name in verdict["checkpoints"]):
-            return f"There is no checkpoint to go on from, but a model to predict with ({BEST})."
-        return f"These are weights to predict with; training goes on from {LAST}."
-    where = f"epoch {verdict['resume_epoch']}, batch {verdict['resume_step']}"
-    if verdict["epochs"] is not None and verdict["resume_epoch"] > verdict["epochs"]:
-        return f"Training is finished; with more epochs it would go on at {where}."
-    old = f" with resume_from={verdict['path']}" if verdict["layout"] == "legacy" else ""
-    if not verdict["valid"]:
-        return f"Run the pipeline again{old}: it goes on from what is whole, at {where}."
-    remaining = verdict["remaining_batches"]
-    left = f"; {remaining} batches of that epoch are left" if remaining else ""
-    goes_on = f"it goes on at {where}{left}."
-    return f"Nothing needs to be trained again: run the pipeline{old}, and {goes_on}"
-
-
-def _is_trained(name: str) -> bool:
-    """Whether a checkpoint of that name can be gone on from."""
-    return name.rsplit("/", 1)[-1] not in TO_PREDICT_WITH
-
-
-def _cure(verdict: Verdict, one: bool) -> str:
-    """What to do where this is not whole, and nothing whole was found beside it."""
-    if one and verdict["layout"] == "legacy":
-        above = Path(verdict["path"]).parent
-        return f"Put a good copy back, or try resume_from={above}: the newest whole one is taken."
-    if one and verdict["resume_epoch"] is not None:
-        return "Run the pipeline again: it goes on from the newest checkpoint that is whole."
-    return "Put a good copy back, or run the pipeline again: it says what can be done."
+    return Position(
+        epoch=epoch,
+        step=step,
+        total_batches=total,
+        epoch_complete=complete,
+        resume_epoch=epoch + 1 if complete else epoch,
+        resume_step=0 if complete else step,
+        remaining_batches=total if complete else total and total - step,
+    )

@@ -60,6 +60,8 @@ def write(
     which counts the saves of a run, so that the newest can be told without a clock. remove: how
     the remains of an earlier attempt go. moved: told of what is read back.
     """
+    # Not `folder_beside`: what a kill leaves whole here is installed by the next start, and while
+    # one is written the one in place stays, for only `install` gives anything up.
     beside = folder / BESIDE[name]
     remove(beside)
     beside.mkdir(parents=True)

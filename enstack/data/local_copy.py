@@ -12,7 +12,7 @@ from enstack.progress.bars import Bar
 from enstack.progress.say import say
 from enstack.storage.disks import ROOM_TO_LEAVE
 from enstack.storage.files import CHUNK_BYTES, file_state, sha256_json
-from enstack.storage.manifest import HashedFolder, is_current
+from enstack.storage.manifest import HashedFolder, folder_beside, is_current
 
 MIB = 2**20
 
@@ -23,7 +23,7 @@ def local_copy_of(files: Iterable[Path], local_dir: Path) -> Path | None:
     The copy is made once, with a bar, read back, and made again when a file's size, time or
     beginning and end change. Names must differ. Raises DataError where the storage fails.
     """
-    sources = sorted(files)
+    sources = sorted(files)  # the same files in any order are the same copy
     try:
         return _local_copy_of(sources, local_dir)
     except OSError as error:
@@ -57,13 +57,13 @@ def _local_copy_of(sources: list[Path], local_dir: Path) -> Path | None:
 def _copy(
     sources: list[Path], folder: Path, made_from: dict[str, list[int | str]], total: int
 ) -> None:
-    """Copy beside, hashed on the way and read back; the folder appears when it is whole."""
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}.writing")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir()
-    new, moved = HashedFolder(beside), 0
-    try:
-        title = f"Copying the data to {folder.parent}"
+    """Copy beside, hashed on the way and read back; the folder appears when it is whole.
+
+    total: bytes of all sources.
+    """
+    moved, title = 0, f"Copying the data to {folder.parent}"
+    with folder_beside(folder) as beside:
+        new = HashedFolder(beside)
         with Bar(max(1, total // MIB), title, unit="MiB") as bar:
             for path in sources:
                 with path.open("rb") as source, new.file(path.name) as target:
@@ -72,14 +72,12 @@ def _copy(
                         moved += len(chunk)
                         bar.advance(min(moved // MIB, bar.total) - bar.done)
                 _keep_time(path, beside / path.name)
+        # Slow storage is read once: the hashes are of what came from it, and what the disk has
+        # made of that is read back here.
         new.finish(made_from=made_from)
-        shutil.rmtree(folder, ignore_errors=True)
-        beside.rename(folder)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _keep_time(source: Path, copy: Path) -> None:
     """Let a copy look like its source to `file_state`."""
-    facts = source.stat()
-    os.utime(copy, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    status = source.stat()
+    os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))

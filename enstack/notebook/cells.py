@@ -176,7 +176,8 @@ def show_checkpoint(work: Path, place: str, run: RunConfig | None) -> None:
     place: a folder as given, or within the work folder, or from the top of the user's Drive; run's
     folder where it is empty.
     """
-    from enstack.checkpoints.inspection import inspect_path, verdict_text
+    from enstack.checkpoints.inspection import inspect_path
+    from enstack.checkpoints.verdict import verdict_text
 
     named = place.strip()
     if not named:

@@ -1,13 +1,14 @@
-"""Files that are whole or absent: write beside, sync, rename; hashes; one process at a time."""
+"""Files that are whole or absent: written beside, synced, renamed; and their digests."""
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import errno
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,14 +74,26 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Replace a file as one step: readers see the old bytes or the new ones, never a part."""
+@contextlib.contextmanager
+def replacing_file(path: Path) -> Iterator[Path]:
+    """Name a file to write in the block; it takes the place of `path` once the block ends well.
+
+    Readers see the old bytes or the new ones, never a part. A block that fails changes nothing.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.writing")
-    with beside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        yield beside
+        # A rename may reach the disk before the bytes do: after a crash the file would be empty.
+        sync(beside)
+    except BaseException:
+        with contextlib.suppress(OSError):  # the fault that led here is the one to hear of
+            beside.unlink(missing_ok=True)
+        raise
+    _rename_over(beside, path)
+
+
+def _rename_over(beside: Path, path: Path) -> None:
     try:
         beside.replace(path)
     except OSError as error:
@@ -89,6 +102,12 @@ def write_bytes(path: Path, data: bytes) -> None:
         # A mount that can't rename over a file: for a moment the new bytes stand beside alone.
         path.unlink()
         beside.rename(path)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace a file as one step: readers see the old bytes or the new ones, never a part."""
+    with replacing_file(path) as beside, beside.open("wb") as file:
+        file.write(data)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -155,19 +157,58 @@ def is_current(folder: Path, made_from: dict[str, Any]) -> bool:
 
 
 @contextlib.contextmanager
-def replacing_folder(folder: Path, facts: dict[str, Any]) -> Iterator[Path]:
-    """Fill a folder beside the old one; it takes its place, with a manifest, once it is whole.
+def replacing_folder(folder: Path, details: dict[str, Any]) -> Iterator[Path]:
+    """Make an empty folder to fill in the block; it takes the old one's place, with a manifest.
 
-    facts: what the manifest says beside the files; may still be filled in the block.
+    details: what the manifest says beside the files; may still be filled in the block.
     """
-    beside = folder.with_name(f".{folder.name}.writing")
-    shutil.rmtree(beside, ignore_errors=True)
+    with folder_beside(folder) as beside:
+        yield beside
+        write_manifest(beside, **details)
+
+
+@contextlib.contextmanager
+def folder_beside(folder: Path) -> Iterator[Path]:
+    """Make an empty folder to fill in the block; it takes the place of `folder` when that is done.
+
+    A block that fails changes nothing. What others have put into the old folder comes along.
+    """
+    _remove_remains(folder)
+    # Named after the process: two runs on one machine may fill the same cache at the same time.
+    beside = folder.with_name(f".{folder.name}.{os.getpid()}.writing")
     beside.mkdir(parents=True)
-    yield beside
-    write_manifest(beside, **facts)
+    try:
+        yield beside
+    except BaseException:
+        # A copy of the data takes gigabytes that the next attempt will need.
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
     _keep_strangers(folder, beside)
+    # No system replaces a folder that has files: between these two there is none, and what needs
+    # it makes it again.
     shutil.rmtree(folder, ignore_errors=True)
     beside.rename(folder)
+
+
+def _remove_remains(folder: Path) -> None:
+    """Remove what killed processes have left beside a folder, and what this one may have."""
+    left_by = re.compile(rf"\.{re.escape(folder.name)}\.(?:(\d+)\.)?writing")
+    for path in folder.parent.iterdir() if folder.parent.is_dir() else ():
+        match = left_by.fullmatch(path.name)
+        if match and not (match[1] and _is_another_running(int(match[1]))):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_another_running(process: int) -> bool:
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)  # sends nothing, and fails where there is no such process
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # another user's
+    return True
 
 
 def _keep_strangers(folder: Path, beside: Path) -> None:

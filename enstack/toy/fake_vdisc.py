@@ -20,6 +20,7 @@ import numpy as np
 from enstack.data.formats import CWE_COLUMNS, VDISC_NAMES
 from enstack.errors import ConfigError
 from enstack.progress.bars import Bar
+from enstack.storage.files import replacing_file
 from enstack.toy.templates import BLOCKS, COMMENTS, FILLERS
 
 SIZES = {"train": 1_019_471, "validation": 127_476, "test": 127_419}
@@ -310,9 +311,12 @@ def _parameters(random: Random) -> str:
 
 def _write(path: Path, size: int, functions: Iterator[Function], write_rows: int) -> None:
     """An HDF5 file in the shape of VDISC's, written beside and moved when it is whole."""
-    beside = path.with_name(f".{path.name}.writing")
     flags = np.empty(size, dtype=np.uint8)
-    with h5py.File(beside, "w") as file, Bar(size, f"Writing {path.name}") as bar:
+    with (
+        replacing_file(path) as beside,
+        h5py.File(beside, "w") as file,
+        Bar(size, f"Writing {path.name}") as bar,
+    ):
         sources = file.create_dataset("functionSource", (size,), dtype=h5py.string_dtype())
         for start in range(0, size, write_rows):
             rows = list(itertools.islice(functions, write_rows))
@@ -321,4 +325,3 @@ def _write(path: Path, size: int, functions: Iterator[Function], write_rows: int
             bar.advance(len(rows))
         for bit, name in enumerate(CWE_COLUMNS):
             file[name] = (flags >> bit & 1).astype(bool)
-    beside.replace(path)

@@ -12,8 +12,9 @@ import torch
 from safetensors.numpy import save_file
 
 from enstack.checkpoints import slots
-from enstack.checkpoints.inspection import inspect_checkpoint, inspect_path, verdict_text
+from enstack.checkpoints.inspection import inspect_checkpoint, inspect_path
 from enstack.checkpoints.slots import BEST, LAST
+from enstack.checkpoints.verdict import verdict_text
 from enstack.config import scratch_dir
 from enstack.errors import CheckpointError
 from enstack.storage.manifest import HashedFolder
@@ -60,11 +61,11 @@ def test_the_verdict_says_where_training_goes_on(
 ) -> None:
     folder = save(tmp_path, state(epoch, step, total_batches=1270, attempted_steps=1000))
     verdict = inspect_path(folder)
-    assert verdict.keys() == KEYS
-    assert (verdict["valid"], verdict["layout"]) == (True, "enstack")
-    assert (verdict["optimizer_steps"], verdict["skipped_optimizer_steps"]) == (997, 3)
+    assert verdict.as_json().keys() == KEYS
+    assert (verdict.valid, verdict.layout) == (True, "enstack")
+    assert (verdict.position.optimizer_steps, verdict.position.skipped_optimizer_steps) == (997, 3)
     names = ("epoch_complete", "resume_epoch", "resume_step", "remaining_batches")
-    assert tuple(verdict[name] for name in names) == expected
+    assert tuple(getattr(verdict.position, name) for name in names) == expected
     assert "Nothing needs to be trained again" in verdict_text(verdict)
 
 
@@ -79,8 +80,8 @@ def test_a_damaged_checkpoint_is_not_valid_and_the_file_is_named(tmp_path: Path)
     folder = save(tmp_path, state(1, 5, total_batches=10))
     os.truncate(folder / "model.safetensors", 100)
     verdict = inspect_path(folder)
-    assert not verdict["valid"]
-    assert verdict["problems"][0].startswith("model.safetensors has 100 bytes")
+    assert not verdict.valid
+    assert verdict.problems[0].startswith("model.safetensors has 100 bytes")
     assert "newest checkpoint that is whole" in verdict_text(verdict)
 
 
@@ -89,33 +90,33 @@ def test_a_folder_of_the_old_layout_is_read_with_what_it_does_not_know_left_open
 ) -> None:
     write_files(tmp_path, state(1, 1000, best_val_f1=np.float64(0.7)))
     verdict = inspect_checkpoint(tmp_path)
-    assert (verdict["valid"], verdict["layout"]) == (True, "legacy")
-    assert (verdict["resume_epoch"], verdict["resume_step"]) == (1, 1000)
-    assert verdict["total_batches"] is None
-    assert verdict["remaining_batches"] is None
+    assert (verdict.valid, verdict.layout) == (True, "legacy")
+    assert (verdict.position.resume_epoch, verdict.position.resume_step) == (1, 1000)
+    assert verdict.position.total_batches is None
+    assert verdict.position.remaining_batches is None
 
 
 def test_old_checkpoints_with_a_part_missing_or_cut_are_not_valid(tmp_path: Path) -> None:
     write_files(tmp_path, state(1, 1000))
     (tmp_path / "training_state.pth").unlink()
-    assert inspect_checkpoint(tmp_path)["problems"] == ["training_state.pth is missing"]
+    assert inspect_checkpoint(tmp_path).problems == ["training_state.pth is missing"]
     write_files(tmp_path, state(1, 1000))
     os.truncate(tmp_path / "model.safetensors", 50)
-    assert "model.safetensors is damaged" in inspect_checkpoint(tmp_path)["problems"][0]
+    assert "model.safetensors is damaged" in inspect_checkpoint(tmp_path).problems[0]
     write_files(tmp_path, {"epoch": 1})
-    assert "lacks what training needs" in inspect_checkpoint(tmp_path)["problems"][0]
+    assert "lacks what training needs" in inspect_checkpoint(tmp_path).problems[0]
 
 
 def test_a_run_folder_gives_all_and_the_one_that_has_come_least_far(tmp_path: Path) -> None:
     save(tmp_path / "base_models" / "a", state(3, 0, total_batches=10))
     save(tmp_path / "base_models" / "b", state(1, 4, total_batches=10))
     verdict = inspect_path(tmp_path)
-    assert (verdict["epoch"], verdict["resume_step"], verdict["valid"]) == (1, 4, True)
-    assert len(verdict["checkpoints"]) == 2
+    assert (verdict.position.epoch, verdict.position.resume_step, verdict.valid) == (1, 4, True)
+    assert len(verdict.checkpoints) == 2
     os.truncate(tmp_path / "base_models" / "a" / "last_checkpoint" / "model.safetensors", 1)
     verdict = inspect_path(tmp_path)
-    assert not verdict["valid"]
-    assert verdict["problems"][0].startswith("base_models/a/last_checkpoint: model.safetensors")
+    assert not verdict.valid
+    assert verdict.problems[0].startswith("base_models/a/last_checkpoint: model.safetensors")
 
 
 def test_what_holds_no_checkpoint_is_refused(tmp_path: Path) -> None:
@@ -129,8 +130,8 @@ def test_a_checkpoint_without_its_manifest_is_unfinished_and_not_an_old_one(tmp_
     folder = save(tmp_path, state(2, 16, total_batches=38, identity={}))
     (folder / "manifest.json").unlink()
     verdict = inspect_path(folder)
-    assert (verdict["valid"], verdict["layout"]) == (False, "enstack")
-    assert "never finished" in verdict["problems"][0]
+    assert (verdict.valid, verdict.layout) == (False, "enstack")
+    assert "never finished" in verdict.problems[0]
 
 
 def test_beside_a_damaged_checkpoint_the_older_one_tells_where_training_goes_on(
@@ -140,19 +141,19 @@ def test_beside_a_damaged_checkpoint_the_older_one_tells_where_training_goes_on(
         save(tmp_path, state(2, step, total_batches=38), saved=number)
     os.truncate(tmp_path / "last_checkpoint" / "model.safetensors", 8)
     verdict = inspect_path(tmp_path)
-    assert not verdict["valid"]
-    assert (verdict["resume_epoch"], verdict["resume_step"]) == (2, 15)
+    assert not verdict.valid
+    assert (verdict.position.resume_epoch, verdict.position.resume_step) == (2, 15)
     shutil.rmtree(tmp_path / "last_checkpoint")
     verdict = inspect_path(tmp_path)
-    assert (verdict["valid"], verdict["resume_step"]) == (True, 15)
+    assert (verdict.valid, verdict.position.resume_step) == (True, 15)
 
 
 def test_a_damaged_best_model_spoils_the_verdict_on_its_run(tmp_path: Path) -> None:
     save(tmp_path, state(2, 0, total_batches=38))
     save(tmp_path, state(2, 0), BEST, best_epoch=2)
-    assert inspect_path(tmp_path)["valid"]
+    assert inspect_path(tmp_path).valid
     os.truncate(tmp_path / "best_model" / "model.safetensors", 8)
-    assert inspect_path(tmp_path)["problems"][0].startswith("best_model: model.safetensors")
+    assert inspect_path(tmp_path).problems[0].startswith("best_model: model.safetensors")
 
 
 def test_a_training_that_is_finished_is_said_to_be(tmp_path: Path) -> None:
@@ -164,12 +165,13 @@ def test_what_waits_on_the_scratch_disk_tells_where_training_goes_on(tmp_path: P
     run_dir, local = tmp_path / "run", tmp_path / "local"
     save(run_dir / "base_models" / "a", state(1, 5, total_batches=38), saved=1)
     (run_dir / "config.json").write_text(json.dumps({"local_dir": str(local)}))
-    assert inspect_path(run_dir)["resume_step"] == 5
+    assert inspect_path(run_dir).position.resume_step == 5
     place = scratch_dir(local, run_dir) / "base_models" / "a"
     save(place, state(2, 7, total_batches=38), saved=2)
     verdict = inspect_path(run_dir)
-    assert (verdict["valid"], verdict["resume_epoch"], verdict["resume_step"]) == (True, 2, 7)
-    assert "scratch disk: base_models/a/last_checkpoint" in verdict["checkpoints"]
+    assert verdict.valid
+    assert (verdict.position.resume_epoch, verdict.position.resume_step) == (2, 7)
+    assert "scratch disk: base_models/a/last_checkpoint" in verdict.checkpoints
 
 
 def test_a_best_model_alone_is_not_said_to_be_gone_on_from(tmp_path: Path) -> None:

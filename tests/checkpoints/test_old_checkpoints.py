@@ -210,7 +210,7 @@ def test_a_damaged_old_checkpoint_never_means_a_silent_start(
     classes, folder = parts[2].class_names, tmp_path / "micro"
     last = write_legacy(folder / "last_checkpoint", parts[0], classes, step=8)
     spoil(last)
-    assert not inspect_checkpoint(last)["valid"]
+    assert not inspect_checkpoint(last).valid
     before = tree_digest(tmp_path)
     with pytest.raises(CheckpointError, match=rf"No old checkpoint of micro.*{reason}.*run_dir"):
         find_old_checkpoint(tmp_path, "micro", n_classes=6, alone=False)

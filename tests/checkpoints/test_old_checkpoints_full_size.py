@@ -23,8 +23,9 @@ from transformers import RobertaConfig, RobertaForSequenceClassification
 
 from enstack.batches import EpochBatches
 from enstack.checkpoints import state_file
-from enstack.checkpoints.inspection import inspect_path, verdict_text
+from enstack.checkpoints.inspection import inspect_path
 from enstack.checkpoints.old_checkpoints import find_old_checkpoint
+from enstack.checkpoints.verdict import verdict_text
 from enstack.errors import CheckpointError
 from enstack.models.base_models import BaseModel
 from enstack.models.tokens import LabelledTokens, Tokens
@@ -227,7 +228,7 @@ def test_inspect_gives_the_guides_verdict_on_a_full_size_old_checkpoint(full: Fu
     assert {name: verdict[name] for name in GOES_ON} == GOES_ON
     assert (verdict["layout"], verdict["problems"]) == ("legacy", [])
     assert (verdict["epoch"], verdict["step"], verdict["total_batches"]) == (1, 1000, BATCHES)
-    assert verdict_text(verdict).splitlines() == [
+    assert verdict_text(inspect_path(full.last)).splitlines() == [
         f"✅ {full.last}",
         "   a checkpoint of the older program, saved at epoch 1, step 1000 of 1270",
         "   weights 475.5 MiB, training state 951.2 MiB",
@@ -522,11 +523,12 @@ def test_inspect_and_import_say_the_same_of_a_damaged_or_odd_checkpoint(
     folder = full.copy(place / "codebert" / variant.name, **variant.changes)
     variant.spoil(folder)
     verdict = inspect_path(folder)
+    said = verdict.as_json()
     wanted = {**GOES_ON, **variant.verdict, "valid": variant.problem is None}
-    assert {name: verdict[name] for name in wanted} == wanted
-    assert len(verdict["problems"]) == (variant.problem is not None)
-    assert re.search(variant.problem or "^$", "".join(verdict["problems"]))
-    assert ("Nothing needs to be trained again" in verdict_text(verdict)) == verdict["valid"]
+    assert {name: said[name] for name in wanted} == wanted
+    assert len(said["problems"]) == (variant.problem is not None)
+    assert re.search(variant.problem or "^$", "".join(said["problems"]))
+    assert ("Nothing needs to be trained again" in verdict_text(verdict)) == said["valid"]
     if variant.refused:
         with pytest.raises(CheckpointError, match=rf"^No old .*{variant.refused}.*run_dir\.$"):
             find_old_checkpoint(place, "codebert", n_classes=5, alone=False)
@@ -534,7 +536,7 @@ def test_inspect_and_import_say_the_same_of_a_damaged_or_odd_checkpoint(
         old = find_old_checkpoint(place, "codebert", n_classes=5, alone=False)
         assert old is not None
         going_on = (old.epoch + 1, 0) if old.complete else (old.epoch, old.step)
-        assert going_on == (verdict["resume_epoch"], verdict["resume_step"])
+        assert going_on == (said["resume_epoch"], said["resume_step"])
         odd = [note for note in old.notes if not any(usual in note for usual in USUAL_NOTES)]
         assert len(odd) == (variant.told is not None)
         assert (variant.told or "") in "".join(odd)
@@ -553,7 +555,8 @@ def test_a_damaged_checkpoint_is_passed_over_for_a_whole_one(full: FullSize, pla
     assert "recovery_checkpoint/training_state.pth can't be read" in passed[0]
     assert "last_checkpoint: training_state.pth is damaged" in passed[1]
     verdict = inspect_path(run)
-    assert (verdict["valid"], verdict["resume_step"]) == (False, 500)
+    said = verdict.as_json()
+    assert (said["valid"], said["resume_step"]) == (False, 500)
     assert "it goes on from what is whole, at epoch 1, batch 500" in verdict_text(verdict)
 
 
@@ -567,8 +570,9 @@ def test_leftovers_of_a_copy_beside_a_good_checkpoint_are_ignored(
         full.copy(run / name, epoch=9)  # whole, so that only its name can tell
     (run / "last_checkpoint" / ".tmp_model.safetensors").write_bytes(b"cut")
     verdict = inspect_path(place)
-    assert list(verdict["checkpoints"]) == ["codebert/last_checkpoint"]
-    assert {name: verdict[name] for name in GOES_ON} == GOES_ON
+    said = verdict.as_json()
+    assert list(said["checkpoints"]) == ["codebert/last_checkpoint"]
+    assert {name: said[name] for name in GOES_ON} == GOES_ON
     old = find_old_checkpoint(place, "codebert", n_classes=5, alone=False)
     assert old is not None
     assert (old.folder.name, old.epoch) == ("last_checkpoint", 1)
@@ -583,8 +587,9 @@ def test_training_goes_on_from_the_last_checkpoint_and_never_from_the_best_model
     full.copy(run / "last_checkpoint", epoch=2, step=500)
     for folder in (place, run):
         verdict = inspect_path(folder)
-        assert (verdict["resume_epoch"], verdict["resume_step"]) == (2, 500)
-        assert len(verdict["checkpoints"]) == 2
+        said = verdict.as_json()
+        assert (said["resume_epoch"], said["resume_step"]) == (2, 500)
+        assert len(said["checkpoints"]) == 2
     old = find_old_checkpoint(place, "codebert", n_classes=5, alone=False)
     assert old is not None
     assert old.folder.name == "last_checkpoint"
@@ -599,8 +604,9 @@ def test_where_nothing_is_whole_inspect_promises_nothing(full: FullSize, place: 
     remove(STATE)(full.copy(run / "recovery_checkpoint"))
     full.copy(run / "best_model", step=0)
     verdict = inspect_path(run)
-    assert (verdict["valid"], verdict["resume_epoch"]) == (False, None)
-    assert verdict["problems"] == [
+    said = verdict.as_json()
+    assert (said["valid"], said["resume_epoch"]) == (False, None)
+    assert said["problems"] == [
         "last_checkpoint: model.safetensors is missing",
         "recovery_checkpoint: training_state.pth is missing",
     ]
@@ -617,7 +623,8 @@ def test_averaged_weights_without_a_state_are_whole_but_to_predict_with(
     folder = full.copy(place / "codebert" / "swa_model")
     remove(STATE)(folder)
     verdict = inspect_path(folder)
-    assert {name: verdict[name] for name in GOES_ON} == {**NOTHING_KNOWN, "valid": True}
+    said = verdict.as_json()
+    assert {name: said[name] for name in GOES_ON} == {**NOTHING_KNOWN, "valid": True}
     assert "weights to predict with" in verdict_text(verdict)
     assert find_old_checkpoint(place, "codebert", n_classes=5, alone=False) is None
     with pytest.raises(CheckpointError, match=r"swa_model: training_state\.pth is missing"):

@@ -94,3 +94,16 @@ def test_a_rename_that_fails_for_another_reason_keeps_the_old_file(
     with pytest.raises(OSError, match="Input/output"):
         files.write_text(tmp_path / "a", "new")
     assert (tmp_path / "a").read_text() == "old"
+
+
+def test_a_block_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
+    def write_half() -> None:
+        with files.replacing_file(tmp_path / "a") as beside:
+            beside.write_text("ne")
+            raise KeyboardInterrupt
+
+    files.write_text(tmp_path / "a", "old")
+    with pytest.raises(KeyboardInterrupt):
+        write_half()
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert (tmp_path / "a").read_text() == "old"

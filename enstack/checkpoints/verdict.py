@@ -1,0 +1,177 @@
+"""What an inspection has to say of a checkpoint: as values, as JSON, and as text for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from enstack.checkpoints.old_checkpoints import TO_PREDICT_WITH
+from enstack.checkpoints.slots import BEST, LAST
+
+LAYOUTS = {"enstack": "a checkpoint", "legacy": "a checkpoint of the older program"}
+WHOLE = {
+    "enstack": "whole: every file is as it was written (sha256)",
+    "legacy": "whole as far as can be told: the weights are complete and finite, the training "
+    "state's checksums match (old weights have none)",
+}
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a checkpoint stands and where training goes on from it; None where it is not known.
+
+    epoch, resume_epoch: from 1. step, resume_step: batches done in them. total_batches: batches of
+    the saved epoch. remaining_batches: of the epoch to go on in. optimizer_steps: those applied.
+    epochs: those asked for.
+    """
+
+    epoch: int | None = None
+    step: int | None = None
+    total_batches: int | None = None
+    epoch_complete: bool | None = None
+    optimizer_steps: int | None = None
+    skipped_optimizer_steps: int | None = None
+    resume_epoch: int | None = None
+    resume_step: int | None = None
+    remaining_batches: int | None = None
+    epochs: int | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a checkpoint, or a folder of several, is whole, and where training goes on.
+
+    layout: "enstack", or "legacy" for the program before. weights_bytes, state_bytes: sizes of the
+    two large files, None where one is missing. checkpoints: by name, the verdicts on those in a
+    folder of several; None for a checkpoint itself.
+    """
+
+    path: Path
+    layout: str
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    position: Position = Position()
+    weights_bytes: int | None = None
+    state_bytes: int | None = None
+    checkpoints: dict[str, Verdict] | None = None
+
+    @property
+    def valid(self) -> bool:
+        """Whether nothing is wrong with it."""
+        return not self.problems
+
+    def as_json(self) -> dict[str, Any]:
+        """The object of `enstack inspect --json`."""
+        at = self.position
+        verdict = {
+            "path": str(self.path),
+            "valid": self.valid,
+            "problems": self.problems,
+            "layout": self.layout,
+            "notes": self.notes,
+            "epoch": at.epoch,
+            "step": at.step,
+            "total_batches": at.total_batches,
+            "epoch_complete": at.epoch_complete,
+            "optimizer_steps": at.optimizer_steps,
+            "skipped_optimizer_steps": at.skipped_optimizer_steps,
+            "weights_bytes": self.weights_bytes,
+            "state_bytes": self.state_bytes,
+            "resume_epoch": at.resume_epoch,
+            "resume_step": at.resume_step,
+            "remaining_batches": at.remaining_batches,
+            "epochs": at.epochs,
+        }
+        if self.checkpoints is None:
+            return verdict
+        inner = {name: one.as_json() for name, one in self.checkpoints.items()}
+        return {**verdict, "checkpoints": inner}
+
+
+def is_trained(name: str) -> bool:
+    """Whether a checkpoint of that name, with folders before it or not, can be gone on from."""
+    return name.rsplit("/", 1)[-1] not in TO_PREDICT_WITH
+
+
+def verdict_text(verdict: Verdict) -> str:
+    """The verdict as a few lines that end in what to do."""
+    mark = "✅" if verdict.valid else "❌"
+    several = verdict.checkpoints or {}
+    if len(several) > 1:
+        told = [f"{name}: {', '.join(_contents(inner))}" for name, inner in several.items()]
+    else:
+        told = [*_contents(verdict), *([WHOLE[verdict.layout]] if verdict.valid else [])]
+    told += [f"problem: {problem}" for problem in verdict.problems]
+    told += [f"note: {note}" for note in verdict.notes if verdict.valid or several]
+    return "\n   ".join([f"{mark} {verdict.path}", *told, _advice(verdict)])
+
+
+def _contents(verdict: Verdict) -> list[str]:
+    """What is there: of which program, saved where, how large, after how many steps."""
+    sizes = [
+        f"{what} {size / 2**20:,.1f} MiB"
+        for what, size in (
+            ("weights", verdict.weights_bytes),
+            ("training state", verdict.state_bytes),
+        )
+        if size is not None
+    ]
+    steps = _steps(verdict.position)
+    return [_saved_at(verdict), *([", ".join(sizes)] if sizes else []), *steps]
+
+
+def _saved_at(verdict: Verdict) -> str:
+    layout, at = LAYOUTS[verdict.layout], verdict.position
+    if at.epoch is None:
+        return layout
+    # Of a best model the epoch alone is known: it is chosen when that is complete.
+    if at.epoch_complete in (None, True):
+        return f"{layout}, saved at the end of epoch {at.epoch}"
+    total = f" of {at.total_batches}" if at.total_batches else ""
+    return f"{layout}, saved at epoch {at.epoch}, step {at.step}{total}"
+
+
+def _steps(at: Position) -> list[str]:
+    applied, skipped = at.optimizer_steps, at.skipped_optimizer_steps
+    if applied is None:
+        return []
+    if not skipped:
+        return [f"{applied:,} optimizer steps"]
+    return [
+        f"{applied:,} optimizer steps, about {applied + skipped:,}: {skipped:,} skipped by fp16 "
+        "loss scaling, which is healthy"
+    ]
+
+
+def _advice(verdict: Verdict) -> str:
+    at, several = verdict.position, verdict.checkpoints
+    if not verdict.valid and (several is None or at.resume_epoch is None):
+        return _cure(verdict)
+    to_predict = several is None and verdict.path.name in TO_PREDICT_WITH
+    if to_predict or at.resume_epoch is None:
+        if several is not None and not any(map(is_trained, several)):
+            return f"There is no checkpoint to go on from, but a model to predict with ({BEST})."
+        return f"These are weights to predict with; training goes on from {LAST}."
+    where = f"epoch {at.resume_epoch}, batch {at.resume_step}"
+    if at.epochs is not None and at.resume_epoch > at.epochs:
+        return f"Training is finished; with more epochs it would go on at {where}."
+    old = f" with resume_from={verdict.path}" if verdict.layout == "legacy" else ""
+    if not verdict.valid:
+        return f"Run the pipeline again{old}: it goes on from what is whole, at {where}."
+    left = (
+        f"; {at.remaining_batches} batches of that epoch are left" if at.remaining_batches else ""
+    )
+    goes_on = f"it goes on at {where}{left}."
+    return f"Nothing needs to be trained again: run the pipeline{old}, and {goes_on}"
+
+
+def _cure(verdict: Verdict) -> str:
+    """What to do where this is not whole, and nothing whole was found beside it."""
+    one = verdict.checkpoints is None
+    if one and verdict.layout == "legacy":
+        above = verdict.path.parent
+        return f"Put a good copy back, or try resume_from={above}: the newest whole one is taken."
+    if one and verdict.position.resume_epoch is not None:
+        return "Run the pipeline again: it goes on from the newest checkpoint that is whole."
+    return "Put a good copy back, or run the pipeline again: it says what can be done."

@@ -1,0 +1,41 @@
+"""The code of docs/python.md runs, from top to bottom, on the toy data."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+BLOCK = re.compile(r"^```python\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
+
+
+def code_of(page: str) -> list[str]:
+    return BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
+
+
+def test_the_code_of_the_tutorial_runs(tmp_path: Path) -> None:
+    blocks = code_of("docs/python.md")
+    assert len(blocks) >= 5
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(blocks)],
+        cwd=tmp_path,
+        env={**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "(2, 6) float32" in done.stdout
+    assert "True []" in done.stdout
+    assert (tmp_path / "my_run" / "report" / "report.html").exists()
+
+
+def test_the_readmes_code_calls_only_what_the_tutorial_calls() -> None:
+    calls = re.compile(r"\b(?:enstack|model|results)\.(\w+)")
+    tutorial = set(calls.findall("".join(code_of("docs/python.md"))))
+    for readme in ("README.md", "README.vi.md"):
+        (code,) = code_of(readme)
+        assert set(calls.findall(code)) <= tutorial, readme
