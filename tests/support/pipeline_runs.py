@@ -83,7 +83,7 @@ def two_models(
 def ensemble_run(
     settings: dict[str, Any], folder: Path, **more: Any
 ) -> tuple[RunFolder, list[str]]:
-    """A finished run of several base models that no test changes, and the texts of its test split."""
+    """A finished run of several base models that no test changes, and its test split's texts."""
     config = RunConfig(**{**settings, "run_dir": str(folder / "run"), **more})
     run_pipeline(config)
     data = read_data(Path(config.data_dir), label_mode=config.label_mode)
