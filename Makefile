@@ -9,7 +9,7 @@ CHROMIUM_PACKAGES := chromium fonts-noto-color-emoji
 
 COLAB := .venv-colab
 
-.PHONY: help setup demo test test-colab test-browser check docs bench
+.PHONY: help setup demo test test-slow test-colab test-browser check docs bench
 setup: $(READY)  ## .venv alone
 
 help:  # what stands after a target's colon and ##
@@ -27,7 +27,10 @@ demo: $(READY)  ## the whole pipeline on toy data, on the CPU, without a network
 	$(BIN)/enstack demo
 
 test: $(READY)  ## the test suite, the notebook included
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+test-slow: $(READY)  ## 200 kills, files of full size, and every property with many more examples
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "slow or hypothesis" --hypothesis-profile long
 
 # The notebook in JupyterLab and Chromium, as in Colab: as root, for it makes /content.
 # BROWSER_ARGS='--kernel-python PYTHON --jupyter-lab FILE' takes other versions.

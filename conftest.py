@@ -3,11 +3,17 @@
 import os
 
 import pytest
+from hypothesis import settings
 
 # No test may look for a hub; what is loaded is made here, in the hub's own file layout.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["ENSTACK_TOY"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+# A busy machine is slow, so no example has a deadline. make test-slow asks for the long profile.
+settings.register_profile("short", max_examples=30, deadline=None)
+settings.register_profile("long", max_examples=300, deadline=None)
+settings.load_profile("short")
 
 # Before the plugins are imported: an assertion that fails in one of them shows its values then.
 pytest.register_assert_rewrite("tests.support")

@@ -33,7 +33,7 @@ from tests.support.data_files import (
     write_rows,
 )
 
-quick = settings(max_examples=50, deadline=None)
+quick = settings(max_examples=max(30, settings().max_examples // 2))
 
 # Label modes
 

@@ -174,6 +174,7 @@ def test_a_killed_kernel_is_gone_on_from_with_cells_1_2_5_6(place: Place, unbrok
     assert tree_digest(place.run_dir / best) == tree_digest(unbroken.run_dir / best)
 
 
+@pytest.mark.slow  # test_pipeline and test_cli hold the same without a kernel
 def test_averaging_stays_off_whatever_form_and_folder_ask_for(
     place: Place, unbroken: Place
 ) -> None:

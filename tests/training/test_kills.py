@@ -1,4 +1,4 @@
-"""SIGKILL at 200 random instants; tests/killing.py does the killing and can be run by itself."""
+"""SIGKILL at random instants; tests/support/killing.py does it and can be run by itself."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-KILLS = 200
+import pytest
 
 
-def test_killed_at_200_random_instants_every_run_goes_on_and_ends_as_the_unbroken_one() -> None:
+@pytest.mark.parametrize("kills", [40, pytest.param(200, marks=pytest.mark.slow)])
+def test_killed_at_random_instants_every_run_goes_on_and_ends_as_the_unbroken_one(
+    kills: int,
+) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.support.killing", str(KILLS)],
+        [sys.executable, "-m", "tests.support.killing", str(kills)],
         cwd=Path(__file__).parents[2],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -22,8 +25,10 @@ def test_killed_at_200_random_instants_every_run_goes_on_and_ends_as_the_unbroke
     )
     assert done.returncode == 0, done.stderr
     facts = json.loads(done.stdout.splitlines()[-1])
-    assert facts["kills"] == KILLS
-    assert facts["identical"] == facts["runs"] >= KILLS // 10, facts
-    # The saves are slow, so that kills land in them; each kind was hit.
-    assert facts["in_a_save"] >= KILLS // 4, facts
-    assert {"training", "saving", "copying", "rotating"} <= facts["landed"].keys(), facts
+    assert facts["kills"] == kills
+    assert facts["identical"] == facts["runs"] >= kills // 10, facts
+    # The saves are slow, so that kills land in them. Each kind is hit among 200; among 40 the
+    # shortest one, a rotation, may be missed by chance.
+    kinds = {"training", "saving", "copying"} | ({"rotating"} if kills >= 200 else set())
+    assert facts["in_a_save"] >= kills // 4, facts
+    assert kinds <= facts["landed"].keys(), facts
