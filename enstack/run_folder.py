@@ -20,6 +20,7 @@ from enstack.progress.say import say
 from enstack.storage.files import (
     append_json_line,
     read_json_object,
+    sha256_file,
     sha256_json,
     timestamp,
     write_if_changed,
@@ -279,7 +280,7 @@ def _files_digest(folder: Path) -> str:
 
 
 def _digest_if_there(path: Path) -> str | None:
-    return sha256_json(path.read_text(encoding="utf-8")) if path.exists() else None
+    return sha256_file(path) if path.exists() else None
 
 
 def _as_text(value: Any) -> str:
