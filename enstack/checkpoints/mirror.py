@@ -255,7 +255,9 @@ class Mirror:
         def write_files(new: HashedFolder) -> None:
             source.copy(new, self._moved)
 
-        slots.write(self.folder, name, write_files, remove=empty, moved=self._moved, **source.facts)
+        slots.write(
+            self.folder, name, write_files, remove=empty, moved=self._moved, **source.details
+        )
         slots.install(self.folder, name, keep=self.keep, remove=empty)
         self._copied[name] = source.listed
 

@@ -161,7 +161,7 @@ def test_a_damaged_one_on_the_scratch_disk_gives_way_to_the_whole_one_in_run_dir
         save(place, 1)
         save(place, 2)
     (scratch / LAST / "training_state.pth").unlink()
-    found = newest.newest(scratch, folder, 2)
+    found = newest_module.newest(scratch, folder, 2)
     assert found == scratch / LAST
     assert epoch_of(found) == 2
     assert folder_problems(found) == []
