@@ -85,8 +85,8 @@ def _misfits(folder: Path) -> list[str]:
         return [f"{WEIGHTS_FILE} is damaged: {told}"]
     try:
         wanted = _wanted_shapes(folder)
-        found = {layer[1] for layer in map(LAYER.search, shapes) if layer}
-        layers = _config(folder).get("num_hidden_layers", len(found))
+        stored = {layer[1] for layer in map(LAYER.search, shapes) if layer}
+        layers = _config(folder).get("num_hidden_layers", len(stored))
     except (OSError, ValueError, TypeError) as error:
         return [f"{CONFIG_FILE} must be a readable JSON file: {error}"]
     misfits = [
@@ -94,8 +94,8 @@ def _misfits(folder: Path) -> list[str]:
         for name, shape in wanted.items()
         if shapes.get(name) != shape
     ]
-    if wanted and layers != len(found):
-        misfits.append(f"{layers} layers, found {len(found)}")
+    if wanted and layers != len(stored):
+        misfits.append(f"{layers} layers, found {len(stored)}")
     # Tensors that do not fit would be made anew at random when the model is loaded.
     return [f"{WEIGHTS_FILE} does not fit {CONFIG_FILE}: wanted {misfit}" for misfit in misfits[:1]]
 

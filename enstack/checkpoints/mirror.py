@@ -24,8 +24,8 @@ from enstack.checkpoints.slots import (
     first_problem,
     keep_aside,
 )
+from enstack.checkpoints.transfer import MIB, CopyBar, TransferProgress
 from enstack.errors import CheckpointError
-from enstack.progress.bars import Bar
 from enstack.storage.manifest import HashedFolder, read_manifest
 
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds between two attempts, doubled from one to the next
@@ -33,7 +33,6 @@ LONGEST_WAIT_AT_THE_END = 5.0  # while somebody waits for the copy
 QUIET = 15.0  # seconds without an answer that a user hears of
 BAR_AFTER = 1.0  # seconds of waiting after which a bar is drawn
 PATIENCE = 120.0  # seconds without progress after which the end of a run waits no longer
-MIB = 2**20
 
 Errand = Callable[[], None]
 
@@ -51,9 +50,12 @@ class Mirror:
 
     def __init__(self, scratch: Path, folder: Path, keep: int) -> None:
         self.scratch, self.folder, self.keep = scratch, folder, keep
+        # A source is opened under it: between a rotation's renames a name may stand for nothing,
+        # or for an older checkpoint.
         self.moving = threading.Lock()
         self._changed = threading.Condition()
         self._errands: deque[Errand] = deque()
+        # Numbers of requests, not a flag: what is asked for during a copy is copied after it.
         self._wanted = self._done = 0
         self._closing = self._awaited = False
         # What run_dir is known to hold, by name: the files as their manifest lists them.
@@ -63,6 +65,7 @@ class Mirror:
         self._error: Exception | None = None
         self._news: deque[str] = deque()
         self._told_of_silence = False
+        # A daemon: a Drive that never answers must not keep the process from ending.
         self._thread = threading.Thread(target=self._work, name="mirror", daemon=True)
 
     def start(self) -> None:
@@ -252,7 +255,9 @@ class Mirror:
         def write_files(new: HashedFolder) -> None:
             source.copy(new, self._moved)
 
-        slots.write(self.folder, name, write_files, remove=empty, moved=self._moved, **source.facts)
+        slots.write(
+            self.folder, name, write_files, remove=empty, moved=self._moved, **source.details
+        )
         slots.install(self.folder, name, keep=self.keep, remove=empty)
         self._copied[name] = source.listed
 
@@ -270,69 +275,6 @@ class Mirror:
             if target.read_bytes() != history:
                 raise CheckpointError(f"{target} was not read back as written")
             self._history = history
-
-
-class TransferProgress:
-    """How far a copy has come: every byte is written, and then read back."""
-
-    def __init__(self) -> None:
-        self.number = self.total = self.done = self.furthest = 0
-        self._listed: list[dict[str, Any]] = []
-        self.answered()
-
-    def plan(self, listed: list[dict[str, Any]]) -> None:
-        """Set out with these files; another attempt at the same ones is the same journey."""
-        if listed != self._listed:
-            self.number, self.furthest, self._listed = self.number + 1, 0, listed
-        self.total = 2 * sum(file["bytes"] for files in listed for file in files.values())
-        self.done = 0
-
-    def moved(self, size: int) -> None:
-        """Count bytes that were written or read back."""
-        self.done += size
-        self.furthest = max(self.furthest, min(self.done, self.total))
-        self.answered()
-
-    def answered(self) -> None:
-        """Slow storage has given a sign of life."""
-        self._heard = time.monotonic()
-
-    def silence(self) -> float:
-        """Seconds since the last sign of life."""
-        return time.monotonic() - self._heard
-
-    def share(self) -> float:
-        """Of the whole journey, 0 to 1."""
-        return self.done / self.total if self.total else 0.0
-
-
-class CopyBar:
-    """The bar that is drawn while the end of a run waits for the copy, once there is one."""
-
-    def __init__(self) -> None:
-        self._number, self._drawn = -1, contextlib.ExitStack()
-
-    def __enter__(self) -> CopyBar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._drawn.close()
-
-    def draw(self, transfer: TransferProgress) -> None:
-        """Show how far it is; a new journey gets a new bar."""
-        if transfer.total < MIB:
-            return
-        if transfer.number != self._number:
-            self._drawn.close()
-            self._bar = Bar(transfer.total // MIB, "Copying to run_dir", unit="MiB")
-            self._drawn.enter_context(self._bar)
-            self._number = transfer.number
-        self._bar.advance(max(0, min(transfer.furthest // MIB, self._bar.total) - self._bar.done))
-
-    def finish(self, transfer: TransferProgress) -> None:
-        """Show where it ended, if it was shown at all."""
-        if self._number >= 0:
-            self.draw(transfer)
 
 
 def reason_of(error: BaseException) -> str:

@@ -37,6 +37,8 @@ def newest(scratch: Path, folder: Path, keep: int) -> Path | None:
     present = [*checkpoints_in(scratch), *checkpoints_in(folder)]
     faults = {path: folder_problems(path)[0] for path in present if read_manifest(path) is None}
     finished = [path for path in present if path not in faults]
+    # By the number of their save, not by a clock: a machine's may be wrong, and a copy has another
+    # time. Each is read in full only when it is the newest left: one of them is a gigabyte.
     for path in sorted(finished, key=saved_number, reverse=True):
         fault = first_problem(path) if path.parent == scratch else _fetch(path, scratch)
         if fault is None:
@@ -70,9 +72,10 @@ def _fetch(path: Path, scratch: Path) -> str | None:
     """Copy a checkpoint beside those on the scratch disk, or say what is wrong with it."""
     try:
         with OpenCheckpoint(path) as source:
-            write(scratch, LAST, source.copy, **source.facts)
+            write(scratch, LAST, source.copy, **source.details)
     except CheckpointError:
         fault = first_problem(path)
+        # The source is whole: it was the scratch disk that failed.
         if fault is None:
             raise
         return fault

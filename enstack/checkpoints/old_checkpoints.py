@@ -89,14 +89,14 @@ def find_old_checkpoint(
     Damaged ones are named in its notes; if all are damaged, that is an error: training never
     starts from scratch in silence.
     """
-    found, faults = [], []
+    readable, faults = [], []
     for folder in _candidates(place, name, alone):
         try:
-            found.append(read_old_checkpoint(folder, n_classes, mapped=True))
+            readable.append(read_old_checkpoint(folder, n_classes, mapped=True))
         except CheckpointError as error:
             faults.append(str(error))
     # A run may have kept many, of a gigabyte each: only the one that is taken is read in full.
-    for old in sorted(found, key=lambda old: (old.epoch, old.complete, old.step), reverse=True):
+    for old in sorted(readable, key=lambda old: (old.epoch, old.complete, old.step), reverse=True):
         damage = content_problems(old.folder)
         if not damage:
             best = read_old_checkpoint(old.folder, n_classes)
@@ -158,9 +158,9 @@ def read_old_checkpoint(folder: Path, n_classes: int, *, mapped: bool = False) -
     return old
 
 
-def _refuse(folder: Path, found: list[str]) -> None:
-    if found:
-        raise CheckpointError(f"{folder}: {found[0]}.")
+def _refuse(folder: Path, problems: list[str]) -> None:
+    if problems:
+        raise CheckpointError(f"{folder}: {problems[0]}.")
 
 
 def interpret_state(folder: Path, state: dict[str, Any]) -> OldCheckpoint:

@@ -52,13 +52,13 @@ def write(
     *,
     remove: Remove = remove,
     moved: Moved = ignore,
-    **facts: Any,
+    **details: Any,
 ) -> None:
     """Write a checkpoint or best model beside the one in place, and verify it.
 
-    name: LAST or BEST. facts: what its manifest says beside the files; a checkpoint's has `saved`,
-    which counts the saves of a run, so that the newest can be told without a clock. remove: how
-    the remains of an earlier attempt go. moved: told of what is read back.
+    name: LAST or BEST. details: what its manifest says beside the files; a checkpoint's has
+    `saved`, which counts the saves of a run, so that the newest can be told without a clock.
+    remove: how the remains of an earlier attempt go. moved: told of the bytes that are read back.
     """
     # Not `folder_beside`: what a kill leaves whole here is installed by the next start, and while
     # one is written the one in place stays, for only `install` gives anything up.
@@ -67,7 +67,7 @@ def write(
     beside.mkdir(parents=True)
     new = HashedFolder(beside)
     write_files(new)
-    new.finish(moved, **facts)
+    new.finish(moved, **details)
 
 
 def install(folder: Path, name: str, *, keep: int, remove: Remove = remove) -> None:
@@ -88,6 +88,7 @@ def _rotate(folder: Path, names: list[str], remove: Remove) -> None:
     if not (folder / LAST).exists():
         return  # a rotation was interrupted when there was room already
     discard(folder / names[-1], remove)
+    # From the oldest on: each moves into a slot that has just become free.
     for newer, older in reversed(list(itertools.pairwise(names))):
         if (folder / newer).exists():
             (folder / newer).rename(folder / older)
@@ -113,7 +114,7 @@ class OpenCheckpoint:
         if manifest is None:
             raise CheckpointError(f"{self.folder} has no manifest that can be read.")
         self.listed: dict[str, dict[str, Any]] = manifest.pop("files")
-        self.facts: dict[str, Any] = manifest
+        self.details: dict[str, Any] = manifest
         with contextlib.ExitStack() as opened:
             try:
                 self._files = {
@@ -135,7 +136,7 @@ class OpenCheckpoint:
                 while chunk := source.read(CHUNK_BYTES):
                     target.write(chunk)
                     moved(len(chunk))
-            if target.facts() != self.listed[name]:
+            if target.manifest_entry() != self.listed[name]:
                 raise CheckpointError(f"{self.folder / name} has other content than was written.")
 
 
@@ -151,8 +152,8 @@ def saved_number(folder: Path) -> int:
 
 def checkpoints_in(folder: Path) -> list[Path]:
     """Every checkpoint in a base model's folder, those of a run that kept more included."""
-    found = [folder / LAST, *sorted(folder.glob(f"{PREVIOUS}*"))]
-    return [path for path in found if path.is_dir()]
+    places = [folder / LAST, *sorted(folder.glob(f"{PREVIOUS}*"))]
+    return [path for path in places if path.is_dir()]
 
 
 def finish_interrupted_save(folder: Path, keep: int, remove: Remove) -> None:

@@ -22,6 +22,7 @@ def pad_batch(examples: Sequence[dict[str, Any]], pad_token_id: int) -> dict[str
 
     Of several flags, labels are bool (batch, k).
     """
+    # As wide as the longest of this batch needs: padding is computed on and then thrown away.
     width = pad_to(max(len(example["input_ids"]) for example in examples))
     input_ids = torch.full((len(examples), width), pad_token_id, dtype=torch.int64)
     attention_mask = torch.zeros_like(input_ids)
@@ -49,6 +50,7 @@ def make_loader(
         batch_sampler=batches,
         collate_fn=functools.partial(pad_batch, pad_token_id=pad_token_id),
         num_workers=hardware.workers,
+        # Only from pinned memory does a copy to the GPU run beside the computation.
         pin_memory=hardware.device.type == "cuda",
         worker_init_fn=leave_signals_to_the_parent,
         # Without its own generator, iter() draws 64 bits from the global one: a resumed run drifts.

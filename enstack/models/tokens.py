@@ -70,9 +70,9 @@ class LabelledTokens(torch.utils.data.Dataset[dict[str, Any]]):
 
     def __getitems__(self, rows: Sequence[int]) -> list[dict[str, Any]]:
         """One read for a whole batch."""
-        found = self.tokens.rows[self.places[rows].tolist()]["input_ids"]
+        tokens = self.tokens.rows[self.places[rows].tolist()]["input_ids"]
         labels = self.labels[rows].tolist()
-        pairs = zip(found, labels, strict=True)
+        pairs = zip(tokens, labels, strict=True)
         return [{"input_ids": input_ids, "label": label} for input_ids, label in pairs]
 
 
@@ -136,13 +136,13 @@ def _write_cache(
     folder: Path, functions: Functions, tokenizer: Any, max_length: int, title: str
 ) -> None:
     lengths: list[np.ndarray] = []
-    facts: dict[str, int] = {"max_length": max_length, "n_truncated": 0}
-    with replacing_folder(folder, facts) as beside:
+    counts: dict[str, int] = {"max_length": max_length, "n_truncated": 0}
+    with replacing_folder(folder, counts) as beside:
         for input_ids, cut in _written(
             beside / TOKENS_FILE, functions, tokenizer, max_length, title
         ):
             lengths.append(np.array([len(ids) for ids in input_ids], dtype=np.int32))
-            facts["n_truncated"] += sum(cut)
+            counts["n_truncated"] += sum(cut)
         np.save(beside / LENGTHS_FILE, np.concatenate(lengths))
 
 

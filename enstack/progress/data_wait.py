@@ -48,7 +48,7 @@ class DataWait:
         passed = self._passed()
         return self.waited / passed if self.batches > WARM_UP_BATCHES and passed > 0 else 0.0
 
-    def facts(self) -> dict[str, float]:
+    def postfix(self) -> dict[str, float]:
         """What belongs behind the bar: nothing, or `data` when the share is too high."""
         share = self.share()
         return {"data": share} if share > DATA_SHARE_LIMIT else {}

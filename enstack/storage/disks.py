@@ -63,11 +63,11 @@ def slow_storage(path: Path, mounts: Path = Path("/proc/mounts")) -> str | None:
         lines = mounts.read_text(encoding="utf-8").splitlines()
     except OSError:
         return None
-    target, found = str(path.absolute()), ("", "")
+    target, innermost = str(path.absolute()), ("", "")
     for line in lines:
         _, place, kind, *_ = line.split(" ")
-        # The system writes a space in a path as \040.
+        # The system writes a space in a path as \040. A later line hides an equal one before it.
         place = place.replace("\\040", " ").rstrip("/")
-        if f"{target}/".startswith(f"{place}/") and len(place) >= len(found[0]):
-            found = place, kind
-    return found[1] if found[1].startswith(SLOW_TYPES) else None
+        if f"{target}/".startswith(f"{place}/") and len(place) >= len(innermost[0]):
+            innermost = place, kind
+    return innermost[1] if innermost[1].startswith(SLOW_TYPES) else None

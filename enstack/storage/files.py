@@ -134,6 +134,7 @@ def timestamp() -> str:
 def append_json_line(path: Path, record: dict[str, Any]) -> None:
     """Add one line to a JSON-lines file; what a failed write left of one is ended before it."""
     line = json.dumps(record, ensure_ascii=False) + "\n"
+    # A half line and a whole one in one would lose both to whoever reads the file.
     with path.open("ab+") as file:
         if file.tell():
             file.seek(-1, os.SEEK_END)

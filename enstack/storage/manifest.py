@@ -46,7 +46,7 @@ class HashedFile:
         """Hand what was written to the system."""
         self._file.flush()
 
-    def facts(self) -> dict[str, Any]:
+    def manifest_entry(self) -> dict[str, Any]:
         """What a manifest says of this file."""
         return {"bytes": self.bytes, "sha256": self._digest.hexdigest()}
 
@@ -69,15 +69,21 @@ class HashedFolder:
         self._files.append(HashedFile(path))
         return self._files[-1]
 
-    def finish(self, moved: Moved = ignore, **facts: Any) -> None:
-        """Write the manifest, and read everything back; a CheckpointError says what differs."""
-        listed = {f.path.relative_to(self.folder).as_posix(): f.facts() for f in self._files}
+    def finish(self, moved: Moved = ignore, **details: Any) -> None:
+        """Write the manifest, and read everything back; a CheckpointError says what differs.
+
+        moved: told of the bytes that are read back. details: what the manifest says beside the
+        files.
+        """
+        listed = {
+            f.path.relative_to(self.folder).as_posix(): f.manifest_entry() for f in self._files
+        }
         with HashedFile(self.folder / MANIFEST) as manifest:
-            manifest.write(manifest_bytes({**facts, "files": listed}))
+            manifest.write(manifest_bytes({**details, "files": listed}))
         sync(self.folder)
-        found = folder_problems(self.folder, moved)
-        if found:
-            raise CheckpointError(f"{self.folder} was not read back as written: {found[0]}.")
+        problems = folder_problems(self.folder, moved)
+        if problems:
+            raise CheckpointError(f"{self.folder} was not read back as written: {problems[0]}.")
 
 
 def files_below(folder: Path) -> list[str]:
@@ -96,8 +102,8 @@ def manifest_bytes(manifest: dict[str, Any]) -> bytes:
     return hashlib.sha256(blank).hexdigest().join(blank.decode().rsplit(BLANK, 1)).encode()
 
 
-def write_manifest(folder: Path, **facts: Any) -> None:
-    """List every file below a folder with size and sha256, beside the given facts; written last.
+def write_manifest(folder: Path, **details: Any) -> None:
+    """List every file below a folder with size and sha256, beside the given details; written last.
 
     A folder whose manifest is absent or does not match is unfinished.
     """
@@ -106,7 +112,7 @@ def write_manifest(folder: Path, **facts: Any) -> None:
         path = folder / name
         sync(path)
         listed[name] = {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
-    write_bytes(folder / MANIFEST, manifest_bytes({**facts, "files": listed}))
+    write_bytes(folder / MANIFEST, manifest_bytes({**details, "files": listed}))
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
@@ -118,6 +124,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         return None  # any other fault is the disk's: it says nothing of the manifest
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
         return None
+    # A manifest vouches for itself too: another `saved` would make an old checkpoint the newest.
     digest = str(manifest.pop("sha256", BLANK))
     blank = content.replace(digest.encode(), BLANK.encode())
     return manifest if hashlib.sha256(blank).hexdigest() == digest else None
@@ -130,18 +137,19 @@ def folder_problems(folder: Path, moved: Moved = ignore) -> list[str]:
     manifest = read_manifest(folder)
     if manifest is None:
         return [f"{folder / MANIFEST} is missing or damaged: the folder was never finished"]
-    listed = manifest["files"].items()
-    found = [_file_problem(folder / name, facts, moved) for name, facts in listed]
-    return [problem for problem in found if problem]
+    entries = manifest["files"].items()
+    looked_at = [_file_problem(folder / name, entry, moved) for name, entry in entries]
+    return [problem for problem in looked_at if problem]
 
 
-def _file_problem(path: Path, facts: dict[str, Any], moved: Moved) -> str | None:
+def _file_problem(path: Path, entry: dict[str, Any], moved: Moved) -> str | None:
     if not path.is_file():
         return f"{path.name} is missing"
+    # The size first: a file that was cut is told without reading a gigabyte.
     size = path.stat().st_size
-    if size != facts["bytes"]:
-        return f"{path.name} has {size:,} bytes, {facts['bytes']:,} were written"
-    if sha256_file(path, moved) != facts["sha256"]:
+    if size != entry["bytes"]:
+        return f"{path.name} has {size:,} bytes, {entry['bytes']:,} were written"
+    if sha256_file(path, moved) != entry["sha256"]:
         return f"{path.name} has other content than was written (sha256 differs)"
     return None
 
@@ -151,6 +159,7 @@ def is_current(folder: Path, made_from: dict[str, Any]) -> bool:
     manifest = read_manifest(folder)
     return bool(
         manifest is not None
+        # As JSON gives it back: tuples have become lists, and paths texts.
         and manifest.get("made_from") == json.loads(json.dumps(made_from, default=str))
         and not folder_problems(folder)
     )

@@ -39,10 +39,11 @@ class Saver:
         self.training, self.job = training, training.job
         self.mirror = Mirror(self.job.scratch, self.job.folder, self.job.config.keep_checkpoints)
         self._buffers = HostBuffers()
+        # One thread, so that saves reach the disk in the order in which they were asked for.
         self._writer = ThreadPoolExecutor(1, "checkpoint-writer")
         self._in_flight: Future[None] | None = None
         self._holds_best = False
-        self._saved: tuple[dict[str, int], float] | None = None  # its position, and when
+        self._saved: tuple[dict[str, int], float] | None = None  # its position, and time.time()
 
     def __enter__(self) -> Saver:
         self._beside = classifier_files(self.training.model, self.job.tokenizer)
@@ -86,7 +87,7 @@ class Saver:
         for line in self.mirror.news():
             say(line)
 
-    def facts(self) -> dict[str, str]:
+    def postfix(self) -> dict[str, str]:
         """What belongs behind the bar: nothing, or how the copy to run_dir stands."""
         status = self.mirror.status()
         return {"copy": status} if status else {}
@@ -141,12 +142,13 @@ class Saver:
         """In the writer's thread: best model, checkpoint and history, each once it is verified."""
         state, weights = copy["state"], copy["weights"]
         progress = state["progress"]
+        # The best model first: a checkpoint must not name a best epoch whose weights are lost.
         if best is not None:
-            facts = {"best_epoch": progress["best_epoch"], **best}
-            self._write_folder(BEST, weights, {SEEN_FILE: self._seen}, None, facts)
+            details = {"best_epoch": progress["best_epoch"], **best}
+            self._write_folder(BEST, weights, {SEEN_FILE: self._seen}, None, details)
         position = {key: state[key] for key in ("epoch", "step", "total_batches")}
-        facts = {"saved": progress["saves"], **position}
-        self._write_folder(LAST, weights, {}, state, facts)
+        details = {"saved": progress["saves"], **position}
+        self._write_folder(LAST, weights, {}, state, details)
         self._write_history(progress["history"])
         self._saved = position, time.time()
         self.log("saved", folder=self.job.place.as_posix(), **position)
@@ -157,7 +159,7 @@ class Saver:
         weights: dict[str, torch.Tensor],
         more: dict[str, bytes],
         state: dict[str, Any] | None,
-        facts: dict[str, Any],
+        details: dict[str, Any],
     ) -> None:
         def write_files(new: HashedFolder) -> None:
             with new.file(WEIGHTS_FILE) as file:
@@ -169,7 +171,8 @@ class Saver:
                 with new.file(STATE_FILE) as file:
                     torch.save(state, file)  # type: ignore[arg-type] # it only writes
 
-        slots.write(self.job.scratch, name, write_files, **facts)
+        # Writing takes seconds and needs no lock: the mirror waits for the renames alone.
+        slots.write(self.job.scratch, name, write_files, **details)
         with self.mirror.moving:
             slots.install(self.job.scratch, name, keep=KEPT_ON_SCRATCH)
 

@@ -92,7 +92,7 @@ def train_epoch(training: TrainingState, saver: Saver, stop: StopRequest) -> Non
             train_batch(training, batch, groups)
             bar.advance()
             saver.tell()
-            _log_if_due(training, bar, {**wait.facts(), **saver.facts()})
+            _log_if_due(training, bar, {**wait.postfix(), **saver.postfix()})
             _advise_if_due(training, wait)
             _save_if_due(training, groups, saver, stop)
     # An epoch may be too short for the line to have been due.
@@ -133,6 +133,7 @@ def train_batch(
         ).logits
     labels = batch["labels"].to(training.device, non_blocking=True)
     loss = LOSSES[training.job.data.task.problem_type](logits.float(), labels)
+    # By the group's own size: a short last group weighs as much as a whole one.
     training.optimizer.backward(loss / (end - start))
     training.epoch_loss += loss.detach()
     training.window_loss += loss.detach()
@@ -171,6 +172,7 @@ def finish_epoch(training: TrainingState, saver: Saver, stop: StopRequest) -> No
         progress.best_macro_f1 = figures["val_macro_f1"]
         progress.best_accuracy = figures["val_accuracy"]
     say(_epoch_line(record))
+    # Before the save: it stands at the start of the next epoch, and this one is not judged again.
     training.start_epoch()
     saver.log("epoch_finished", **record)
     saver.save(best=figures if best else None)
@@ -220,7 +222,7 @@ def _announce_resume(training: TrainingState, saver: Saver, left: int) -> None:
     )
 
 
-def _log_if_due(training: TrainingState, bar: Bar, facts: dict[str, Any]) -> None:
+def _log_if_due(training: TrainingState, bar: Bar, postfix: dict[str, Any]) -> None:
     progress = training.progress
     if progress.batches_done % LOG_EVERY:
         return
@@ -242,7 +244,7 @@ def _log_if_due(training: TrainingState, bar: Bar, facts: dict[str, Any]) -> Non
         "lr": rate,
     }
     progress.history.append(record)
-    bar.show(loss=loss, lr=rate, **facts)
+    bar.show(loss=loss, lr=rate, **postfix)
 
 
 def _advise_if_due(training: TrainingState, wait: DataWait) -> None:

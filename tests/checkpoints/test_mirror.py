@@ -398,7 +398,7 @@ def test_a_rotation_on_the_scratch_disk_does_not_disturb_a_copy(
                 put(scratch, LAST, number)
             copy.look()
         original(self, new, *args)
-        copied.append(self.facts["saved"])
+        copied.append(self.details["saved"])
 
     monkeypatch.setattr(slots.OpenCheckpoint, "copy", save_meanwhile)
     copy = Mirror(scratch, drive, 2)

@@ -59,7 +59,7 @@ def test_the_share_of_waiting_is_measured_after_the_warm_up_and_advised_on(
     for _ in wait.watch(slow_batches()):  # type: ignore[arg-type]
         clock.now += 0.75
     assert wait.share() == pytest.approx(0.25, abs=0.02)
-    assert wait.facts() == {"data": wait.share()}
+    assert wait.postfix() == {"data": wait.share()}
     assert wait.advise()
     assert capsys.readouterr().out == (
         "💡 The model waits 25% of the time for data: local_dir is far away; set it nearer.\n"
@@ -70,7 +70,7 @@ def test_a_loop_that_does_not_wait_shows_nothing(clock: Clock) -> None:
     wait = DataWait()
     for _ in wait.watch(range(60)):
         clock.now += 1.0
-    assert wait.facts() == {}
+    assert wait.postfix() == {}
     assert not wait.advise()
 
 
