@@ -74,8 +74,8 @@ def _missing_files(folder: Path, files: dict[str, Path], suffix: str | None) -> 
         )
     names = VDISC_NAMES if suffix == "hdf5" else {split: split for split in SPLITS}
     missing = [f"{names[split]}.{suffix}" for split in SPLITS if split not in files]
-    names = ", ".join(path.name for path in files.values())
-    return f"{folder} must hold all three splits, missing {', '.join(missing)} (found {names})."
+    present = ", ".join(path.name for path in files.values())
+    return f"{folder} must hold all three splits, missing {', '.join(missing)} (found {present})."
 
 
 def refuse_strangers(path: Path) -> None:
