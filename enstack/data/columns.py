@@ -141,21 +141,21 @@ def _decode(value: bytes) -> tuple[str, bool]:
         return value.decode("latin-1"), True
 
 
-def _label_columns(path: Path, found: Sequence[str]) -> tuple[tuple[str, ...], bool]:
+def _label_columns(path: Path, columns: Sequence[str]) -> tuple[tuple[str, ...], bool]:
     """Which columns hold the labels, and whether a label column is passed over."""
     text = "functionSource" if path.suffix == ".hdf5" else "func"
-    has_label = path.suffix != ".hdf5" and "label" in found
-    flags = [column for column in CWE_COLUMNS if column in found]
-    missing = [] if text in found else [text]
+    has_label = path.suffix != ".hdf5" and "label" in columns
+    flags = [column for column in CWE_COLUMNS if column in columns]
+    missing = [] if text in columns else [text]
     if not has_label:
-        missing += [column for column in CWE_COLUMNS if column not in found]
+        missing += [column for column in CWE_COLUMNS if column not in columns]
     if missing:
-        raise DataError(_missing_columns(path, missing, found))
+        raise DataError(_missing_columns(path, missing, columns))
     return (CWE_COLUMNS, has_label) if len(flags) == len(CWE_COLUMNS) else (("label",), False)
 
 
-def _missing_columns(path: Path, missing: Sequence[str], found: Sequence[str]) -> str:
-    lowered = {name.lower(): name for name in found}
+def _missing_columns(path: Path, missing: Sequence[str], columns: Sequence[str]) -> str:
+    lowered = {name.lower(): name for name in columns}
     named = []
     for column in missing:
         near = difflib.get_close_matches(column.lower(), lowered, n=1, cutoff=0.5)
@@ -165,5 +165,5 @@ def _missing_columns(path: Path, missing: Sequence[str], found: Sequence[str]) -
         if path.suffix == ".hdf5"
         else "must have the columns func and label, or func and the five CWE columns"
     )
-    has = ", ".join(list(found)[:12]) or "nothing"
+    has = ", ".join(list(columns)[:12]) or "nothing"
     return f"{path.name} {rule}; missing {', '.join(named)}.\nFound {has}."

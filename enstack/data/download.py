@@ -66,7 +66,7 @@ def download_vdisc(folder: Path, listing: str = LISTING) -> None:
 
 def _listed(listing: str) -> dict[str, RemoteFile]:
     """The files at a listing and in the folders below it, by name, page after page."""
-    found: dict[str, RemoteFile] = {}
+    files: dict[str, RemoteFile] = {}
     pages: list[str | None] = [listing]
     while pages:
         url = pages.pop()
@@ -81,14 +81,16 @@ def _listed(listing: str) -> dict[str, RemoteFile]:
                 pages.append(entry["relationships"]["files"]["links"]["related"]["href"])
             else:
                 file = _remote_file(entry)
-                found[file.name] = file
-    return found
+                files[file.name] = file
+    return files
 
 
 def _remote_file(entry: dict[str, Any]) -> RemoteFile:
-    facts = entry["attributes"]
-    digest = facts["extra"]["hashes"]["sha256"]
-    return RemoteFile(facts["name"], int(facts["size"]), digest, entry["links"]["download"])
+    attributes = entry["attributes"]
+    digest = attributes["extra"]["hashes"]["sha256"]
+    return RemoteFile(
+        attributes["name"], int(attributes["size"]), digest, entry["links"]["download"]
+    )
 
 
 def _require_room(folder: Path, needed: int) -> None:

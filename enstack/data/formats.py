@@ -38,8 +38,8 @@ def split_files(folder: Path) -> dict[str, Path]:
             f"data_dir must be a folder, {folder} {'is a file' if folder.exists() else 'is absent'}"
             ". Check the path (on Colab: is Drive mounted?)."
         )
-    found = {name: _files_of(folder, name) for name in FORMATS}
-    present = {name: files for name, files in found.items() if files}
+    by_format = {name: _files_of(folder, name) for name in FORMATS}
+    present = {name: files for name, files in by_format.items() if files}
     if len(present) > 1:
         names = ", ".join(path.name for files in present.values() for path in files.values())
         raise DataError(f"{folder} must hold one format, found {names}. Move one format away.")
@@ -74,8 +74,8 @@ def _missing_files(folder: Path, files: dict[str, Path], suffix: str | None) -> 
         )
     names = VDISC_NAMES if suffix == "hdf5" else {split: split for split in SPLITS}
     missing = [f"{names[split]}.{suffix}" for split in SPLITS if split not in files]
-    found = ", ".join(path.name for path in files.values())
-    return f"{folder} must hold all three splits, missing {', '.join(missing)} (found {found})."
+    present = ", ".join(path.name for path in files.values())
+    return f"{folder} must hold all three splits, missing {', '.join(missing)} (found {present})."
 
 
 def refuse_strangers(path: Path) -> None:

@@ -78,7 +78,7 @@ def minhash_signatures(sources: Sequence[str], threshold: float) -> Signatures:
     texts = [source.encode() for source in sources]
     tokens = [lexer_tokens(source) for source in sources]
     lengths = np.fromiter(map(len, tokens), np.int32, len(tokens))
-    hashes = [np.fromiter(map(_token_hash, found), np.uint64, len(found)) for found in tokens]
+    hashes = [np.fromiter(map(_token_hash, of_one), np.uint64, len(of_one)) for of_one in tokens]
     minhashes = _minhashes(hashes)
     return Signatures(
         texts=_digests(texts),
@@ -103,8 +103,8 @@ def _token_hash(token: str) -> int:
 
 def _digests(texts: Sequence[bytes]) -> np.ndarray:
     """64 bits of each text (n,) uint64: among a million, two alike by chance once in 10^7 times."""
-    found = b"".join(hashlib.blake2b(text, digest_size=8).digest() for text in texts)
-    return np.frombuffer(found, dtype="<u8").astype(np.uint64)
+    digests = b"".join(hashlib.blake2b(text, digest_size=8).digest() for text in texts)
+    return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
 
 
 def _grams(hashes: np.ndarray) -> np.ndarray:
@@ -123,12 +123,12 @@ def _minhashes(hashes: Sequence[np.ndarray]) -> np.ndarray:
     """The least of each hash over a function's grams: (n, N_HASHES) uint32."""
     # Every setting is named: another default must not change what drop_near_duplicates drops.
     minhash = MinHash(num_perm=N_HASHES, seed=1, scheme="affine32", hashfunc=int)
-    found = np.empty((len(hashes), N_HASHES), dtype=np.uint32)
+    signatures = np.empty((len(hashes), N_HASHES), dtype=np.uint32)
     for row, tokens in enumerate(hashes):
         minhash.clear()
         minhash.update_batch(_grams(tokens).tolist())
-        found[row] = minhash.digest()
-    return found
+        signatures[row] = minhash.digest()
+    return signatures
 
 
 def _bands(minhashes: np.ndarray, rows: int) -> np.ndarray:
@@ -158,11 +158,11 @@ def candidate_pairs(signatures: Signatures, threshold: float, title: str) -> tup
             key = signatures.bands[order, band]
             reach = _reach(key)
             _mark_crowds(crowded, order, key, reach)
-            found = [
+            pairs = [
                 _likely(signatures.low, order[left], order[right], threshold)
                 for left, right in _neighbours(key, reach)
             ]
-            kept = np.unique(np.concatenate([kept, *found]))
+            kept = np.unique(np.concatenate([kept, *pairs]))
             bar.advance()
     return np.stack([kept // n_rows, kept % n_rows], axis=1), int(crowded.sum())
 

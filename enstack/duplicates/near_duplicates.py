@@ -57,12 +57,12 @@ class NearDuplicates:
         the same text, else a Jaccard similarity that is not below `self.threshold`.
         """
         if threshold is None:
-            found: np.ndarray = _counts(self.texts, categories, n_categories)[self.texts]
+            neighbours: np.ndarray = _counts(self.texts, categories, n_categories)[self.texts]
         else:
-            found = self._near(_counts(self.tokens, categories, n_categories), threshold)
+            neighbours = self._near(_counts(self.tokens, categories, n_categories), threshold)
         # A function is no duplicate of itself.
-        found[np.arange(len(categories)), categories] -= 1
-        return found
+        neighbours[np.arange(len(categories)), categories] -= 1
+        return neighbours
 
     def similarities(self, row: int) -> np.ndarray:
         """How alike each function is to one of them: (n,) float64, 0 below `self.threshold`."""
@@ -72,15 +72,15 @@ class NearDuplicates:
             chosen = self.pairs[:, side] == group
             of_group[self.pairs[chosen, 1 - side]] = self.jaccard[chosen]
         of_group[group] = 1
-        found: np.ndarray = of_group[self.tokens]
-        found[row] = 0
-        return found
+        similarity: np.ndarray = of_group[self.tokens]
+        similarity[row] = 0
+        return similarity
 
     def _near(self, counts: np.ndarray, threshold: float) -> np.ndarray:
         left, right = self.pairs[self.jaccard >= threshold].T
         linked = csr_array((np.ones(len(left), np.int64), (left, right)), shape=[len(counts)] * 2)
-        found: np.ndarray = (counts + linked @ counts + linked.T @ counts)[self.tokens]
-        return found
+        near: np.ndarray = (counts + linked @ counts + linked.T @ counts)[self.tokens]
+        return near
 
 
 def find_near_duplicates(
@@ -96,10 +96,10 @@ def find_near_duplicates(
     _, texts = np.unique(signatures.texts, return_inverse=True)
     _, first, tokens = np.unique(signatures.tokens, return_index=True, return_inverse=True)
     spoken = np.flatnonzero(signatures.lengths[first])  # without a token there is no gram to share
-    found, n_crowded = candidate_pairs(
+    pairs, n_crowded = candidate_pairs(
         signatures.take(first[spoken]), threshold, f"{title}, compared"
     )
-    candidates = spoken[found]
+    candidates = spoken[pairs]
     jaccard = _verified(sources, first, candidates, title)
     near = jaccard >= threshold
     return NearDuplicates(
@@ -162,10 +162,10 @@ def _verified(
             yield _texts(sources, first[groups]), places.reshape(-1, 2).tolist()
 
     with Bar(len(pairs), f"{title}, verified") as bar:
-        for part, found in zip(
+        for part, similarities in zip(
             parts, _in_processes(_jaccards, arguments(), len(pairs)), strict=True
         ):
-            jaccard[part] = found
+            jaccard[part] = similarities
             bar.advance(len(part))
     return jaccard
 
@@ -191,8 +191,8 @@ def _texts(sources: Sequence[pa.Array], rows: np.ndarray) -> list[str]:
 
 def _jaccards(texts: Sequence[str], pairs: Sequence[Sequence[int]]) -> list[float]:
     grams = [token_grams(text) for text in texts]
-    found = []
+    similarities = []
     for left, right in pairs:
         shared = len(grams[left] & grams[right])
-        found.append(shared / (len(grams[left]) + len(grams[right]) - shared))
-    return found
+        similarities.append(shared / (len(grams[left]) + len(grams[right]) - shared))
+    return similarities

@@ -69,7 +69,7 @@ def _write_results(
         for key, values in probabilities.items()
     }
     stored = {key: values.tolist() for key, values in thresholds.items() if values is not None}
-    if stored:
+    if stored:  # classes have none, and no file of them
         write_json(folder.thresholds, stored)
     on_test = {key: values[: len(test)] for key, values in probabilities.items()}
     board = leaderboard(test.labels, on_test, data.task, thresholds, seed=config.seed)
