@@ -28,9 +28,10 @@ def run(config: RunConfig) -> RunResults:
     In a notebook a panel shows how things stand. The results have `.leaderboard` (a DataFrame, best
     row first), `.report` (the page) and `.run_dir`.
     """
-    from enstack.pipeline import run_pipeline
+    from enstack.pipeline import require_configuration, run_pipeline
     from enstack.progress.panel import notebook_panel
 
+    require_configuration(config)  # a panel for a run that can't begin would only confuse
     with notebook_panel():
         return run_pipeline(config)
 

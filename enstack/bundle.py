@@ -14,7 +14,7 @@ from enstack.data.columns import normalized
 from enstack.errors import CheckpointError, ConfigError, DataError
 from enstack.metrics.label_task import LabelTask, task_of
 from enstack.models.base_models import BaseModel, load_classifier, load_tokenizer
-from enstack.models.hardware import Hardware
+from enstack.models.hardware import Hardware, choose_device
 from enstack.models.predict import predict_probabilities
 from enstack.models.tokens import tokenize_in_memory
 from enstack.progress.bars import Bar
@@ -48,10 +48,9 @@ class FineTunedModel:
         with stop_requests() as stop:
             return predict_probabilities(
                 self.classifier,
-                tokenize_in_memory(functions, self.tokenizer, self.max_length),
+                tokenize_in_memory(functions, self.tokenizer, max_length=self.max_length),
+                self.hardware,
                 batch_size=self.batch_size,
-                precision=self.hardware.precision,
-                num_workers=0,  # the tokens are in memory: starting a process would take longer
                 pad_token_id=self.tokenizer.pad_token_id,
                 title=f"Predicting with {self.name}",
                 stop=stop,
@@ -135,7 +134,8 @@ def load(run_dir: str | Path, name: str | None = None) -> TrainedModel:
 def _fine_tuned(run: RunFolder, config: RunConfig, task: LabelTask, name: str) -> FineTunedModel:
     folder = run.base_model(name)
     best = BaseModel(name, str(folder.best_model))
-    hardware = Hardware.of(config.precision, config.num_workers)
+    # No workers: the tokens are in memory, and starting a process would take longer.
+    hardware = Hardware.choose(_precision(run, config, name), num_workers=0)
     classifier = load_classifier(
         best, task.class_names, seed=config.seed, problem_type=task.problem_type
     )
@@ -147,6 +147,13 @@ def _fine_tuned(run: RunFolder, config: RunConfig, task: LabelTask, name: str) -
         2 * config.batch_size,
         hardware,
     )
+
+
+def _precision(run: RunFolder, config: RunConfig, name: str) -> str:
+    """The precision that the run predicted with; on a CPU, which is slow in fp16, fp32 for that."""
+    recorded = (read_manifest(run.base_model(name).probabilities) or {}).get("precision")
+    precision = str(recorded or config.precision)
+    return "fp32" if precision == "fp16" and choose_device().type == "cpu" else precision
 
 
 def _checked_texts(functions: Sequence[str]) -> list[str]:

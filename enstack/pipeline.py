@@ -51,11 +51,7 @@ class RunResults:
 
 def run_pipeline(config: RunConfig) -> RunResults:
     """Data, base models, stacking, report: each stage is done once, and gone on with if stopped."""
-    if not isinstance(config, RunConfig):
-        raise ConfigError(
-            "A run needs a configuration, made by the code as it is now; this one is missing, was "
-            "refused, or is older than an update: run cell 5 again, then this cell."
-        )
+    require_configuration(config)
     run, local_dir = RunFolder(Path(config.run_dir)), Path(config.local_dir)
     require_writable(run.path, "run_dir", CheckpointError)
     require_writable(local_dir, "local_dir", ConfigError)
@@ -66,6 +62,15 @@ def run_pipeline(config: RunConfig) -> RunResults:
         raise Interrupted(
             "Interrupted; what was finished or saved before is kept. Run the same again to go on."
         ) from None
+
+
+def require_configuration(config: object) -> None:
+    """Raise ConfigError for what is no configuration, as in a notebook whose form was refused."""
+    if not isinstance(config, RunConfig):
+        raise ConfigError(
+            "A run needs a configuration, made by the code as it is now; this one is missing, was "
+            "refused, or is older than an update: run cell 5 again, then this cell."
+        )
 
 
 def _run_stages(config: RunConfig, run: RunFolder) -> RunResults:

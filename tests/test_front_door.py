@@ -50,7 +50,7 @@ def loadable(run: RunFolder) -> list[str]:
     return [name for name in stored(run) if name.startswith(kinds)]
 
 
-@pytest.mark.parametrize("which", ["finished_run", "finished_flags_run"])
+@pytest.mark.parametrize("which", ["ensemble", "flags_ensemble"])
 def test_a_loaded_model_gives_for_test_functions_the_stored_probabilities(
     which: str, request: pytest.FixtureRequest
 ) -> None:
@@ -65,9 +65,9 @@ def test_a_loaded_model_gives_for_test_functions_the_stored_probabilities(
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_each_function_has_its_own_probabilities_whatever_stands_beside_it(
-    data: st.DataObject, finished_run: Any, loaded_stack: Any
+    data: st.DataObject, ensemble: Any, loaded_stack: Any
 ) -> None:
-    run, texts = finished_run
+    run, texts = ensemble
     rows = data.draw(st.lists(st.sampled_from(range(len(texts))), min_size=1, max_size=12))
     found = loaded_stack.predict_proba([texts[row] for row in rows])
     expected = stored(run)[loaded_stack.name][rows]
@@ -75,14 +75,14 @@ def test_each_function_has_its_own_probabilities_whatever_stands_beside_it(
 
 
 @pytest.fixture(scope="module")
-def loaded_stack(finished_run: Any) -> Any:
-    return enstack.load(finished_run[0].path, "lr")
+def loaded_stack(ensemble: Any) -> Any:
+    return enstack.load(ensemble[0].path, "lr")
 
 
 def test_by_default_the_model_that_did_best_by_cross_validation_is_loaded(
-    finished_run: Any,
+    ensemble: Any,
 ) -> None:
-    run, _ = finished_run
+    run, _ = ensemble
     scores = json.loads(run.selection.read_text())["scores"]
     assert set(scores) == set(loadable(run))
     assert scores[enstack.load(run.path).name] == max(scores.values())
@@ -94,8 +94,8 @@ def test_predict_names_the_class_of_the_highest_probability(loaded_stack: Any) -
     assert said.tolist() == [loaded_stack.class_names[best]]
 
 
-def test_predict_gives_flags_by_the_thresholds_of_the_run(finished_flags_run: Any) -> None:
-    run, texts = finished_flags_run
+def test_predict_gives_flags_by_the_thresholds_of_the_run(flags_ensemble: Any) -> None:
+    run, texts = flags_ensemble
     model = enstack.load(run.path, "lr")
     thresholds = json.loads(run.thresholds.read_text())["stack:lr"]
     expected = stored(run)["stack:lr"] >= np.array(thresholds)
@@ -130,13 +130,13 @@ def test_lone_surrogates_very_long_functions_and_comments_alone_are_judged(
     assert np.isfinite(probabilities).all()
 
 
-def test_a_name_that_the_run_does_not_have_is_refused_with_those_it_has(finished_run: Any) -> None:
-    run, _ = finished_run
+def test_a_name_that_the_run_does_not_have_is_refused_with_those_it_has(ensemble: Any) -> None:
+    run, _ = ensemble
     with pytest.raises(ConfigError, match=r"must be one of base:.*vote:mean, stack:lr.*'svn'"):
         enstack.load(run.path, "svn")
 
 
-def test_an_unfinished_run_is_refused_with_what_to_do(tmp_path: Path) -> None:
+def test_an_unensemble_is_refused_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="is none"):
         enstack.load(tmp_path / "absent")
     with pytest.raises(CheckpointError, match=r"must hold a finished run.*Run it to its end"):
@@ -147,8 +147,8 @@ def every_file(run: Path) -> list[Path]:
     return [path for path in sorted(run.rglob("*")) if path.is_file()]
 
 
-def test_a_bit_flipped_in_any_file_of_the_run_is_refused(finished_copy: Any) -> None:
-    run = finished_copy
+def test_a_bit_flipped_in_any_file_of_the_run_is_refused(ensemble_copy: Any) -> None:
+    run = ensemble_copy
     random = np.random.default_rng(5)
     for path in every_file(run.path):
         if path.name in NOT_LOADED:
@@ -164,8 +164,8 @@ def test_a_bit_flipped_in_any_file_of_the_run_is_refused(finished_copy: Any) -> 
     enstack.load(run.path, "lr")
 
 
-def test_a_file_of_the_run_that_is_gone_is_refused(finished_copy: Any) -> None:
-    run = finished_copy
+def test_a_file_of_the_run_that_is_gone_is_refused(ensemble_copy: Any) -> None:
+    run = ensemble_copy
     for path in every_file(run.path):
         if path.name in NOT_LOADED or (path.name == "manifest.json" and "checkpoint" in str(path)):
             continue
@@ -176,9 +176,9 @@ def test_a_file_of_the_run_that_is_gone_is_refused(finished_copy: Any) -> None:
         path.write_bytes(whole)
 
 
-def test_loading_executes_no_pickle(finished_run: Any) -> None:
+def test_loading_executes_no_pickle(ensemble: Any) -> None:
     """Python tells an audit hook of every class or function that a pickle asks for."""
-    run, _ = finished_run
+    run, _ = ensemble
     code = (
         "import sys; asked = []\n"
         "sys.addaudithook(lambda event, args: asked.append(args) if 'pickle' in event else None)\n"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,13 @@ def as_text(values: list[bytes]) -> tuple[pa.Array, np.ndarray]:
     return texts, np.array([otherwise for _, otherwise in decoded], dtype=bool)
 
 
+def normalized(functions: Iterable[str]) -> list[str]:
+    """Functions that no file holds, as `read_sources` would have read them from one."""
+    texts, _ = as_text([_encoded(function) for function in functions])
+    listed: list[str] = texts.to_pylist()
+    return listed
+
+
 def flag_codes(values: Any) -> np.ndarray:
     """0 and 1 for flags of any type, MISSING for NaN, UNKNOWN for the rest; (n,) int8."""
     array = values if isinstance(values, np.ndarray) else as_objects(values)
@@ -115,18 +123,15 @@ def _as_bytes(value: Any, path: Path, row: int) -> bytes:
             f"{path.name}: the function of row {row} must be text, found {value!r} "
             "(rows count from 0). Fix or remove the row."
         )
-    try:
-        return value.encode()
-    except UnicodeEncodeError:
-        return _encode_surrogates(value)
+    return _encoded(value)
 
 
-def _encode_surrogates(text: str) -> bytes:
-    """The bytes behind a text that is no Unicode: escaped ones first, else lone surrogates."""
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "surrogatepass")
+def _encoded(text: str) -> bytes:
+    """The bytes behind a text, of one that is no Unicode too: escaped ones, or lone surrogates."""
+    for errors in ("strict", "surrogateescape"):
+        with contextlib.suppress(UnicodeEncodeError):
+            return text.encode("utf-8", errors)
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _decode(value: bytes) -> tuple[str, bool]:

@@ -88,6 +88,23 @@ def tokenize(
     return _open_cache(folder, key)
 
 
+def tokenize_in_memory(
+    functions: Sequence[str], tokenizer: Any, *, max_length: int
+) -> LabelledTokens:
+    """The tokens of functions that belong to no data set: by the same road, without a cache.
+
+    Their labels are 0, and their ids the places in the sequence.
+    """
+    input_ids, cut = encode(list(functions), tokenizer, max_length)
+    rows = Dataset.from_dict({"input_ids": input_ids}).with_format("numpy")
+    lengths = np.array([len(ids) for ids in input_ids], dtype=np.int32)
+    tokens = Tokens(rows, lengths, sum(cut), key="")
+    n_functions = len(input_ids)
+    return LabelledTokens(
+        tokens, np.zeros(n_functions, np.int64), np.arange(n_functions).astype(str)
+    )
+
+
 def cache_key(functions: Functions, tokenizer: Any, max_length: int) -> str:
     """Sha256 over all that the tokens depend on, as hex."""
     parts = [FORMAT, tokenizer_digest(tokenizer), functions.source_digest, max_length]

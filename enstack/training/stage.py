@@ -72,7 +72,11 @@ def fine_tune_and_predict(
     # Asked for only now: they name the best model, which training has just made.
     inputs = made_from()
     truncated = {split: tokens.tokens.n_truncated for split, tokens in examples.items()}
-    details = {"made_from": inputs, "truncated": truncated}
+    details = {
+        "made_from": inputs,
+        "truncated": truncated,
+        "precision": job.hardware.precision,  # what "auto" was here, for later predictions
+    }
     with replacing_folder(folder / "probabilities", details) as beside:
         for split, (probabilities, seen) in predicted.items():
             save_probabilities(

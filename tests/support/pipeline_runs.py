@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from enstack.config import RunConfig
+from enstack.data.functions import VulnerabilityData, read_data
 from enstack.models.base_models import BaseModel
 from enstack.pipeline import run_pipeline
+from enstack.run_folder import RunFolder
+from enstack.toy.tiny_models import TinyModel, write_encoder
 
 
 @pytest.fixture(scope="session")
@@ -64,3 +67,46 @@ def finished_run(kept_run: tuple[RunConfig, Path]) -> RunConfig:
     shutil.rmtree(config.scratch_dir, ignore_errors=True)
     shutil.copytree(kept, config.run_dir)
     return config
+
+
+@pytest.fixture(scope="session")
+def two_models(
+    micro_model: BaseModel, toy_data: VulnerabilityData, tmp_path_factory: pytest.TempPathFactory
+) -> list[str]:
+    """The micro model, and another with a mode token after the first one, as UniXcoder has it."""
+    shape = TinyModel(vocabulary=280, hidden=16, layers=1, heads=2, mode_token="<encoder-only>")
+    folder = tmp_path_factory.mktemp("models") / "with-mode"
+    write_encoder(folder, shape, toy_data.splits["train"].sources.to_pylist(), seed=2)
+    return [micro_model.location, str(folder)]
+
+
+def ensemble_run(
+    settings: dict[str, Any], folder: Path, **more: Any
+) -> tuple[RunFolder, list[str]]:
+    """A finished run of several base models that no test changes, and the texts of its test split."""
+    config = RunConfig(**{**settings, "run_dir": str(folder / "run"), **more})
+    run_pipeline(config)
+    data = read_data(Path(config.data_dir), label_mode=config.label_mode)
+    return RunFolder(folder / "run"), data.splits["test"].sources.to_pylist()
+
+
+@pytest.fixture(scope="session")
+def ensemble(
+    pipeline_settings: dict[str, Any], two_models: list[str], tmp_path_factory: Any
+) -> tuple[RunFolder, list[str]]:
+    folder = tmp_path_factory.mktemp("ensemble")
+    return ensemble_run(pipeline_settings, folder, base_models=two_models)
+
+
+@pytest.fixture(scope="session")
+def flags_ensemble(
+    pipeline_settings: dict[str, Any], two_models: list[str], tmp_path_factory: Any
+) -> tuple[RunFolder, list[str]]:
+    folder = tmp_path_factory.mktemp("flags")
+    return ensemble_run(pipeline_settings, folder, base_models=two_models, label_mode="multilabel")
+
+
+@pytest.fixture
+def ensemble_copy(ensemble: tuple[RunFolder, list[str]], tmp_path: Path) -> RunFolder:
+    """The ensemble's run in a folder of its own, to be spoilt: load asks nothing of its path."""
+    return RunFolder(shutil.copytree(ensemble[0].path, tmp_path / "copy"))

@@ -1,80 +1,32 @@
-"""RunConfig and configure: the only place where settings are checked."""
+"""RunConfig: every setting with its meaning, unit, default and check; configure for notebooks."""
 
 from __future__ import annotations
 
-import difflib
-import hashlib
-import json
 import sys
-import warnings
-from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
-    TypeAdapter,
     ValidationError,
     field_validator,
     model_validator,
 )
 
+from enstack.config.faults import explain
+from enstack.config.names import (
+    HUB_MODELS,
+    META_CLASSIFIERS,
+    TINY_MODELS,
+    run_key,
+    scratch_dir,
+)
+from enstack.config.swa import asks_for_swa, warn_of_swa
+from enstack.config.values import Names, Real, Subset, Whole, Workers, lower_keys
 from enstack.errors import ConfigError
-
-HUB_MODELS = ("codebert", "graphcodebert", "unixcoder")
-TINY_MODELS = ("tiny-a", "tiny-b", "tiny-c")
-META_CLASSIFIERS = ("lr", "svm", "rf", "xgboost")
-# What makes a run this run: going on with other values is refused. Batch size, accumulation,
-# workers, precision, save steps, epochs and patience may change between two calls.
-FIXED_SETTINGS = (
-    "label_mode",
-    "subset",
-    "max_length",
-    "seed",
-    "learning_rate",
-    "weight_decay",
-    "warmup_ratio",
-    "scheduler",
-    "max_grad_norm",
-    "meta_features",
-    "drop_near_duplicates",
-    "label_rule",
-)
-# What these two decide, the fingerprint of the data tells.
-TOLD_BY_THE_DATA = ("drop_near_duplicates", "label_rule")
-SWA_WARNING = (
-    "USE_SWA was forced to False: averaging weights while training costs 20-30 % of the speed "
-    "and is meant for a final model only."
-)
-
-
-class ForcedOffWarning(UserWarning):
-    """A setting was given that enstack always turns off."""
-
-
-def _refuse_bool(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("must be a number, not true or false")
-    return value
-
-
-def _split_names(value: Any) -> Any:
-    """`a,b` on a command line means a list of two names."""
-    if isinstance(value, str):
-        return [name.strip() for name in value.split(",") if name.strip()]
-    return value
-
-
-Whole = Annotated[int, BeforeValidator(_refuse_bool)]
-Real = Annotated[float, BeforeValidator(_refuse_bool), Field(allow_inf_nan=False)]
-Names = Annotated[list[str], BeforeValidator(_split_names), Field(min_length=1)]
-Subset = Literal["all", "paper"] | Annotated[Whole, Field(ge=1)]
-Workers = Literal["auto"] | Annotated[Whole, Field(ge=0, le=64)]
 
 
 class RunConfig(BaseModel):
@@ -246,7 +198,7 @@ class RunConfig(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise ConfigError(_explain(error)) from None
+            raise ConfigError(explain(error, type(self).model_fields)) from None
         asked = [value for key, value in values.items() if key.lower() == "use_swa"]
         self._swa_was_forced_off = any(asks_for_swa(value) for value in asked)
         if self._swa_was_forced_off:
@@ -261,7 +213,7 @@ class RunConfig(BaseModel):
     @classmethod
     def _fill(cls, values: Any) -> Any:
         """Accept the notebook's UPPER_CASE keys, and fill what depends on another setting."""
-        settings = _lower_keys(values)
+        settings = lower_keys(values)
         data_dir = str(settings.get("data_dir") or "toy")
         if settings.get("base_models") in (None, ""):
             settings["base_models"] = list(TINY_MODELS if data_dir == "toy" else HUB_MODELS)
@@ -335,125 +287,8 @@ class RunConfig(BaseModel):
         )
 
 
-def run_key(run_dir: Path) -> str:
-    """A name for a run folder on the scratch disk, hex."""
-    return hashlib.sha256(str(run_dir.resolve()).encode()).hexdigest()[:16]
-
-
-def scratch_dir(local_dir: Path, run_dir: Path) -> Path:
-    """Where a scratch disk keeps the checkpoints of a run folder until they are copied."""
-    return local_dir / "checkpoints" / run_key(run_dir)
-
-
-def asks_for_swa(value: Any) -> bool:
-    """Whether a value of use_swa, in any spelling of yes and no, asks for averaging."""
-    return bool(TypeAdapter(bool).validate_python(value))
-
-
-def warn_of_swa() -> None:
-    """Say that averaging was forced off."""
-    warnings.warn(SWA_WARNING, ForcedOffWarning, stacklevel=3)
-
-
-def _lower_keys(values: Mapping[str, Any]) -> dict[str, Any]:
-    lowered: dict[str, Any] = {}
-    for key, value in values.items():
-        name = str(key).lower()
-        if name in lowered:
-            raise ValueError(f"{name} must be given once, found it twice (as {key} too)")
-        lowered[name] = value
-    return lowered
-
-
 def configure(**fields: Any) -> RunConfig:
     """Check a notebook's UPPER_CASE form fields, print what was set, and return the RunConfig."""
     config = RunConfig(**fields)
     sys.stdout.write(config.announcement())
     return config
-
-
-def load_config(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
-    """Read a YAML or JSON file, let `KEY=VALUE` settings overrule it, and check the result."""
-    values = _lower_file_keys(path, _read_mapping(path))
-    return RunConfig(**{**values, **parse_overrides(overrides)})
-
-
-def parse_overrides(settings: Iterable[str]) -> dict[str, Any]:
-    """`KEY=VALUE` settings as a dictionary; values are read as YAML, keys in either case."""
-    values: dict[str, Any] = {}
-    for setting in settings:
-        key, separator, text = setting.partition("=")
-        if not separator or not key.strip():
-            raise ConfigError(f"A setting must look like KEY=VALUE, found {setting!r}.")
-        try:
-            values[key.strip().lower()] = yaml.safe_load(text)
-        except yaml.YAMLError:
-            values[key.strip().lower()] = text
-    return values
-
-
-def base_model_names(base_models: Iterable[str]) -> list[str]:
-    """The names by which base models go: a hub id's or folder's last part, made unique."""
-    names: list[str] = []
-    for model in base_models:
-        last = PurePosixPath(str(model).replace("\\", "/")).name or "model"
-        copies = (f"{last}-{number}" for number in range(2, len(names) + 3))
-        names.append(last if last not in names else next(c for c in copies if c not in names))
-    return names
-
-
-def _lower_file_keys(path: Path, values: dict[str, Any]) -> dict[str, Any]:
-    try:
-        return _lower_keys(values)
-    except ValueError as error:
-        raise ConfigError(f"{path}: {error}.") from None
-
-
-def _read_mapping(path: Path) -> dict[str, Any]:
-    """The settings in a file, unchecked."""
-    if path.suffix.lower() not in (".yaml", ".yml", ".json"):
-        raise ConfigError(f"A configuration must be a .yaml, .yml or .json file, found {path}.")
-    try:
-        text = path.read_text(encoding="utf-8")
-        values = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
-    except OSError as error:
-        raise ConfigError(f"The configuration {path} can't be read: {error.strerror}.") from None
-    except (ValueError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"The configuration {path} is not valid: {reason}.") from None
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise ConfigError(
-            f"A configuration must hold KEY: VALUE lines, {path} holds a {type(values).__name__}."
-        )
-    return values
-
-
-def _explain(error: ValidationError) -> str:
-    """All faults of a configuration, one line each: key, rule, value found."""
-    faults: dict[str, str] = {}
-    for fault in error.errors():
-        key = str(fault["loc"][0]) if fault["loc"] else ""
-        rule = _rule(key, fault)
-        # A field of alternatives reports one fault for each: they read as one rule.
-        faults[key] = f"{faults[key].split(', found')[0]} or {rule}" if key in faults else rule
-    lines = [f"{key} {rule}".strip() for key, rule in faults.items()]
-    if len(lines) == 1:
-        return f"The configuration is wrong: {lines[0]}."
-    return "\n".join(["The configuration is wrong:", *(f"  - {line}" for line in lines)])
-
-
-def _rule(key: str, fault: Any) -> str:
-    if fault["type"] == "extra_forbidden":
-        nearest = difflib.get_close_matches(key, RunConfig.model_fields, n=1, cutoff=0.4)
-        advice = (
-            f"did you mean {nearest[0]}" if nearest else "see docs/configuration.md for the keys"
-        )
-        return f"is not a known key (found {fault['input']!r}); {advice}"
-    if fault["type"] == "value_error":
-        rule = str(fault["ctx"]["error"])
-    else:
-        rule = fault["msg"].replace("Input should be", "must be")
-        rule = rule[0].lower() + rule[1:]
-    return rule if not key or ", found" in rule else f"{rule}, found {fault['input']!r}"

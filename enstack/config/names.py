@@ -1,0 +1,49 @@
+"""The names that settings take, what makes a run this run, and names made from settings."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+HUB_MODELS = ("codebert", "graphcodebert", "unixcoder")
+TINY_MODELS = ("tiny-a", "tiny-b", "tiny-c")
+META_CLASSIFIERS = ("lr", "svm", "rf", "xgboost")
+# What makes a run this run: going on with other values is refused. Batch size, accumulation,
+# workers, precision, save steps, epochs and patience may change between two calls.
+FIXED_SETTINGS = (
+    "label_mode",
+    "subset",
+    "max_length",
+    "seed",
+    "learning_rate",
+    "weight_decay",
+    "warmup_ratio",
+    "scheduler",
+    "max_grad_norm",
+    "meta_features",
+    "drop_near_duplicates",
+    "label_rule",
+)
+# What these two decide, the fingerprint of the data tells.
+TOLD_BY_THE_DATA = ("drop_near_duplicates", "label_rule")
+
+
+def run_key(run_dir: Path) -> str:
+    """A name for a run folder on the scratch disk, hex."""
+    return hashlib.sha256(str(run_dir.resolve()).encode()).hexdigest()[:16]
+
+
+def scratch_dir(local_dir: Path, run_dir: Path) -> Path:
+    """Where a scratch disk keeps the checkpoints of a run folder until they are copied."""
+    return local_dir / "checkpoints" / run_key(run_dir)
+
+
+def base_model_names(base_models: Iterable[str]) -> list[str]:
+    """The names by which base models go: a hub id's or folder's last part, made unique."""
+    names: list[str] = []
+    for model in base_models:
+        last = PurePosixPath(str(model).replace("\\", "/")).name or "model"
+        copies = (f"{last}-{number}" for number in range(2, len(names) + 3))
+        names.append(last if last not in names else next(c for c in copies if c not in names))
+    return names

@@ -1,0 +1,39 @@
+"""The kinds of values that settings take, and keys in either case."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+
+def _refuse_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("must be a number, not true or false")
+    return value
+
+
+def _split_names(value: Any) -> Any:
+    """`a,b` on a command line means a list of two names."""
+    if isinstance(value, str):
+        return [name.strip() for name in value.split(",") if name.strip()]
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_refuse_bool)]
+Real = Annotated[float, BeforeValidator(_refuse_bool), Field(allow_inf_nan=False)]
+Names = Annotated[list[str], BeforeValidator(_split_names), Field(min_length=1)]
+Subset = Literal["all", "paper"] | Annotated[Whole, Field(ge=1)]
+Workers = Literal["auto"] | Annotated[Whole, Field(ge=0, le=64)]
+
+
+def lower_keys(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings with their keys in lower case; ValueError for one that is given twice."""
+    lowered: dict[str, Any] = {}
+    for key, value in values.items():
+        name = str(key).lower()
+        if name in lowered:
+            raise ValueError(f"{name} must be given once, found it twice (as {key} too)")
+        lowered[name] = value
+    return lowered
