@@ -44,14 +44,14 @@ Only the notebook, and tests, import `enstack.colab`.
 """
 FOLDERS = {
     "notebooks": "The numbered cells, which only call the package",
-    "tools": "Write and check the notebooks' form, and the pages of docs/ made from the code",
+    "tools": "Notebooks in their committed form, pages made from the code, the package in figures",
     "benchmarks": "Ratios against peers measured in the same run",
     "docs": "These pages: how to, decisions, a log of what failed, measured results",
     "tests": "Facts, in the package's folders; each test's name is one",
     "tests/browser": "The notebook in JupyterLab and Chromium: a harness, and what a user sees",
     "tests/docs": "What holds these pages and the README true",
     "tests/fake_colab": "A stand-in for google.colab: a drive and secrets",
-    "tests/support": "What tests share: faults, kills, kernels",
+    "tests/support": "What tests share: faults, kills, kernels, small trainings",
     ".ci": "What a clean clone is put through",
 }
 
