@@ -20,7 +20,8 @@ from enstack.errors import CheckpointError, ConfigError, EnstackError, Interrupt
 from enstack.progress.bars import Bar
 from enstack.progress.panel import notebook_panel
 from enstack.progress.say import say
-from enstack.reporting.page import REPORT_EDITION, leaderboard_text, write_report
+from enstack.reporting.leaderboard import leaderboard_text
+from enstack.reporting.page import REPORT_EDITION, write_report
 from enstack.run_folder import (
     Log,
     event_log,

@@ -128,33 +128,18 @@ def show_results(run: RunConfig | str | Path | None) -> None:
     import pandas as pd
     from IPython.display import HTML, display
 
-    from enstack.storage.files import read_json
+    from enstack.reporting.leaderboard import leaderboard_cells, read_report_leaderboard
 
     report = run_dir_of(run) / "report"
-    rows = read_json(report / "report.json")["leaderboard"] if report.is_dir() else []
+    rows = read_report_leaderboard(report / "report.json")
     if not rows:
         raise CheckpointError(
             f"The results must stand in {report}, which holds no leaderboard. "
             "Run cell 6 to its end, then this cell."
         )
-    display(pd.DataFrame(map(_leaderboard_row, rows), index=range(1, len(rows) + 1)))
+    display(pd.DataFrame(map(leaderboard_cells, rows), index=range(1, len(rows) + 1)))
     display(HTML(_figure_grid(sorted((report / "figures").glob("*.png")))))
     say(f"📄 Full report (one file; download it and open it in a browser): {report}/report.html")
-
-
-def _leaderboard_row(row: Mapping[str, Any]) -> dict[str, str]:
-    from enstack.reporting.stored_run import KINDS
-
-    measures = {"accuracy": "accuracy", "AUC": "auc", "MCC": "mcc"}
-    return {
-        "kind": KINDS[row["kind"]],
-        "name": row["title"],
-        "macro-F1": f"{row['macro_f1']:.3f}",
-        "95 % interval": f"{row['macro_f1_low']:.3f}–{row['macro_f1_high']:.3f}",
-        **{
-            title: "–" if row[key] is None else f"{row[key]:.3f}" for title, key in measures.items()
-        },
-    }
 
 
 def _figure_grid(figures: list[Path]) -> str:

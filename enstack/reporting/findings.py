@@ -1,8 +1,7 @@
-"""What a report shows of a run: evaluations, comparisons, figures under other conditions."""
+"""Measures what a report shows of a run: evaluations, comparisons, figures elsewhere."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,74 +16,91 @@ from enstack.metrics.calibration import reliability
 from enstack.metrics.classes import confusion_matrix
 from enstack.metrics.label_task import accuracy_and_macro_f1, evaluate
 from enstack.metrics.reweighting import at_frequencies, flags_at_frequencies
-from enstack.reporting.stored_run import Row, StoredRun, read_history, read_run
+from enstack.reporting.content import (
+    Bin,
+    Comparison,
+    Evaluation,
+    FlagEvaluation,
+    NaturalFrequencies,
+    NaturalFrequenciesRow,
+    Reliability,
+    ReportContent,
+    TrainingCurve,
+    WithoutNearDuplicates,
+    WithoutNearDuplicatesRow,
+    json_values,
+)
+from enstack.reporting.leaderboard import LeaderboardRow
+from enstack.reporting.stored_run import StoredRun, read_history, read_run
 
 __all__ = ["load_results"]
 
 SAME_SHARES = 0.1  # classes whose shares differ by less than this part were drawn as they come
 
 
-def load_results(run_dir: Path) -> dict[str, Any]:
-    """Everything the report shows, as JSON-able values; what is undefined or not finite is None.
+def load_results(run_dir: Path) -> ReportContent:
+    """Everything that the report of a run folder shows.
 
-    Keys: run; leaderboard (best macro-F1 first); apart (its rows on the test functions without a
-    near-duplicate in train); natural (its rows at the frequencies of the whole data, None where
-    they are these); comparisons (the best stack with its best member and with the mean vote);
-    chosen (evaluation of the leaderboard's first row); best_base (evaluation of the best base
-    model, None where that is chosen); training; data; settings.
     Raises CheckpointError when an input is missing or damaged.
     """
     stored = read_run(Path(run_dir))
     best, base = stored.rows[0], stored.first("base")
-    results = {
-        "run": stored.run_dir.resolve().name,
-        "leaderboard": stored.rows,
-        "apart": _apart(stored),
-        "natural": _natural(stored),
-        "comparisons": _comparisons(stored),
-        "chosen": _evaluation(stored, best),
-        "best_base": None if base is None or base is best else _evaluation(stored, base),
-        "training": _training(stored),
-        "data": stored.data,
-        "settings": stored.settings,
-    }
-    able: dict[str, Any] = _json_able(results)
-    return able
+    return ReportContent(
+        run=stored.run_dir.resolve().name,
+        leaderboard=stored.rows,
+        apart=_without_near_duplicates(stored),
+        natural=_at_natural_frequencies(stored),
+        comparisons=_comparisons(stored),
+        chosen=_evaluation(stored, best),
+        best_base=None if base is None or base is best else _evaluation(stored, base),
+        training=_training(stored),
+        data=json_values(stored.data),
+        settings=json_values(stored.settings),
+    )
 
 
-def _training(stored: StoredRun) -> list[dict[str, Any]]:
+def _training(stored: StoredRun) -> list[TrainingCurve]:
     folder = stored.run_dir / "base_models"
-    names = sorted(row["name"] for row in stored.rows if row["kind"] == "base")
-    return [
-        {"name": name, "epochs": read_history(folder / name / "history.jsonl")} for name in names
-    ]
+    # By name, not by rank, so that a model has the same colour in every report of a run.
+    names = sorted(row.name for row in stored.rows if row.kind == "base")
+    return [TrainingCurve(name, read_history(folder / name / "history.jsonl")) for name in names]
 
 
-def _evaluation(stored: StoredRun, row: Row) -> dict[str, Any]:
-    values, names = stored.probabilities[row["key"]], stored.data["class_names"]
-    found = evaluate(stored.labels, values, names, stored.thresholds.get(row["key"]))
-    found["confusion_classes"] = [*names, NO_FLAG] if stored.thresholds else names
-    found["reliability"] = reliability(stored.labels, values)
-    return {"key": row["key"], "kind": row["kind"], "title": row["title"], **found}
+def _evaluation(stored: StoredRun, row: LeaderboardRow) -> Evaluation:
+    probabilities, names = stored.probabilities[row.key], stored.data["class_names"]
+    figures = evaluate(stored.labels, probabilities, names, stored.thresholds.get(row.key))
+    calibration = reliability(stored.labels, probabilities)
+    # A function may have no flag, and be given none: that is a case of its own.
+    classes = [*names, NO_FLAG] if stored.thresholds else names
+    of_task = FlagEvaluation if stored.thresholds else Evaluation
+    return of_task(
+        key=row.key,
+        kind=row.kind,
+        title=row.title,
+        **json_values(figures),
+        confusion_classes=classes,
+        reliability=Reliability(calibration["ece"], [Bin(**part) for part in calibration["bins"]]),
+    )
 
 
-def _natural(stored: StoredRun) -> dict[str, Any] | None:
+def _at_natural_frequencies(stored: StoredRun) -> NaturalFrequencies | None:
     """The rows at the frequencies that classes had before the subset was drawn; None where alike.
 
-    Keys: frequencies; of (how many functions); missing (classes that have no test function here);
-    rows: key, accuracy, macro_precision, macro_f1, precision of each class. Of flags, each is
-    weighted by itself, and accuracy, which needs all of them at once, is None.
+    Of flags, each is weighted by itself, and accuracy, which needs all of them at once, is None.
     """
     names, before = stored.data["class_names"], stored.data["available"]["test"]
     n_before = _n_before(stored, before)
     shares = np.array([before.get(name, 0) / n_before for name in names])
     counts_here = class_counts(stored.labels, names)
     here = np.array([counts_here[name] / len(stored.labels) for name in names])
+    # Relative alone: a rare class that is drawn a fifth more often moves precision as well.
     if np.allclose(here, shares, rtol=SAME_SHARES, atol=0):
         return None
-    rows = [{"key": row["key"], **_weighted(stored, row, shares)} for row in stored.rows]
-    missing = [names[number] for number in rows[0]["missing"]]
-    return {"frequencies": before, "of": n_before, "missing": missing, "rows": rows}
+    rows = [
+        NaturalFrequenciesRow(key=row.key, **_weighted(stored, row, shares)) for row in stored.rows
+    ]
+    missing = [names[number] for number in rows[0].missing]
+    return NaturalFrequencies(frequencies=before, of=n_before, missing=missing, rows=rows)
 
 
 def _n_before(stored: StoredRun, before: Mapping[str, int]) -> int:
@@ -95,86 +111,74 @@ def _n_before(stored: StoredRun, before: Mapping[str, int]) -> int:
     return n_before
 
 
-def _weighted(stored: StoredRun, row: Row, shares: NDArray[np.float64]) -> dict[str, Any]:
+def _weighted(
+    stored: StoredRun, row: LeaderboardRow, shares: NDArray[np.float64]
+) -> dict[str, Any]:
     decisions = stored.decisions(row)
     if stored.thresholds:
         return flags_at_frequencies(stored.labels, decisions, shares)
     return at_frequencies(confusion_matrix(stored.labels, decisions, len(shares)), shares)
 
 
-def _apart(stored: StoredRun) -> dict[str, Any]:
+def _without_near_duplicates(stored: StoredRun) -> WithoutNearDuplicates:
     """Accuracy and macro-F1 of every row where train does not hold the answer."""
     kept = ~stored.contamination.rows
-    return {
-        "threshold": stored.contamination.threshold,
-        "n": int(kept.sum()),
-        "rows": [{**_named(row), **_figures_on(stored, row, kept)} for row in stored.rows],
-    }
+    return WithoutNearDuplicates(
+        threshold=stored.contamination.threshold,
+        n=int(kept.sum()),
+        rows=[_row_on(stored, row, kept) for row in stored.rows],
+    )
 
 
-def _named(row: Row) -> Row:
-    return {name: row[name] for name in ("key", "kind", "name", "title")}
+def _row_on(
+    stored: StoredRun, row: LeaderboardRow, chosen: NDArray[np.bool_]
+) -> WithoutNearDuplicatesRow:
+    accuracy, macro_f1 = None, None
+    if chosen.any():
+        n_classes, decisions = len(stored.data["class_names"]), stored.decisions(row)
+        accuracy, macro_f1 = accuracy_and_macro_f1(
+            stored.labels[chosen], decisions[chosen], n_classes
+        )
+    return WithoutNearDuplicatesRow(row.key, row.kind, row.name, row.title, accuracy, macro_f1)
 
 
-def _figures_on(stored: StoredRun, row: Row, chosen: NDArray[np.bool_]) -> dict[str, float | None]:
-    """None where no function is left to measure on."""
-    if not chosen.any():
-        return {"accuracy": None, "macro_f1": None}
-    n_classes, decisions = len(stored.data["class_names"]), stored.decisions(row)
-    found = accuracy_and_macro_f1(stored.labels[chosen], decisions[chosen], n_classes)
-    return dict(zip(("accuracy", "macro_f1"), found, strict=True))
-
-
-def _comparisons(stored: StoredRun) -> list[dict[str, Any]]:
+def _comparisons(stored: StoredRun) -> list[Comparison]:
     """The best stack against its best member and the mean vote, on the same resampled rows."""
     stack = stored.first("stack")
-    mean = next((row for row in stored.rows if row["key"] == "vote:mean"), None)
+    mean = next((row for row in stored.rows if row.key == "vote:mean"), None)
     others = [row for row in (stored.first("base"), mean) if row is not None]
     if stack is None or not others:
         return []
-    predictions = {row["key"]: stored.decisions(row) for row in (stack, *others)}
+    predictions = {row.key: stored.decisions(row) for row in (stack, *others)}
     n_classes, seed = len(stored.data["class_names"]), int(stored.settings.get("seed", 42))
     resampled = bootstrap(stored.labels, predictions, n_classes, seed=seed)
     return [_comparison(stack, other, predictions, stored.labels, resampled) for other in others]
 
 
 def _comparison(
-    stack: Row,
-    other: Row,
+    stack: LeaderboardRow,
+    other: LeaderboardRow,
     predictions: Mapping[str, NDArray[Any]],
     labels: NDArray[Any],
     resampled: Any,
-) -> dict[str, Any]:
-    ours, theirs = stack["key"], other["key"]
+) -> Comparison:
+    ours, theirs = stack.key, other.key
     differences = resampled[ours]["macro_f1"] - resampled[theirs]["macro_f1"]
     low, high = (float(value) for value in np.percentile(differences, [2.5, 97.5]))
     n_rows = len(labels)
     right = {
         key: (predictions[key] == labels).reshape(n_rows, -1).all(axis=1) for key in (ours, theirs)
     }
-    return {
-        "stack": ours,
-        "stack_title": stack["title"],
-        "other": theirs,
-        "other_kind": other["kind"],
-        "other_title": other["title"],
-        "difference": stack["macro_f1"] - other["macro_f1"],
-        "low": low,
-        "high": high,
-        "holds_zero": low <= 0 <= high,
-        "only_stack_right": int((right[ours] & ~right[theirs]).sum()),
-        "only_other_right": int((right[theirs] & ~right[ours]).sum()),
-    }
-
-
-def _json_able(value: Any) -> Any:
-    """The same value in JSON's types; numbers that are not finite become None."""
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if isinstance(value, Mapping):
-        return {str(key): _json_able(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json_able(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    return Comparison(
+        stack=ours,
+        stack_title=stack.title,
+        other=theirs,
+        other_kind=other.kind,
+        other_title=other.title,
+        difference=stack.macro_f1 - other.macro_f1,
+        low=low,
+        high=high,
+        holds_zero=low <= 0 <= high,
+        only_stack_right=int((right[ours] & ~right[theirs]).sum()),
+        only_other_right=int((right[theirs] & ~right[ours]).sum()),
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import os
 import types
 from pathlib import Path
@@ -15,6 +16,7 @@ from enstack.config import RunConfig, configure
 from enstack.errors import CheckpointError, ConfigError, DataError
 from enstack.notebook import cells, fault_report, forms
 from enstack.pipeline import run_pipeline
+from enstack.reporting.leaderboard import LeaderboardRow
 from enstack.storage.files import write_bytes, write_json
 
 
@@ -186,8 +188,9 @@ def test_time_is_estimated_for_the_models_and_data_that_are_chosen(
 def test_results_show_leaderboard_figures_and_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    row: dict[str, Any] = {"kind": "stack", "title": "SVM", "macro_f1": 0.5, "accuracy": 0.25}
-    row |= {"macro_f1_low": 0.4, "macro_f1_high": 0.6, "mcc": 0.1, "auc": None}
+    fields = [field.name for field in dataclasses.fields(LeaderboardRow)]
+    row: dict[str, Any] = dict.fromkeys(fields) | {"kind": "stack", "title": "SVM", "mcc": 0.1}
+    row |= {"macro_f1": 0.5, "macro_f1_low": 0.4, "macro_f1_high": 0.6, "accuracy": 0.25}
     write_json(tmp_path / "report" / "report.json", {"leaderboard": [row]})
     write_bytes(tmp_path / "report" / "figures" / "curves.png", b"a picture")
     shown: list[Any] = []
@@ -212,6 +215,9 @@ def test_missing_or_empty_results_are_an_error_that_names_cell_6(tmp_path: Path)
         cells.show_results(tmp_path)
     write_json(tmp_path / "report" / "report.json", {"leaderboard": []})
     with pytest.raises(CheckpointError, match="holds no leaderboard"):
+        cells.show_results(tmp_path)
+    write_json(tmp_path / "report" / "report.json", {"leaderboard": [{"kind": "stack"}]})
+    with pytest.raises(CheckpointError, match="have it written again"):
         cells.show_results(tmp_path)
 
 
