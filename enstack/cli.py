@@ -106,12 +106,12 @@ def audit(
 
         # Progress is no result.
         with contextlib.redirect_stdout(sys.stderr):
-            facts = audit_data(config, tokenizer or ())
+            audited = audit_data(config, tokenizer or ())
         if output is not None:
             from enstack.auditing.page import write_audit
 
-            print(write_audit(output, facts), file=sys.stderr)
-        print(json.dumps(facts, indent=2) if as_json else audit_text(facts))
+            print(write_audit(output, audited), file=sys.stderr)
+        print(json.dumps(audited.to_json(), indent=2) if as_json else audit_text(audited))
 
 
 @app.command()
