@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from enstack.errors import CheckpointError, ConfigError
 from enstack.notebook.forms import (
     CHOICES_FILE,
-    chosen_settings,
-    remembered,
+    choices_of_cell_4,
+    read_form_fields,
     require_own_folder,
-    resolved_settings,
+    settings_from_fields,
     toy_overrides,
     user_folder,
 )
@@ -69,7 +69,7 @@ def _show_time_per_epoch(work: Path, names: Mapping[str, Any], device: torch.dev
     from enstack.training.epoch_time import estimate_epoch_time
 
     config = RunConfig(
-        **{**resolved_settings(work, chosen_settings(work, names)), "USE_SWA": False}
+        **{**settings_from_fields(work, read_form_fields(work, names)), "USE_SWA": False}
     )
     asked = config.base_models
     if config.data_dir == "toy" and device.type == "cuda" and not toy_overrides():
@@ -84,7 +84,7 @@ def _n_train(work: Path, config: RunConfig) -> int:
     """Functions to train on: as counted by cell 4, else all toy ones or those of the paper."""
     from enstack.toy.functions import TOY_SIZES
 
-    known = remembered(work).get("n_train")
+    known = choices_of_cell_4(work).get("n_train")
     if known is not None and known["data_dir"] == config.data_dir:
         return int(known["functions"])
     all_there_are = TOY_SIZES["train"] if config.data_dir == "toy" else PAPER_TRAIN
@@ -103,7 +103,7 @@ def show_data(work: Path, *, download: bool = False, **choice: Any) -> pd.DataFr
     from enstack.inputs import read_run_data
     from enstack.storage.files import write_json
 
-    resolved = resolved_settings(work, choice)
+    resolved = settings_from_fields(work, choice)
     if download:
         from enstack.data.download import download_vdisc
 
@@ -130,7 +130,7 @@ def show_results(run: RunConfig | str | Path | None) -> None:
 
     from enstack.reporting.leaderboard import leaderboard_cells, read_report_leaderboard
 
-    report = run_dir_of(run) / "report"
+    report = require_run_dir(run) / "report"
     rows = read_report_leaderboard(report / "report.json")
     if not rows:
         raise CheckpointError(
@@ -163,13 +163,13 @@ def show_checkpoint(work: Path, place: str, run: RunConfig | None) -> None:
 
     named = place.strip()
     if not named:
-        say(verdict_text(inspect_path(run_dir_of(run))))
+        say(verdict_text(inspect_path(require_run_dir(run))))
         return
     inside = work / Path(named).expanduser()
     say(verdict_text(inspect_path(inside if inside.is_dir() else user_folder(named))))
 
 
-def run_dir_of(run: RunConfig | str | Path | None) -> Path:
+def require_run_dir(run: RunConfig | str | Path | None) -> Path:
     """The run folder of a configuration or path; ConfigError where there is none."""
     if run is None:
         raise ConfigError(

@@ -61,8 +61,8 @@ def form_settings(work: Path, names: Mapping[str, Any]) -> dict[str, Any]:
     line such as SCHEDULER = "cosine" sets that too. What cell 4 chose is remembered in the work
     folder, for a fresh kernel that did not run it.
     """
-    chosen = chosen_settings(work, names)
-    resolved = resolved_settings(work, chosen)
+    chosen = read_form_fields(work, names)
+    resolved = settings_from_fields(work, chosen)
     if _code_changed():
         say("⚠️  The code on the disk changed since it was loaded: run cell 2, then this cell.")
     if toy_overrides():
@@ -73,12 +73,12 @@ def form_settings(work: Path, names: Mapping[str, Any]) -> dict[str, Any]:
     return resolved
 
 
-def chosen_settings(work: Path, names: Mapping[str, Any]) -> dict[str, Any]:
+def read_form_fields(work: Path, names: Mapping[str, Any]) -> dict[str, Any]:
     """What the forms say, over what cell 4 remembered."""
     from enstack.config import RunConfig
 
     keys = [key.upper() for key in RunConfig.model_fields]
-    chosen = dict(remembered(work).get("choice", {}))
+    chosen = dict(choices_of_cell_4(work).get("choice", {}))
     for name, value in names.items():
         misspelt = difflib.get_close_matches(name, keys, n=1, cutoff=LIKE_A_KEY)
         if name in keys or (name.isupper() and misspelt):
@@ -86,7 +86,7 @@ def chosen_settings(work: Path, names: Mapping[str, Any]) -> dict[str, Any]:
     return chosen
 
 
-def remembered(work: Path) -> dict[str, Any]:
+def choices_of_cell_4(work: Path) -> dict[str, Any]:
     """What cell 4 has written down."""
     from enstack.storage.files import read_json_object
 
@@ -106,20 +106,22 @@ def require_own_folder(data_dir: str) -> None:
         )
 
 
-def resolved_settings(work: Path, chosen: Mapping[str, Any]) -> dict[str, Any]:
+def settings_from_fields(work: Path, chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Settings with their paths made whole, and with what the toy data needs to be learnt."""
-    found = {**chosen, **toy_overrides()}
-    data_dir = str(found.get("DATA_DIR") or "toy").strip()
-    found["DATA_DIR"] = data_dir if data_dir == "toy" else str(user_folder(data_dir))
-    run_name = str(found.get("RUN_DIR") or "").strip() or Path(data_dir).resolve().name
-    found["RUN_DIR"] = str(_inside(work, run_name, "RUN_DIR"))
-    if old := str(found.get("RESUME_FROM") or "").strip():
-        found["RESUME_FROM"] = str(user_folder(old))
+    settings = {**chosen, **toy_overrides()}
+    data_dir = str(settings.get("DATA_DIR") or "toy").strip()
+    settings["DATA_DIR"] = data_dir if data_dir == "toy" else str(user_folder(data_dir))
+    run_name = str(settings.get("RUN_DIR") or "").strip() or Path(data_dir).resolve().name
+    settings["RUN_DIR"] = str(_inside(work, run_name, "RUN_DIR"))
+    if old := str(settings.get("RESUME_FROM") or "").strip():
+        settings["RESUME_FROM"] = str(user_folder(old))
     if toy_overrides():
-        found["LOCAL_DIR"] = str(work / "local")
-    elif _only_tiny(found.get("BASE_MODELS"), data_dir) and _is_default("LEARNING_RATE", found):
-        found["LEARNING_RATE"] = TOY_LEARNING_RATE
-    return found
+        settings["LOCAL_DIR"] = str(work / "local")
+    elif _only_tiny(settings.get("BASE_MODELS"), data_dir) and _is_default(
+        "LEARNING_RATE", settings
+    ):
+        settings["LEARNING_RATE"] = TOY_LEARNING_RATE
+    return settings
 
 
 def _inside(folder: Path, name: str, field: str) -> Path:

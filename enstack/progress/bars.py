@@ -82,9 +82,11 @@ class Bar:
             self.last_line = time.perf_counter()
             print(self.line(), flush=True)
 
-    def show(self, **facts: float | str) -> None:
+    def show(self, **figures: float | str) -> None:
         """Put figures behind the bar: loss, lr, the share of time spent waiting, the copy."""
-        self.postfix = ", ".join(f"{name}={_figure(name, fact)}" for name, fact in facts.items())
+        self.postfix = ", ".join(
+            f"{name}={_figure(name, value)}" for name, value in figures.items()
+        )
         if self._drawn is not None:
             self._drawn.set_postfix_str(self.postfix, refresh=False)
 
@@ -121,10 +123,10 @@ class _PacedBar(tqdm):  # type: ignore[type-arg]
 
     @property
     def format_dict(self) -> dict[str, Any]:
-        facts = super().format_dict
-        elapsed = facts["elapsed"]
-        rate = facts["rate"] or (facts["n"] / elapsed if elapsed else None)
-        return {**facts, "pace": _pace(rate, self.seconds_each, facts["unit"])}
+        fields = super().format_dict
+        elapsed = fields["elapsed"]
+        rate = fields["rate"] or (fields["n"] / elapsed if elapsed else None)
+        return {**fields, "pace": _pace(rate, self.seconds_each, fields["unit"])}
 
 
 def _pace(rate: float | None, seconds_each: bool, unit: str) -> str:
