@@ -1,4 +1,4 @@
-"""What the notebook's cells show: hardware, data, results, a checkpoint.
+"""What the notebook's cells do and print, in their order: hardware, data, settings, results.
 
 Its top imports nothing that a fresh Colab machine lacks, for cell 2 installs the requirements.
 """
@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from enstack.errors import CheckpointError, ConfigError
 from enstack.notebook.forms import (
     CHOICES_FILE,
+    TOY_LEARNING_RATE,
     choices_of_cell_4,
+    code_changed,
     read_form_fields,
     require_own_folder,
     settings_from_fields,
@@ -34,7 +36,7 @@ GIB = 2**30
 
 
 def show_hardware(work: Path | None = None, names: Mapping[str, Any] | None = None) -> None:
-    """Say which GPU, precision and CPU a run will use, and how long an epoch will take.
+    """Cell 3: say which GPU, precision and CPU a run will use, and how long an epoch will take.
 
     work, names: the work folder and the notebook's globals(), for the models and sizes chosen so
     far; without them the hardware alone is told.
@@ -92,7 +94,7 @@ def _n_train(work: Path, config: RunConfig) -> int:
 
 
 def show_data(work: Path, *, download: bool = False, **choice: Any) -> pd.DataFrame:
-    """Read the chosen data, remember the choice, and return the functions per class and split.
+    """Cell 4: read and remember the chosen data, and return the functions per class and split.
 
     download: fetch Draper VDISC into DATA_DIR first, unless it lies there. Raises DataError or
     ConfigError, and remembers nothing, when the data can't be used.
@@ -119,8 +121,39 @@ def show_data(work: Path, *, download: bool = False, **choice: Any) -> pd.DataFr
     return table
 
 
+def configure_run(work: Path, names: dict[str, Any]) -> RunConfig:
+    """Cell 5: the run that the forms ask for, checked; what was set is printed.
+
+    names: the notebook's globals(); `config` among them is forgotten first, so that no cell goes
+    on with settings from before a refusal. Raises ConfigError for settings that can't be.
+    """
+    from enstack.config import configure
+
+    names["config"] = None
+    return configure(**form_settings(work, names))
+
+
+def form_settings(work: Path, names: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings among a notebook's names, for `configure`, and where the results will be.
+
+    names: the notebook's globals(); each UPPER_CASE name that is a key of RunConfig counts, so a
+    line such as SCHEDULER = "cosine" sets that too. What cell 4 chose is remembered in the work
+    folder, for a fresh kernel that did not run it.
+    """
+    chosen = read_form_fields(work, names)
+    resolved = settings_from_fields(work, chosen)
+    if code_changed():
+        say("⚠️  The code on the disk changed since it was loaded: run cell 2, then this cell.")
+    if toy_overrides():
+        say("ENSTACK_TOY=1: the toy data and small settings stand in for the forms.")
+    elif resolved.get("LEARNING_RATE") != chosen.get("LEARNING_RATE"):
+        say(f"The tiny models have random weights: LEARNING_RATE {TOY_LEARNING_RATE} is used.")
+    say(f"▶ Data: {resolved['DATA_DIR']}; run folder: {resolved['RUN_DIR']}")
+    return resolved
+
+
 def show_results(run: RunConfig | str | Path | None) -> None:
-    """Show a run's leaderboard, best first, its figures, and where the report lies.
+    """Cell 7: show a run's leaderboard, best first, its figures, and where the report lies.
 
     run: its configuration or its folder. Raises CheckpointError when it has no finished report or
     an empty leaderboard.
@@ -154,7 +187,7 @@ def _figure_grid(figures: list[Path]) -> str:
 
 
 def show_checkpoint(work: Path, place: str, run: RunConfig | None) -> None:
-    """Say whether a checkpoint or run folder is whole, and from where training will go on.
+    """Cell 8: say whether a checkpoint or run folder is whole, and from where training will go on.
 
     place: a folder as given, or within the work folder, or from the top of the user's Drive; run's
     folder where it is empty.

@@ -1,4 +1,4 @@
-"""The settings that the notebook's forms become."""
+"""Turns the fields of the notebook's forms into settings; prints nothing."""
 
 from __future__ import annotations
 
@@ -8,14 +8,10 @@ import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from enstack.errors import CheckpointError, ConfigError
 from enstack.notebook.checkout import CHECKOUT
-from enstack.progress.say import say
-
-if TYPE_CHECKING:
-    from enstack.config import RunConfig
 
 DRIVE_ROOT = Path("/content/drive")
 LOADED_AT = time.time()
@@ -40,37 +36,6 @@ TOY_SETTINGS: dict[str, Any] = {
 def toy_overrides() -> dict[str, Any]:
     """The settings that stand in for every form when ENSTACK_TOY=1, as in the tests; else none."""
     return dict(TOY_SETTINGS) if os.environ.get("ENSTACK_TOY") == "1" else {}
-
-
-def configure_run(work: Path, names: dict[str, Any]) -> RunConfig:
-    """The run that a notebook's forms ask for, checked; what was set is printed.
-
-    names: the notebook's globals(); `config` among them is forgotten first, so that no cell goes
-    on with settings from before a refusal. Raises ConfigError for settings that can't be.
-    """
-    from enstack.config import configure
-
-    names["config"] = None
-    return configure(**form_settings(work, names))
-
-
-def form_settings(work: Path, names: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings among a notebook's names, for `configure`, and where the results will be.
-
-    names: the notebook's globals(); each UPPER_CASE name that is a key of RunConfig counts, so a
-    line such as SCHEDULER = "cosine" sets that too. What cell 4 chose is remembered in the work
-    folder, for a fresh kernel that did not run it.
-    """
-    chosen = read_form_fields(work, names)
-    resolved = settings_from_fields(work, chosen)
-    if _code_changed():
-        say("⚠️  The code on the disk changed since it was loaded: run cell 2, then this cell.")
-    if toy_overrides():
-        say("ENSTACK_TOY=1: the toy data and small settings stand in for the forms.")
-    elif resolved.get("LEARNING_RATE") != chosen.get("LEARNING_RATE"):
-        say(f"The tiny models have random weights: LEARNING_RATE {TOY_LEARNING_RATE} is used.")
-    say(f"▶ Data: {resolved['DATA_DIR']}; run folder: {resolved['RUN_DIR']}")
-    return resolved
 
 
 def read_form_fields(work: Path, names: Mapping[str, Any]) -> dict[str, Any]:
@@ -155,6 +120,7 @@ def user_folder(data_dir: str) -> Path:
     return folder if folder.exists() or not os.path.isdir(drive) else drive / folder  # noqa: PTH112
 
 
-def _code_changed() -> bool:
+def code_changed() -> bool:
+    """Whether a module on the disk is newer than what this kernel has loaded."""
     sources = (CHECKOUT / "enstack").rglob("*.py")
     return any(source.stat().st_mtime > LOADED_AT for source in sources)
