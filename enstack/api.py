@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from enstack.auditing.content import Audit
     from enstack.bundle import TrainedModel
+    from enstack.checkpoints.verdict import Verdict
     from enstack.config import RunConfig
     from enstack.pipeline import RunResults
 
@@ -48,23 +51,36 @@ def load(run_dir: str | Path, name: str | None = None) -> TrainedModel:
     return load_run(run_dir, name)
 
 
-def inspect(path: str | Path) -> Any:
-    """Whether a checkpoint or run folder is whole, and from where training will go on."""
+def inspect(path: str | Path) -> Verdict:
+    """Whether a checkpoint or run folder is whole, and from where training will go on.
+
+    Reads only. `.valid`, `.problems`, `.to_json()`. Raises CheckpointError for a folder without any
+    checkpoint.
+    """
     from enstack.checkpoints.inspection import inspect_path
 
     return inspect_path(Path(path))
 
 
-def audit(folder: str | Path, **settings: Any) -> Any:
-    """What is in a folder of data: classes, lengths, duplicates, contradictions, word counts."""
-    from enstack.auditing.measures import audit as audit_data
+def audit(folder: str | Path, *, tokenizers: Sequence[str] = (), **settings: Any) -> Audit:
+    """What is in a folder of data, or in "toy": classes, lengths, duplicates, what words tell.
+
+    tokenizers: base models whose tokens are counted. settings: such as label_mode (here by default
+    cwe_or_clean, which leaves no function out), max_length, local_dir. Raises DataError for data
+    that can't be used.
+    """
+    from enstack.auditing.measures import audit as measure
     from enstack.config import RunConfig
 
-    return audit_data(RunConfig(data_dir=str(folder), **{"label_mode": "cwe_or_clean", **settings}))
+    config = RunConfig(**{"data_dir": str(folder), "label_mode": "cwe_or_clean", **settings})
+    return measure(config, tokenizers)
 
 
 def report(run_dir: str | Path) -> Path:
-    """Write a run's report again from what is stored, and return its page."""
+    """Write a run's report again from what is stored, and return its page.
+
+    Raises CheckpointError where something that it shows is missing or damaged.
+    """
     from enstack.pipeline import rewrite_report
 
     return rewrite_report(Path(run_dir))

@@ -14,6 +14,7 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
+from enstack import api
 from enstack.bench import BENCHMARKS, load_benchmark
 from enstack.config import ForcedOffWarning, RunConfig, load_config
 from enstack.errors import ConfigError, EnstackError
@@ -65,11 +66,10 @@ def inspect(
 ) -> None:
     """Is it whole, what is in it, and from where will training go on? Changes nothing."""
     with report_errors():
-        from enstack.checkpoints.inspection import inspect_path
         from enstack.checkpoints.verdict import verdict_text
 
-        verdict = inspect_path(path)
-        print(json.dumps(verdict.as_json(), indent=2) if as_json else verdict_text(verdict))
+        verdict = api.inspect(path)
+        print(json.dumps(verdict.to_json(), indent=2) if as_json else verdict_text(verdict))
         if not verdict.valid:
             raise typer.Exit(4)
 
@@ -97,22 +97,24 @@ def audit(
 ) -> None:
     """What is in the data: classes, lengths, duplicates, contradictions, what word counts tell."""
     with report_errors():
-        config = RunConfig(
-            data_dir=data, label_mode=label_mode, max_length=max_length, local_dir=local_dir
-        )
         if output is not None:
             require_writable(output, "--output", ConfigError)
-        from enstack.auditing.measures import audit as audit_data
         from enstack.auditing.table import audit_text
 
         # Progress is no result.
         with contextlib.redirect_stdout(sys.stderr):
-            facts = audit_data(config, tokenizer or ())
+            audited = api.audit(
+                data,
+                tokenizers=tokenizer or (),
+                label_mode=label_mode,
+                max_length=max_length,
+                local_dir=local_dir,
+            )
         if output is not None:
             from enstack.auditing.page import write_audit
 
-            print(write_audit(output, facts), file=sys.stderr)
-        print(json.dumps(facts, indent=2) if as_json else audit_text(facts))
+            print(write_audit(output, audited), file=sys.stderr)
+        print(json.dumps(audited.to_json(), indent=2) if as_json else audit_text(audited))
 
 
 @app.command()
@@ -140,9 +142,7 @@ def report(
 ) -> None:
     """Write the report again from what is stored."""
     with report_errors():
-        from enstack.pipeline import rewrite_report
-
-        print(rewrite_report(run_dir))
+        print(api.report(run_dir))
 
 
 @app.command()
@@ -160,11 +160,8 @@ def bench(
 
 
 def _run(config: RunConfig) -> None:
-    # Imported late: `--help` and a wrong setting answer at once.
-    from enstack.pipeline import run_pipeline
-
     print(config.announcement())
-    run_pipeline(config)
+    api.run(config)
 
 
 @contextlib.contextmanager

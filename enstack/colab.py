@@ -19,12 +19,19 @@ from typing import Any
 
 from enstack import __version__
 from enstack.errors import CheckpointError, EnstackError
-from enstack.notebook.cells import show_checkpoint, show_data, show_hardware, show_results
+from enstack.notebook.cells import (
+    configure_run,
+    form_settings,
+    show_checkpoint,
+    show_data,
+    show_hardware,
+    show_results,
+)
 
 # The cells call these by this module's name.
 from enstack.notebook.checkout import CHECKOUT, code_commit, failure_reason, pull
 from enstack.notebook.fault_report import show_troubleshooting
-from enstack.notebook.forms import DRIVE_ROOT, configure_run, form_settings, toy_overrides
+from enstack.notebook.forms import DRIVE_ROOT, toy_overrides
 from enstack.progress.say import say
 
 __all__ = [

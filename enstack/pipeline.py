@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from enstack.config import (
     FIXED_SETTINGS,
     TOLD_BY_THE_DATA,
@@ -22,7 +20,8 @@ from enstack.errors import CheckpointError, ConfigError, EnstackError, Interrupt
 from enstack.inputs import base_model, read_run_data
 from enstack.progress.bars import Bar
 from enstack.progress.say import say
-from enstack.reporting.page import REPORT_EDITION, leaderboard_text, write_report
+from enstack.reporting.leaderboard import leaderboard_text, read_leaderboard_frame
+from enstack.reporting.page import REPORT_EDITION, write_report
 from enstack.run_folder import BaseModelFolder, RunFolder
 from enstack.stacking.stage import stack_base_models
 from enstack.storage.disks import only_one, require_writable
@@ -30,6 +29,8 @@ from enstack.storage.files import read_json_object
 from enstack.storage.manifest import is_current, write_manifest
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from enstack.models.base_models import BaseModel
 
 # Settings that decide what a finished base model is; the batch size may differ and be right still.
@@ -89,7 +90,7 @@ def _run_stages(config: RunConfig, run: RunFolder) -> RunResults:
     run.log("run_finished")
     say("\n" + leaderboard_text(run.path))
     say(f"📄 Report: {run.report_page}")
-    return RunResults(run.path, run.report_page, pd.read_csv(run.stacking.leaderboard))
+    return RunResults(run.path, run.report_page, read_leaderboard_frame(run.stacking.leaderboard))
 
 
 def _train_stack_report(

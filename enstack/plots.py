@@ -70,11 +70,11 @@ def live_curves(
         _live_loss(left, history, batches, COLOURS[(len(histories) - 1) % len(COLOURS)])
         left.set_title(f"Training loss over the epochs, {short_name(name)}")
         left.set_xlim(0, epochs)
-        for number, (other, records) in enumerate(histories.items()):
-            found = [record for record in records if record["event"] == "epoch"]
-            draw_curve(
-                right, found, "val_macro_f1", {**line_style(number), "label": short_name(other)}
-            )
+        for number, (other, history) in enumerate(histories.items()):
+            records = [record for record in history if record["event"] == "epoch"]
+            numbers = [record["epoch"] for record in records]
+            scores = [record["val_macro_f1"] for record in records]
+            draw_curve(right, numbers, scores, {**line_style(number), "label": short_name(other)})
         right.set_title("Macro-F1 on validation, by epoch")
         right.set_xlim(0.5, epochs + 0.5)
         right.set_ylim(0, 1)
@@ -115,12 +115,10 @@ def line_style(number: int) -> dict[str, Any]:
 
 
 def draw_curve(
-    axes: Axes, epochs: Sequence[Mapping[str, Any]], value: str, style: Mapping[str, Any]
+    axes: Axes, epochs: Sequence[int], values: Sequence[float | None], style: Mapping[str, Any]
 ) -> None:
-    """One value of the epochs as a line; a value that is None leaves a gap."""
-    numbers = [record["epoch"] for record in epochs]
-    values = [np.nan if record[value] is None else record[value] for record in epochs]
-    axes.plot(numbers, values, **style)
+    """One value of each epoch as a line; a value that is None leaves a gap."""
+    axes.plot(epochs, [np.nan if value is None else value for value in values], **style)
 
 
 def short_name(name: str, limit: int = 28) -> str:

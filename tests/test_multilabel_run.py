@@ -18,7 +18,8 @@ from enstack.errors import CheckpointError
 from enstack.metrics.several_flags import SeveralFlags
 from enstack.models.base_models import BaseModel
 from enstack.pipeline import run_pipeline
-from enstack.reporting.page import load_results, write_report
+from enstack.reporting.findings import load_results
+from enstack.reporting.page import write_report
 from enstack.stacking.meta_features import BaseModelProbabilities
 from enstack.stacking.stack import load_meta_classifier
 from enstack.storage.manifest import read_manifest, write_manifest
@@ -158,16 +159,16 @@ def test_a_stacking_folder_without_the_chosen_model_is_made_again_with_the_same_
 def test_the_report_tells_flags_thresholds_and_what_became_of_the_functions(run_dir: Path) -> None:
     results = load_results(run_dir)
     page = (run_dir / "report" / "report.html").read_text()
-    chosen = results["chosen"]
-    assert chosen["confusion_classes"] == [*NAMES, "no flag"]
-    assert len(chosen["confusion"]) == 6
-    for entry in chosen["per_class"]:
+    chosen = results.chosen
+    assert chosen.confusion_classes == [*NAMES, "no flag"]
+    assert len(chosen.confusion) == 6
+    for entry in chosen.per_class:
         assert 0 <= entry["threshold"] <= 1
     assert "Hamming loss" in page
     assert "kept, without a flag" in page
-    for counts in results["data"]["flag_counts"].values():
+    for counts in results.data["flag_counts"].values():
         assert f"<td>{counts['train']:,}</td>" in page
-    apart = {row["key"]: row for row in results["apart"]["rows"]}
+    apart = {row.key: row for row in results.apart.rows}
     assert set(apart) == ROWS
     assert "not in the subset" not in page
 
@@ -175,13 +176,13 @@ def test_the_report_tells_flags_thresholds_and_what_became_of_the_functions(run_
 def test_two_models_are_compared_by_the_functions_with_every_flag_right(run_dir: Path) -> None:
     stored = arrays(run_dir / "stacking" / "test_probabilities.npz")
     thresholds = json.loads((run_dir / "stacking" / "thresholds.json").read_text())
-    (pair,) = load_results(run_dir)["comparisons"]
+    (pair,) = load_results(run_dir).comparisons
     ours, theirs = (
         ((stored[key] >= thresholds[key]) == stored["labels"]).all(axis=1)
-        for key in (pair["stack"], pair["other"])
+        for key in (pair.stack, pair.other)
     )
-    assert pair["only_stack_right"] == (ours & ~theirs).sum()
-    assert pair["only_other_right"] == (theirs & ~ours).sum()
+    assert pair.only_stack_right == (ours & ~theirs).sum()
+    assert pair.only_other_right == (theirs & ~ours).sum()
 
 
 def test_flags_that_a_subset_made_rarer_are_weighted_as_often_as_they_were(
@@ -192,10 +193,11 @@ def test_flags_that_a_subset_made_rarer_are_weighted_as_often_as_they_were(
     data["available"]["test"] = dict.fromkeys(NAMES, 100)
     data["dropped"]["test"]["not in the subset"] = 1000 - data["functions"]["test"]
     (folder / "data.json").write_text(json.dumps(data))
-    natural = load_results(folder)["natural"]
-    assert natural["of"] == 1000
+    natural = load_results(folder).natural
+    assert natural is not None
+    assert natural.of == 1000
     stored = arrays(folder / "stacking" / "test_probabilities.npz")
-    words = next(row for row in natural["rows"] if row["key"] == "baseline:tfidf_lr")
+    words = next(row for row in natural.rows if row.key == "baseline:tfidf_lr")
     thresholds = json.loads((folder / "stacking" / "thresholds.json").read_text())
     given = stored["baseline:tfidf_lr"] >= thresholds["baseline:tfidf_lr"]
     assert given.any()
@@ -204,7 +206,7 @@ def test_flags_that_a_subset_made_rarer_are_weighted_as_often_as_they_were(
         # Bayes: of 1,000 functions 100 have the flag.
         right = 0.1 * given[has_flag, place].mean()
         wrong = 0.9 * given[~has_flag, place].mean()
-        assert words["precision"][place] == pytest.approx(right / (right + wrong))
+        assert words.precision[place] == pytest.approx(right / (right + wrong))
     write_report(folder)
     page = (folder / "report" / "report.html").read_text()
     assert "of 1,000 functions" in page

@@ -11,43 +11,43 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
+from enstack.auditing.content import Audit, FlagsTogether, Lengths
 from enstack.plots import COLOURS, DASHES, INK, MUTED, STYLE, WIDTH_INCHES, png_bytes, short_name
 
 __all__ = ["draw_audit_figures"]
 
 
-def draw_audit_figures(facts: Mapping[str, Any]) -> dict[str, bytes]:
-    """Draw every figure of an audit.
+def draw_audit_figures(audit: Audit) -> dict[str, bytes]:
+    """Draw every figure of an audit: PNG bytes by its name, the same for the same audit.
 
-    `facts` is what `audit.audit` returns; the answer maps a figure's name to PNG bytes, the same
-    bytes for the same facts. flags: only where a function has several.
+    flags: only where a function has several.
     """
     with matplotlib.rc_context(STYLE):
         figures = {
-            "classes": png_bytes(plot_class_shares(facts)),
-            "duplicates": png_bytes(plot_duplicates_in_train(facts)),
-            "lengths": png_bytes(plot_length_curves(facts["lengths"])),
+            "classes": png_bytes(plot_class_shares(audit)),
+            "duplicates": png_bytes(plot_duplicates_in_train(audit)),
+            "lengths": png_bytes(plot_length_curves(audit.lengths)),
         }
-        if facts["flags"] and sum(facts["flags"]["flags_per_function"][2:]):
-            figures["flags"] = png_bytes(plot_flags_together(facts["flags"]))
+        if audit.flags and audit.flags.n_several:
+            figures["flags"] = png_bytes(plot_flags_together(audit.flags))
         return figures
 
 
-def plot_class_shares(facts: Mapping[str, Any]) -> Figure:
+def plot_class_shares(audit: Audit) -> Figure:
     """The share of each class in each split, as bars."""
-    names, sizes = facts["class_names"], facts["functions"]
+    names, sizes = audit.class_names, audit.functions
     shares = {
-        split: [found[name] / sizes[split] for name in names]
-        for split, found in facts["counts"].items()
+        split: [counts[name] / sizes[split] for name in names]
+        for split, counts in audit.counts.items()
     }
     return _bars("Classes, share of the split", names, shares)
 
 
-def plot_duplicates_in_train(facts: Mapping[str, Any]) -> Figure:
+def plot_duplicates_in_train(audit: Audit) -> Figure:
     """The share of validation and test that has a duplicate in train, level by level."""
-    levels, sizes = facts["duplicates"]["levels"], facts["functions"]
+    levels, sizes = audit.duplicates.levels, audit.functions
     shares = {
-        split: [found[split]["train"] / sizes[split] for found in levels.values()]
+        split: [counts[split]["train"] / sizes[split] for counts in levels.values()]
         for split in sizes
         if split != "train"
     }
@@ -55,22 +55,24 @@ def plot_duplicates_in_train(facts: Mapping[str, Any]) -> Figure:
     return _bars("With a duplicate in train", list(levels), shares, list(sizes))
 
 
-def plot_length_curves(lengths: Sequence[Mapping[str, Any]]) -> Figure:
+def plot_length_curves(lengths: Sequence[Lengths]) -> Figure:
     """The share of functions that are no longer than a length, a line for each unit but characters.
 
     A vertical line stands where models cut.
     """
-    shown = [found for found in lengths if found["unit"] != "characters"]
+    shown = [of_unit for of_unit in lengths if of_unit.unit != "characters"]
     figure = Figure(figsize=(WIDTH_INCHES, 3.0 + 0.18 * len(shown)), layout="constrained")
     axes = figure.add_subplot()
-    for number, found in enumerate(shown):
+    for number, of_unit in enumerate(shown):
         style: dict[str, Any] = {
             "color": COLOURS[number % len(COLOURS)],
             "ls": DASHES[number % len(DASHES)],
         }
-        places = np.maximum(found["percentiles"], 1)
-        axes.plot(places, np.linspace(0, 1, 101), label=short_name(found["unit"], 40), **style)
-    for max_length in sorted({found["max_length"] for found in shown} - {None}):
+        # The axis is logarithmic, where an empty function has no place.
+        places = np.maximum(of_unit.percentiles, 1)
+        axes.plot(places, np.linspace(0, 1, 101), label=short_name(of_unit.unit, 40), **style)
+    limits = {of_unit.max_length for of_unit in shown if of_unit.max_length is not None}
+    for max_length in sorted(limits):
         axes.axvline(max_length, color=MUTED, lw=0.8, ls="--")
         axes.text(max_length, 0.02, f" {max_length}", color=MUTED, fontsize=8.5)
     _length_axes(axes)
@@ -78,9 +80,9 @@ def plot_length_curves(lengths: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def plot_flags_together(flags: Mapping[str, Any]) -> Figure:
+def plot_flags_together(flags: FlagsTogether) -> Figure:
     """How often two flags stand together; the shade is the share of the row's flag."""
-    counts = np.asarray(flags["together"], dtype=float)
+    counts = np.asarray(flags.together, dtype=float)
     totals = np.diag(counts)[:, None]
     shares = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
     np.fill_diagonal(shares, 0)
@@ -89,7 +91,7 @@ def plot_flags_together(flags: Mapping[str, Any]) -> Figure:
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1.25, aspect="auto")
     for row, column in np.ndindex(*counts.shape):
         _count(axes, row, column, int(counts[row, column]), shares[row, column])
-    _flag_ticks(axes, flags["names"])
+    _flag_ticks(axes, flags.names)
     axes.set_title("Flags that stand together")
     return figure
 

@@ -9,12 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from enstack.auditing.content import Lengths, Quantiles
 from enstack.progress.bars import Bar
 
-__all__ = ["character_lengths", "length_facts", "tokenizer_lengths"]
+__all__ = ["character_lengths", "summarize_lengths", "tokenizer_lengths"]
 
 FUNCTIONS_AT_ONCE = 1000
-QUANTILES = {"p5": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95}
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def character_lengths(sources: Sequence[pa.Array]) -> np.ndarray:
@@ -33,35 +34,35 @@ def tokenizer_lengths(sources: Sequence[pa.Array], tokenizer: Any, title: str) -
             for start in range(0, len(array), FUNCTIONS_AT_ONCE):
                 texts = array.slice(start, FUNCTIONS_AT_ONCE).to_pylist()
                 # Nothing is cut; verbose=False keeps back the advice on texts that are too long.
-                found = tokenizer(texts, return_attention_mask=False, verbose=False)["input_ids"]
-                lengths += [len(input_ids) + n_more for input_ids in found]
+                batch = tokenizer(texts, return_attention_mask=False, verbose=False)["input_ids"]
+                lengths += [len(input_ids) + n_more for input_ids in batch]
                 bar.advance(len(texts))
     return np.array(lengths, dtype=np.int64)
 
 
-def length_facts(
+def summarize_lengths(
     unit: str, lengths: np.ndarray, splits: Mapping[str, np.ndarray], max_length: int | None
-) -> dict[str, Any]:
-    """Quantiles of each split and of all, as JSON values.
+) -> Lengths:
+    """Quantiles of each split and of all.
 
     lengths: (n,) int; splits: the rows of each split; max_length: where a model cuts, if one does.
-    percentiles: 101 lengths, the shortest to the longest.
     """
-    return {
-        "unit": unit,
-        "max_length": max_length,
-        "splits": {name: _quantiles(lengths[rows], max_length) for name, rows in splits.items()},
-        "percentiles": _quantile(lengths, np.linspace(0, 1, 101)),
-    }
+    return Lengths(
+        unit=unit,
+        max_length=max_length,
+        splits={name: _quantiles(lengths[rows], max_length) for name, rows in splits.items()},
+        percentiles=_quantile(lengths, np.linspace(0, 1, 101)),
+    )
 
 
-def _quantiles(lengths: np.ndarray, max_length: int | None) -> dict[str, Any]:
-    found = dict(zip(QUANTILES, _quantile(lengths, list(QUANTILES.values())), strict=True))
-    cut = None if max_length is None else int((lengths > max_length).sum())
-    return {**found, "max": int(lengths.max()), "truncated": cut}
+def _quantiles(lengths: np.ndarray, max_length: int | None) -> Quantiles:
+    p5, p25, median, p75, p95 = _quantile(lengths, QUANTILES)
+    truncated = None if max_length is None else int((lengths > max_length).sum())
+    return Quantiles(p5, p25, median, p75, p95, int(lengths.max()), truncated)
 
 
 def _quantile(lengths: np.ndarray, shares: Any) -> list[int]:
     """Lengths that functions have: no mean of two."""
-    found: list[int] = np.quantile(lengths, shares, method="inverted_cdf").astype(int).tolist()
-    return found
+    quantiles = np.quantile(lengths, shares, method="inverted_cdf").astype(int)
+    values: list[int] = quantiles.tolist()
+    return values

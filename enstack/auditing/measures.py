@@ -7,7 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from enstack.auditing.lengths import character_lengths, length_facts, tokenizer_lengths
+from enstack.auditing.content import (
+    Audit,
+    Contradiction,
+    Contradictions,
+    Duplicates,
+    FlagsTogether,
+    Lengths,
+    Scores,
+    WordCounts,
+)
+from enstack.auditing.lengths import character_lengths, summarize_lengths, tokenizer_lengths
 from enstack.config import RunConfig, base_model_names
 from enstack.data.columns import read_table
 from enstack.data.formats import split_files
@@ -27,28 +37,27 @@ LEVELS = {"same text": None, "Jaccard >= 0.9": 0.9, f"Jaccard >= {NEAR}": NEAR}
 N_EXAMPLES = 5
 
 
-def audit(config: RunConfig, tokenizers: Sequence[str] = ()) -> dict[str, Any]:
-    """Everything that the table, the page and --json show of a data folder, as JSON values.
+def audit(config: RunConfig, tokenizers: Sequence[str] = ()) -> Audit:
+    """Everything that the table, the page and --json show of a data folder.
 
     config: its data_dir, label_mode, subset and max_length count. tokenizers: of these base models,
-    names or folders. Keys: data, label_mode, label_rule, class_names, fingerprint, functions,
-    counts, flags, lengths, duplicates, contradictions, word_counts, notes. Raises DataError for
-    data that can't be used, ConfigError for a tokenizer that can't be loaded.
+    names or folders. Raises DataError for data that can't be used, ConfigError for a tokenizer that
+    can't be loaded.
     """
+    # First, for reading a large folder takes minutes and a misspelt name is seen at once.
     models = _tokenizers(config, tokenizers)
     data = read_run_data(config)
     sources = [split.sources for split in data.splits.values()]
     near = find_near_duplicates(sources, NEAR)
-    return {
-        "data": config.data_dir,
-        "functions": {name: len(split) for name, split in data.splits.items()},
+    return Audit(
+        data=config.data_dir,
         **data.summary(),
-        "flags": _flags(config),
-        "lengths": _lengths(data, near, models, config.max_length),
-        "duplicates": _duplicates(data, near),
-        "contradictions": _contradictions(data, near),
-        "word_counts": _word_counts(data, near),
-    }
+        flags=_flags(config),
+        lengths=_lengths(data, near, models, config.max_length),
+        duplicates=_duplicates(data, near),
+        contradictions=_contradictions(data, near),
+        word_counts=_word_counts(data, near),
+    )
 
 
 def _tokenizers(config: RunConfig, names: Sequence[str]) -> dict[str, Any]:
@@ -61,25 +70,22 @@ def _tokenizers(config: RunConfig, names: Sequence[str]) -> dict[str, Any]:
     return {name: load_tokenizer(base_model(name, model, config)) for name, model in named}
 
 
-def _flags(config: RunConfig) -> dict[str, Any] | None:
-    """How often flags stand together, of all rows of the files; None without flag columns.
-
-    together: (5, 5) functions that have both flags, on the diagonal those that have the one.
-    """
+def _flags(config: RunConfig) -> FlagsTogether | None:
+    """How often flags stand together, of all rows of the files; None without flag columns."""
+    # From the files, for the labels of a run tell one flag of several in most label modes.
     tables = {name: read_table(path) for name, path in split_files(data_folder(config)).items()}
     flags = {name: table.flags for name, table in tables.items() if table.flags is not None}
     if not flags:
         return None
     whole = np.concatenate(list(flags.values())).astype(np.int64)
-    return {
-        "names": list(CWE_CLASSES),
-        "functions": len(whole),
-        "together": (whole.T @ whole).tolist(),
-        "flags_per_function": np.bincount(
-            whole.sum(axis=1), minlength=len(CWE_CLASSES) + 1
-        ).tolist(),
-        "labels": {name: _totals(rows) for name, rows in flags.items()},
-    }
+    per_function = np.bincount(whole.sum(axis=1), minlength=len(CWE_CLASSES) + 1)
+    return FlagsTogether(
+        names=list(CWE_CLASSES),
+        functions=len(whole),
+        together=(whole.T @ whole).tolist(),
+        flags_per_function=per_function.tolist(),
+        labels={name: _totals(rows) for name, rows in flags.items()},
+    )
 
 
 def _totals(flags: np.ndarray) -> dict[str, int]:
@@ -95,63 +101,63 @@ def _rows(data: VulnerabilityData) -> dict[str, np.ndarray]:
 
 def _lengths(
     data: VulnerabilityData, near: NearDuplicates, models: dict[str, Any], max_length: int
-) -> list[dict[str, Any]]:
+) -> list[Lengths]:
     sources = [split.sources for split in data.splits.values()]
     rows = _rows(data)
-    found = [
-        length_facts("characters", character_lengths(sources), rows, None),
-        length_facts("lexer tokens", near.lengths, rows, None),
+    by_unit = [
+        summarize_lengths("characters", character_lengths(sources), rows, None),
+        summarize_lengths("lexer tokens", near.lengths, rows, None),
     ]
     for name, tokenizer in models.items():
         lengths = tokenizer_lengths(sources, tokenizer, f"Tokens of {name}")
-        found.append(length_facts(f"tokens of {name}", lengths, rows, max_length))
-    return found
+        by_unit.append(summarize_lengths(f"tokens of {name}", lengths, rows, max_length))
+    return by_unit
 
 
-def _duplicates(data: VulnerabilityData, near: NearDuplicates) -> dict[str, Any]:
+def _duplicates(data: VulnerabilityData, near: NearDuplicates) -> Duplicates:
     """For each level, how many functions of a split have another so alike in each split."""
     levels = {}
     for level, threshold in LEVELS.items():
-        found = near.neighbours(split_of_each(data), len(data.splits), threshold)
+        neighbours = near.neighbours(split_of_each(data), len(data.splits), threshold)
         levels[level] = {
-            name: dict(zip(data.splits, (found[rows] > 0).sum(axis=0).tolist(), strict=True))
+            name: dict(zip(data.splits, (neighbours[rows] > 0).sum(axis=0).tolist(), strict=True))
             for name, rows in _rows(data).items()
         }
-    return {"levels": levels, "crowded": near.n_crowded}
+    return Duplicates(levels, near.n_crowded)
 
 
-def _contradictions(data: VulnerabilityData, near: NearDuplicates) -> dict[str, Any]:
+def _contradictions(data: VulnerabilityData, near: NearDuplicates) -> Contradictions:
     """For each level, how many functions of a split have one so alike with another label."""
     labels = data.task.strata(np.concatenate([split.labels for split in data.splits.values()]))
-    levels: dict[str, Any] = {}
+    levels: dict[str, dict[str, int]] = {}
     alike = np.empty(0, dtype=np.int64)  # rows of the strictest level that has any
     for level, threshold in LEVELS.items():
-        found = near.neighbours(labels, int(labels.max()) + 1, threshold)
-        found[np.arange(len(labels)), labels] = 0
-        other = found.sum(axis=1) > 0
+        neighbours = near.neighbours(labels, int(labels.max()) + 1, threshold)
+        neighbours[np.arange(len(labels)), labels] = 0
+        other = neighbours.sum(axis=1) > 0
         levels[level] = {name: int(other[rows].sum()) for name, rows in _rows(data).items()}
         alike = alike if len(alike) else np.flatnonzero(other)
     examples = [_example(data, near, labels, row) for row in alike[:N_EXAMPLES]]
-    return {"levels": levels, "examples": examples}
+    return Contradictions(levels, examples)
 
 
 def _example(
     data: VulnerabilityData, near: NearDuplicates, labels: np.ndarray, row: int
-) -> dict[str, Any]:
+) -> Contradiction:
     """A function, the most alike one with another label, and how alike they are."""
     similarity = near.similarities(row)
     similarity[labels == labels[row]] = 0
     other = int(similarity.argmax())
     ids = np.concatenate([split.ids for split in data.splits.values()])
     named = np.concatenate([split.labels for split in data.splits.values()])
-    return {
-        "ids": [str(ids[row]), str(ids[other])],
-        "classes": [data.task.label_name(named[place]) for place in (row, other)],
-        "jaccard": float(similarity[other]),
-    }
+    return Contradiction(
+        ids=[str(ids[row]), str(ids[other])],
+        classes=[data.task.label_name(named[place]) for place in (row, other)],
+        jaccard=float(similarity[other]),
+    )
 
 
-def _word_counts(data: VulnerabilityData, near: NearDuplicates) -> dict[str, Any]:
+def _word_counts(data: VulnerabilityData, near: NearDuplicates) -> dict[str, WordCounts]:
     """Accuracy and macro-F1 of counted words on test, beside the plainest answer.
 
     all: on every test function; apart: on those without a near-duplicate in train. Thresholds of
@@ -160,8 +166,8 @@ def _word_counts(data: VulnerabilityData, near: NearDuplicates) -> dict[str, Any
     say("▶ Counting words: TF-IDF and logistic regression on the given splits")
     train, test = data.splits["train"], data.splits["test"]
     task, rows = data.task, _rows(data)
-    found = near.neighbours(split_of_each(data), len(data.splits), NEAR)
-    apart: np.ndarray = found[rows["test"], list(data.splits).index("train")] == 0
+    neighbours = near.neighbours(split_of_each(data), len(data.splits), NEAR)
+    apart: np.ndarray = neighbours[rows["test"], list(data.splits).index("train")] == 0
     validation = data.splits["validation"]
     # Classes need no thresholds: of a million functions, each split counts for a minute.
     asked = [test, validation] if task.has_thresholds else [test]
@@ -172,27 +178,29 @@ def _word_counts(data: VulnerabilityData, near: NearDuplicates) -> dict[str, Any
     }
     everywhere = np.ones(len(test), dtype=np.bool_)
     return {
-        part: {"n": int(chosen.sum())}
-        | {
-            name: _figures(
-                test.labels[chosen],
-                values[: len(test)][chosen],
-                task,
-                thresholds[name],
-            )
-            for name, values in models.items()
-        }
+        part: WordCounts(
+            int(chosen.sum()),
+            {
+                name: _scores(
+                    test.labels[chosen],
+                    values[: len(test)][chosen],
+                    task,
+                    thresholds[name],
+                )
+                for name, values in models.items()
+            },
+        )
         for part, chosen in {"all": everywhere, "apart": apart}.items()
     }
 
 
-def _figures(
+def _scores(
     labels: np.ndarray,
     probabilities: np.ndarray,
     task: LabelTask,
     thresholds: np.ndarray | None,
-) -> dict[str, float] | None:
+) -> Scores | None:
     if not len(labels):
         return None
-    found = task.evaluate(labels, probabilities, thresholds)
-    return {"accuracy": found["accuracy"], "macro_f1": found["macro_f1"]}
+    figures = task.evaluate(labels, probabilities, thresholds)
+    return Scores(figures["accuracy"], figures["macro_f1"])

@@ -2,43 +2,28 @@
 
 from __future__ import annotations
 
-import base64
-import importlib.resources
-from collections.abc import Mapping
+import dataclasses
 from pathlib import Path
-from typing import Any
 
-import jinja2
-
+from enstack.auditing.content import Audit
 from enstack.auditing.figures import draw_audit_figures
+from enstack.reporting.html import render_page
 from enstack.stacking.baselines import BASELINE_TITLES
 from enstack.storage.files import write_json, write_text
 
 __all__ = ["write_audit"]
 
 
-def write_audit(folder: Path, facts: Mapping[str, Any]) -> Path:
-    """Write what `audit.audit` found into a folder, and return the page's path.
-
-    Equal facts give equal bytes.
-    """
-    write_json(folder / "audit.json", facts)
-    write_text(folder / "audit.html", _page(facts, draw_audit_figures(facts)))
+def write_audit(folder: Path, audit: Audit) -> Path:
+    """Write an audit into a folder, and return the page's path; equal audits give equal bytes."""
+    # Not asdict: the template reads the attributes of what the fields hold.
+    values = {field.name: getattr(audit, field.name) for field in dataclasses.fields(audit)}
+    page = render_page(
+        "enstack.auditing",
+        "audit.html.j2",
+        draw_audit_figures(audit),
+        {**values, "baselines": BASELINE_TITLES},
+    )
+    write_json(folder / "audit.json", audit.to_json())
+    write_text(folder / "audit.html", page)
     return folder / "audit.html"
-
-
-def _page(facts: Mapping[str, Any], figures: Mapping[str, bytes]) -> str:
-    template = importlib.resources.files("enstack.auditing").joinpath("audit.html.j2")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(share=_share)
-    return environment.from_string(template.read_text(encoding="utf-8")).render(
-        facts,
-        baselines=BASELINE_TITLES,
-        images={name: base64.b64encode(png).decode() for name, png in figures.items()},
-    )
-
-
-def _share(count: int, size: int) -> str:
-    return f"{count / size:.1%}" if size else "–"

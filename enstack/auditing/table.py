@@ -1,100 +1,99 @@
-"""An audit as aligned text for the console."""
+"""An audit as aligned tables for the console."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
+from enstack.auditing.content import (
+    Audit,
+    Contradiction,
+    FlagsTogether,
+    Lengths,
+    Scores,
+    WordCounts,
+)
+from enstack.reporting.console import aligned_table, printable
+from enstack.reporting.html import share
+from enstack.reporting.leaderboard import number
 from enstack.stacking.baselines import BASELINE_TITLES
 
 __all__ = ["audit_text"]
 
 Row = Sequence[str]
+QUANTILES = ("5 %", "25 %", "median", "75 %", "95 %", "longest")
 
 
-def audit_text(facts: Mapping[str, Any]) -> str:
-    """What `audit.audit` found, table by table."""
-    return "\n".join(_lines(facts)).rstrip()
+def audit_text(audit: Audit) -> str:
+    """An audit, table by table."""
+    return "\n".join(_lines(audit)).rstrip()
 
 
-def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
-    splits = list(facts["functions"])
-    yield f"{facts['data']}, label_mode={facts['label_mode']}"
-    yield facts["label_rule"]
-    yield from (f"· {note}" for note in facts["notes"])
-    yield from _table("Functions per class", splits, _class_rows(facts))
-    if facts["flags"]:
-        yield from _table(*_flag_table(facts["flags"]))
-    quantiles = ("5 %", "25 %", "median", "75 %", "95 %", "longest", "cut")
-    yield from _table("Lengths", quantiles, _length_rows(facts["lengths"]))
-    yield from _table("Functions that have a duplicate in ...", splits, _duplicate_rows(facts))
-    yield from _crowded(facts["duplicates"]["crowded"])
-    yield from _table(
-        "Functions that have a duplicate with another label", splits, _contradiction_rows(facts)
-    )
-    yield from map(_example, facts["contradictions"]["examples"])
-    figures = ("functions", "accuracy", "macro-F1")
-    yield from _table("What counted words tell of test", figures, _word_rows(facts["word_counts"]))
+def _lines(audit: Audit) -> Iterator[str]:
+    splits = list(audit.functions)
+    yield printable(f"{audit.data}, label_mode={audit.label_mode}")
+    yield audit.label_rule
+    yield from (f"· {printable(note)}" for note in audit.notes)
+    yield _table("Functions per class", splits, _class_rows(audit))
+    if audit.flags:
+        yield _flag_table(audit.flags)
+    yield _table("Lengths", (*QUANTILES, "cut"), _length_rows(audit.lengths))
+    yield _table("Functions that have a duplicate in ...", splits, _duplicate_rows(audit))
+    yield from _crowded(audit.duplicates.crowded)
+    title = "Functions that have a duplicate with another label"
+    yield _table(title, splits, _contradiction_rows(audit))
+    yield from map(_example, audit.contradictions.examples)
+    measures = ("functions", "accuracy", "macro-F1")
+    yield _table("What counted words tell of test", measures, _word_rows(audit.word_counts))
 
 
-def _table(title: str, columns: Row, rows: Sequence[Row]) -> Iterator[str]:
-    """A title, a head and rows, the first cell of each on the left."""
-    head = ["", *columns]
-    widths = [max(len(row[place]) for row in (head, *rows)) for place in range(len(head))]
-    yield ""
-    yield title
-    for row in (head, *rows):
-        cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        yield "  " + "  ".join([row[0].ljust(widths[0]), *cells])
+def _table(title: str, columns: Row, rows: Sequence[Row]) -> str:
+    """A blank line, a title and the table, its first column without a head."""
+    return f"\n{title}\n{aligned_table(['', *columns], rows, indent=2)}"
 
 
-def _class_rows(facts: Mapping[str, Any]) -> list[list[str]]:
-    sizes = facts["functions"]
+def _class_rows(audit: Audit) -> list[list[str]]:
+    sizes = audit.functions
     rows = [
-        [name, *(_share(counts[name], sizes[split]) for split, counts in facts["counts"].items())]
-        for name in facts["class_names"]
+        [name, *(_of(counts[name], sizes[split]) for split, counts in audit.counts.items())]
+        for name in audit.class_names
     ]
-    return [*rows, ["all", *(f"{size:,}" + " " * 9 for size in sizes.values())]]
+    # As wide as a share, so that the sizes stand under the counts.
+    return [*rows, ["all", *(f"{size:,}" + "\N{NO-BREAK SPACE}" * 9 for size in sizes.values())]]
 
 
-def _flag_table(flags: Mapping[str, Any]) -> tuple[str, Row, list[list[str]]]:
+def _flag_table(flags: FlagsTogether) -> str:
     rows = [
         [name, *(f"{count:,}" for count in counts)]
-        for name, counts in zip(flags["names"], flags["together"], strict=True)
+        for name, counts in zip(flags.names, flags.together, strict=True)
     ]
-    n_several = sum(flags["flags_per_function"][2:])
-    title = f"Flags that stand together ({n_several:,} of {flags['functions']:,} have several)"
-    return title, flags["names"], rows
+    title = f"Flags that stand together ({flags.n_several:,} of {flags.functions:,} have several)"
+    return _table(title, flags.names, rows)
 
 
-def _length_rows(lengths: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+def _length_rows(lengths: Sequence[Lengths]) -> list[list[str]]:
     return [
         [
-            f"{found['unit']}, {split}",
-            *(f"{value:,}" for name, value in values.items() if name != "truncated"),
-            _cut(values["truncated"], found["max_length"]),
+            f"{of_unit.unit}, {split}",
+            *(f"{n:,}" for n in (of.p5, of.p25, of.median, of.p75, of.p95, of.max)),
+            "" if of.truncated is None else f"{of.truncated:,} at {of_unit.max_length}",
         ]
-        for found in lengths
-        for split, values in found["splits"].items()
+        for of_unit in lengths
+        for split, of in of_unit.splits.items()
     ]
 
 
-def _cut(truncated: int | None, max_length: int | None) -> str:
-    return "" if truncated is None else f"{truncated:,} at {max_length}"
-
-
-def _duplicate_rows(facts: Mapping[str, Any]) -> list[list[str]]:
+def _duplicate_rows(audit: Audit) -> list[list[str]]:
     return [
-        [f"{level}, {split}", *(_share(n, facts["functions"][split]) for n in found.values())]
-        for level, splits in facts["duplicates"]["levels"].items()
-        for split, found in splits.items()
+        [f"{level}, {split}", *(_of(n, audit.functions[split]) for n in counts.values())]
+        for level, splits in audit.duplicates.levels.items()
+        for split, counts in splits.items()
     ]
 
 
-def _contradiction_rows(facts: Mapping[str, Any]) -> list[list[str]]:
+def _contradiction_rows(audit: Audit) -> list[list[str]]:
     return [
-        [level, *(_share(n, facts["functions"][split]) for split, n in found.items())]
-        for level, found in facts["contradictions"]["levels"].items()
+        [level, *(_of(n, audit.functions[split]) for split, n in counts.items())]
+        for level, counts in audit.contradictions.levels.items()
     ]
 
 
@@ -106,28 +105,24 @@ def _crowded(n_crowded: int) -> Iterator[str]:
         )
 
 
-def _example(found: Mapping[str, Any]) -> str:
-    pairs = zip(found["ids"], found["classes"], strict=True)
-    named = " and ".join(f"{name} ({label})" for name, label in pairs)
-    return f"  such as {named}, Jaccard {found['jaccard']:.2f}"
+def _example(pair: Contradiction) -> str:
+    named = [f"{name} ({label})" for name, label in zip(pair.ids, pair.classes, strict=True)]
+    return printable(f"  such as {' and '.join(named)}, Jaccard {pair.jaccard:.2f}")
 
 
-def _word_rows(found: Mapping[str, Any]) -> list[list[str]]:
+def _word_rows(word_counts: Mapping[str, WordCounts]) -> list[list[str]]:
     parts = {"all": "", "apart": ", without near-duplicates in train"}
     return [
-        [f"{title}{words}", f"{found[part]['n']:,}", *_figures(found[part][name])]
+        [f"{title}{words}", f"{counts.n:,}", *_scores(counts.baselines[name])]
         for part, words in parts.items()
         for name, title in BASELINE_TITLES.items()
-        if name in found[part]
+        if name in (counts := word_counts[part]).baselines
     ]
 
 
-def _figures(figures: Mapping[str, float] | None) -> list[str]:
-    if figures is None:
-        return ["–", "–"]
-    return [f"{figures['accuracy']:.3f}", f"{figures['macro_f1']:.3f}"]
+def _scores(scores: Scores | None) -> list[str]:
+    return ["–", "–"] if scores is None else [number(scores.accuracy), number(scores.macro_f1)]
 
 
-def _share(count: int, size: int) -> str:
-    share = f"{count / size:.1%}" if size else "–"
-    return f"{count:,} {share:>8}"
+def _of(count: int, size: int) -> str:
+    return f"{count:,} {share(count, size):>8}"

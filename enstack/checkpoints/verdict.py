@@ -61,7 +61,7 @@ class Verdict:
         """Whether nothing is wrong with it."""
         return not self.problems
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The object of `enstack inspect --json`."""
         at = self.position
         verdict = {
@@ -85,7 +85,7 @@ class Verdict:
         }
         if self.checkpoints is None:
             return verdict
-        inner = {name: one.as_json() for name, one in self.checkpoints.items()}
+        inner = {name: one.to_json() for name, one in self.checkpoints.items()}
         return {**verdict, "checkpoints": inner}
 
 

@@ -1,4 +1,4 @@
-"""What the notebook's cells show: hardware, data, results, a checkpoint.
+"""What the notebook's cells do and print, in their order: hardware, data, settings, results.
 
 Its top imports nothing that a fresh Colab machine lacks, for cell 2 installs the requirements.
 """
@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 from enstack.errors import CheckpointError, ConfigError
 from enstack.notebook.forms import (
     CHOICES_FILE,
-    chosen_settings,
-    remembered,
+    TOY_LEARNING_RATE,
+    choices_of_cell_4,
+    code_changed,
+    read_form_fields,
     require_own_folder,
-    resolved_settings,
+    settings_from_fields,
     toy_overrides,
     user_folder,
 )
@@ -34,7 +36,7 @@ GIB = 2**30
 
 
 def show_hardware(work: Path | None = None, names: Mapping[str, Any] | None = None) -> None:
-    """Say which GPU, precision and CPU a run will use, and how long an epoch will take.
+    """Cell 3: say which GPU, precision and CPU a run will use, and how long an epoch will take.
 
     work, names: the work folder and the notebook's globals(), for the models and sizes chosen so
     far; without them the hardware alone is told.
@@ -70,7 +72,7 @@ def _show_time_per_epoch(work: Path, names: Mapping[str, Any], *, on_gpu: bool) 
     from enstack.training.epoch_time import estimate_epoch_time
 
     config = RunConfig(
-        **{**resolved_settings(work, chosen_settings(work, names)), "USE_SWA": False}
+        **{**settings_from_fields(work, read_form_fields(work, names)), "USE_SWA": False}
     )
     asked = config.base_models
     if config.data_dir == "toy" and on_gpu and not toy_overrides():
@@ -86,7 +88,7 @@ def _n_train(work: Path, config: RunConfig) -> int:
     """Functions to train on: as counted by cell 4, else all toy ones or those of the paper."""
     from enstack.toy.functions import TOY_SIZES
 
-    known = remembered(work).get("n_train")
+    known = choices_of_cell_4(work).get("n_train")
     if known is not None and known["data_dir"] == config.data_dir:
         return int(known["functions"])
     all_there_are = TOY_SIZES["train"] if config.data_dir == "toy" else PAPER_TRAIN
@@ -94,7 +96,7 @@ def _n_train(work: Path, config: RunConfig) -> int:
 
 
 def show_data(work: Path, *, download: bool = False, **choice: Any) -> pd.DataFrame:
-    """Read the chosen data, remember the choice, and return the functions per class and split.
+    """Cell 4: read and remember the chosen data, and return the functions per class and split.
 
     download: fetch Draper VDISC into DATA_DIR first, unless it lies there. Raises DataError or
     ConfigError, and remembers nothing, when the data can't be used.
@@ -105,7 +107,7 @@ def show_data(work: Path, *, download: bool = False, **choice: Any) -> pd.DataFr
     from enstack.inputs import read_run_data
     from enstack.storage.files import write_json
 
-    resolved = resolved_settings(work, choice)
+    resolved = settings_from_fields(work, choice)
     if download:
         from enstack.data.download import download_vdisc
 
@@ -121,8 +123,39 @@ def show_data(work: Path, *, download: bool = False, **choice: Any) -> pd.DataFr
     return table
 
 
+def configure_run(work: Path, names: dict[str, Any]) -> RunConfig:
+    """Cell 5: the run that the forms ask for, checked; what was set is printed.
+
+    names: the notebook's globals(); `config` among them is forgotten first, so that no cell goes
+    on with settings from before a refusal. Raises ConfigError for settings that can't be.
+    """
+    from enstack.config import configure
+
+    names["config"] = None
+    return configure(**form_settings(work, names))
+
+
+def form_settings(work: Path, names: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings among a notebook's names, for `configure`, and where the results will be.
+
+    names: the notebook's globals(); each UPPER_CASE name that is a key of RunConfig counts, so a
+    line such as SCHEDULER = "cosine" sets that too. What cell 4 chose is remembered in the work
+    folder, for a fresh kernel that did not run it.
+    """
+    chosen = read_form_fields(work, names)
+    resolved = settings_from_fields(work, chosen)
+    if code_changed():
+        say("⚠️  The code on the disk changed since it was loaded: run cell 2, then this cell.")
+    if toy_overrides():
+        say("ENSTACK_TOY=1: the toy data and small settings stand in for the forms.")
+    elif resolved.get("LEARNING_RATE") != chosen.get("LEARNING_RATE"):
+        say(f"The tiny models have random weights: LEARNING_RATE {TOY_LEARNING_RATE} is used.")
+    say(f"▶ Data: {resolved['DATA_DIR']}; run folder: {resolved['RUN_DIR']}")
+    return resolved
+
+
 def show_results(run: RunConfig | str | Path | None) -> None:
-    """Show a run's leaderboard, best first, its figures, and where the report lies.
+    """Cell 7: show a run's leaderboard, best first, its figures, and where the report lies.
 
     run: its configuration or its folder. Raises CheckpointError when it has no finished report or
     an empty leaderboard.
@@ -130,33 +163,18 @@ def show_results(run: RunConfig | str | Path | None) -> None:
     import pandas as pd
     from IPython.display import HTML, display
 
-    from enstack.storage.files import read_json
+    from enstack.reporting.leaderboard import leaderboard_cells, read_report_leaderboard
 
-    report = run_dir_of(run) / "report"
-    rows = read_json(report / "report.json")["leaderboard"] if report.is_dir() else []
+    report = require_run_dir(run) / "report"
+    rows = read_report_leaderboard(report / "report.json")
     if not rows:
         raise CheckpointError(
             f"The results must stand in {report}, which holds no leaderboard. "
             "Run cell 6 to its end, then this cell."
         )
-    display(pd.DataFrame(map(_leaderboard_row, rows), index=range(1, len(rows) + 1)))
+    display(pd.DataFrame(map(leaderboard_cells, rows), index=range(1, len(rows) + 1)))
     display(HTML(_figure_grid(sorted((report / "figures").glob("*.png")))))
     say(f"📄 Full report (one file; download it and open it in a browser): {report}/report.html")
-
-
-def _leaderboard_row(row: Mapping[str, Any]) -> dict[str, str]:
-    from enstack.reporting.stored_run import KINDS
-
-    measures = {"accuracy": "accuracy", "AUC": "auc", "MCC": "mcc"}
-    return {
-        "kind": KINDS[row["kind"]],
-        "name": row["title"],
-        "macro-F1": f"{row['macro_f1']:.3f}",
-        "95 % interval": f"{row['macro_f1_low']:.3f}–{row['macro_f1_high']:.3f}",
-        **{
-            title: "–" if row[key] is None else f"{row[key]:.3f}" for title, key in measures.items()
-        },
-    }
 
 
 def _figure_grid(figures: list[Path]) -> str:
@@ -171,7 +189,7 @@ def _figure_grid(figures: list[Path]) -> str:
 
 
 def show_checkpoint(work: Path, place: str, run: RunConfig | None) -> None:
-    """Say whether a checkpoint or run folder is whole, and from where training will go on.
+    """Cell 8: say whether a checkpoint or run folder is whole, and from where training will go on.
 
     place: a folder as given, or within the work folder, or from the top of the user's Drive; run's
     folder where it is empty.
@@ -181,13 +199,13 @@ def show_checkpoint(work: Path, place: str, run: RunConfig | None) -> None:
 
     named = place.strip()
     if not named:
-        say(verdict_text(inspect_path(run_dir_of(run))))
+        say(verdict_text(inspect_path(require_run_dir(run))))
         return
     inside = work / Path(named).expanduser()
     say(verdict_text(inspect_path(inside if inside.is_dir() else user_folder(named))))
 
 
-def run_dir_of(run: RunConfig | str | Path | None) -> Path:
+def require_run_dir(run: RunConfig | str | Path | None) -> Path:
     """The run folder of a configuration or path; ConfigError where there is none."""
     if run is None:
         raise ConfigError(

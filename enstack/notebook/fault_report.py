@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from enstack import __version__
-from enstack.notebook.cells import GIB, gpu_line, run_dir_of
+from enstack.notebook.cells import GIB, gpu_line, require_run_dir
 from enstack.notebook.checkout import CHECKOUT, code_commit
 from enstack.progress.say import say
 
@@ -44,7 +44,7 @@ def show_troubleshooting(work: Path, names: Mapping[str, Any]) -> None:
     if names.get("config") is None:
         say("No configuration: cell 5 was not run, or refused its form.")
         return
-    run_dir = run_dir_of(names["config"])
+    run_dir = require_run_dir(names["config"])
     say(f"Last events of {run_dir}:")
     for line in _last_events(run_dir):
         say(f"   {line}")

@@ -1,4 +1,4 @@
-"""The settings that the notebook's forms become."""
+"""Turns the fields of the notebook's forms into settings; prints nothing."""
 
 from __future__ import annotations
 
@@ -8,14 +8,10 @@ import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from enstack.errors import CheckpointError, ConfigError
 from enstack.notebook.checkout import CHECKOUT
-from enstack.progress.say import say
-
-if TYPE_CHECKING:
-    from enstack.config import RunConfig
 
 DRIVE_ROOT = Path("/content/drive")
 LOADED_AT = time.time()
@@ -42,43 +38,12 @@ def toy_overrides() -> dict[str, Any]:
     return dict(TOY_SETTINGS) if os.environ.get("ENSTACK_TOY") == "1" else {}
 
 
-def configure_run(work: Path, names: dict[str, Any]) -> RunConfig:
-    """The run that a notebook's forms ask for, checked; what was set is printed.
-
-    names: the notebook's globals(); `config` among them is forgotten first, so that no cell goes
-    on with settings from before a refusal. Raises ConfigError for settings that can't be.
-    """
-    from enstack.config import configure
-
-    names["config"] = None
-    return configure(**form_settings(work, names))
-
-
-def form_settings(work: Path, names: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings among a notebook's names, for `configure`, and where the results will be.
-
-    names: the notebook's globals(); each UPPER_CASE name that is a key of RunConfig counts, so a
-    line such as SCHEDULER = "cosine" sets that too. What cell 4 chose is remembered in the work
-    folder, for a fresh kernel that did not run it.
-    """
-    chosen = chosen_settings(work, names)
-    resolved = resolved_settings(work, chosen)
-    if _code_changed():
-        say("⚠️  The code on the disk changed since it was loaded: run cell 2, then this cell.")
-    if toy_overrides():
-        say("ENSTACK_TOY=1: the toy data and small settings stand in for the forms.")
-    elif resolved.get("LEARNING_RATE") != chosen.get("LEARNING_RATE"):
-        say(f"The tiny models have random weights: LEARNING_RATE {TOY_LEARNING_RATE} is used.")
-    say(f"▶ Data: {resolved['DATA_DIR']}; run folder: {resolved['RUN_DIR']}")
-    return resolved
-
-
-def chosen_settings(work: Path, names: Mapping[str, Any]) -> dict[str, Any]:
+def read_form_fields(work: Path, names: Mapping[str, Any]) -> dict[str, Any]:
     """What the forms say, over what cell 4 remembered."""
     from enstack.config import RunConfig
 
     keys = [key.upper() for key in RunConfig.model_fields]
-    chosen = dict(remembered(work).get("choice", {}))
+    chosen = dict(choices_of_cell_4(work).get("choice", {}))
     for name, value in names.items():
         misspelt = difflib.get_close_matches(name, keys, n=1, cutoff=LIKE_A_KEY)
         if name in keys or (name.isupper() and misspelt):
@@ -86,7 +51,7 @@ def chosen_settings(work: Path, names: Mapping[str, Any]) -> dict[str, Any]:
     return chosen
 
 
-def remembered(work: Path) -> dict[str, Any]:
+def choices_of_cell_4(work: Path) -> dict[str, Any]:
     """What cell 4 has written down."""
     from enstack.storage.files import read_json_object
 
@@ -106,20 +71,22 @@ def require_own_folder(data_dir: str) -> None:
         )
 
 
-def resolved_settings(work: Path, chosen: Mapping[str, Any]) -> dict[str, Any]:
+def settings_from_fields(work: Path, chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Settings with their paths made whole, and with what the toy data needs to be learnt."""
-    found = {**chosen, **toy_overrides()}
-    data_dir = str(found.get("DATA_DIR") or "toy").strip()
-    found["DATA_DIR"] = data_dir if data_dir == "toy" else str(user_folder(data_dir))
-    run_name = str(found.get("RUN_DIR") or "").strip() or Path(data_dir).resolve().name
-    found["RUN_DIR"] = str(_inside(work, run_name, "RUN_DIR"))
-    if old := str(found.get("RESUME_FROM") or "").strip():
-        found["RESUME_FROM"] = str(user_folder(old))
+    settings = {**chosen, **toy_overrides()}
+    data_dir = str(settings.get("DATA_DIR") or "toy").strip()
+    settings["DATA_DIR"] = data_dir if data_dir == "toy" else str(user_folder(data_dir))
+    run_name = str(settings.get("RUN_DIR") or "").strip() or Path(data_dir).resolve().name
+    settings["RUN_DIR"] = str(_inside(work, run_name, "RUN_DIR"))
+    if old := str(settings.get("RESUME_FROM") or "").strip():
+        settings["RESUME_FROM"] = str(user_folder(old))
     if toy_overrides():
-        found["LOCAL_DIR"] = str(work / "local")
-    elif _only_tiny(found.get("BASE_MODELS"), data_dir) and _is_default("LEARNING_RATE", found):
-        found["LEARNING_RATE"] = TOY_LEARNING_RATE
-    return found
+        settings["LOCAL_DIR"] = str(work / "local")
+    elif _only_tiny(settings.get("BASE_MODELS"), data_dir) and _is_default(
+        "LEARNING_RATE", settings
+    ):
+        settings["LEARNING_RATE"] = TOY_LEARNING_RATE
+    return settings
 
 
 def _inside(folder: Path, name: str, field: str) -> Path:
@@ -153,6 +120,7 @@ def user_folder(data_dir: str) -> Path:
     return folder if folder.exists() or not os.path.isdir(drive) else drive / folder  # noqa: PTH112
 
 
-def _code_changed() -> bool:
+def code_changed() -> bool:
+    """Whether a module on the disk is newer than what this kernel has loaded."""
     sources = (CHECKOUT / "enstack").rglob("*.py")
     return any(source.stat().st_mtime > LOADED_AT for source in sources)

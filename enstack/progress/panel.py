@@ -208,14 +208,14 @@ class Row:
 def _figures_line(bar: Bar) -> str:
     """Examples per second, and the share of time spent waiting for data."""
     elapsed = time.perf_counter() - bar.started
-    facts = []
+    parts = []
     if bar.examples and bar.done and elapsed > 0:
-        facts.append(f"{bar.done * bar.examples / elapsed:,.1f} examples/s")
+        parts.append(f"{bar.done * bar.examples / elapsed:,.1f} examples/s")
     if bar.wait is not None:
         share = bar.wait.share()
         colour = AMBER if share > DATA_SHARE_LIMIT else GREEN
-        facts.append(f"<span style='color: {colour}'>{share:.0%} of the time waits for data</span>")
-    return " · ".join(facts)
+        parts.append(f"<span style='color: {colour}'>{share:.0%} of the time waits for data</span>")
+    return " · ".join(parts)
 
 
 def _checkpoint_line(view: TrainingView) -> str:

@@ -25,6 +25,7 @@ from enstack.plots import (
     png_bytes,
     short_name,
 )
+from enstack.reporting.content import Epoch, Evaluation, ReportContent, TrainingCurve
 
 # Of a second line in the same colour; a single epoch makes no line, so it has markers too.
 FAINT: Any = {"linestyle": ":", "linewidth": 1.3, "markerfacecolor": "white", "markersize": 3.5}
@@ -39,13 +40,9 @@ DIAMOND: Any = {
 SMALL_CLASS = 30
 
 
-def draw_figures(results: Mapping[str, Any]) -> dict[str, bytes]:
-    """Draw every figure of a report.
-
-    `results` is what `report.load_results` returns; the answer maps a figure's name to PNG bytes,
-    the same bytes for the same results.
-    """
-    training, chosen, base = results["training"], results["chosen"], results["best_base"]
+def draw_figures(content: ReportContent) -> dict[str, bytes]:
+    """Draw every figure of a report: PNG bytes by its name, the same for the same content."""
+    training, chosen, base = content.training, content.chosen, content.best_base
     with matplotlib.rc_context(STYLE):
         return {
             "training_loss": png_bytes(
@@ -61,7 +58,7 @@ def draw_figures(results: Mapping[str, Any]) -> dict[str, bytes]:
 
 
 def plot_training_curves(
-    training: Sequence[Mapping[str, Any]], title: str, value: str, dotted: str | None = None
+    training: Sequence[TrainingCurve], title: str, value: str, dotted: str | None = None
 ) -> Figure:
     """One line per base model over the epochs; the epoch that was kept is ringed.
 
@@ -74,25 +71,26 @@ def plot_training_curves(
     figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
     axes = figure.add_subplot()
     for number, model in enumerate(training):
-        epochs = model["epochs"]
-        draw_curve(axes, epochs, value, line_style(number))
+        numbers = [epoch.epoch for epoch in model.epochs]
+        draw_curve(axes, numbers, _values(model.epochs, value), line_style(number))
         if dotted is not None:
-            draw_curve(axes, epochs, dotted, {**line_style(number), **FAINT})
+            style = {**line_style(number), **FAINT}
+            draw_curve(axes, numbers, _values(model.epochs, dotted), style)
         else:
-            _ring_best(axes, epochs, value, number)
-    _epoch_axis(axes, [record["epoch"] for model in training for record in model["epochs"]])
+            _ring_best(axes, model.epochs, value, number)
+    _epoch_axis(axes, [epoch.epoch for model in training for epoch in model.epochs])
     axes.grid(axis="y")
     axes.set_title(title)
     axes.set_xlabel("epoch")
     axes.tick_params(length=0)
-    _legend(figure, [model["name"] for model in training], notes)
+    _legend(figure, [model.name for model in training], notes)
     return figure
 
 
-def plot_confusion_matrix(evaluation: Mapping[str, Any]) -> Figure:
+def plot_confusion_matrix(evaluation: Evaluation) -> Figure:
     """Counts of true against predicted classes; the shade is the share of the true class."""
-    counts = np.asarray(evaluation["confusion"], dtype=float)
-    classes = [short_name(name, 14) for name in evaluation["confusion_classes"]]
+    counts = np.asarray(evaluation.confusion, dtype=float)
+    classes = [short_name(name, 14) for name in evaluation.confusion_classes]
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
     figure = Figure(
@@ -103,27 +101,27 @@ def plot_confusion_matrix(evaluation: Mapping[str, Any]) -> Figure:
     for row, column in np.ndindex(*counts.shape):
         _cell(axes, row, column, int(counts[row, column]), shares[row, column])
     _class_ticks(axes, classes)
-    axes.set_title(f"Confusion, {short_name(evaluation['title'], 34)}")
+    axes.set_title(f"Confusion, {short_name(evaluation.title, 34)}")
     return figure
 
 
-def plot_class_f1(evaluation: Mapping[str, Any], base: Mapping[str, Any] | None) -> Figure:
+def plot_class_f1(evaluation: Evaluation, base: Evaluation | None) -> Figure:
     """One F1 bar per class with the number of its functions; `base` is marked by a diamond."""
-    entries = evaluation["per_class"]
+    entries = evaluation.per_class
     figure = Figure(figsize=(WIDTH_INCHES, 1.15 + 0.42 * len(entries)), layout="constrained")
     axes = figure.add_subplot()
     for position, entry in enumerate(entries):
         _class_bar(axes, position, entry)
     if base is not None:
-        values = [entry["f1"] for entry in base["per_class"]]
+        values = [entry["f1"] for entry in base.per_class]
         axes.plot(values, range(len(values)), **DIAMOND, clip_on=False)
     _class_axis(axes, entries)
     axes.set_title("F1 per class on test")
-    _class_legend(figure, entries, evaluation["title"], base["title"] if base else None)
+    _class_legend(figure, entries, evaluation.title, base.title if base else None)
     return figure
 
 
-def plot_reliability(evaluation: Mapping[str, Any], base: Mapping[str, Any] | None) -> Figure:
+def plot_reliability(evaluation: Evaluation, base: Evaluation | None) -> Figure:
     """Accuracy against confidence, a dot a bin, larger where more functions are; `base` dotted.
 
     Dots under the diagonal are claims that did not come true.
@@ -145,26 +143,30 @@ def plot_reliability(evaluation: Mapping[str, Any], base: Mapping[str, Any] | No
 
 
 def _reliability_line(
-    axes: Axes, evaluation: Mapping[str, Any], style: Mapping[str, Any], colour: str
+    axes: Axes, evaluation: Evaluation, style: Mapping[str, Any], colour: str
 ) -> None:
-    found = evaluation["reliability"]
-    places = [part["confidence"] for part in found["bins"]]
-    values = [part["accuracy"] for part in found["bins"]]
-    largest = max(part["n"] for part in found["bins"])
-    label = f"{short_name(evaluation['title'])}: calibration error {found['ece']:.3f}"
+    calibration = evaluation.reliability
+    places = [part.confidence for part in calibration.bins]
+    values = [part.accuracy for part in calibration.bins]
+    largest = max(part.n for part in calibration.bins)
+    label = f"{short_name(evaluation.title)}: calibration error {calibration.ece:.3f}"
     # A model that is always as sure has one bin, and one dot.
     axes.plot(places, values, marker="o", color=colour, label=label, **style)
     if not style:
-        areas = [90 * part["n"] / largest + 8 for part in found["bins"]]
+        areas = [90 * part.n / largest + 8 for part in calibration.bins]
         axes.scatter(places, values, s=areas, color=colour, zorder=3)
 
 
-def _ring_best(axes: Axes, epochs: Sequence[Mapping[str, Any]], value: str, number: int) -> None:
-    kept = [record for record in epochs if record["best"] and record[value] is not None]
+def _values(epochs: Sequence[Epoch], name: str) -> list[float | None]:
+    return [getattr(epoch, name) for epoch in epochs]
+
+
+def _ring_best(axes: Axes, epochs: Sequence[Epoch], value: str, number: int) -> None:
+    kept = [epoch for epoch in epochs if epoch.best and getattr(epoch, value) is not None]
     if kept:
         axes.plot(
-            kept[-1]["epoch"],
-            kept[-1][value],
+            kept[-1].epoch,
+            getattr(kept[-1], value),
             "o",
             mfc="none",
             mec=line_style(number)["color"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from enstack.auditing.content import Audit, Scores, WordCounts
 from enstack.auditing.measures import audit
 from enstack.auditing.page import write_audit
 from enstack.auditing.table import audit_text
@@ -49,36 +51,37 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def facts(folder: Path, micro_model: BaseModel) -> dict[str, Any]:
+def audited(folder: Path, micro_model: BaseModel) -> Audit:
     config = RunConfig(data_dir=str(folder), label_mode="cwe_or_clean", max_length=60)
     return audit(config, [micro_model.location])
 
 
-def test_duplicates_are_counted_by_split_and_by_how_alike(facts: dict[str, Any]) -> None:
-    levels = facts["duplicates"]["levels"]
+def test_duplicates_are_counted_by_split_and_by_how_alike(audited: Audit) -> None:
+    levels = audited.duplicates.levels
     assert levels["same text"]["test"] == {"train": 1, "validation": 0, "test": 0}
     assert levels["same text"]["train"] == {"train": 0, "validation": 1, "test": 1}
     assert levels["Jaccard >= 0.9"]["test"] == {"train": 2, "validation": 1, "test": 0}
-    assert facts["duplicates"]["crowded"] == 0
+    assert audited.duplicates.crowded == 0
 
 
-def test_a_contradiction_is_a_near_duplicate_with_another_label(facts: dict[str, Any]) -> None:
-    levels = facts["contradictions"]["levels"]
+def test_a_contradiction_is_a_near_duplicate_with_another_label(audited: Audit) -> None:
+    levels = audited.contradictions.levels
     assert levels["same text"] == {"train": 0, "validation": 0, "test": 0}
     assert levels["Jaccard >= 0.9"] == {"train": 1, "validation": 1, "test": 1}
-    example = facts["contradictions"]["examples"][0]
-    assert example["ids"] == ["train/3", "test/1"]
-    assert example["classes"] == ["clean", "CWE-120"]
-    assert 0.9 <= example["jaccard"] < 1
+    example = audited.contradictions.examples[0]
+    assert example.ids == ["train/3", "test/1"]
+    assert example.classes == ["clean", "CWE-120"]
+    assert 0.9 <= example.jaccard < 1
 
 
-def test_flags_that_stand_together_are_counted_over_all_rows(facts: dict[str, Any]) -> None:
-    flags = facts["flags"]
-    together = np.array(flags["together"])
+def test_flags_that_stand_together_are_counted_over_all_rows(audited: Audit) -> None:
+    flags = audited.flags
+    assert flags is not None
+    together = np.array(flags.together)
     assert together[0].tolist() == [3, 1, 0, 0, 0]
     assert together[1].tolist() == [1, 3, 0, 1, 0]
     assert (together == together.T).all()
-    assert flags["flags_per_function"] == [3, 5, 2, 0, 0, 0]
+    assert flags.flags_per_function == [3, 5, 2, 0, 0, 0]
 
 
 def test_a_tokenizer_cuts_as_many_functions_as_a_run_does(
@@ -96,74 +99,76 @@ def test_a_tokenizer_cuts_as_many_functions_as_a_run_does(
     # As long as one of the functions, which is not cut then.
     middle = int(np.sort(tokens("train", 9999).lengths)[len(toy_data.splits["train"]) // 2])
     settings = {"data_dir": str(toy_folder), "label_mode": "cwe_or_clean", "max_length": middle}
-    found = audit(RunConfig(**settings), [micro_model.location])["lengths"][-1]
-    assert found["unit"] == "tokens of micro"
+    found = audit(RunConfig(**settings), [micro_model.location]).lengths[-1]
+    assert found.unit == "tokens of micro"
     for split in toy_data.splits:
-        assert found["splits"][split]["truncated"] == tokens(split, middle).n_truncated
-        assert found["splits"][split]["max"] == tokens(split, 9999).lengths.max()
-    assert 0 < found["splits"]["train"]["truncated"] < len(toy_data.splits["train"])
+        assert found.splits[split].truncated == tokens(split, middle).n_truncated
+        assert found.splits[split].max == tokens(split, 9999).lengths.max()
+    assert 0 < found.splits["train"].truncated < len(toy_data.splits["train"])
 
 
 def test_word_counts_are_measured_on_test_with_and_without_near_duplicates(
-    facts: dict[str, Any],
+    audited: Audit,
 ) -> None:
-    words = facts["word_counts"]
-    assert (words["all"]["n"], words["apart"]["n"]) == (3, 1)
+    words = audited.word_counts
+    assert (words["all"].n, words["apart"].n) == (3, 1)
     # CWE-119 is the majority of train, and one of three in test.
-    assert words["all"]["majority"]["accuracy"] == pytest.approx(1 / 3)
-    assert words["apart"]["majority"]["accuracy"] == 0
-    assert words["all"]["tfidf_lr"] is not None
+    majority, apart = (words[part].baselines["majority"] for part in ("all", "apart"))
+    assert majority is not None
+    assert majority.accuracy == pytest.approx(1 / 3)
+    assert apart is not None
+    assert apart.accuracy == 0
+    assert words["all"].baselines["tfidf_lr"] is not None
 
 
-def test_where_nothing_stands_apart_there_is_a_dash(facts: dict[str, Any], tmp_path: Path) -> None:
-    nothing = {"n": 0, "tfidf_lr": None, "majority": None}
-    some = {**facts, "word_counts": {**facts["word_counts"], "apart": nothing}}
+def test_where_nothing_stands_apart_there_is_a_dash(audited: Audit, tmp_path: Path) -> None:
+    nothing = WordCounts(0, {"tfidf_lr": None, "majority": None})
+    words = {**audited.word_counts, "apart": nothing}
+    some = dataclasses.replace(audited, word_counts=words)
     assert audit_text(some).splitlines()[-1].split()[-2:] == ["–", "–"]
     assert "without near-duplicates in train 0 – – – –" in Page(write_audit(tmp_path, some)).text
 
 
 def test_flags_are_audited_each_by_itself(folder: Path, tmp_path: Path) -> None:
-    facts = audit(RunConfig(data_dir=str(folder), label_mode="multilabel"))
-    assert facts["counts"]["train"] == dict(zip(CWE_CLASSES, (2, 2, 1, 1, 1), strict=True))
+    audited = audit(RunConfig(data_dir=str(folder), label_mode="multilabel"))
+    assert audited.counts["train"] == dict(zip(CWE_CLASSES, (2, 2, 1, 1, 1), strict=True))
     # "g" of test has one flag more than its copy in train and validation, which have none.
-    assert facts["contradictions"]["levels"]["Jaccard >= 0.9"]["test"] == 1
-    pair = facts["contradictions"]["examples"][0]
-    assert sorted(pair["classes"]) == ["CWE-120", "no flag"]
-    words = facts["word_counts"]["all"]
-    assert set(words) == {"n", "tfidf_lr", "frequency"}
+    assert audited.contradictions.levels["Jaccard >= 0.9"]["test"] == 1
+    pair = audited.contradictions.examples[0]
+    assert sorted(pair.classes) == ["CWE-120", "no flag"]
+    words = audited.word_counts["all"].baselines
+    assert set(words) == {"tfidf_lr", "frequency"}
     # No function of validation has a flag: nothing to choose a threshold by, so none is given.
-    assert words["frequency"] == {"accuracy": pytest.approx(1 / 3), "macro_f1": 0}
-    assert "each flag's majority answer" in audit_text(facts)
-    assert "each flag&#39;s majority answer" in write_audit(tmp_path, facts).read_text()
+    assert words["frequency"] == Scores(pytest.approx(1 / 3), 0)
+    assert "each flag's majority answer" in audit_text(audited)
+    assert "each flag&#39;s majority answer" in write_audit(tmp_path, audited).read_text()
 
 
 def test_a_copy_with_one_flag_more_contradicts(tmp_path: Path) -> None:
     for name in ("train", "validate", "test"):
         texts, classes = [body("f", 1).encode()] * 2, ["CWE-119", "CWE-119 CWE-476"]
         write_hdf5_columns(tmp_path / f"VDISC_{name}.hdf5", texts, **flags_of(classes))
-    found = audit(RunConfig(data_dir=str(tmp_path), label_mode="multilabel"))["contradictions"]
-    assert found["levels"]["same text"]["train"] == 2
-    assert found["examples"][0]["classes"] == ["CWE-119", "CWE-119 and CWE-476"]
+    found = audit(RunConfig(data_dir=str(tmp_path), label_mode="multilabel")).contradictions
+    assert found.levels["same text"]["train"] == 2
+    assert found.examples[0].classes == ["CWE-119", "CWE-119 and CWE-476"]
 
 
-def test_the_table_is_aligned(facts: dict[str, Any]) -> None:
-    tables = audit_text(facts).split("\n\n")[1:]
+def test_the_table_is_aligned(audited: Audit) -> None:
+    tables = audit_text(audited).split("\n\n")[1:]
     assert len(tables) == 6
     for table in tables:
         rows = [line for line in table.splitlines()[1:] if not line.startswith("  such as")]
         assert len({len(row) for row in rows}) == 1, table
 
 
-def test_the_page_is_one_file_that_escapes_what_users_named(
-    facts: dict[str, Any], tmp_path: Path
-) -> None:
-    page = Page(write_audit(tmp_path / "page", facts))
+def test_the_page_is_one_file_that_escapes_what_users_named(audited: Audit, tmp_path: Path) -> None:
+    page = Page(write_audit(tmp_path / "page", audited))
     assert len(page.targets) == 4
     assert all(target.startswith("data:image/png;base64,") for target in page.targets)
     assert not page.tags & {"script", "link", "iframe", "object"}
     assert HOSTILE.replace("/", "") in page.text
     before = tree_digest(tmp_path)
-    write_audit(tmp_path / "page", facts)
+    write_audit(tmp_path / "page", audited)
     assert tree_digest(tmp_path) == before
 
 
@@ -172,20 +177,20 @@ def test_files_with_a_label_column_have_no_flags(tmp_path: Path) -> None:
         lines = [json.dumps({"func": body("f", n), "label": n % 2}) for n in range(4)]
         (tmp_path / f"{split}.jsonl").write_text("\n".join(lines))
     found = audit(RunConfig(data_dir=str(tmp_path), label_mode="binary"))
-    assert found["flags"] is None
+    assert found.flags is None
     assert "Flags that stand together" not in audit_text(found)
     page = Page(write_audit(tmp_path / "page", found))
     assert len(page.targets) == 3
 
 
 def test_the_command_prints_one_json_object_and_writes_nothing(
-    folder: Path, facts: dict[str, Any], micro_model: BaseModel
+    folder: Path, audited: Audit, micro_model: BaseModel
 ) -> None:
     before = tree_digest(folder.parent)
     options = ("--json", "--tokenizer", micro_model.location, "--max-length", 60)
     done = enstack("audit", folder, *options)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == facts
+    assert json.loads(done.stdout) == audited.to_json()
     assert tree_digest(folder.parent) == before
 
 
@@ -193,7 +198,8 @@ def test_the_command_prints_the_table_and_writes_the_page(folder: Path, tmp_path
     done = enstack_here("audit", folder, "--output", tmp_path / "page")
     assert done.returncode == 0, done.stderr
     assert "Functions that have a duplicate with another label" in done.stdout
-    found = json.loads((tmp_path / "page" / "audit.json").read_text())
+    found = audit(RunConfig(data_dir=str(folder), label_mode="cwe_or_clean"))
+    assert json.loads((tmp_path / "page" / "audit.json").read_text()) == found.to_json()
     assert done.stdout.strip() == audit_text(found)
     assert (tmp_path / "page" / "audit.html").is_file()
 

@@ -61,7 +61,7 @@ def test_the_verdict_says_where_training_goes_on(
 ) -> None:
     folder = save(tmp_path, state(epoch, step, total_batches=1270, attempted_steps=1000))
     verdict = inspect_path(folder)
-    assert verdict.as_json().keys() == KEYS
+    assert verdict.to_json().keys() == KEYS
     assert (verdict.valid, verdict.layout) == (True, "enstack")
     assert (verdict.position.optimizer_steps, verdict.position.skipped_optimizer_steps) == (997, 3)
     names = ("epoch_complete", "resume_epoch", "resume_step", "remaining_batches")

@@ -524,7 +524,7 @@ def test_inspect_and_import_say_the_same_of_a_damaged_or_odd_checkpoint(
     folder = full.copy(place / "codebert" / variant.name, **variant.changes)
     variant.spoil(folder)
     verdict = inspect_path(folder)
-    said = verdict.as_json()
+    said = verdict.to_json()
     wanted = {**GOES_ON, **variant.verdict, "valid": variant.problem is None}
     assert {name: said[name] for name in wanted} == wanted
     assert len(said["problems"]) == (variant.problem is not None)
@@ -556,7 +556,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_a_whole_one(full: FullSize, pla
     assert "recovery_checkpoint/training_state.pth can't be read" in passed[0]
     assert "last_checkpoint: training_state.pth is damaged" in passed[1]
     verdict = inspect_path(run)
-    said = verdict.as_json()
+    said = verdict.to_json()
     assert (said["valid"], said["resume_step"]) == (False, 500)
     assert "it goes on from what is whole, at epoch 1, batch 500" in verdict_text(verdict)
 
@@ -571,7 +571,7 @@ def test_leftovers_of_a_copy_beside_a_good_checkpoint_are_ignored(
         full.copy(run / name, epoch=9)  # whole, so that only its name can tell
     (run / "last_checkpoint" / ".tmp_model.safetensors").write_bytes(b"cut")
     verdict = inspect_path(place)
-    said = verdict.as_json()
+    said = verdict.to_json()
     assert list(said["checkpoints"]) == ["codebert/last_checkpoint"]
     assert {name: said[name] for name in GOES_ON} == GOES_ON
     old = find_old_checkpoint(place, "codebert", n_classes=5, alone=False)
@@ -588,7 +588,7 @@ def test_training_goes_on_from_the_last_checkpoint_and_never_from_the_best_model
     full.copy(run / "last_checkpoint", epoch=2, step=500)
     for folder in (place, run):
         verdict = inspect_path(folder)
-        said = verdict.as_json()
+        said = verdict.to_json()
         assert (said["resume_epoch"], said["resume_step"]) == (2, 500)
         assert len(said["checkpoints"]) == 2
     old = find_old_checkpoint(place, "codebert", n_classes=5, alone=False)
@@ -605,7 +605,7 @@ def test_where_nothing_is_whole_inspect_promises_nothing(full: FullSize, place: 
     remove(STATE)(full.copy(run / "recovery_checkpoint"))
     full.copy(run / "best_model", step=0)
     verdict = inspect_path(run)
-    said = verdict.as_json()
+    said = verdict.to_json()
     assert (said["valid"], said["resume_epoch"]) == (False, None)
     assert said["problems"] == [
         "last_checkpoint: model.safetensors is missing",
@@ -624,7 +624,7 @@ def test_averaged_weights_without_a_state_are_whole_but_to_predict_with(
     folder = full.copy(place / "codebert" / "swa_model")
     remove(STATE)(folder)
     verdict = inspect_path(folder)
-    said = verdict.as_json()
+    said = verdict.to_json()
     assert {name: said[name] for name in GOES_ON} == {**NOTHING_KNOWN, "valid": True}
     assert "weights to predict with" in verdict_text(verdict)
     assert find_old_checkpoint(place, "codebert", n_classes=5, alone=False) is None

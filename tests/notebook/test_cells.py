@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import os
 import types
 from pathlib import Path
@@ -15,6 +16,7 @@ from enstack.config import RunConfig, configure
 from enstack.errors import CheckpointError, ConfigError, DataError
 from enstack.notebook import cells, fault_report, forms
 from enstack.pipeline import run_pipeline
+from enstack.reporting.leaderboard import LeaderboardRow
 from enstack.storage.files import write_bytes, write_json
 
 
@@ -28,7 +30,7 @@ def _no_toy_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_form_fields_become_settings_and_other_names_do_not(tmp_path: Path) -> None:
     names = {"EPOCHS": 3, "SCHEDULER": "cosine", "epochs": 9, "SEEDS": [1, 2], "WORK": 1, "_": 2}
-    settings = forms.form_settings(tmp_path, names)
+    settings = cells.form_settings(tmp_path, names)
     assert settings["EPOCHS"] == 3
     assert settings["SCHEDULER"] == "cosine"
     assert not {"epochs", "SEEDS", "WORK", "_"} & settings.keys()
@@ -37,14 +39,14 @@ def test_form_fields_become_settings_and_other_names_do_not(tmp_path: Path) -> N
 
 def test_a_misspelt_setting_is_refused_with_the_right_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="did you mean epochs"):
-        configure(**forms.form_settings(tmp_path, {"EPOCH": 3}))
+        configure(**cells.form_settings(tmp_path, {"EPOCH": 3}))
 
 
 def test_the_run_folder_lies_in_the_work_folder(tmp_path: Path) -> None:
-    assert forms.form_settings(tmp_path, {})["RUN_DIR"] == str(tmp_path / "toy")
-    named = forms.form_settings(tmp_path, {"RUN_DIR": "second", "DATA_DIR": "/data/vdisc"})
+    assert cells.form_settings(tmp_path, {})["RUN_DIR"] == str(tmp_path / "toy")
+    named = cells.form_settings(tmp_path, {"RUN_DIR": "second", "DATA_DIR": "/data/vdisc"})
     assert named["RUN_DIR"] == str(tmp_path / "second")
-    whole = forms.form_settings(tmp_path, {"RUN_DIR": "", "DATA_DIR": "/data/vdisc/"})
+    whole = cells.form_settings(tmp_path, {"RUN_DIR": "", "DATA_DIR": "/data/vdisc/"})
     assert whole["RUN_DIR"] == str(tmp_path / "vdisc")
 
 
@@ -53,12 +55,12 @@ def test_a_relative_data_folder_is_looked_up_on_drive(
 ) -> None:
     monkeypatch.setattr(forms, "DRIVE_ROOT", tmp_path)
     (tmp_path / "MyDrive" / "vdisc").mkdir(parents=True)
-    settings = forms.form_settings(tmp_path, {"DATA_DIR": "vdisc"})
+    settings = cells.form_settings(tmp_path, {"DATA_DIR": "vdisc"})
     assert settings["DATA_DIR"] == str(tmp_path / "MyDrive" / "vdisc")
     # A folder that is yet to be made, by a download, belongs there too.
-    new = forms.form_settings(tmp_path, {"DATA_DIR": "new"})["DATA_DIR"]
+    new = cells.form_settings(tmp_path, {"DATA_DIR": "new"})["DATA_DIR"]
     assert new == str(tmp_path / "MyDrive" / "new")
-    here = forms.form_settings(tmp_path, {"DATA_DIR": str(tmp_path)})["DATA_DIR"]
+    here = cells.form_settings(tmp_path, {"DATA_DIR": str(tmp_path)})["DATA_DIR"]
     assert here == str(tmp_path)
 
 
@@ -67,10 +69,10 @@ def test_an_old_checkpoint_is_looked_up_on_drive(
 ) -> None:
     monkeypatch.setattr(forms, "DRIVE_ROOT", tmp_path)
     (tmp_path / "MyDrive" / "old_run").mkdir(parents=True)
-    config = forms.configure_run(tmp_path, {"RESUME_FROM": " old_run ", "EPOCHS": 3})
+    config = cells.configure_run(tmp_path, {"RESUME_FROM": " old_run ", "EPOCHS": 3})
     assert config.resume_from == str(tmp_path / "MyDrive" / "old_run")
     assert "   - Epochs: 3\n" in capsys.readouterr().out
-    assert forms.configure_run(tmp_path, {"RESUME_FROM": ""}).resume_from == ""
+    assert cells.configure_run(tmp_path, {"RESUME_FROM": ""}).resume_from == ""
 
 
 def test_the_choice_of_data_outlives_the_kernel(
@@ -80,11 +82,11 @@ def test_the_choice_of_data_outlives_the_kernel(
     table = cells.show_data(tmp_path, **choice)
     assert table.loc["all"].to_dict() == {"train": 8, "validation": 8, "test": 8}
     assert list(table.index) == ["clean", "vulnerable", "all"]
-    config = RunConfig(**forms.form_settings(tmp_path, {"EPOCHS": 3}))
+    config = RunConfig(**cells.form_settings(tmp_path, {"EPOCHS": 3}))
     assert (config.data_dir, config.label_mode) == (str(toy_folder), "binary")
     assert (config.subset, config.seed, config.epochs) == (8, 7, 3)
     assert f"Data: {toy_folder}" in capsys.readouterr().out
-    changed = forms.form_settings(tmp_path, {"LABEL_MODE": "cwe"})
+    changed = cells.form_settings(tmp_path, {"LABEL_MODE": "cwe"})
     assert changed["LABEL_MODE"] == "cwe"
 
 
@@ -112,14 +114,14 @@ def test_tiny_models_get_a_learning_rate_they_learn_with(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     form = {"LEARNING_RATE": 2e-5}
-    assert forms.form_settings(tmp_path, form)["LEARNING_RATE"] == forms.TOY_LEARNING_RATE
+    assert cells.form_settings(tmp_path, form)["LEARNING_RATE"] == forms.TOY_LEARNING_RATE
     assert "LEARNING_RATE 0.001 is used" in capsys.readouterr().out
     for models in ("tiny-a, tiny-b", ["tiny-a"]):
-        chosen = forms.form_settings(tmp_path, {**form, "BASE_MODELS": models})
+        chosen = cells.form_settings(tmp_path, {**form, "BASE_MODELS": models})
         assert chosen["LEARNING_RATE"] == forms.TOY_LEARNING_RATE
     for kept in ({"BASE_MODELS": "codebert, tiny-a"}, {"DATA_DIR": "/data"}):
-        assert forms.form_settings(tmp_path, {**form, **kept})["LEARNING_RATE"] == 2e-5
-    assert forms.form_settings(tmp_path, {"LEARNING_RATE": 5e-4})["LEARNING_RATE"] == 5e-4
+        assert cells.form_settings(tmp_path, {**form, **kept})["LEARNING_RATE"] == 2e-5
+    assert cells.form_settings(tmp_path, {"LEARNING_RATE": 5e-4})["LEARNING_RATE"] == 5e-4
 
 
 def test_the_toy_settings_stand_in_for_every_form(
@@ -127,7 +129,7 @@ def test_the_toy_settings_stand_in_for_every_form(
 ) -> None:
     assert forms.toy_overrides() == {}
     monkeypatch.setenv("ENSTACK_TOY", "1")
-    settings = forms.form_settings(tmp_path, {"EPOCHS": 10, "DATA_DIR": "/data"})
+    settings = cells.form_settings(tmp_path, {"EPOCHS": 10, "DATA_DIR": "/data"})
     config = RunConfig(**settings)
     assert (config.data_dir, config.epochs) == ("toy", 1)
     assert config.local_dir == str(tmp_path / "local")
@@ -137,7 +139,7 @@ def test_changed_code_asks_for_cell_2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(forms, "LOADED_AT", 0.0)
-    forms.form_settings(tmp_path, {})
+    cells.form_settings(tmp_path, {})
     assert "changed since it was loaded: run cell 2" in capsys.readouterr().out
 
 
@@ -186,8 +188,9 @@ def test_time_is_estimated_for_the_models_and_data_that_are_chosen(
 def test_results_show_leaderboard_figures_and_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    row: dict[str, Any] = {"kind": "stack", "title": "SVM", "macro_f1": 0.5, "accuracy": 0.25}
-    row |= {"macro_f1_low": 0.4, "macro_f1_high": 0.6, "mcc": 0.1, "auc": None}
+    fields = [field.name for field in dataclasses.fields(LeaderboardRow)]
+    row: dict[str, Any] = dict.fromkeys(fields) | {"kind": "stack", "title": "SVM", "mcc": 0.1}
+    row |= {"macro_f1": 0.5, "macro_f1_low": 0.4, "macro_f1_high": 0.6, "accuracy": 0.25}
     write_json(tmp_path / "report" / "report.json", {"leaderboard": [row]})
     write_bytes(tmp_path / "report" / "figures" / "curves.png", b"a picture")
     shown: list[Any] = []
@@ -212,6 +215,9 @@ def test_missing_or_empty_results_are_an_error_that_names_cell_6(tmp_path: Path)
         cells.show_results(tmp_path)
     write_json(tmp_path / "report" / "report.json", {"leaderboard": []})
     with pytest.raises(CheckpointError, match="holds no leaderboard"):
+        cells.show_results(tmp_path)
+    write_json(tmp_path / "report" / "report.json", {"leaderboard": [{"kind": "stack"}]})
+    with pytest.raises(CheckpointError, match="have it written again"):
         cells.show_results(tmp_path)
 
 
@@ -269,10 +275,10 @@ def test_a_report_of_a_fault_needs_no_configuration(
 
 def test_a_refused_form_leaves_no_older_configuration_to_go_on_with(tmp_path: Path) -> None:
     names: dict[str, Any] = {"EPOCHS": 3}
-    names["config"] = forms.configure_run(tmp_path, names)
+    names["config"] = cells.configure_run(tmp_path, names)
     names["EPOCHS"] = "ten"
     with pytest.raises(ConfigError, match="epochs"):
-        forms.configure_run(tmp_path, names)
+        cells.configure_run(tmp_path, names)
     assert names["config"] is None
     with pytest.raises(ConfigError, match="run cell 5 again"):
         run_pipeline(names["config"])
@@ -281,10 +287,10 @@ def test_a_refused_form_leaves_no_older_configuration_to_go_on_with(tmp_path: Pa
 @pytest.mark.parametrize("name", ["../x", "q/../../outside", "/", "/elsewhere", ".", "a/.."])
 def test_a_run_folder_lies_within_the_work_folder(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match="RUN_DIR must name a folder within"):
-        forms.form_settings(tmp_path / "work", {"RUN_DIR": name})
+        cells.form_settings(tmp_path / "work", {"RUN_DIR": name})
 
 
 def test_a_spoilt_memory_of_cell_4_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / forms.CHOICES_FILE).write_text("{")
     with pytest.raises(ConfigError, match="what cell 4 chose: remove it, run cell 4"):
-        forms.form_settings(tmp_path, {})
+        cells.form_settings(tmp_path, {})

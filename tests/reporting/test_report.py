@@ -17,11 +17,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from enstack.errors import CheckpointError
 from enstack.metrics.one_class import OneClass
+from enstack.reporting.content import TrainingCurve
 from enstack.reporting.figures import plot_training_curves
-from enstack.reporting.page import leaderboard_text, load_results, write_report
+from enstack.reporting.findings import load_results
+from enstack.reporting.leaderboard import leaderboard_text, read_leaderboard_frame
+from enstack.reporting.page import write_report
 from tests.support.equality import tree_digest
 from tests.support.pages import Page
 
@@ -253,30 +257,30 @@ def test_writing_again_changes_no_byte(full_run: Path) -> None:
 
 def test_report_json_is_strict_json_and_holds_the_results(full_run: Path) -> None:
     text = (full_run / "report" / "report.json").read_text(encoding="utf-8")
-    assert json.loads(text, parse_constant=refuse_constant) == load_results(full_run)
+    assert json.loads(text, parse_constant=refuse_constant) == load_results(full_run).to_json()
 
 
 def test_headline_names_the_best_row_with_its_interval(full_run: Path) -> None:
-    best = load_results(full_run)["leaderboard"][0]
+    best = load_results(full_run).leaderboard[0]
     text = Page(full_run / "report" / "report.html").text
-    low, high = best["macro_f1_low"], best["macro_f1_high"]
-    assert best["key"] == "stack:lr"
+    low, high = best.macro_f1_low, best.macro_f1_high
+    assert best.key == "stack:lr"
     assert "Best on test: stack with logistic regression" in text
-    assert f"{best['macro_f1']:.3f} macro-F1, 95 % interval {low:.3f}–{high:.3f}" in text
+    assert f"{best.macro_f1:.3f} macro-F1, 95 % interval {low:.3f}–{high:.3f}" in text
 
 
 def test_leaderboard_is_ranked_whatever_the_order_of_the_file(full_run: Path) -> None:
-    values = [row["macro_f1"] for row in load_results(full_run)["leaderboard"]]
+    values = [row.macro_f1 for row in load_results(full_run).leaderboard]
     assert len(values) == len(FULL)
     assert values == sorted(values, reverse=True)
 
 
 def test_best_stack_is_compared_with_its_best_member_and_the_mean_vote(full_run: Path) -> None:
-    pairs = load_results(full_run)["comparisons"]
-    assert [pair["stack"] for pair in pairs] == ["stack:lr"] * 2
+    pairs = load_results(full_run).comparisons
+    assert [pair.stack for pair in pairs] == ["stack:lr"] * 2
     best_base = "base:graphcodebert-base-fine-tuned-on-my-own-corpus"
-    assert [pair["other"] for pair in pairs] == [best_base, "vote:mean"]
-    assert all(pair["low"] <= pair["difference"] <= pair["high"] for pair in pairs)
+    assert [pair.other for pair in pairs] == [best_base, "vote:mean"]
+    assert all(pair.low <= pair.difference <= pair.high for pair in pairs)
 
 
 @pytest.mark.parametrize(
@@ -297,27 +301,26 @@ def test_page_says_on_which_side_of_zero_the_interval_lies(
 def test_equal_predictions_differ_by_nothing(tmp_path: Path) -> None:
     leans = {"base:tiny-a": 9.0, "stack:lr": 9.0}
     run_dir = write_run(tmp_path / "run", leans, (60, 60), BINARY, 1)
-    (pair,) = load_results(run_dir)["comparisons"]
-    assert (pair["difference"], pair["low"], pair["high"]) == (0, 0, 0)
-    assert pair["holds_zero"]
-    assert (pair["only_stack_right"], pair["only_other_right"]) == (0, 0)
+    (pair,) = load_results(run_dir).comparisons
+    assert (pair.difference, pair.low, pair.high) == (0, 0, 0)
+    assert pair.holds_zero
+    assert (pair.only_stack_right, pair.only_other_right) == (0, 0)
 
 
 def test_results_without_near_duplicates_are_those_of_the_other_rows(tmp_path: Path) -> None:
     run_dir = write_full_run(tmp_path / "run")
     near = np.random.default_rng(3).random(sum(SUPPORT)) < 0.4
     write_near_train(run_dir, near)
-    found = load_results(run_dir)["apart"]
-    assert found["n"] == (~near).sum()
+    apart = load_results(run_dir).apart
+    assert apart.n == (~near).sum()
     with np.load(run_dir / "stacking" / "test_probabilities.npz") as stored:
-        for row in found["rows"]:
-            expected = OneClass(CWE).evaluate(stored["labels"][~near], stored[row["key"]][~near])
-            assert row["accuracy"] == expected["accuracy"]
-            assert row["macro_f1"] == expected["macro_f1"]
+        for row in apart.rows:
+            expected = OneClass(CWE).evaluate(stored["labels"][~near], stored[row.key][~near])
+            assert row.accuracy == expected["accuracy"]
+            assert row.macro_f1 == expected["macro_f1"]
     page = Page(write_report(run_dir))
-    assert f"{found['n']} of {len(near)} test functions have no near-duplicate" in page.text
-    best = found["rows"][0]
-    assert f"{best['macro_f1']:.3f}" in page.text
+    assert f"{apart.n} of {len(near)} test functions have no near-duplicate" in page.text
+    assert f"{apart.rows[0].macro_f1:.3f}" in page.text
 
 
 def test_where_no_test_function_is_near_train_one_sentence_says_so(tmp_path: Path) -> None:
@@ -351,20 +354,20 @@ def test_one_base_model_one_epoch_and_no_stack_make_a_report(minimal_run: Path) 
     results = load_results(minimal_run)
     assert "Best on test: base model tiny-a" in page.text
     assert "there is nothing to compare" in page.text
-    assert (results["comparisons"], results["best_base"]) == ([], None)
-    assert [len(model["epochs"]) for model in results["training"]] == [1]
+    assert (results.comparisons, results.best_base) == ([], None)
+    assert [len(model.epochs) for model in results.training] == [1]
 
 
 def test_binary_run_makes_a_report(tmp_path: Path) -> None:
     run_dir = write_binary_run(tmp_path / "binary")
     assert "vulnerable" in Page(write_report(run_dir)).text
-    assert np.shape(load_results(run_dir)["chosen"]["confusion"]) == (2, 2)
+    assert np.shape(load_results(run_dir).chosen.confusion) == (2, 2)
 
 
 def test_undefined_measure_is_null_and_shown_as_a_dash(minimal_run: Path) -> None:
     edit_leaderboard(minimal_run, lambda row: row.update(auc="", mcc="nan", macro_f1_low=""))
-    row = load_results(minimal_run)["leaderboard"][0]
-    assert (row["auc"], row["mcc"]) == (None, None)
+    row = load_results(minimal_run).leaderboard[0]
+    assert (row.auc, row.mcc) == (None, None)
     assert "AUC –" in Page(write_report(minimal_run)).text
     assert leaderboard_text(minimal_run).splitlines()[2].split()[-2:] == ["–", "–"]
 
@@ -374,8 +377,8 @@ def test_loss_that_is_not_finite_leaves_a_gap(minimal_run: Path) -> None:
     records = history_lines(4, 0.4)
     records[3]["train_loss"] = float("nan")
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
-    epochs = load_results(minimal_run)["training"][0]["epochs"]
-    assert [record["train_loss"] is None for record in epochs] == [False, True, False, False]
+    epochs = load_results(minimal_run).training[0].epochs
+    assert [epoch.train_loss is None for epoch in epochs] == [False, True, False, False]
     write_report(minimal_run)
 
 
@@ -384,8 +387,8 @@ def test_epoch_trained_twice_counts_as_last_recorded(minimal_run: Path) -> None:
     again = history_lines(1, 0.7)[1]
     with path.open("a") as file:
         file.write(json.dumps(again) + "\n")
-    (epoch,) = load_results(minimal_run)["training"][0]["epochs"]
-    assert epoch["val_macro_f1"] == again["val_macro_f1"]
+    (epoch,) = load_results(minimal_run).training[0].epochs
+    assert epoch.val_macro_f1 == again["val_macro_f1"]
 
 
 def test_base_model_without_an_epoch_of_its_own_is_listed(minimal_run: Path) -> None:
@@ -402,7 +405,7 @@ def test_any_name_can_be_drawn(tmp_path: Path, name: str) -> None:
 
 def test_name_that_starts_with_an_underscore_has_its_place_in_the_legend() -> None:
     # matplotlib before 3.10 leaves such a label out, and warns.
-    figure = plot_training_curves([{"name": "_hidden", "epochs": []}], "Loss", "train_loss")
+    figure = plot_training_curves([TrainingCurve("_hidden", [])], "Loss", "train_loss")
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels[0].strip() == "_hidden"
     assert not labels[0].startswith("_")
@@ -518,6 +521,29 @@ def test_leaderboard_text_is_aligned_and_fits_100_columns(full_run: Path) -> Non
     assert "240 test functions" in foot
 
 
+def test_leaderboard_text_fits_a_terminal_of_80_columns_by_shortening_names(
+    full_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+    *table, _ = re.sub(r"\x1b\[[0-9;]*m", "", leaderboard_text(full_run)).splitlines()
+    assert {cell_len(line) for line in table} == {80}
+    assert any("graphc" in line and "-corpus" in line and "…" in line for line in table)
+
+
+def test_a_base_model_may_be_called_na_and_a_row_that_is_too_short_is_refused(
+    tmp_path: Path,
+) -> None:
+    run_dir = write_run(tmp_path / "run", {"base:NA": 1.8}, SUPPORT, CWE, 1)
+    path = run_dir / "stacking" / "leaderboard.csv"
+    board = read_leaderboard_frame(path)
+    assert (board["name"][0], board["n"].dtype, board["auc"].dtype) == ("NA", "int64", "float64")
+    path.write_text(path.read_text().rsplit(",", 1)[0])
+    with pytest.raises(CheckpointError, match="a row is too short"):
+        read_leaderboard_frame(path)
+
+
 @given(name=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=60))
 def test_leaderboard_text_is_safe_for_a_terminal_whatever_the_name(
     tmp_path_factory: pytest.TempPathFactory, name: str
@@ -531,7 +557,7 @@ def test_leaderboard_text_is_safe_for_a_terminal_whatever_the_name(
         writer.writerow(row)
     lines = leaderboard_text(run_dir).splitlines()
     assert len(lines) == 4
-    assert all(len(line) <= 100 and line.isprintable() for line in lines)
+    assert all(cell_len(line) <= 100 and line.isprintable() for line in lines)
 
 
 def test_a_rare_class_that_a_subset_made_a_fifth_more_frequent_counts_as_drawn_otherwise(
@@ -546,7 +572,7 @@ def test_a_rare_class_that_a_subset_made_a_fifth_more_frequent_counts_as_drawn_o
         before = {name: 100 * counts[name] for name in others}
         data["available"] = {"test": {rare: times * counts[rare], **before}}
         path.write_text(json.dumps(data))
-        assert (load_results(run_dir)["natural"] is not None) == is_shown
+        assert (load_results(run_dir).natural is not None) == is_shown
 
 
 def test_a_down_sampled_test_split_is_also_weighted_as_the_whole_data(
@@ -554,7 +580,7 @@ def test_a_down_sampled_test_split_is_also_weighted_as_the_whole_data(
 ) -> None:
     run_dir = tmp_path / "run"
     shutil.copytree(full_run, run_dir)
-    assert load_results(run_dir)["natural"] is None
+    assert load_results(run_dir).natural is None
     path = run_dir / "data.json"
     data = json.loads(path.read_text())
     counts = data["counts"]["test"]
@@ -563,14 +589,15 @@ def test_a_down_sampled_test_split_is_also_weighted_as_the_whole_data(
     data["available"] = {"test": {rare: 100 * counts[rare], **{n: counts[n] for n in others}}}
     path.write_text(json.dumps(data))
     results = load_results(run_dir)
-    natural, best = results["natural"], results["leaderboard"][0]
-    assert natural["frequencies"] == data["available"]["test"]
-    assert [row["key"] for row in natural["rows"]] == [r["key"] for r in results["leaderboard"]]
-    confusion = np.array(results["chosen"]["confusion"], dtype=float)
+    natural, best = results.natural, results.leaderboard[0]
+    assert natural is not None
+    assert natural.frequencies == data["available"]["test"]
+    assert [row.key for row in natural.rows] == [row.key for row in results.leaderboard]
+    confusion = np.array(results.chosen.confusion, dtype=float)
     confusion[0] *= 100
-    assert natural["rows"][0]["accuracy"] == pytest.approx(np.trace(confusion) / confusion.sum())
-    assert natural["rows"][0]["accuracy"] != pytest.approx(best["accuracy"])
+    assert natural.rows[0].accuracy == pytest.approx(np.trace(confusion) / confusion.sum())
+    assert natural.rows[0].accuracy != pytest.approx(best.accuracy)
     write_report(run_dir)
     text = Page(run_dir / "report" / "report.html").text
     assert "At the frequencies of the whole data" in text
-    assert f"{natural['rows'][0]['macro_precision']:.3f}" in text
+    assert f"{natural.rows[0].macro_precision:.3f}" in text

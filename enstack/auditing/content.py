@@ -1,0 +1,150 @@
+"""What an audit says of a data folder, for the table, the page and JSON: values, no files.
+
+Fields are the keys of audit.json, in their order; what has a name of its own there is a mapping.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = [
+    "Audit",
+    "Contradiction",
+    "Contradictions",
+    "Duplicates",
+    "FlagsTogether",
+    "Lengths",
+    "Quantiles",
+    "Scores",
+    "WordCounts",
+]
+
+# By split.
+Counts = dict[str, int]
+
+
+@dataclass(frozen=True)
+class FlagsTogether:
+    """How often flags stand together, over all rows of the files.
+
+    together: (5, 5) functions that have both flags, on the diagonal those that have the one;
+    flags_per_function: functions with 0, 1, 2 ... flags; labels: of each split, by flag.
+    """
+
+    names: list[str]
+    functions: int
+    together: list[list[int]]
+    flags_per_function: list[int]
+    labels: dict[str, Counts]
+
+    @property
+    def n_several(self) -> int:
+        """Functions with more than one flag."""
+        return sum(self.flags_per_function[2:])
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """Lengths of one split; truncated: functions that a model would cut, None where none does."""
+
+    p5: int
+    p25: int
+    median: int
+    p75: int
+    p95: int
+    max: int
+    truncated: int | None
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """How long functions are in one unit; percentiles: 101 lengths, shortest to longest."""
+
+    unit: str
+    max_length: int | None
+    splits: dict[str, Quantiles]
+    percentiles: list[int]
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """For each level, how many functions of a split have another so alike in each split.
+
+    crowded: functions in crowds too large to compare all in them.
+    """
+
+    levels: dict[str, dict[str, Counts]]
+    crowded: int
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """Two functions that are alike and have different labels."""
+
+    ids: list[str]
+    classes: list[str]
+    jaccard: float
+
+
+@dataclass(frozen=True)
+class Contradictions:
+    """For each level, how many functions of a split have one so alike with another label."""
+
+    levels: dict[str, Counts]
+    examples: list[Contradiction]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How well one baseline does."""
+
+    accuracy: float
+    macro_f1: float
+
+
+@dataclass(frozen=True)
+class WordCounts:
+    """The baselines on n test functions, by name; None where there are no functions."""
+
+    n: int
+    baselines: dict[str, Scores | None]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Everything that the table, the page and --json show of a data folder.
+
+    data: the folder; fingerprint to notes: as VulnerabilityData.summary has them; flags: None
+    without flag columns; word_counts: on all test functions, and apart, on those that have no
+    near-duplicate in train.
+    """
+
+    data: str
+    functions: Counts
+    fingerprint: str
+    label_mode: str
+    label_rule: str
+    class_names: list[str]
+    counts: dict[str, Counts]
+    available: dict[str, Counts]
+    dropped: dict[str, Counts]
+    flag_counts: dict[str, Counts]
+    flags_become: dict[str, str]
+    notes: list[str]
+    flags: FlagsTogether | None
+    lengths: list[Lengths]
+    duplicates: Duplicates
+    contradictions: Contradictions
+    word_counts: dict[str, WordCounts]
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of audit.json."""
+        values = dataclasses.asdict(self)
+        # There, the baselines stand beside n.
+        values["word_counts"] = {
+            part: {"n": counts["n"], **counts["baselines"]}
+            for part, counts in values["word_counts"].items()
+        }
+        return values

@@ -1,0 +1,93 @@
+"""Tables for the console: aligned, as wide as the terminal, plain where there is none."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import sys
+from collections.abc import Collection, Sequence
+
+from rich.box import SIMPLE_HEAD, Box
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["aligned_table"]
+
+WIDTH_WITHOUT_TERMINAL = 100
+GAP = 2  # between two columns
+SHORTEST = 8  # cells of the column that shrinks, however narrow the terminal is
+# A file or a pipe may be read by programs that know ASCII alone.
+PLAIN_HEAD = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
+
+
+def aligned_table(
+    titles: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    left: Collection[int] = (0,),
+    shrinks: int = 0,
+    indent: int = 0,
+) -> str:
+    """A head, a rule and rows, as text of the terminal's width at most.
+
+    left: the columns that are aligned on the left, by number; shrinks: the one whose cells are cut
+    in their middle until a line fits. Numbers are never cut: a terminal that is too narrow for
+    them wraps the line.
+    """
+    on_terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if on_terminal else WIDTH_WITHOUT_TERMINAL
+    cells = [[printable(cell) for cell in row] for row in (titles, *rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    others = sum(widths) - widths[shrinks] + GAP * (len(widths) - 1) + indent
+    widths[shrinks] = min(widths[shrinks], max(width - others, SHORTEST))
+    for row in cells:
+        row[shrinks] = shortened(row[shrinks], widths[shrinks])
+    table = Table(
+        box=SIMPLE_HEAD if on_terminal else PLAIN_HEAD,
+        show_edge=False,
+        padding=(0, GAP - 1, 0, 0),  # the box's own line between two columns is a blank
+        pad_edge=False,
+        header_style="bold",
+    )
+    for place, title in enumerate(cells[0]):
+        table.add_column(
+            Text(title),
+            justify="left" if place in left else "right",
+            no_wrap=True,
+            width=widths[place],
+        )
+    for row in cells[1:]:
+        table.add_row(*map(Text, row))
+    margin = " " * indent
+    text = _drawn(table, sum(widths) + GAP * len(widths), colours=on_terminal)
+    return "\n".join(f"{margin}{line}" for line in text.splitlines())
+
+
+def _drawn(table: Table, width: int, *, colours: bool) -> str:
+    # In a notebook rich would show the table by itself, instead of writing it to the file.
+    console = Console(
+        file=io.StringIO(),
+        force_terminal=colours,
+        force_jupyter=False,
+        width=width,
+        legacy_windows=False,
+    )
+    with console.capture() as capture:
+        console.print(table)
+    return capture.get()
+
+
+def printable(text: str) -> str:
+    """A text without control characters, which must not reach a terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def shortened(text: str, width: int) -> str:
+    """A text cut in its middle, so that both ends still tell it from its like; width: in cells."""
+    if cell_len(text) <= width:
+        return text
+    head = (width - 1) // 2
+    tail = set_cell_size(text[::-1], width - 1 - head)[::-1]
+    return f"{set_cell_size(text, head)}…{tail}"

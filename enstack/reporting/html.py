@@ -1,0 +1,42 @@
+"""A page as one HTML file that opens offline: a package's template, with its figures inside."""
+
+from __future__ import annotations
+
+import base64
+import importlib.resources
+from collections.abc import Mapping
+from typing import Any
+
+import jinja2
+
+from enstack.reporting.leaderboard import interval, number
+
+__all__ = ["render_page"]
+
+
+def render_page(
+    package: str, template: str, images: Mapping[str, bytes], values: Mapping[str, Any]
+) -> str:
+    """The page that a package's template makes of values; equal values give equal text.
+
+    images: PNG bytes by their names, in the template base64 text in `images`.
+    """
+    source = importlib.resources.files(package).joinpath(template).read_text(encoding="utf-8")
+    # What users named is escaped; a name that the template misspells is an error, not a gap.
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(number=number, interval=interval, place=place, share=share)
+    encoded = {name: base64.b64encode(png).decode() for name, png in images.items()}
+    return environment.from_string(source).render(values, images=encoded)
+
+
+def place(value: float, axis: tuple[float, float]) -> float:
+    """Where a value lies on an axis, in percent of its length; beyond the ends, at the end."""
+    along = (value - axis[0]) / (axis[1] - axis[0])
+    return round(100 * min(max(along, 0.0), 1.0), 2)
+
+
+def share(count: int, size: int) -> str:
+    """A count's part of a whole, in percent; a dash where there is no whole."""
+    return f"{count / size:.1%}" if size else "–"

@@ -1,0 +1,214 @@
+"""The leaderboard for readers: its rows, which of their measures are shown, and how they print."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from enstack.errors import CheckpointError
+from enstack.reporting.console import aligned_table
+from enstack.reporting.stored_files import read_text, unusable
+from enstack.run_folder import RunFolder
+from enstack.stacking.baselines import BASELINE_TITLES
+from enstack.storage.files import read_json
+
+__all__ = [
+    "KINDS",
+    "MEASURES",
+    "LeaderboardRow",
+    "interval",
+    "leaderboard_cells",
+    "leaderboard_text",
+    "number",
+    "read_leaderboard",
+    "read_leaderboard_frame",
+    "read_report_leaderboard",
+]
+
+# In the order in which rows with equal macro-F1 are listed: the simplest first.
+KINDS = {"baseline": "baseline", "base": "base model", "vote": "vote", "stack": "stack"}
+TITLES = {
+    "stack:lr": "logistic regression",
+    "stack:svm": "SVM",
+    "stack:rf": "random forest",
+    "stack:xgboost": "XGBoost",
+    "vote:mean": "mean of the base models",
+    **{f"baseline:{name}": title for name, title in BASELINE_TITLES.items()},
+}
+
+
+@dataclass(frozen=True)
+class LeaderboardRow:
+    """One model's figures on the test functions; None where a figure is not defined.
+
+    key: "kind:name", as in the files of stacking/; title: the name for people; n: functions it was
+    measured on; _low and _high: ends of the 95 % bootstrap interval.
+    """
+
+    key: str
+    kind: str
+    name: str
+    title: str
+    n: int
+    accuracy: float
+    macro_f1: float
+    accuracy_low: float | None
+    accuracy_high: float | None
+    macro_f1_low: float | None
+    macro_f1_high: float | None
+    macro_precision: float | None
+    macro_recall: float | None
+    weighted_precision: float | None
+    weighted_recall: float | None
+    weighted_f1: float | None
+    auc: float | None
+    mcc: float | None
+
+
+REQUIRED_NUMBERS = ("n", "accuracy", "macro_f1")
+OTHER_NUMBERS = tuple(
+    name for name, kind in LeaderboardRow.__annotations__.items() if kind == "float | None"
+)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One measure as tables show it: its title, the row's field, whether it has an interval."""
+
+    title: str
+    field: str
+    has_interval: bool = False
+    page_only: bool = False  # a console has 80 columns
+
+
+# In the order of every table; the rows are sorted by the first.
+MEASURES = (
+    Measure("macro-F1", "macro_f1", has_interval=True),
+    Measure("accuracy", "accuracy", has_interval=True),
+    Measure("weighted F1", "weighted_f1", page_only=True),
+    Measure("AUC", "auc"),
+    Measure("MCC", "mcc"),
+)
+
+
+def read_leaderboard_frame(path: Path) -> pd.DataFrame:
+    """leaderboard.csv as it was written, checked: kinds, finite figures, at least one row.
+
+    kind and name are text, n is int64, all else float64, NaN where a figure is not defined. Raises
+    CheckpointError for a file that is missing or damaged.
+    """
+    text = read_text(path)
+    try:
+        # The standard library's parser, which reads every name that its writer wrote; text first,
+        # for a base model may be called "NA", and so that float() has the last bit of each number.
+        board = pd.read_csv(
+            io.StringIO(text, newline=""),
+            engine="python",
+            dtype=str,
+            keep_default_na=False,
+            index_col=False,
+        )
+        if board.isna().any(axis=None):
+            raise ValueError("a row is too short")
+        board = _with_numbers(board)
+    except (KeyError, TypeError, ValueError) as error:
+        raise unusable(path, f"a row is damaged ({error!r})") from error
+    if board.empty:
+        raise unusable(path, "it holds no row")
+    return board
+
+
+def _with_numbers(board: pd.DataFrame) -> pd.DataFrame:
+    unknown = [kind for kind in board["kind"] if kind not in KINDS]
+    if unknown:
+        raise ValueError(f"kind {unknown[0]}")
+    board = board.assign(**{column: board[column].map(float) for column in REQUIRED_NUMBERS})
+    for kind, name, *numbers in board[["kind", "name", *REQUIRED_NUMBERS]].itertuples(index=False):
+        if not all(map(math.isfinite, numbers)):
+            raise ValueError(f"{kind}:{name} has no number")
+    others = {column: board[column].replace("", "nan").map(float) for column in OTHER_NUMBERS}
+    return board.assign(n=board["n"].astype("int64"), **others)
+
+
+def read_leaderboard(path: Path) -> list[LeaderboardRow]:
+    """The rows of leaderboard.csv, best macro-F1 first; CheckpointError as the frame's reader."""
+    rows = [_row(record) for record in read_leaderboard_frame(path).to_dict("records")]
+    order = list(KINDS)
+    # By kind and name too, so that equal figures stand in one order whatever the file's is.
+    return sorted(rows, key=lambda row: (-row.macro_f1, order.index(row.kind), row.name))
+
+
+def _row(record: Mapping[Any, Any]) -> LeaderboardRow:
+    key = f"{record['kind']}:{record['name']}"
+    others = {column: float(record[column]) for column in OTHER_NUMBERS}
+    return LeaderboardRow(
+        key=key,
+        kind=record["kind"],
+        name=record["name"],
+        title=TITLES.get(key, record["name"]),
+        n=int(record["n"]),
+        accuracy=float(record["accuracy"]),
+        macro_f1=float(record["macro_f1"]),
+        # JSON knows no NaN.
+        **{name: value if math.isfinite(value) else None for name, value in others.items()},
+    )
+
+
+def read_report_leaderboard(path: Path) -> list[LeaderboardRow]:
+    """The rows of a report.json, best first; none where the file holds no leaderboard.
+
+    Raises CheckpointError for a file that is damaged, or written by other code than this.
+    """
+    if not path.is_file():
+        return []
+    try:
+        return [LeaderboardRow(**row) for row in read_json(path)["leaderboard"]]
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{path} must hold a leaderboard as this code writes it ({error}). "
+            f"Run `enstack report {path.parent.parent}` to have it written again."
+        ) from error
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number for people; a dash where there is none."""
+    return "–" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
+
+
+def interval(row: LeaderboardRow, field: str) -> str:
+    """The 95 % interval of a measure for people; a dash where there is none."""
+    low, high = (number(getattr(row, f"{field}_{end}")) for end in ("low", "high"))
+    return "–" if low == high == "–" else f"{low}–{high}"
+
+
+def leaderboard_cells(row: LeaderboardRow) -> dict[str, str]:
+    """A row's cells by their titles, as console and notebook show them."""
+    first, *others = (measure for measure in MEASURES if not measure.page_only)
+    return {
+        "kind": KINDS[row.kind],
+        "name": row.title,
+        first.title: number(getattr(row, first.field)),
+        "95 % interval": interval(row, first.field),
+        **{measure.title: number(getattr(row, measure.field)) for measure in others},
+    }
+
+
+def leaderboard_text(run_dir: Path) -> str:
+    """The leaderboard of a run folder as a table for the console, best macro-F1 first."""
+    rows = read_leaderboard(RunFolder(Path(run_dir)).stacking.leaderboard)
+    table = [{"#": str(rank), **leaderboard_cells(row)} for rank, row in enumerate(rows, start=1)]
+    titles = list(table[0])
+    text = aligned_table(
+        titles,
+        [list(cells.values()) for cells in table],
+        left=(titles.index("kind"), titles.index("name")),
+        shrinks=titles.index("name"),
+    )
+    foot = f"Measured on {rows[0].n:,} test functions; the intervals are bootstrapped."
+    return f"{text}\n{foot}"

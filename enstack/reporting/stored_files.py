@@ -1,0 +1,38 @@
+"""Files that a report is made of, read or refused in one line that names the file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from enstack.errors import CheckpointError
+
+__all__ = ["read_object", "read_text", "unusable"]
+
+
+def unusable(path: Path, reason: object) -> CheckpointError:
+    """The error for a file that a report can't use: one line, whatever the cause said."""
+    in_one_line = " ".join(str(reason).split())
+    return CheckpointError(f"The report can't use {path}: {in_one_line}. Run the pipeline again.")
+
+
+def read_text(path: Path) -> str:
+    """A whole text file; CheckpointError where it is missing, or no text."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise unusable(path, "it is missing") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise unusable(path, error) from error
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """One JSON object; CheckpointError for anything else."""
+    try:
+        value = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise unusable(path, f"it is no JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise unusable(path, "it must hold one JSON object")
+    return value
