@@ -1,4 +1,4 @@
-"""A finished run as one model that judges new functions: verified first, then loaded, no pickle."""
+"""A finished run as one model that judges new functions."""
 
 from __future__ import annotations
 
@@ -12,22 +12,21 @@ import numpy as np
 from enstack.config import RunConfig, base_model_names
 from enstack.data.columns import normalized
 from enstack.data.labels import task_of
-from enstack.errors import CheckpointError, ConfigError, DataError
+from enstack.errors import ConfigError, DataError
 from enstack.metrics.label_task import LabelTask
 from enstack.models.base_models import BaseModel, load_classifier, load_tokenizer
 from enstack.models.hardware import Hardware, choose_device
 from enstack.models.predict import predict_probabilities
 from enstack.models.tokens import tokenize_in_memory
-from enstack.progress.bars import Bar
 from enstack.progress.stopping import stop_requests
 from enstack.run_folder import RunFolder
 from enstack.stacking.meta_features import BaseModelProbabilities, mean_vote
 from enstack.stacking.stack import MetaClassifier, load_meta_classifier
 from enstack.storage.files import read_json_object
-from enstack.storage.manifest import MANIFEST, folder_problems, read_manifest
+from enstack.storage.manifest import read_manifest
+from enstack.verify_run import require_finished, require_whole
 
 VOTE = "vote:mean"
-MIB = 2**20
 
 
 @dataclass(frozen=True)
@@ -111,24 +110,19 @@ def load(run_dir: str | Path, name: str | None = None) -> TrainedModel:
     trained on after its stacks were fitted; ConfigError for a name that the run does not have.
     """
     run = RunFolder(Path(run_dir))
-    _require_finished(run)
+    require_finished(run)
     config = RunConfig(**run.settings())
     every = base_model_names(config.base_models)
-    _require_whole(run, every)
+    require_whole(run, every)
     key = _chosen(run, config, name)
     kind, _, short = key.partition(":")
     stack = load_meta_classifier(run.stacking.meta_classifier(short)) if kind == "stack" else None
     names = stack.base_models if stack else [short] if kind == "base" else every
     task = task_of(config.label_mode, tuple(read_json_object(run.data_file)["class_names"]))
-    thresholds = (
-        read_json_object(run.stacking.thresholds)[key] if run.stacking.thresholds.exists() else None
-    )
+    base_models = tuple(_fine_tuned(run, config, task, model) for model in names)
+    thresholds = read_json_object(run.stacking.thresholds)[key] if task.has_thresholds else None
     return TrainedModel(
-        key,
-        task,
-        tuple(_fine_tuned(run, config, task, model) for model in names),
-        stack,
-        None if thresholds is None else np.array(thresholds),
+        key, task, base_models, stack, None if thresholds is None else np.array(thresholds)
     )
 
 
@@ -182,55 +176,3 @@ def _chosen(run: RunFolder, config: RunConfig, name: str | None) -> str:
         found = f"found {name!r}" if not meant else f"{name!r} may be {' or '.join(meant)}"
         raise ConfigError(f"The model must be one of {', '.join(known)}; {found}.")
     return meant[0]
-
-
-def _require_finished(run: RunFolder) -> None:
-    """Whatever the report was made of must still be so: it pins settings, data and stacks."""
-    again = f"Run it to its end (enstack run, with run_dir={run.path})."
-    if not run.path.is_dir():
-        raise CheckpointError(f"A run is a folder; {run.path} is none.")
-    if not (run.report / MANIFEST).exists():
-        raise CheckpointError(f"{run.path} must hold a finished run, it has no report. {again}")
-    _require_no_problem(run.report)
-    made_from = (read_manifest(run.report) or {})["made_from"]
-    now = run.report_inputs()
-    changed = [what for what in now if made_from.get(what) != now[what]]
-    if changed:
-        raise CheckpointError(
-            f"{run.path} is not as its run left it: {', '.join(changed)} changed since its report "
-            f"was written. Put a good copy back, or: {again}"
-        )
-
-
-def _require_whole(run: RunFolder, names: Sequence[str]) -> None:
-    """Every file that a manifest lists must be as it was written, and made of the others."""
-    base_models = [run.base_model(name) for name in names]
-    parts = [part for one in base_models for part in (one.best_model, one.probabilities)]
-    checkpoints = [folder for one in base_models for folder in one.checkpoints()]
-    folders = [run.stacking.path, *dict.fromkeys([*parts, *checkpoints])]
-    sizes = [
-        sum(f["bytes"] for f in (read_manifest(p) or {"files": {}})["files"].values())
-        for p in folders
-    ]
-    with Bar(max(1, sum(sizes) // MIB), f"Verifying {run.path.name}", unit="MiB") as bar:
-        for folder, size in zip(folders, sizes, strict=True):
-            _require_no_problem(folder)
-            bar.advance(min(size // MIB, bar.total - bar.done))
-    stacked_from = (read_manifest(run.stacking.path) or {})["made_from"]["probabilities"]
-    for one in base_models:
-        predicted_with = (read_manifest(one.probabilities) or {})["made_from"]["best_model"]
-        fits = predicted_with == one.best_model_digest()
-        if not fits or stacked_from.get(one.path.name) != one.probabilities_digest():
-            raise CheckpointError(
-                f"{one.path} was trained on after its stacks were fitted, and they do not fit it "
-                "any more. Run the pipeline to its end: what is finished is skipped."
-            )
-
-
-def _require_no_problem(folder: Path) -> None:
-    problems = folder_problems(folder)
-    if problems:
-        raise CheckpointError(
-            f"{folder} must be as its run left it, but {problems[0]}. Put a good copy back, or "
-            "delete the folder and run the pipeline again."
-        )

@@ -1,0 +1,90 @@
+"""Whether a finished run is as it ended: every file, and that they were made of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from enstack.errors import CheckpointError
+from enstack.progress.bars import Bar
+from enstack.run_folder import RunFolder
+from enstack.storage.manifest import MANIFEST, folder_problems, read_manifest
+
+MIB = 2**20
+# What to do without a good copy, by the folder's name; other folders are checkpoints.
+REMEDIES = {
+    "best_model": "train anew with another run_dir",
+    **dict.fromkeys(
+        ("probabilities", "stacking", "report"),
+        "delete the folder and run the pipeline again: it is made anew",
+    ),
+}
+CHECKPOINT_REMEDY = "delete the folder: only more epochs would go on from it"
+
+
+def require_finished(run: RunFolder) -> None:
+    """Raise CheckpointError unless settings, data and stacks are those that were reported on.
+
+    config.json and data.json have no manifest of their own: the report's pins them.
+    """
+    again = f"run it to its end (enstack run, with run_dir={run.path})"
+    if not run.path.is_dir():
+        raise CheckpointError(f"A run is a folder; {run.path} is none.")
+    if not (run.report / MANIFEST).exists():
+        raise CheckpointError(f"{run.path} must hold a finished run, it has no report: {again}.")
+    _require_no_problem(run.report)
+    made_from = (read_manifest(run.report) or {})["made_from"]
+    now = run.report_inputs()
+    changed = [what for what in now if made_from.get(what) != now[what]]
+    if changed:
+        raise CheckpointError(
+            f"{run.path} is not as its run left it: {', '.join(changed)} changed since its report "
+            f"was written. Put a good copy back, or {again}."
+        )
+
+
+def require_whole(run: RunFolder, names: Sequence[str]) -> None:
+    """Raise CheckpointError unless all that manifests list is as written, and fits together.
+
+    names: of the run's base models. Every file is read: weights that have rotted give probabilities
+    that look like any others.
+    """
+    folders = [run.stacking.path]
+    for name in names:
+        base_model = run.base_model(name)
+        folders += [base_model.best_model, base_model.probabilities, *base_model.checkpoints()]
+    _verify(list(dict.fromkeys(folders)), f"Verifying {run.path.name}")
+    stacked_from = (read_manifest(run.stacking.path) or {})["made_from"]["probabilities"]
+    for name in names:
+        base_model = run.base_model(name)
+        predicted_with = (read_manifest(base_model.probabilities) or {})["made_from"]["best_model"]
+        fits = predicted_with == base_model.best_model_digest()
+        if not fits or stacked_from.get(name) != base_model.probabilities_digest():
+            raise CheckpointError(
+                f"{base_model.path} must be as it was when the stacks were fitted, it was trained "
+                "on since. Run the pipeline to its end: what is finished is skipped."
+            )
+
+
+def _verify(folders: Sequence[Path], title: str) -> None:
+    """Hold each folder against its manifest, with a bar: a run may have gigabytes, on Drive."""
+    sizes = [_size(folder) for folder in folders]
+    with Bar(max(1, sum(sizes) // MIB), title, unit="MiB") as bar:
+        for folder, size in zip(folders, sizes, strict=True):
+            _require_no_problem(folder)
+            bar.advance(min(size // MIB, bar.total - bar.done))
+
+
+def _size(folder: Path) -> int:
+    manifest = read_manifest(folder) or {"files": {}}
+    return sum(entry["bytes"] for entry in manifest["files"].values())
+
+
+def _require_no_problem(folder: Path) -> None:
+    problems = folder_problems(folder)
+    if problems:
+        remedy = REMEDIES.get(folder.name, CHECKPOINT_REMEDY)
+        raise CheckpointError(
+            f"{folder} must be as its run left it, but {problems[0]}. Put a good copy back, or "
+            f"{remedy}."
+        )
