@@ -24,6 +24,7 @@ from enstack.storage.files import replacing_file
 from enstack.toy.templates import BLOCKS, COMMENTS, FILLERS
 from enstack.toy.words import STATEMENTS, SYLLABLES, TYPES, WORDS
 
+# Draper VDISC's own (osf.io/d45bw), as are the numbers of flags below.
 SIZES = {"train": 1_019_471, "validation": 127_476, "test": 127_419}
 VULNERABLE = 82_411  # functions with a flag
 FLAG_TOTALS = (24_157, 47_660, 2_625, 12_094, 35_028)  # in the order of CWE_COLUMNS
@@ -59,6 +60,7 @@ def write_fake_vdisc(
     """
     sizes = split_sizes(n_functions)
     folder.mkdir(parents=True, exist_ok=True)
+    # Before any block: the pieces must not hang on how many functions follow.
     pieces = _pieces(Random(seed))
     for number, (split, size) in enumerate(sizes.items()):
         path = folder / f"{VDISC_NAMES[split]}.hdf5"
@@ -74,7 +76,7 @@ def split_sizes(n_functions: int) -> dict[str, int]:
     """How many of so many functions each split gets."""
     whole = sum(SIZES.values())
     sizes = {split: round(n_functions * size / whole) for split, size in SIZES.items()}
-    sizes["train"] = n_functions - sizes["validation"] - sizes["test"]
+    sizes["train"] = n_functions - sizes["validation"] - sizes["test"]  # rounding must lose none
     if min(sizes.values()) < 1:
         raise ConfigError(
             f"A fake VDISC must have a function in every split, {n_functions} are too few: "
@@ -112,6 +114,7 @@ Function = tuple[bytes, int]  # its text, and its flags as bits in the order of 
 def _block(stream: list[int], size: int, pieces: Pieces, n_functions: int) -> Iterator[Function]:
     """The functions of one block."""
     random = np.random.RandomState(stream)
+    # A whole block however few are written: a row's own draws do not hang on the split's size.
     own = _draws(random, BLOCK)
     names = random.randint(0, len(pieces.names), BLOCK).tolist()
     copied = random.random_sample((BLOCK, 2))
@@ -138,7 +141,9 @@ def _copy(own: Draws, seed: int, original: int) -> Draws:
     random = np.random.RandomState([seed, ORIGINALS, original])
     shared = Draws(*(part[0] for part in _draws(random, 1)))
     share = 0.0 if random.random_sample() < SHARE_CLOSE else REPLACED
+    # Its own statement's number serves as the chance: no draw more for each place.
     replaced = own.statements % 997 < 997 * share
+    # All else is the original's: parameters and comment are a quarter of a short function.
     return shared._replace(statements=np.where(replaced, own.statements, shared.statements))
 
 
@@ -175,6 +180,7 @@ def _flag_chances() -> np.ndarray:
     bits = np.arange(32)[:, None] >> np.arange(5) & 1
     chances = wanted
     for _ in range(200):
+        # A flag's chance is its share among those with any, times the chance of any.
         chances = wanted * (1 - np.prod(1 - chances))
     of_each = np.prod(np.where(bits, chances, 1 - chances), axis=1)
     of_each[0] = 0
@@ -272,7 +278,7 @@ def _parameters(random: Random) -> str:
 
 def _write(path: Path, size: int, functions: Iterator[Function], write_rows: int) -> None:
     """An HDF5 file in the shape of VDISC's, written beside and moved when it is whole."""
-    flags = np.empty(size, dtype=np.uint8)
+    flags = np.empty(size, dtype=np.uint8)  # these wait in memory: each flag is a column
     with (
         replacing_file(path) as beside,
         h5py.File(beside, "w") as file,
