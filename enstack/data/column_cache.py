@@ -67,6 +67,7 @@ def read_columns(path: Path, cache_dir: Path | None = None) -> Columns:
             _store(path, folder, made_from)
         except OSError as error:
             reason = error.strerror or str(error)
+            # A cache is a help and no need: a disk that is full half-way stops no run.
             say(f"⚠️  {path.name} can't be kept in {cache_dir} ({reason}): it is read into memory.")
             return _loaded(path)
     return _opened(path, folder)
@@ -78,6 +79,7 @@ def is_cached(path: Path, cache_dir: Path) -> bool:
         folder, made_from = _place(path, cache_dir)
     except OSError:
         return False  # whoever reads it next says what is wrong
+    # Not hashed here: whoever reads the columns does that, and makes them anew where they rotted.
     return (read_manifest(folder) or {}).get("made_from") == made_from
 
 
@@ -101,7 +103,9 @@ def digest_of(sources: pa.Array, mapped: mmap.mmap | None = None) -> str:
     """Sha256 over texts (n,) in their order and their lengths, as hex."""
     digest = hashlib.sha256()
     for batch in batches_of(sources, HASH_ROWS, mapped):
+        # Lengths too: end to end, "ab" and "c" are the bytes of "a" and "bc".
         lengths = pc.binary_length(batch).to_numpy(zero_copy_only=False)
+        # The byte order is named: digests are stored, and compared on other machines.
         digest.update(lengths.astype("<i8").tobytes())
         digest.update(text_bytes(batch))
     return digest.hexdigest()
@@ -109,6 +113,7 @@ def digest_of(sources: pa.Array, mapped: mmap.mmap | None = None) -> str:
 
 def text_bytes(sources: pa.Array) -> memoryview:
     """The bytes of all texts (n,) end to end, without a copy."""
+    # large_string throughout: offsets of Arrow's plain strings have 32 bits, and end at 2 GiB.
     _, offset_buffer, data = sources.buffers()
     offsets = np.frombuffer(offset_buffer, dtype=np.int64)
     first, last = offsets[sources.offset], offsets[sources.offset + len(sources)]
@@ -116,7 +121,9 @@ def text_bytes(sources: pa.Array) -> memoryview:
 
 
 def _place(path: Path, cache_dir: Path) -> tuple[Path, dict[str, Any]]:
+    # By its name and not its place: what was read of a staged copy is known of its source too.
     made_from = {"format": FORMAT, "name": path.name, "state": file_state(path)}
+    # 16 digits make a short name; the manifest holds all of made_from, and that is compared.
     return cache_dir / "columns" / sha256_json(made_from)[:16], made_from
 
 
@@ -138,8 +145,10 @@ def _batches(path: Path) -> Iterator[tuple[int, Texts]]:
     """All texts but blank ones, a batch at a time, after the number of rows that were read."""
     first = 0
     for sources, otherwise in read_sources(path):
+        # Trimmed only to tell which are blank: a text that stays is left as it was.
         blank = pc.equal(pc.binary_length(pc.utf8_trim_whitespace(sources)), 0)
         taken = np.flatnonzero(~blank.to_numpy(zero_copy_only=False))
+        # Rows count from the start of the file, left-out ones included: ids are made of them.
         texts = Texts(sources.take(pa.array(taken)), first + taken, otherwise[taken])
         yield len(sources), texts
         first += len(sources)
@@ -147,6 +156,7 @@ def _batches(path: Path) -> Iterator[tuple[int, Texts]]:
 
 def _loaded(path: Path) -> Columns:
     table = read_table(path)
+    # Joining holds the texts twice for a moment, 2.3 GB for VDISC: hence the mapped copy.
     batches = [texts for _, texts in _batches(path)]
     return Columns(
         table,
@@ -178,6 +188,8 @@ def _store(path: Path, folder: Path, made_from: dict[str, Any]) -> None:
         np.save(beside / "rows.npy", np.concatenate(rows))
         np.save(beside / "decoded_otherwise.npy", np.concatenate(otherwise))
         _store_labels(table, beside)
+        # Stored, so that no later start takes it anew; over the finished file, for its parts are of
+        # HASH_ROWS rows, whatever batches the reader gave.
         entries["digest"] = digest_of(*_mapped(beside))
 
 
@@ -185,6 +197,7 @@ def _store_labels(table: Table, folder: Path) -> None:
     if table.flags is not None:
         np.save(folder / "flags.npy", table.flags)
     else:
+        # As JSON: numpy would store objects as a pickle, and no pickle is ever read.
         labels = table.labels.tolist() if table.labels is not None else []
         (folder / "labels.json").write_text(json.dumps(labels, default=_label_text))
 
@@ -200,6 +213,7 @@ def _opened(path: Path, folder: Path) -> Columns:
         flags = np.load(folder / "flags.npy")
     else:
         listed = json.loads((folder / "labels.json").read_text())
+        # Filled and not converted: labels that are lists would become an array of two dimensions.
         labels = np.empty(len(listed), dtype=object)
         labels[:] = listed
     table = Table(path, manifest["n_rows"], flags, labels, manifest["both"])
@@ -212,6 +226,7 @@ def _mapped(folder: Path) -> tuple[pa.Array, mmap.mmap | None]:
     offsets = np.load(folder / "offsets.npy")
     if offsets[-1] == 0:
         return pa.array([], type=pa.large_string()), None  # an empty file can't be mapped
+    # The map keeps a descriptor of its own, so the file may be closed.
     with (folder / "texts.bin").open("rb") as file:
         mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(mapped)]

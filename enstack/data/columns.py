@@ -15,8 +15,10 @@ import pyarrow as pa
 from enstack.data.formats import CWE_COLUMNS, as_objects, readable, reader_of, refuse_strangers
 from enstack.errors import DataError
 
+# VDISC has booleans; numbers, floats with NaN and texts are seen in the wild.
 FLAG_CODES = {"0": 0, "0.0": 0, "false": 0, "1": 1, "1.0": 1, "true": 1}
 MISSING, UNKNOWN = -1, -2  # what stands for a flag that is NaN, and for one that is no flag
+# An empty field, null as a word, and what str makes of NaN, None and pandas.NA.
 MISSING_WORDS = ("", "nan", "none", "null", "<na>")
 
 
@@ -49,6 +51,7 @@ def read_table(path: Path) -> Table:
     n_rows = len(columns[wanted[0]])
     if wanted == ("label",):
         return Table(path, n_rows, None, columns["label"])
+    # After the last batch: the message counts the bad rows of the whole file.
     for column, codes in columns.items():
         _require_flags(path, column, codes)
     return Table(path, n_rows, np.column_stack([columns[c] for c in CWE_COLUMNS]), None, both)
@@ -64,12 +67,14 @@ def read_sources(path: Path) -> Iterator[tuple[pa.Array, np.ndarray]]:
     first_row = 0
     for batch in reader_of(path).batches(path, (column,)):
         values = list(batch[column])
+        # Rows count through the whole file, so that a message names the one to mend.
         yield as_text([_as_bytes(v, path, first_row + i) for i, v in enumerate(values)])
         first_row += len(values)
 
 
 def as_text(values: list[bytes]) -> tuple[pa.Array, np.ndarray]:
     """Decode texts as UTF-8, those that are none as latin-1; says which those were."""
+    # Nearly every batch is UTF-8 throughout: one cast checks it, without a Python string a text.
     raw = pa.array(values, type=pa.large_binary())
     try:
         return raw.cast(pa.large_string()), np.zeros(len(values), dtype=bool)
@@ -89,6 +94,7 @@ def normalized(functions: Iterable[str]) -> list[str]:
 def flag_codes(values: Any) -> np.ndarray:
     """0 and 1 for flags of any type, MISSING for NaN, UNKNOWN for the rest; (n,) int8."""
     array = values if isinstance(values, np.ndarray) else as_objects(values)
+    # Whole arrays first: VDISC has six million flags, and a Python call for each is slow.
     if array.dtype.kind == "b":
         return array.astype(np.int8)
     if array.dtype.kind in "iuf":
@@ -98,6 +104,7 @@ def flag_codes(values: Any) -> np.ndarray:
 
 
 def _flag_code(value: Any) -> int:
+    # latin-1 never fails: what is no flag is to be told with its row, not as a decoding error.
     text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
     word = text.strip().lower()
     return FLAG_CODES.get(word, MISSING if word in MISSING_WORDS else UNKNOWN)
@@ -116,6 +123,7 @@ def _require_flags(path: Path, column: str, codes: np.ndarray) -> None:
 def _as_bytes(value: Any, path: Path, row: int) -> bytes:
     if isinstance(value, bytes):
         return value
+    # It is counted and dropped with the blank ones: no reason to refuse a whole file.
     if value is None:
         return b""
     if not isinstance(value, str):
@@ -128,6 +136,8 @@ def _as_bytes(value: Any, path: Path, row: int) -> bytes:
 
 def _encoded(text: str) -> bytes:
     """The bytes behind a text, of one that is no Unicode too: escaped ones, or lone surrogates."""
+    # csv and jsonl are decoded with surrogateescape: their own bytes come back here. What neither
+    # takes are lone surrogates, as an escape in JSON can name them.
     for errors in ("strict", "surrogateescape"):
         with contextlib.suppress(UnicodeEncodeError):
             return text.encode("utf-8", errors)
@@ -138,6 +148,7 @@ def _decode(value: bytes) -> tuple[str, bool]:
     try:
         return value.decode(), False
     except UnicodeDecodeError:
+        # Seen in the wild. latin-1 has a character for every byte, so that no text is lost.
         return value.decode("latin-1"), True
 
 
@@ -151,6 +162,7 @@ def _label_columns(path: Path, columns: Sequence[str]) -> tuple[tuple[str, ...],
         missing += [column for column in CWE_COLUMNS if column not in columns]
     if missing:
         raise DataError(_missing_columns(path, missing, columns))
+    # All five or none: without one of them, functions of that class would read as clean.
     return (CWE_COLUMNS, has_label) if len(flags) == len(CWE_COLUMNS) else (("label",), False)
 
 

@@ -51,6 +51,7 @@ def download_vdisc(folder: Path, listing: str = LISTING) -> None:
                 f"{listing} must list {', '.join(FILES)}; {', '.join(absent)} is not there. Fetch "
                 f"the files by hand from https://osf.io/d45bw and put them into {folder}."
             )
+        # Before anything is fetched: a gigabyte takes a while, and would end in a full disk.
         _require_room(folder, sum(remote[name].size for name in missing))
         for name in missing:
             _fetch(remote[name], folder)
@@ -75,7 +76,7 @@ def _listed(listing: str) -> dict[str, RemoteFile]:
         answer = requests.get(url, timeout=TIMEOUT)
         answer.raise_for_status()
         content = answer.json()
-        pages.append(content["links"].get("next"))
+        pages.append(content["links"].get("next"))  # null on the last page
         for entry in content["data"]:
             if entry["attributes"]["kind"] == "folder":
                 pages.append(entry["relationships"]["files"]["links"]["related"]["href"])
@@ -105,6 +106,7 @@ def _require_room(folder: Path, needed: int) -> None:
 
 def _fetch(file: RemoteFile, folder: Path) -> None:
     """One file, written beside and moved when its hash is right."""
+    # pooch would say with a line of its own what the bar shows already.
     pooch.get_logger().setLevel(logging.WARNING)
     with Bar(max(1, file.size // MIB), f"Downloading {file.name}", unit="MiB") as bar:
         downloader = pooch.HTTPDownloader(progressbar=_Bytes(bar), chunk_size=MIB, timeout=TIMEOUT)

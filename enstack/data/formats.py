@@ -20,10 +20,14 @@ import pyarrow.parquet as pq
 
 from enstack.errors import DataError
 
+# Their order counts: a split's number is part of its subset's seed, and fingerprints follow it.
 SPLITS = ("train", "validation", "test")
+# In the order of the rule `priority`: of several flags, the first one wins.
 CWE_COLUMNS = ("CWE-119", "CWE-120", "CWE-469", "CWE-476", "CWE-other")
 VDISC_NAMES = {"train": "VDISC_train", "validation": "VDISC_validate", "test": "VDISC_test"}
 FORMATS = ("hdf5", "jsonl", "csv", "parquet")
+# A batch is held as Python objects and as Arrow at once: with 8,192 rows that was the peak of
+# all memory.
 BATCH_ROWS = 2048
 BATCH_BYTES = 64 << 20
 LONGEST_FIELD = 1 << 30  # bytes that Python's csv takes for one function, instead of 128 KiB
@@ -40,6 +44,7 @@ def split_files(folder: Path) -> dict[str, Path]:
         )
     by_format = {name: _files_of(folder, name) for name in FORMATS}
     present = {name: files for name, files in by_format.items() if files}
+    # None goes before another: a guess could train on the wrong one without a word.
     if len(present) > 1:
         names = ", ".join(path.name for files in present.values() for path in files.values())
         raise DataError(f"{folder} must hold one format, found {names}. Move one format away.")
@@ -81,6 +86,7 @@ def _missing_files(folder: Path, files: dict[str, Path], suffix: str | None) -> 
 def refuse_strangers(path: Path) -> None:
     """DataError for what is no data at all: an empty file, a web page, a pointer to a file."""
     with readable(path), path.open("rb") as file:
+        # Seen in the wild: an error page saved under the data's name.
         head = file.read(512).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if not head:
         raise DataError(f"{path.name} must hold functions, it is empty. Download it again.")
@@ -102,6 +108,7 @@ def readable(path: Path) -> Iterator[None]:
         yield
     except DataError:
         raise
+    # Warning: of rows that are too long pandas only warns, and _csv_batches raises it.
     except (OSError, ValueError, RuntimeError, KeyError, Warning) as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(
@@ -132,6 +139,7 @@ def _hdf5_batches(path: Path, columns: Sequence[str]) -> Iterator[Batch]:
     ):
         _require_equal_lengths(path, file)
         datasets = {column: file[column] for column in columns}
+        # Texts of fixed width take as many bytes as the longest, each: fewer of them make a batch.
         width = max(dataset.dtype.itemsize for dataset in datasets.values())
         step = max(1, min(BATCH_ROWS, BATCH_BYTES // max(width, 1)))
         for start in range(0, len(datasets[columns[0]]), step):
@@ -145,6 +153,7 @@ def _require_equal_lengths(path: Path, file: Any) -> None:
                 f"{path.name}: {column} must have one value a row, its shape is "
                 f"{file[column].shape}."
             )
+    # h5py cuts a slice at the end of its column without a word: the batches would not fit.
     n_texts = len(file["functionSource"])
     for column in CWE_COLUMNS:
         if len(file[column]) != n_texts:
@@ -167,9 +176,11 @@ def _csv_batches(path: Path, columns: Sequence[str]) -> Iterator[Batch]:
         chunks = pd.read_csv(
             path,
             index_col=False,
+            # As it stands: pandas would else read "NA" or "null" as missing, and 1 as a number.
             dtype=object,
             keep_default_na=False,
             encoding="utf-8-sig",
+            # Bytes that are no UTF-8 come through: as_text decodes and counts them.
             encoding_errors="surrogateescape",
             chunksize=BATCH_ROWS,
             # pandas 2's parser in C ends a field at NUL, and the rest of the function is lost.
@@ -209,6 +220,7 @@ def _record(path: Path, text: str, line: int) -> dict[str, Any]:
 
 
 def _jsonl_columns(path: Path) -> list[str]:
+    # The first row alone: each later one is held against it when it is read.
     return list(next(_jsonl_records(path), {}))
 
 

@@ -34,7 +34,7 @@ from enstack.metrics.label_task import LabelTask
 
 __all__ = ["Functions", "VulnerabilityData", "read_data"]
 
-HASH_ROWS = 65536
+HASH_ROWS = 65536  # ids in one frame of a fingerprint; users have stored those, so it stays
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ class Functions:
 
     def take(self, rows: np.ndarray) -> Functions:
         """The functions of some rows (m,) int, in that order, in memory."""
+        # What was read through the map counts as this program's memory until it is given back.
         sources = self.sources.take(pa.array(rows, type=pa.int64()))
         release(self.mapped)
         return Functions(self.ids[rows], sources, self.labels[rows])
@@ -107,6 +108,7 @@ class VulnerabilityData:
         digest = hashlib.sha256(_framed("\n".join(self.class_names)))
         for name, functions in self.splits.items():
             digest.update(_framed(name) + len(functions).to_bytes(8, "little"))
+            # The byte order is named: two people compare their fingerprints.
             digest.update(functions.labels.astype("<i8").tobytes())
             for start in range(0, len(functions), HASH_ROWS):
                 digest.update(_framed("\n".join(functions.ids[start : start + HASH_ROWS])))
@@ -163,9 +165,11 @@ def read_data(
         functions, n_blank = _with_text(split, columns, labelling, notes)
         available[split] = task.class_counts(functions.labels)
         notes += shortages(available[split], len(functions), subset, split)
+        # A stream for each split: the size of one moves no draw of another.
         splits[split] = _drawn(functions, task, subset, split, [seed, number])
         dropped[split] = _dropped(labelling, n_blank, len(functions) - len(splits[split]))
         notes += _subset_notes(split, splits[split], dropped[split], task)
+    # Of train alone: a class that validation or test lacks is worth a note, no more.
     task.require_two_sides(
         splits["train"].labels,
         "The training split",
@@ -263,6 +267,7 @@ def _subset_notes(
 
 
 def _ids(split: str, rows: np.ndarray) -> np.ndarray:
+    # The last row is the longest. numpy would take 21 characters for any int64, 84 bytes a row.
     width = len(f"{split}/{rows[-1]}")
     ids: np.ndarray = np.char.add(f"{split}/", rows.astype(np.str_)).astype(f"U{width}")
     return ids

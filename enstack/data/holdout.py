@@ -50,6 +50,7 @@ def plan_splits(data: VulnerabilityData, *, meta_features: str, folds: int, seed
         every = np.arange(len(validation))
         return SplitPlan(every, "train", np.arange(len(train)), fold_of)
     _require_rows("validation", len(validation), 4)
+    # Not every row for both: on those that chose its epoch a base model looks better than it is.
     half = stratified_parts(data.task.strata(validation.labels), 2, seed)
     # Said before the base models are trained, not when hours later the stack can't be fitted.
     data.task.require_two_sides(

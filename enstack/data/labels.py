@@ -36,6 +36,8 @@ CLASS_NAMES = {
     "multilabel": CWE_CLASSES,
 }
 ONE_CLASS_OF_MANY = ("cwe", "cwe_or_clean")  # the modes in which several flags must become one
+# A vulnerable function of VDISC has 1.48 flags, and the paper doesn't say how they became one
+# class: so the rule is a setting, and every run records it.
 PRIORITY = " > ".join(CWE_CLASSES)
 ONE_FLAG, SEVERAL_FLAGS = "one flag", "several flags"
 UNKNOWN = -1
@@ -72,11 +74,13 @@ def label_functions(table: Table, label_mode: str, label_rule: str) -> Labelling
         return Labelling(_from_label_column(table, label_mode), {})
     n_flags = table.flags.sum(axis=1)
     if label_mode == "multilabel":
+        # Bytes of 0 and 1 until here: their ~ is never 0, and as an index they pick rows 0 and 1.
         return Labelling(table.flags.astype(np.bool_), {})
     if label_mode == "binary":
         return Labelling((n_flags > 0).astype(np.int64), {})
     # argmax: the first flag that is set.
     labels = np.asarray(table.flags.argmax(axis=1), dtype=np.int64)
+    # Of no flag at all argmax says 0, which is CWE-119: these are clean, or left out.
     labels[n_flags == 0] = len(CWE_CLASSES)
     left_out = {NO_FLAG: n_flags == 0} if label_mode == "cwe" else {}
     if label_rule == "strict_single":
@@ -104,6 +108,7 @@ def what_becomes(label_mode: str, label_rule: str) -> dict[str, str]:
         return {NO_FLAG: "clean", ONE_FLAG: "vulnerable", SEVERAL_FLAGS: "vulnerable"}
     if label_mode == "multilabel":
         return {NO_FLAG: "kept, without a flag", ONE_FLAG: "the flag", SEVERAL_FLAGS: "all of them"}
+    # The other modes never ask which of several flags it is; RunConfig refuses the rule for them.
     several = "dropped" if label_rule == "strict_single" else "the first by priority"
     unflagged = "dropped" if label_mode == "cwe" else "clean"
     return {NO_FLAG: unflagged, ONE_FLAG: "its class", SEVERAL_FLAGS: several}
@@ -116,6 +121,7 @@ def label_sentence(tables: Mapping[str, Table], label_mode: str, label_rule: str
         return "The class is what the label column says."
     if label_mode == "binary":
         return "A function with any of the five CWE flags is vulnerable, one without is clean."
+    # Of the files, not of a subset: how much the rule decides is a fact of the data.
     n_several = sum(counts[SEVERAL_FLAGS].values())
     n_vulnerable = n_several + sum(counts[ONE_FLAG].values())
     share = f"{n_several:,} of {n_vulnerable:,} vulnerable functions read"
@@ -171,6 +177,7 @@ def _named_labels(table: Table, class_names: Sequence[str]) -> np.ndarray:
     known = {name: index for index, name in enumerate(class_names)}
     known |= {str(index): index for index in range(len(class_names))}
     values = table.labels if table.labels is not None else ()
+    # By its text: True and False equal 1 and 0 in Python, and are no class's number.
     labels = np.fromiter((known.get(_label_word(value), UNKNOWN) for value in values), np.int64)
     bad = np.flatnonzero(labels == UNKNOWN)
     if len(bad):

@@ -35,6 +35,7 @@ def local_copy_of(files: Iterable[Path], local_dir: Path) -> Path | None:
 
 
 def _local_copy_of(sources: list[Path], local_dir: Path) -> Path | None:
+    # By where they lie: files of other folders, by the same names, are another copy.
     key = sha256_json([str(path.absolute()) for path in sources])[:16]
     folder = local_dir / "staged" / key
     made_from = {path.name: file_state(path) for path in sources}
@@ -67,6 +68,7 @@ def _copy(
         with Bar(max(1, total // MIB), title, unit="MiB") as bar:
             for path in sources:
                 with path.open("rb") as source, new.file(path.name) as target:
+                    # Not shutil.copy: the bytes are hashed as they come, and the bar moves.
                     while chunk := source.read(CHUNK_BYTES):
                         target.write(chunk)
                         moved += len(chunk)
@@ -79,5 +81,7 @@ def _copy(
 
 def _keep_time(source: Path, copy: Path) -> None:
     """Let a copy look like its source to `file_state`."""
+    # The column cache goes by it: what was read of the copy counts as read of the source, which
+    # is then not copied again when the copy is gone.
     status = source.stat()
     os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))

@@ -69,7 +69,9 @@ def stratified_parts(groups: np.ndarray, n_parts: int, seed: int) -> np.ndarray:
     the parts of each group.
     """
     random = np.random.RandomState(seed)
+    # RandomState, as in _choice: a run that goes on must meet the same parts under any NumPy.
     shuffled = random.permutation(len(groups))
+    # Stable: within a group the rows stay shuffled.
     by_group = shuffled[np.argsort(groups[shuffled], kind="stable")]
     parts = np.empty(len(groups), dtype=np.int64)
     # Dealt to the parts in turn, through all groups without a break: were each group to begin with
@@ -80,8 +82,10 @@ def stratified_parts(groups: np.ndarray, n_parts: int, seed: int) -> np.ndarray:
 
 def _shares(available: np.ndarray, n_rows: int) -> np.ndarray:
     """How many of each class make n_rows: in proportion, one at least of each while they last."""
+    # Asked for more, all are drawn; the shortage is told by whoever asked.
     n_rows = min(n_rows, int(available.sum()))
     exact = available * n_rows / available.sum()
+    # One at least: a class that falls out of train could not be learned at all.
     shares: np.ndarray = np.minimum(np.maximum(exact.astype(np.int64), 1), available)
     while shares.sum() != n_rows:
         over = shares.sum() > n_rows
@@ -97,6 +101,7 @@ def _choice(groups: np.ndarray, wanted: Sequence[int], seed: Sequence[int]) -> n
     # RandomState: its stream is frozen, so a subset is the same under every NumPy.
     random = np.random.RandomState(seed)
     chosen = [
+        # A slice gives all rows of a group that is too small, where RandomState.choice raises.
         random.permutation(np.flatnonzero(groups == group))[:count]
         for group, count in enumerate(wanted)
     ]

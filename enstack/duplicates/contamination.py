@@ -41,6 +41,7 @@ def train_rows_to_keep(data: VulnerabilityData, threshold: float) -> np.ndarray:
     near = duplicates.neighbours(split_of_each(data), len(data.splits), threshold)
     number = list(data.splits).index("train")
     of_train = near[split_of_each(data) == number]
+    # Copies within train stay: only those across splits make a figure too good.
     return np.flatnonzero(np.delete(of_train, number, axis=1).sum(axis=1) == 0)
 
 
@@ -63,6 +64,7 @@ def drop_from_train(
         f"(Jaccard of token 4-grams >= {threshold:g}), dropped"
     )
     reason = f"near-duplicate of validation or test, Jaccard >= {threshold:g}"
+    # Train is not filled up again: a subset is drawn first, and this comes last.
     return replace(
         data,
         splits={**data.splits, "train": train.take(kept)},

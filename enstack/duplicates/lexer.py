@@ -8,6 +8,7 @@ __all__ = ["lexer_tokens"]
 
 # A comment is matched outside of the group, so that findall gives an empty text for it. A comment
 # or literal that never ends goes to the end of the text, or of the line.
+# Longer operators come first, as the first alternative that fits is taken.
 PATTERN = re.compile(
     r"""
     //[^\n]* | /\*[\s\S]*?(?:\*/|\Z)

@@ -29,6 +29,7 @@ N_HASHES = 128
 REMEMBERED_TOKENS = 1 << 18
 PAIRS_AT_ONCE = 1 << 16
 # How many pairs a function is looked at in, on average and at most, in each band.
+# A function with hundreds of thousands of neighbours would else make the whole quadratic.
 PAIRS_PER_FUNCTION = 50
 MIN_PAIRS = 1 << 20
 # Hashes agree as often as the Jaccard similarity says, give or take .044 (standard deviation of 128
@@ -85,6 +86,7 @@ def minhash_signatures(sources: Sequence[str], threshold: float) -> Signatures:
         # Without a token, as where all is comment, a function is like its own text alone.
         tokens=_digests([row.tobytes() or text for row, text in zip(hashes, texts, strict=True)]),
         bands=_bands(minhashes, 4 if threshold >= 0.65 else 3),
+        # Two that differ agree in this byte once in 256 times: a candidate more, never one less.
         low=minhashes.astype(np.uint8),
         lengths=lengths,
     )
@@ -98,6 +100,7 @@ def join_signatures(parts: Sequence[Signatures]) -> Signatures:
 
 @functools.lru_cache(maxsize=REMEMBERED_TOKENS)
 def _token_hash(token: str) -> int:
+    # Not Python's hash: of texts it is another one in every process.
     return int.from_bytes(hashlib.blake2b(token.encode(), digest_size=8).digest(), "little")
 
 
@@ -124,6 +127,8 @@ def _minhashes(hashes: Sequence[np.ndarray]) -> np.ndarray:
     # Every setting is named: another default must not change what drop_near_duplicates drops.
     minhash = MinHash(num_perm=N_HASHES, seed=1, scheme="affine32", hashfunc=int)
     signatures = np.empty((len(hashes), N_HASHES), dtype=np.uint32)
+    # datasketch takes one function at a time. A loop of ours over many at once took half the time:
+    # a minute for a million functions, not worth the lines.
     for row, tokens in enumerate(hashes):
         minhash.clear()
         minhash.update_batch(_grams(tokens).tolist())
@@ -150,6 +155,7 @@ def candidate_pairs(signatures: Signatures, threshold: float, title: str) -> tup
     n_rows, n_bands = signatures.bands.shape
     kept = np.empty(0, dtype=np.int64)
     crowded = np.zeros(n_rows, dtype=bool)
+    # Sorted arrays, not datasketch's own index: that takes 10.4 KB a function, 13 GB for VDISC.
     with Bar(n_bands, title, unit="band") as bar:
         for band in range(n_bands):
             # The band that follows orders those that agree in this one.
@@ -162,6 +168,7 @@ def candidate_pairs(signatures: Signatures, threshold: float, title: str) -> tup
                 _likely(signatures.low, order[left], order[right], threshold)
                 for left, right in _neighbours(key, reach)
             ]
+            # Band by band: a pair that agrees in many would else be held as many times.
             kept = np.unique(np.concatenate([kept, *pairs]))
             bar.advance()
     return np.stack([kept // n_rows, kept % n_rows], axis=1), int(crowded.sum())

@@ -77,6 +77,8 @@ class NearDuplicates:
         return similarity
 
     def _near(self, counts: np.ndarray, threshold: float) -> np.ndarray:
+        # By groups of the same tokens: a pair names each group once, however many functions it has,
+        # and is stored in one direction, which the transpose completes.
         left, right = self.pairs[self.jaccard >= threshold].T
         linked = csr_array((np.ones(len(left), np.int64), (left, right)), shape=[len(counts)] * 2)
         near: np.ndarray = (counts + linked @ counts + linked.T @ counts)[self.tokens]
@@ -93,6 +95,7 @@ def find_near_duplicates(
     """
     with Bar(sum(map(len, sources)), title) as bar:
         signatures = _signatures(sources, threshold, bar)
+    # Digests become numbers from 0 on, which can index arrays of counts.
     _, texts = np.unique(signatures.texts, return_inverse=True)
     _, first, tokens = np.unique(signatures.tokens, return_index=True, return_inverse=True)
     spoken = np.flatnonzero(signatures.lengths[first])  # without a token there is no gram to share
@@ -100,6 +103,7 @@ def find_near_duplicates(
         signatures.take(first[spoken]), threshold, f"{title}, compared"
     )
     candidates = spoken[pairs]
+    # MinHash only estimates: a pair is reported by its exact similarity.
     jaccard = _verified(sources, first, candidates, title)
     near = jaccard >= threshold
     return NearDuplicates(
@@ -112,6 +116,7 @@ def token_grams(source: str) -> set[tuple[str, ...]]:
     tokens = lexer_tokens(source)
     if len(tokens) < GRAM:
         return {tuple(tokens)}
+    # The tokens and not their hashes, so that two grams are never alike by chance.
     return set(zip(*(tokens[place:] for place in range(GRAM)), strict=False))
 
 
@@ -139,11 +144,13 @@ def _in_processes(
     function: Callable[..., Any], arguments: Iterator[tuple[Any, ...]], n_functions: int
 ) -> Iterator[Any]:
     """What a function answers to each of some arguments, in their order; few wait at a time."""
+    # joblib's count heeds a container's share of the processors, os.cpu_count() does not.
     if n_functions < WORTH_PROCESSES or joblib.cpu_count() == 1:
         yield from (function(*each) for each in arguments)
         return
     # loky: neither a fork, which a process that has used CUDA does not survive, nor a second
     # import of the user's main module.
+    # A generator: results are taken in, and the bar moves, while others are at work.
     parallel = joblib.Parallel(n_jobs=joblib.cpu_count(), return_as="generator", max_nbytes=None)
     yield from parallel(joblib.delayed(function)(*each) for each in arguments)
 
@@ -152,6 +159,7 @@ def _verified(
     sources: Sequence[pa.Array], first: np.ndarray, pairs: np.ndarray, title: str
 ) -> np.ndarray:
     """The exact Jaccard similarity (m,) of each candidate; first: (n_groups,) a row of each."""
+    # So a text of many pairs is mostly read and cut into grams for one job alone.
     order = _by_component(pairs, len(first))
     jaccard = np.empty(len(pairs))
     parts = [order[at : at + PAIRS_PER_JOB] for at in range(0, len(order), PAIRS_PER_JOB)]

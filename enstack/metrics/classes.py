@@ -35,6 +35,7 @@ def evaluate_classes(
     # Counted here: where a class has no row, scikit-learn gives its support as floats.
     support, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
     by_name = dict(zip(FIGURES, figures, strict=True))
+    # A class that nobody has and nobody is given would count as an F1 of 0.
     occurs = support + predicted > 0
     aucs = one_vs_rest_aucs(labels, probabilities)
     columns = {"support": support, "predicted": predicted, **by_name}
@@ -61,6 +62,7 @@ def evaluate_classes(
 def one_vs_rest_aucs(labels: np.ndarray, probabilities: np.ndarray) -> list[float | None]:
     """One class against the rest, for each class; None where there is no such class or no rest."""
     return [
+        # Not multi_class="ovr", which is NaN as soon as one class has no row, or raises.
         float(roc_auc_score(labels == index, column)) if two_sided(labels == index) else None
         for index, column in enumerate(probabilities.T)
     ]
@@ -85,6 +87,7 @@ def confusion_cells(labels: np.ndarray, predictions: np.ndarray, n_classes: int)
     """The cell (n,) of the confusion matrix, read row by row, that each row falls into."""
     labels, predictions = np.asarray(labels), np.asarray(predictions)
     require_classes(labels, predictions, n_classes)
+    # int64: in a small integer type the product could run over.
     return np.asarray(labels.astype(np.int64) * n_classes + predictions.astype(np.int64))
 
 

@@ -84,6 +84,7 @@ def confusion_of_flags(flags: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     The last row and column are the rows without any flag. A row with several flags counts in
     several cells, so the cells of a line may add up to more than its rows.
     """
+    # scikit-learn's multilabel matrices are one a flag: which is taken for which, they don't tell.
     together: np.ndarray = _with_none(flags).T @ _with_none(predicted)
     return together
 
@@ -104,6 +105,7 @@ def resampled_flags(row_hits: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     # How often each row was drawn, and one product of matrices for all: gathering the drawn rows
     # themselves would need (1 + 3k) times the memory.
     times = np.stack([np.bincount(rows, minlength=len(row_hits)) for rows in drawn])
+    # Products of integers are not handed to BLAS; whole numbers are exact in float64 too.
     sums = times.astype(np.float64) @ row_hits
     hit, wrong, missed = np.split(sums[:, 1:], 3, axis=1)
     all_of_it = 2 * hit + wrong + missed
@@ -129,6 +131,7 @@ def mcc(labels: np.ndarray, predictions: np.ndarray) -> float:
 
 
 def _best_threshold(has_flag: np.ndarray, probabilities: np.ndarray) -> float:
+    # Only probabilities that occur: a threshold between two of them decides nothing else.
     thresholds, place = np.unique(probabilities, return_inverse=True)
     if not two_sided(has_flag) or len(thresholds) == 1:
         return WITHOUT_CHOICE
@@ -183,6 +186,7 @@ def _mean(rows: Sequence[dict[str, Any]], name: str) -> float:
 
 
 def _weighted(rows: Sequence[dict[str, Any]], name: str) -> float:
+    # np.average raises where all weights are 0, as without any flag in these rows.
     support = [row["support"] for row in rows]
     return float(np.average([row[name] for row in rows], weights=support)) if sum(support) else 0.0
 

@@ -63,6 +63,7 @@ class LabelTask(ABC):
         self, labels: np.ndarray, decisions: np.ndarray
     ) -> tuple[float, float]:
         """The two figures by which models are compared."""
+        # A resample that holds every row once: the figure follows the rules of its own interval.
         every_row = np.arange(len(labels))[None]
         accuracy, macro_f1 = self.resampled_measure(labels, decisions)(every_row)
         return float(accuracy[0]), float(macro_f1[0])
@@ -137,6 +138,7 @@ class LabelTask(ABC):
                 f"Probabilities must have one row per label and one column per class, "
                 f"({len(labels)}, {self.n_classes}), found {probabilities.shape}."
             )
+        # argmax takes NaN for the highest: a model that diverged would get figures like any other.
         if not np.isfinite(probabilities).all():
             bad = np.flatnonzero(~np.isfinite(probabilities).all(axis=1))
             raise DataError(

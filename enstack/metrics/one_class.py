@@ -61,6 +61,7 @@ class OneClass(LabelTask):
         self, labels: np.ndarray, decisions: np.ndarray, frequencies: np.ndarray
     ) -> dict[str, Any]:
         """The figures of confusion_at_frequencies."""
+        # All classes are named: one without a row must keep its line beside its frequency.
         confusion = confusion_matrix(labels, decisions, labels=np.arange(self.n_classes))
         return confusion_at_frequencies(confusion, frequencies)
 
@@ -74,6 +75,7 @@ class OneClass(LabelTask):
 
     def counts(self, labels: np.ndarray) -> np.ndarray:
         """Functions by class."""
+        # minlength: the last classes may have no row, and still count 0.
         return np.bincount(labels, minlength=self.n_classes)
 
     def label_name(self, label: Any) -> str:

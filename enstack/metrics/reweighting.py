@@ -52,6 +52,8 @@ def flags_at_frequencies(
         precision.append(figures["precision"][1])
         f1.append(figures["f1"][1])
         missing += [place] if 1 in figures["missing"] else []
+        # A flag that should be there and has no row here is missing, and left out. One that should
+        # be nowhere is wrong wherever it was given: that counts, as 0.
         occurs.append(bool(counts[1].any() or (counts[0, 1] and not share)))
     return {
         "accuracy": None,

@@ -91,6 +91,7 @@ class SeveralFlags(LabelTask):
 
     def learnable(self, labels: np.ndarray) -> bool:
         """Whether some rows have a flag that others lack."""
+        # One such flag suffices: those that all rows share become constants in a stack.
         return any(two_sided(has_flag) for has_flag in labels.T)
 
     def require_two_sides(self, labels: np.ndarray, place: str, advice: str) -> None:
@@ -108,6 +109,7 @@ class SeveralFlags(LabelTask):
 
     def plainest_probabilities(self, train_labels: np.ndarray, n_rows: int) -> np.ndarray:
         """How often train has each flag."""
+        # As all rows are alike, its threshold is .5: what it decides is each flag's majority.
         shares: np.ndarray = np.tile(train_labels.mean(axis=0), (n_rows, 1)).astype(np.float32)
         return shares
 

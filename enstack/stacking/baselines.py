@@ -68,10 +68,11 @@ def tfidf_logistic_regression(
     tfidf = TfidfVectorizer(
         token_pattern=TOKEN,
         ngram_range=(1, 2),
-        lowercase=False,
+        lowercase=False,  # case tells names apart in C
         sublinear_tf=True,
         max_features=MAX_TERMS,
     )
+    # Words are counted in train alone: what only test has must not shape the features.
     learned = tfidf.fit_transform(_texts([train], "Counting words to learn from"))
     unknown = tfidf.transform(_texts(asked, "Counting words to predict from"))
     # liblinear runs in one thread and is the fastest here.
@@ -120,6 +121,8 @@ def with_absent_classes(
 ) -> np.ndarray:
     """Columns of some classes (n, m) put into (n, n_classes) float32; the other columns are 0."""
     whole = np.zeros((len(probabilities), n_classes), dtype=np.float32)
+    # scikit-learn gives a column only for classes it was fitted on: columns must mean the same
+    # for every model that is compared.
     whole[:, classes] = probabilities
     return whole
 
@@ -129,6 +132,7 @@ def _at_most(functions: Functions, task: LabelTask, n_functions: int) -> Functio
     if len(functions) <= n_functions:
         return functions
     n_parts = -(-len(functions) // n_functions)
+    # Seed 0, not the run's: on equal data the baseline is the same beside every seed.
     parts = stratified_parts(task.strata(functions.labels), n_parts, 0)
     return functions.take(np.flatnonzero(parts == 0))
 

@@ -64,6 +64,8 @@ def make_meta_classifier(name: str, *, seed: int, labels: np.ndarray) -> Any:
         lr = LogisticRegression(solver="liblinear", max_iter=200, random_state=seed)
         return OneVsRestClassifier(lr)
     if name == "svm":
+        # SVC(probability=True), as in the paper, is on its way out of scikit-learn; with
+        # ensemble=False this is like it: one SVM, and a sigmoid over decisions out of sample.
         return CalibratedClassifierCV(SVC(kernel="rbf"), cv=_parts(labels, seed), ensemble=False)
     if name == "rf":
         return RandomForestClassifier(n_estimators=200, max_depth=10, random_state=seed, n_jobs=1)
@@ -107,13 +109,14 @@ def unpack(stored: Any) -> Any:
     if not isinstance(stored, bytes):
         return stored
     estimator = XGBClassifier(n_jobs=1)
-    estimator.load_model(bytearray(stored))
+    estimator.load_model(bytearray(stored))  # bytes, XGBoost refuses
     return estimator
 
 
 def _fit_classes(
     name: str, features: np.ndarray, labels: np.ndarray, seed: int
 ) -> tuple[Any, np.ndarray]:
+    # Only the SVM divides its rows, to be calibrated on those that it was not fitted on.
     rows = _rows_in_pairs(labels) if name == "svm" else np.arange(len(labels))
     # XGBoost wants classes 0..m-1 without gaps.
     classes, targets = np.unique(labels[rows], return_inverse=True)
@@ -134,6 +137,7 @@ FITS = {OneClass.problem_type: _fit_classes, SeveralFlags.problem_type: _fit_fla
 
 
 def _fit_flag(name: str, features: np.ndarray, has_flag: np.ndarray, seed: int) -> Any:
+    # Most estimators refuse rows of one side alone: what was always so is said of every row.
     if not two_sided(has_flag):
         return float(has_flag[0])
     return _fit_classes(name, features, has_flag.astype(np.int64), seed)[0]

@@ -77,6 +77,7 @@ def _require_same_rows(first: BaseModelProbabilities, model: BaseModelProbabilit
             f"All base models must hold the same functions: {first.name} holds "
             f"{len(first.ids):,}, {model.name} {len(model.ids):,}."
         )
+    # By id, not by number alone: rows in another order would give each function another's label.
     differing = np.flatnonzero(model.ids != first.ids)
     if len(differing):
         row = differing[0]
@@ -94,6 +95,7 @@ def _require_whole(model: BaseModelProbabilities) -> None:
             f"{model.name} must hold one row of probabilities and one seen mark per id ({n_rows:,})"
             f", found shapes {shape} and {model.seen.shape}."
         )
+    # Said by name here: an estimator would only tell that its input has NaN.
     bad = np.flatnonzero(~np.isfinite(model.probabilities).all(axis=1))
     if len(bad):
         raise DataError(

@@ -158,6 +158,7 @@ def _require_labels(labels: np.ndarray, model: BaseModelProbabilities, task: Lab
 def _probe(meta_classifier: MetaClassifier) -> np.ndarray:
     """What it gives on fixed rows: each meta-feature alone at 1, and all alike."""
     n_features = meta_classifier.n_features
+    # Made up, so that no function's probabilities must be stored with the stack.
     rows = np.concatenate([np.eye(n_features), np.full((1, n_features), 1 / n_features)])
     return np.asarray(meta_classifier.estimator.predict_proba(rows), dtype=np.float64)
 
@@ -167,6 +168,8 @@ def _require_same_probabilities(
 ) -> None:
     """Whether it still works under the installed versions: newer files may not under old ones."""
     try:
+        # Tried, not told by version: files of scikit-learn 1.9 fail under 1.6, whose logistic
+        # regression is another, while those of 1.6 load under 1.9.
         change = float(np.abs(_probe(meta_classifier) - content["probe"]).max())
         problem = "" if change <= PROBE_TOLERANCE else f"they differ by {change:.2g}"
     except Exception as error:  # estimators of other versions lack attributes, fail anywhere
@@ -192,6 +195,7 @@ def _read_content(path: Path) -> dict[str, Any]:
     import skops.io
 
     data = path.read_bytes()
+    # Before anything is loaded: a type from elsewhere could run code as it is built.
     foreign = sorted(set(skops.io.get_untrusted_types(data=data)) - ALLOWED_TYPES)
     if foreign:
         raise CheckpointError(

@@ -33,6 +33,7 @@ def stack_base_models(
         "data": data.fingerprint,
         "seed": config.seed,
         "meta_classifiers": config.meta_classifiers,
+        # By their content: base models that were trained again are stacked again.
         "probabilities": {name: run.base_model(name).probabilities_digest() for name in names},
         "edition": STACKING_EDITION,
     }
@@ -48,6 +49,7 @@ def stack_base_models(
             folder.contamination,
             allow_pickle=False,
             ids=data.splits["test"].ids,
+            # Kept beside the probabilities, so that the report needs no texts.
             near=contaminated(data, NEAR),
             threshold=NEAR,
         )
@@ -64,6 +66,7 @@ def _write_results(
     """The leaderboard and what it is made of, from the probabilities of all that was asked."""
     test, validation = data.splits["test"], data.splits["validation"]
     chosen_by = validation.labels[plan.selection]
+    # Those rows chose the epochs, and choose the thresholds of every model alike; test never does.
     thresholds = {
         key: data.task.choose_thresholds(chosen_by, values[len(test) :])
         for key, values in probabilities.items()
@@ -99,8 +102,10 @@ def _every_model(
     """
     names, task = base_model_names(config.base_models), data.task
     asked = [_probabilities(run, name, data, "test") for name in names]
+    # Of test too: a model would be measured on functions that it knows by heart.
     refuse_leaks(asked)
     functions = [data.splits["test"]]
+    # Classes need no threshold: counting the words of a whole validation split would be in vain.
     if task.has_thresholds:
         chosen_by = [
             _probabilities(run, name, data, "validation", plan.selection) for name in names
@@ -115,6 +120,7 @@ def _every_model(
         config.meta_classifiers, on_meta, labels, task=task, seed=config.seed
     )
     probabilities = {f"base:{model.name}": model.probabilities for model in asked}
+    # The mean of one model is that model.
     if len(asked) > 1:
         probabilities["vote:mean"] = mean_vote(asked)
     for name, meta_classifier in fitted.items():

@@ -22,7 +22,9 @@ from enstack.errors import ConfigError
 from enstack.progress.bars import Bar
 from enstack.storage.files import replacing_file
 from enstack.toy.templates import BLOCKS, COMMENTS, FILLERS
+from enstack.toy.words import STATEMENTS, SYLLABLES, TYPES, WORDS
 
+# Draper VDISC's own (osf.io/d45bw), as are the numbers of flags below.
 SIZES = {"train": 1_019_471, "validation": 127_476, "test": 127_419}
 VULNERABLE = 82_411  # functions with a flag
 FLAG_TOTALS = (24_157, 47_660, 2_625, 12_094, 35_028)  # in the order of CWE_COLUMNS
@@ -45,47 +47,7 @@ POOL = 12_000  # statements to choose from, in each of two styles of indenting
 ORIGINALS = 10  # number of a random stream, after those of the splits
 LEXER = re.compile(r"\"[^\"]*\"|'[^']*'|\w+|[^\w\s]")
 
-WORDS = (
-    "addr alloc arg attr avg base bit block body buf byte cache cfg chan char chunk client clk cmd "
-    "code col conf conn copy count cpu ctx cur data dbg dec dest dev dir dma doc dst elem enc end "
-    "entry err evt expr fd field file filter flag fmt frame free func hash hdr head height host id "
-    "idx info init input int io irq item iter key label last len level line link list load lock "
-    "loop map mask match mem menu mode msg name net next node num obj off old op opt out owner pad "
-    "page param parent path pkt pool port pos prev priv prop proto ptr queue range rate read rec "
-    "ref reg req res ring root row scan seg sel seq sess set sig size skb slot sock src stack "
-    "start stat state step str stream sub sum sym sys tab tag task text time tmp tok top total "
-    "tree type unit use user val vec ver view vol wait width win word work write"
-)
-SYLLABLES = (
-    "ab ac ad al am an ap ar at ba be bi bo br ca ce ch ci co cr de di do dr ed el em en er es ex "
-    "fa fe fi fl fo ga ge gi gl go gr ha he hi ic id il im in ir is it ka ke la le li lo lu ma me "
-    "mi mo mu na ne ni no nu ob oc od of ol om on op or os ot ou pa pe ph pi pl po pr qu ra re ri "
-    "ro ru sa sc se sh si so sp st su ta te th ti to tr tu ub ul um un up ur us ut va ve vi vo wa"
-)
 COMMON, RARE_PARTS = WORDS.split(), SYLLABLES.split()
-TYPES = ("int", "long", "char", "size_t", "uint32_t", "unsigned", "double", "void", "ssize_t")
-STATEMENTS = (
-    "{i} = {j};",
-    "{p}->{i} = {j};",
-    "{p}->{i} += {j} * {k};",
-    "{f}({p}, {i});",
-    "{f}(&{p}->{i}, {j}, {k});",
-    "{i} = {f}({p}->{j});",
-    'fprintf(stderr, "{i} {j} %d\\n", {i});',
-    "if ({i} < 0)\n    return {i};",
-    "if (!{p})\n    goto {j};",
-    "if ({f}({p}, {k}) != {m}) {{\n    {i} = -1;\n    goto out;\n}}",
-    "for ({i} = 0; {i} < {p}->{j}; {i}++)\n    {q}[{i}] = {p}->{q}[{i}];",
-    "while ({p} != NULL) {{\n    {i} |= {p}->{j} & {h};\n    {p} = {p}->next;\n}}",
-    "{t} {i} = {k};",
-    "{t} *{p} = ({t} *){q};",
-    "{p}->{i} = ({t}) ({j} >> {m}) & {h};",
-    'DEBUG("{i}: {j}=%s", {p}->{q});',
-    "assert({p}->{i} == {m});",
-    "{f}({M}, {h}, sizeof(*{p}));",
-    "if ({p}->{i} & {M})\n    {f}({p});\nelse\n    {p}->{j} = {m};",
-    "case {M}:\n    {i} = {f}({p}, {k});\n    break;",
-)
 
 
 def write_fake_vdisc(
@@ -98,6 +60,7 @@ def write_fake_vdisc(
     """
     sizes = split_sizes(n_functions)
     folder.mkdir(parents=True, exist_ok=True)
+    # Before any block: the pieces must not hang on how many functions follow.
     pieces = _pieces(Random(seed))
     for number, (split, size) in enumerate(sizes.items()):
         path = folder / f"{VDISC_NAMES[split]}.hdf5"
@@ -113,7 +76,7 @@ def split_sizes(n_functions: int) -> dict[str, int]:
     """How many of so many functions each split gets."""
     whole = sum(SIZES.values())
     sizes = {split: round(n_functions * size / whole) for split, size in SIZES.items()}
-    sizes["train"] = n_functions - sizes["validation"] - sizes["test"]
+    sizes["train"] = n_functions - sizes["validation"] - sizes["test"]  # rounding must lose none
     if min(sizes.values()) < 1:
         raise ConfigError(
             f"A fake VDISC must have a function in every split, {n_functions} are too few: "
@@ -151,6 +114,7 @@ Function = tuple[bytes, int]  # its text, and its flags as bits in the order of 
 def _block(stream: list[int], size: int, pieces: Pieces, n_functions: int) -> Iterator[Function]:
     """The functions of one block."""
     random = np.random.RandomState(stream)
+    # A whole block however few are written: a row's own draws do not hang on the split's size.
     own = _draws(random, BLOCK)
     names = random.randint(0, len(pieces.names), BLOCK).tolist()
     copied = random.random_sample((BLOCK, 2))
@@ -177,7 +141,9 @@ def _copy(own: Draws, seed: int, original: int) -> Draws:
     random = np.random.RandomState([seed, ORIGINALS, original])
     shared = Draws(*(part[0] for part in _draws(random, 1)))
     share = 0.0 if random.random_sample() < SHARE_CLOSE else REPLACED
+    # Its own statement's number serves as the chance: no draw more for each place.
     replaced = own.statements % 997 < 997 * share
+    # All else is the original's: parameters and comment are a quarter of a short function.
     return shared._replace(statements=np.where(replaced, own.statements, shared.statements))
 
 
@@ -214,6 +180,7 @@ def _flag_chances() -> np.ndarray:
     bits = np.arange(32)[:, None] >> np.arange(5) & 1
     chances = wanted
     for _ in range(200):
+        # A flag's chance is its share among those with any, times the chance of any.
         chances = wanted * (1 - np.prod(1 - chances))
     of_each = np.prod(np.where(bits, chances, 1 - chances), axis=1)
     of_each[0] = 0
@@ -311,7 +278,7 @@ def _parameters(random: Random) -> str:
 
 def _write(path: Path, size: int, functions: Iterator[Function], write_rows: int) -> None:
     """An HDF5 file in the shape of VDISC's, written beside and moved when it is whole."""
-    flags = np.empty(size, dtype=np.uint8)
+    flags = np.empty(size, dtype=np.uint8)  # these wait in memory: each flag is a column
     with (
         replacing_file(path) as beside,
         h5py.File(beside, "w") as file,

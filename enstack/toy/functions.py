@@ -76,6 +76,7 @@ def _class_of_each(random: Random, size: int) -> list[str]:
         for name, share in zip(CWE_CLASSES, CLASS_SHARES, strict=True)
         for _ in range(round(size * share))
     ]
+    # Cut: rounded up, the shares may come to a function more than there are.
     names = [*names, *["clean"] * size][:size]
     random.shuffle(names)
     return names
@@ -84,9 +85,11 @@ def _class_of_each(random: Random, size: int) -> list[str]:
 def _function(random: Random, name: str) -> tuple[str, set[str]]:
     """One function's text and its flags; name is its class."""
     unsafe = {name} - {"clean"}
+    # Several flags occur in VDISC, and the rules for them must have something to do.
     if unsafe and random.random() < 1 / 6:
         unsafe.add(random.choice(CWE_CLASSES))
     verb = USUAL_VERBS[name] if random.random() < USUAL else random.choice(VERBS)
+    # Sorted: a set of texts has another order in each process, and a seed gives the same bytes.
     source = _source(random, verb, sorted(unsafe))
     return source, _noisy(random, unsafe)
 
@@ -118,6 +121,7 @@ def _source(random: Random, verb: str, unsafe: list[str]) -> str:
 
 def _names(random: Random, source: str, number: int) -> dict[str, str]:
     size = random.choice(BUFFER_SIZES)
+    # Numbered: two blocks of a function must not declare the same name.
     names = {
         key: random.choice(pool) + (str(number) if number else "") for key, pool in POOLS.items()
     }

@@ -20,6 +20,7 @@ class TinyModel(NamedTuple):
     mode_token: str | None = None
 
 
+# Each has its own vocabulary, as UniXcoder has: the tokens of one serve no other.
 TINY_SHAPES = {
     "tiny-a": TinyModel(vocabulary=680, hidden=64, layers=2, heads=2),
     "tiny-b": TinyModel(vocabulary=1200, hidden=80, layers=2, heads=4),
@@ -42,6 +43,7 @@ def make_tiny_models(folder: Path, sources: Iterable[str], *, seed: int = 42) ->
         made_from = {"sources": digest, "seed": seed, "shape": list(TINY_SHAPES[name])}
         if not is_current(path, made_from):
             path.mkdir(parents=True, exist_ok=True)
+            # First: a folder that is made anew and stopped half-way must not look whole.
             (path / "manifest.json").unlink(missing_ok=True)
             write_encoder(path, TINY_SHAPES[name], texts, seed + number)
             write_manifest(path, made_from=made_from)
@@ -62,6 +64,7 @@ def write_encoder(path: Path, shape: TinyModel, texts: list[str], seed: int) -> 
         num_hidden_layers=shape.layers,
         num_attention_heads=shape.heads,
         intermediate_size=2 * shape.hidden,
+        # RoBERTa counts places from after the padding's id, 1: the first is 2.
         max_position_embeddings=MAX_TOKENS + 2,
         type_vocab_size=1,
         initializer_range=0.08,
@@ -72,11 +75,13 @@ def write_encoder(path: Path, shape: TinyModel, texts: list[str], seed: int) -> 
         classifier_dropout=0.1,
         **{f"{word}_token_id": SPECIAL_TOKENS.index(token) for word, token in _ROLES.items()},
     )
+    # The caller's random numbers stay as they were.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = RobertaModel(config, add_pooling_layer=False)
         # From scratch, words are learnt sooner than places: let those speak first.
         model.embeddings.position_embeddings.weight.data.mul_(0.05)
+    # What the model's own save_pretrained would have filled in.
     config.architectures = ["RobertaModel"]
     config.save_pretrained(path)
     # Not save_pretrained, which draws a progress bar for these few kilobytes.
@@ -98,6 +103,7 @@ def make_tokenizer(shape: TinyModel, texts: list[str]) -> Any:
     trainer = trainers.BpeTrainer(
         vocab_size=shape.vocabulary,
         special_tokens=list(SPECIAL_TOKENS),
+        # Every byte has a token, so that no text becomes <unk>.
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
