@@ -53,6 +53,7 @@ class EpochBatches(Sampler[list[int]]):
     @property
     def total_batches(self) -> int:
         """Batches of the whole epoch."""
+        # Rounded up: the last batch may be short.
         return -(-len(self.lengths) // self.batch_size)
 
     def __len__(self) -> int:
@@ -60,10 +61,13 @@ class EpochBatches(Sampler[list[int]]):
         return max(0, self.total_batches - self.start_batch)
 
     def __iter__(self) -> Iterator[list[int]]:
+        # Of both, not of their sum: seed 0 in epoch 2 would be seed 1 in epoch 1.
         generator = np.random.default_rng([self.seed, self.epoch])
         shuffle = Shuffle(len(self.lengths), generator, [self.seed, self.epoch])
         starts = np.arange(0, len(self.lengths), self.batch_size, dtype=np.int64)
         generator.shuffle(starts[: len(self.lengths) // self.batch_size])
+        # Sorted once for its hundred batches, and only when one of them is asked for: a late start
+        # costs no sorting of what it skips.
         bucket = functools.cache(functools.partial(self._bucket, shuffle))
         # As a memoryview: plain ints, skipped twice as fast as an array's boxed numbers.
         for start in itertools.islice(starts.data, self.start_batch, None):
@@ -117,6 +121,7 @@ class Shuffle:
 
     def __init__(self, n_samples: int, generator: np.random.Generator, seed: list[int]) -> None:
         self.seed = seed
+        # At most as many as 16 bits tell apart, which keeps the draws of 10^7 samples at 20 MB.
         n_groups = min(n_samples // SAMPLES_PER_GROUP + 1, 2**16)
         self._group_of = generator.integers(0, n_groups, n_samples, dtype=np.uint16)
         self._ends = np.cumsum(np.bincount(self._group_of, minlength=n_groups))
@@ -124,6 +129,7 @@ class Shuffle:
     def between(self, first: int, last: int) -> np.ndarray:
         """The samples at the places from first up to last."""
         groups = range(
+            # right: the end of a group is the start of the next one.
             int(np.searchsorted(self._ends, first, side="right")),
             int(np.searchsorted(self._ends, last - 1, side="right")) + 1,
         )
@@ -137,6 +143,7 @@ class Shuffle:
     def _group(self, group: int) -> np.ndarray:
         # Looking all samples through takes 3 ms for 10^7 of them, once for a hundred batches.
         members = np.flatnonzero(self._group_of == group)
+        # A generator for each group: its order does not depend on which were asked for before.
         return np.random.default_rng([*self.seed, group]).permutation(members)
 
 
@@ -165,6 +172,7 @@ def rest_of_epoch(
     """
     lengths, before, start = np.asarray(lengths), list(segments), 0
     if before and before[-1].batch_size == batch_size:
+        # The segment in work is skipped, not replayed: that names no sample.
         start = before.pop().batches
     rows = rows_left(lengths, before, seed=seed, epoch=epoch)
     order = EpochBatches(lengths[rows], batch_size, seed=seed, epoch=epoch, start_batch=start)

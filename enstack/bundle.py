@@ -86,6 +86,7 @@ class TrainedModel:
         n_classes = len(self.class_names)
         if not texts:
             return np.empty((0, n_classes), dtype=np.float32)
+        # Stacks join what base models say by id: the places serve as such.
         ids, unseen = np.arange(len(texts)).astype(str), np.zeros(len(texts), dtype=np.bool_)
         said = [
             BaseModelProbabilities(model.name, ids, model.predict_proba(texts), unseen)
@@ -139,6 +140,7 @@ def _fine_tuned(run: RunFolder, config: RunConfig, task: LabelTask, name: str) -
         classifier.to(hardware.device),
         load_tokenizer(best),
         config.max_length,
+        # As many at once as when the run predicted its test functions.
         2 * config.batch_size,
         hardware,
     )
@@ -153,6 +155,7 @@ def _precision(run: RunFolder, config: RunConfig, name: str) -> str:
 
 def _checked_texts(functions: Sequence[str]) -> list[str]:
     """The functions as the run would have read them from a file."""
+    # A text is a sequence of texts too: its letters would be judged one by one.
     if isinstance(functions, str | bytes):
         raise DataError("Functions must be a list of texts, found one text: write [text].")
     for place, function in enumerate(functions):
@@ -167,9 +170,11 @@ def _checked_texts(functions: Sequence[str]) -> list[str]:
 def _chosen(run: RunFolder, config: RunConfig, name: str | None) -> str:
     """The key of the model that is asked for, or of the best by cross-validation."""
     models = [f"base:{model}" for model in base_model_names(config.base_models)]
+    # The mean of one model is that model.
     votes = [VOTE] if len(models) > 1 else []
     known = [*models, *votes, *(f"stack:{stack}" for stack in config.meta_classifiers)]
     if name is None:
+        # Never by the test figures: chosen by them, they would be a training result.
         return str(read_json_object(run.stacking.selection)["best"])
     meant = [key for key in known if name == key or name in key.split(":")]
     if len(meant) != 1:

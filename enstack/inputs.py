@@ -48,6 +48,7 @@ def read_run_data(config: RunConfig) -> VulnerabilityData:
 def _without_near_duplicates(data: VulnerabilityData, config: RunConfig) -> VulnerabilityData:
     """The data without train functions that stand in another split, compared once a machine."""
     threshold = config.drop_near_duplicates
+    # The edition too: another way of sketching may find other pairs.
     key = sha256_json([MINHASH_EDITION, data.fingerprint, threshold])
     path = Path(config.local_dir) / "near_duplicates" / f"{key}.json"
     if not path.is_file():
@@ -63,13 +64,16 @@ def data_folder(config: RunConfig) -> Path:
     if not slow_storage(folder):
         return folder
     files = split_files(folder).values()
+    # Columns that this machine keeps are read in place of the files: nothing is to be copied.
     if all(is_cached(path, local_dir) for path in files):
         return folder
+    # Without room for a copy the data is read where it lies.
     return local_copy_of(files, local_dir) or folder
 
 
 def _toy_folder(config: RunConfig) -> Path:
     """The toy data and, once a base model asks for them, the tiny models: made on this machine."""
+    # Imported here: a run on real data does without the toy's modules.
     from enstack.toy.functions import TOY_EDITION, write_toy_data
 
     folder, made_from = Path(config.local_dir) / "toy", {"edition": TOY_EDITION}
@@ -81,6 +85,7 @@ def _toy_folder(config: RunConfig) -> Path:
 
 def base_model(name: str, model: str, config: RunConfig) -> BaseModel:
     """A base model by the name it goes by and the way it was asked for; tiny ones are made."""
+    # torch takes seconds to load, and reading the data needs none of it.
     from enstack.models.base_models import HUB_IDS, BaseModel
 
     location = str(tiny_model(model, config)) if model in TINY_MODELS else model
@@ -92,5 +97,6 @@ def tiny_model(name: str, config: RunConfig) -> Path:
     from enstack.toy.tiny_models import make_tiny_models
 
     folder = _toy_folder(config)
+    # In a mode that leaves no function out: the tokenizers are made from all of them.
     sources = read_data(folder / "data", label_mode="cwe_or_clean").splits["train"].sources
     return make_tiny_models(folder / "models", sources.to_pylist())[name]

@@ -28,6 +28,7 @@ from enstack.storage.disks import only_one, require_writable
 from enstack.storage.files import read_json_object
 from enstack.storage.manifest import is_current, write_manifest
 
+# For annotations alone: a finished run is shown again without loading torch.
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -57,8 +58,10 @@ def run_pipeline(config: RunConfig) -> RunResults:
     require_writable(run.path, "run_dir", CheckpointError)
     require_writable(local_dir, "local_dir", ConfigError)
     try:
+        # Not in run_dir: Drive's locks can't be relied on. Two machines there are not caught.
         with only_one(local_dir / "locks" / config.run_key, f"run_dir {run.path}"):
             return _run_stages(config, run)
+    # Ctrl-C where no batch boundary grants it, or a second one.
     except KeyboardInterrupt:
         raise Interrupted(
             "Interrupted; what was finished or saved before is kept. Run the same again to go on."
@@ -77,7 +80,9 @@ def require_configuration(config: object) -> None:
 def _run_stages(config: RunConfig, run: RunFolder) -> RunResults:
     _refuse_unwanted_resume(config, run)
     data = read_run_data(config)
+    # After the data is read, for its fingerprint is compared too; before anything is recorded.
     _refuse_other_run(config, data, run)
+    # Before any training: validation functions that can fit no stack are refused here.
     plan = plan_splits(
         data, meta_features=config.meta_features, folds=config.folds, seed=config.seed
     )
@@ -97,6 +102,7 @@ def _train_stack_report(
     config: RunConfig, data: VulnerabilityData, plan: SplitPlan, run: RunFolder
 ) -> None:
     stages = _base_model_stages(data, config, run)
+    # Asked before the settings are recorded, which a finished training keeps as they were.
     unfinished = _base_models_to_train(stages, config)
     run.record(config, data, plan, trains=bool(unfinished))
     with Bar(len(stages) + 2, "Pipeline", unit="stage", level="pipeline") as bar:
@@ -135,6 +141,7 @@ def _base_model_stages(
 ) -> list[BaseModelStage]:
     settings = {key: getattr(config, key) for key in TRAINING_SETTINGS}
     if config.meta_features == "out_of_fold":
+        # Without out-of-fold features nothing depends on the number of folds.
         settings["folds"] = config.folds
     named = zip(base_model_names(config.base_models), config.base_models, strict=True)
     return [
@@ -199,6 +206,7 @@ def rewrite_report(run_dir: Path) -> Path:
 
 
 def _report_inputs(run: RunFolder) -> dict[str, Any]:
+    # With the edition, so that finished runs get what a newer page shows.
     return {**run.report_inputs(), "edition": REPORT_EDITION}
 
 
@@ -224,13 +232,16 @@ def _refuse_other_run(config: RunConfig, data: VulnerabilityData, run: RunFolder
     A run that failed before it trained anything binds nobody.
     """
     stored = run.settings()
+    # One warning is enough: the configuration may have given it already.
     if _asks_for_swa(stored, run) and not config.swa_was_forced_off:
         warn_of_swa()
     if not run.has_trained():
         return
     wanted = config.model_dump(mode="json")
     fixed = [*FIXED_SETTINGS, *(["folds"] if config.meta_features == "out_of_fold" else [])]
+    # Before the data: another label_mode makes other data too, and would be refused as that.
     for key in fixed:
+        # A run that is older than a setting says nothing of it.
         if key in stored and stored[key] != wanted[key]:
             raise CheckpointError(
                 f"run_dir {run.path} holds a run with {key}={stored[key]}, asked for is "

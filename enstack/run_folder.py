@@ -202,6 +202,7 @@ class RunFolder:
         """The recorded configuration, with keys in lower case; empty where there is none yet."""
         if not self.config_file.exists():
             return {}
+        # Old folders have USE_SWA and the like.
         return {key.lower(): value for key, value in read_json_object(self.config_file).items()}
 
     def report_inputs(self) -> dict[str, Any]:
@@ -211,6 +212,7 @@ class RunFolder:
             "stacking": sha256_json(read_manifest(self.stacking.path)),
             "config": sha256_json(read_json_object(self.config_file)),
             "data": sha256_json(read_json_object(self.data_file)),
+            # No manifest lists these files: their bytes are taken.
             "subset": _digest_if_there(self.subset_file),
             "histories": {path.parent.name: _digest_if_there(path) for path in histories},
         }
@@ -228,6 +230,7 @@ class RunFolder:
         write_if_changed(self.config_file, _as_text(settings))
         recorded = read_json_object(self.data_file) if self.data_file.exists() else {}
         summary = data.summary() | {"holdout": plan.summary(config.meta_features, config.seed)}
+        # Base models add theirs when they are done: what was added before is kept.
         summary["truncated"] = recorded.get("truncated", {})
         write_if_changed(self.data_file, _as_text(summary))
         if config.subset != "all":
@@ -257,6 +260,7 @@ def _subset_manifest(config: RunConfig, data: VulnerabilityData) -> dict[str, An
     """Which functions a subset drew and how, so that others can draw the same and check it."""
     summary = data.summary()
     return {
+        # Covers ids, labels and texts: whoever gets the same has the same functions.
         "fingerprint": data.fingerprint,
         "subset": config.subset,
         "seed": config.seed,
@@ -271,11 +275,13 @@ def _subset_manifest(config: RunConfig, data: VulnerabilityData) -> dict[str, An
             for split, counts in data.available.items()
             for sentence in shortages(counts, data.n_available(split), config.subset, split)
         ],
+        # An id is the split and the row in its file: the same for all who have the files.
         "ids": {split: functions.ids.tolist() for split, functions in data.splits.items()},
     }
 
 
 def _files_digest(folder: Path) -> str:
+    # The manifest's hashes stand for the files: a gigabyte is not read for it.
     return sha256_json((read_manifest(folder) or {}).get("files"))
 
 

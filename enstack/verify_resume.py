@@ -34,7 +34,7 @@ from enstack.training.job import TrainingData, TrainingJob
 from enstack.training.stage import tokenize_splits, training_data
 from enstack.training.trainer import train_base_model
 
-BATCHES, EPOCHS, INTERRUPTIONS = 8, 3, 6
+BATCHES, EPOCHS, INTERRUPTIONS = 8, 3, 6  # few: what is under test knows no sizes
 MAX_LENGTH = 128
 CHECKED = "weights, best model, optimizer, schedule, random state, history and predictions"
 
@@ -57,6 +57,7 @@ def verify_resume(config: RunConfig, seed: int | None = None) -> None:
     After every second interruption the scratch disk is emptied, as on another machine. seed:
     chooses the instants.
     """
+    # Other instants at each call; the seed is shown, so that a fault can be met again.
     seed = random.SystemRandom().randrange(10_000) if seed is None else seed
     with tempfile.TemporaryDirectory(prefix="enstack-verify-") as name, _deterministic():
         with _in_silence():
@@ -68,6 +69,8 @@ def verify_resume(config: RunConfig, seed: int | None = None) -> None:
             expected = _outcome(trial, "unbroken")
         chance = random.Random(seed)
         for number in range(INTERRUPTIONS):
+            # The loop can be stopped wherever it looks for a stop. Later runs are stopped again and
+            # again: a fault may show at the second resume only.
             instants = [chance.randrange(looks.count) for _ in range(1 + number // 2)]
             _compare(trial, f"run-{number}", instants, number % 2 == 1, expected)
     say(f"✅ identical: {CHECKED} of {INTERRUPTIONS} interrupted runs, bit for bit")
@@ -75,12 +78,16 @@ def verify_resume(config: RunConfig, seed: int | None = None) -> None:
 
 def _prepare(config: RunConfig, folder: Path) -> Trial:
     settings = {
+        # Two at least, so that an interruption may fall on either side of an epoch's end.
         "epochs": max(2, min(config.epochs, EPOCHS)),
         "subset": BATCHES * config.batch_size if config.subset != "paper" else "paper",
         "max_length": min(config.max_length, MAX_LENGTH),
+        # So that saves fall inside an epoch too.
         "save_steps": min(config.save_steps, BATCHES // 2),
         "base_models": ["tiny-a"],
+        # Tiny models learn little at a usual one, and weights that stay put hide what is lost.
         "learning_rate": 1e-3,
+        # Nothing but the trial's own checkpoints, in a folder of its own.
         "resume": True,
         "resume_from": "",
         "run_dir": str(folder / "run"),
@@ -170,10 +177,12 @@ def _outcome(trial: Trial, name: str) -> dict[str, Any]:
     """All that a run leaves, its count of saves aside, and what its best model predicts."""
     folder = Path(_config_of(trial, name).run_dir)
     state = state_file.read_state(folder / LAST)
+    # Each interruption makes one more save, and is no difference to the user.
     state["progress"]["saves"] = None
     return {
         "weights": load_file(folder / LAST / WEIGHTS_FILE),
         "best model": load_file(folder / BEST / WEIGHTS_FILE),
+        # The tokenizer's too, in which a call may leave its settings.
         "files of the best model": (read_manifest(folder / BEST) or {})["files"],
         "training state": state,
         "history": (folder / HISTORY).read_text().splitlines(),
@@ -240,8 +249,10 @@ def _in_silence() -> Iterator[None]:
 @contextlib.contextmanager
 def _deterministic() -> Iterator[None]:
     """Ask a GPU for kernels that add in the same order every time; a CPU has no others."""
+    # cuBLAS adds in the same order only with a workspace of fixed size.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     before = torch.are_deterministic_algorithms_enabled()
+    # An operation that has no such kernel is warned of only: the comparison shows what it does.
     torch.use_deterministic_algorithms(torch.cuda.is_available(), warn_only=True)
     try:
         yield

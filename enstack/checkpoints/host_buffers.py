@@ -15,12 +15,14 @@ class HostBuffers:
     """
 
     def __init__(self) -> None:
+        # Kept for the next save: to make them takes most of the first one, 0.7-0.9 s for 1.5 GB.
         self._buffers: dict[tuple[Any, ...], torch.Tensor] = {}
 
     def copy(self, state: Any) -> Any:
         """The same dictionaries and lists with every tensor in host memory, complete on return."""
         copied = self._copy(state, ())
         if torch.cuda.is_available():
+            # From a GPU a copy has only been asked for above; training would change what it reads.
             torch.cuda.synchronize()
         return copied
 
@@ -36,6 +38,7 @@ class HostBuffers:
     def _buffer(self, tensor: torch.Tensor, place: tuple[Any, ...]) -> torch.Tensor:
         buffer = self._buffers.get(place)
         if buffer is None or (buffer.shape, buffer.dtype) != (tensor.shape, tensor.dtype):
+            # A copy from a GPU goes at full speed into pinned memory only.
             buffer = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda)
             self._buffers[place] = buffer
         return buffer

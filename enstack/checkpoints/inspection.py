@@ -76,6 +76,7 @@ def _state_of(folder: Path) -> tuple[State | None, str | None]:
     if not (folder / STATE_FILE).is_file():
         return None, None
     try:
+        # Mapped: a verdict needs the position and a few shapes, not a gigabyte of moments.
         return read_state(folder, mapped=True), None
     except CheckpointError as error:
         return None, str(error).rstrip(".")
@@ -88,11 +89,13 @@ def _size(path: Path) -> int | None:
 def _look_at_ours(folder: Path, state: State | None) -> Look:
     problems = folder_problems(folder)
     if state is None:
+        # A best model has no training state: its manifest names the epoch.
         best_epoch = (read_manifest(folder) or {}).get("best_epoch")
         return Position(epoch=best_epoch), problems, []
     try:
         return _position(state), problems, []
     except CheckpointError as error:
+        # A file that differs from its manifest is the cause, a state that lacks a key what follows.
         return Position(), problems or [str(error)], []
 
 
@@ -107,6 +110,7 @@ def _look_at_old(folder: Path, state: State | None) -> Look:
     except CheckpointError as error:
         return Position(), problems or [str(error).rstrip(".")], []
     if not problems:
+        # Reading it all tells nothing more of files that are missing, cut or of two models.
         problems = moments_problems(folder, old.optimizer) + content_problems(folder)
     skipped = note_on_steps(old) if old.skipped_steps() else []  # the figures say it already
     position = dataclasses.replace(
@@ -130,6 +134,7 @@ def _checkpoints_below(path: Path) -> dict[str, dict[str, Path]]:
     for place, where in ((path, ""), (_scratch_of(path), "scratch disk: ")):
         for folder in sorted(place.rglob("*")) if place else ():
             name = folder.relative_to(place)  # type: ignore[arg-type]
+            # Names with a dot are saves that were not put in place, and what waits to be removed.
             hidden = any(part.startswith(".") for part in name.parts)
             if not hidden and _is_kept(folder.name) and folder.is_dir():
                 model = models.setdefault(name.parent.as_posix(), {})
@@ -141,6 +146,7 @@ def _scratch_of(path: Path) -> Path | None:
     """Where this machine keeps what a run folder still lacks."""
     if not (path / "config.json").is_file():
         return None
+    # The run's own record tells: whoever inspects names a folder, and no settings.
     local_dir = read_json_object(path / "config.json").get("local_dir")
     return scratch_dir(Path(local_dir), path) if isinstance(local_dir, str) else None
 
@@ -151,6 +157,7 @@ def _is_kept(name: str) -> bool:
 
 def _goes_on_from(folders: dict[str, Path], verdicts: dict[str, Verdict]) -> Verdict:
     """The verdict on the newest whole checkpoint of a base model; without one, on the first."""
+    # A best model may be newer than any checkpoint, and still nothing goes on from it.
     trained = [name for name in folders if is_trained(name)]
     whole = [name for name in trained if verdicts[name].valid]
     if not whole:
@@ -163,6 +170,7 @@ def _goes_on_from(folders: dict[str, Path], verdicts: dict[str, Verdict]) -> Ver
     def age(name: str) -> tuple[Any, ...]:
         """Ours after old ones; ours by their number, old ones by how far they have come."""
         one = verdicts[name]
+        # As training chooses: what inspect says must be what a run then does.
         return one.layout == "enstack", saved_number(folders[name]), _resume_place(one)
 
     return verdicts[max(whole, key=age)]

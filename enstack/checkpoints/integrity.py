@@ -43,6 +43,7 @@ def moments_problems(folder: Path, optimizer: dict[str, Any]) -> list[str]:
     """AdamW's moments have the shapes of weights; which of them they belong to, training checks."""
     if "vocab_size" not in _config(folder):
         return []  # not a model that we know by its configuration
+    # Counted: two moments of a shape for one weight of that shape do not fit either.
     slots = optimizer["state"].values()
     moments = Counter(tuple(slot["exp_avg"].shape) for slot in slots if "exp_avg" in slot)
     strange = moments - Counter(_shapes(folder / WEIGHTS_FILE).values())
@@ -58,6 +59,7 @@ def moments_problems(folder: Path, optimizer: dict[str, Any]) -> list[str]:
 def class_count(folder: Path) -> int:
     """Classes that the classification head tells apart, by config.json."""
     config = _config(folder)
+    # A saved config.json leaves out what is a default of transformers, such as two labels.
     return len(config.get("id2label") or {}) or int(config.get("num_labels", 2))
 
 
@@ -121,6 +123,7 @@ def _changed_records(state: Path) -> list[str]:
         with zipfile.ZipFile(state) as archive:
             for name in archive.namelist():
                 with archive.open(name) as record:
+                    # zipfile compares the CRC-32 when a record has been read to its end.
                     while record.read(CHUNK_BYTES):
                         pass
     except (OSError, EOFError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:

@@ -63,7 +63,7 @@ class Mirror:
         self._history: bytes | None = None
         self._transfer = TransferProgress()
         self._error: Exception | None = None
-        self._news: deque[str] = deque()
+        self._news: deque[str] = deque()  # threads add and take; a deque bears that without a lock
         self._told_of_silence = False
         # A daemon: a Drive that never answers must not keep the process from ending.
         self._thread = threading.Thread(target=self._work, name="mirror", daemon=True)
@@ -171,6 +171,7 @@ class Mirror:
         """Wait for work; None at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._closing or not self.complete())
+            # Waiting for work is no silence of the storage.
             self._transfer.answered()
             return None if self._closing else self._wanted
 
@@ -200,6 +201,7 @@ class Mirror:
 
     def _bring_all(self) -> None:
         if self._error is not None:
+            # What failed after its manifest was written is whole: only its place is missing.
             slots.finish_interrupted_save(self.folder, self.keep, empty)
         damaged: list[CheckpointError] = []
         with self._opened(damaged) as sources:
@@ -212,6 +214,7 @@ class Mirror:
                     damaged.append(error)
         self._bring_history()
         while self._errands:
+            # Taken off the list only when done, so that one that fails is tried again.
             self._errands[0]()
             self._errands.popleft()
         if damaged:
@@ -282,6 +285,7 @@ def reason_of(error: BaseException) -> str:
     # Our own errors say it best.
     behind = None if isinstance(error, CheckpointError) else error
     while behind is not None:
+        # torch tells of a full disk as "unexpected pos"; the system's error lies behind that.
         if isinstance(behind, OSError) and behind.strerror:
             return behind.strerror
         behind = behind.__cause__ or behind.__context__

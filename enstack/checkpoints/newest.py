@@ -33,6 +33,7 @@ def newest(scratch: Path, folder: Path, keep: int) -> Path | None:
     all are damaged that is an error: training never starts from scratch in silence.
     """
     finish_interrupted_save(scratch, KEPT_ON_SCRATCH, remove)
+    # `empty` in run_dir: Drive's trash counts the size of what is removed there.
     finish_interrupted_save(folder, keep, empty)
     present = [*checkpoints_in(scratch), *checkpoints_in(folder)]
     faults = {path: folder_problems(path)[0] for path in present if read_manifest(path) is None}
@@ -42,6 +43,8 @@ def newest(scratch: Path, folder: Path, keep: int) -> Path | None:
     for path in sorted(finished, key=saved_number, reverse=True):
         fault = first_problem(path) if path.parent == scratch else _fetch(path, scratch)
         if fault is None:
+            # Only now that a whole one is there: otherwise all is left as it was. And before one
+            # from run_dir is installed, which would else be put aside in place of a damaged one.
             for damaged, reason in faults.items():
                 say(keep_aside(damaged, reason, f"training goes on from {path.name}"))
             if path.parent == scratch:
@@ -59,6 +62,7 @@ def whole_best(scratch: Path, folder: Path) -> Path | None:
 
     A damaged one is named and kept aside.
     """
+    # Saves reach the scratch disk first, and it is the faster one to read.
     for best in (scratch / BEST, folder / BEST):
         if best.is_dir():
             fault = first_problem(best)

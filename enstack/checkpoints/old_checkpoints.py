@@ -55,6 +55,7 @@ class OldCheckpoint:
 
     def skipped_steps(self) -> int | None:
         """Steps that loss scaling skipped, or None where too many lack, or the batches do."""
+        # In the first epoch the step alone counts the batches.
         first_epoch = self.epoch == 1 and not self.complete
         if self.total_batches is None and not first_epoch:
             return None
@@ -70,6 +71,7 @@ class OldCheckpoint:
         """The batch size that its number of batches tells; the configured one if that lacks."""
         if self.total_batches is None:
             return configured
+        # Rounded up, for the last batch may have been short.
         size = -(-n_functions // self.total_batches)
         if -(-n_functions // size) != self.total_batches:
             raise CheckpointError(
@@ -118,12 +120,14 @@ def may_hold_old_checkpoint(place: Path, name: str, *, alone: bool) -> bool:
 
 def _candidates(place: Path, name: str, alone: bool) -> list[Path]:
     """Folders without a manifest that hold weights or a state, where old runs put them."""
+    # A checkpoint does not say whose it is: among several base models its folders do.
     own = alone or place.name == name
     roots = [place] * own + [place / name, place / "checkpoints" / name]
     below = [path for root in roots if root.is_dir() for path in sorted(root.iterdir())]
     every = [path for path in below if is_old_name(path.name)]
     if alone or place.parent.name == name:
         every.append(place)
+    # One with a manifest is ours, and is found as such before old ones are looked for.
     return [path for path in every if _holds_checkpoint(path) and not (path / MANIFEST).exists()]
 
 
@@ -147,6 +151,7 @@ def read_old_checkpoint(folder: Path, n_classes: int, *, mapped: bool = False) -
     mapped: leave the optimizer's moments in their file, to look at the rest only.
     """
     _refuse(folder, structural_problems(folder))
+    # Loading would replace a head of another size by a new one without a word.
     stored = class_count(folder)
     if stored != n_classes:
         raise CheckpointError(
@@ -168,6 +173,7 @@ def interpret_state(folder: Path, state: dict[str, Any]) -> OldCheckpoint:
     try:
         old = _from_state(folder, state)
         old.notes.extend(_notes(old, state))
+    # A damaged state may hold anything, infinite numbers included, which int() refuses.
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise CheckpointError(
             f"{folder}: {STATE_FILE} lacks what training needs: {error!r}."
@@ -181,12 +187,14 @@ def interpret_state(folder: Path, state: dict[str, Any]) -> OldCheckpoint:
 
 def _from_state(folder: Path, state: dict[str, Any]) -> OldCheckpoint:
     epoch, step = int(state["epoch"]), int(state["step"])
+    # The oldest lack it, and some hold 0.
     total = max(0, int(state.get("total_batches") or 0)) or None
     optimizer = state["optimizer_state_dict"]
     return OldCheckpoint(
         folder,
         epoch,
         step,
+        # Saved at an epoch's last batch, it is complete too: the old program trained it again.
         complete=step == 0 or (total is not None and step >= total),
         total_batches=total,
         applied_steps=optimizer_steps(optimizer),
@@ -251,6 +259,7 @@ def note_on_steps(old: OldCheckpoint) -> list[str]:
 
 def _note_on_schedule(old: OldCheckpoint, state: dict[str, Any]) -> list[str]:
     ahead, done = (state.get("scheduler_state_dict") or {}).get("last_epoch", 0), old.batches_done()
+    # The old program loaded the schedule and then wound it forward too, at every resume.
     if old.total_batches is None or ahead <= done:
         return []
     return [

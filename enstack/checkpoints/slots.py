@@ -73,10 +73,12 @@ def write(
 def install(folder: Path, name: str, *, keep: int, remove: Remove = remove) -> None:
     """Put what `write` left beside into its place; only now is anything older given up."""
     if name == BEST:
+        # Between this and the rename the new one lies beside alone, where the next start finds it.
         discard(folder / BEST, remove)
     else:
         _rotate(folder, slots(keep), remove)
     (folder / BESIDE[name]).rename(folder / name)
+    # The disk may keep a rename back as it does bytes.
     sync(folder)
 
 
@@ -123,6 +125,7 @@ class OpenCheckpoint:
                 }
             except FileNotFoundError as error:
                 raise CheckpointError(f"{error.filename} is missing.") from error
+            # All are open: from here on __exit__ closes them, before it was this block.
             self._opened = opened.pop_all()
         return self
 
@@ -132,6 +135,7 @@ class OpenCheckpoint:
     def copy(self, new: HashedFolder, moved: Moved = ignore) -> None:
         """Copy its files; a CheckpointError where one no longer is what was written."""
         for name, source in self._files.items():
+            # Hashed on its way, so that a source on slow storage is read once.
             with new.file(name) as target:
                 while chunk := source.read(CHUNK_BYTES):
                     target.write(chunk)
@@ -164,6 +168,7 @@ def finish_interrupted_save(folder: Path, keep: int, remove: Remove) -> None:
             install(folder, LAST, keep=keep, remove=remove)
         else:
             remove(beside)
+    # Where a best model stands, the one beside it is of an epoch that is trained again.
     best = folder / BESIDE[BEST]
     if best.is_dir() and not (folder / BEST).exists() and not folder_problems(best):
         best.rename(folder / BEST)

@@ -38,6 +38,7 @@ class TransferProgress:
 
     def answered(self) -> None:
         """Slow storage has given a sign of life."""
+        # Not time.time(): a clock that is set meanwhile would look like silence.
         self._heard = time.monotonic()
 
     def silence(self) -> float:
@@ -63,6 +64,7 @@ class CopyBar:
 
     def draw(self, transfer: TransferProgress) -> None:
         """Show how far it is; a new copy gets a new bar."""
+        # Such a copy is over before one could read a bar.
         if transfer.total < MIB:
             return
         if transfer.number != self._number:

@@ -139,6 +139,7 @@ def _steps(at: Position) -> list[str]:
     if not skipped:
         return [f"{applied:,} optimizer steps"]
     return [
+        # 997 steps, about 1,000: in the words of the guide that users of old checkpoints have.
         f"{applied:,} optimizer steps, about {applied + skipped:,}: {skipped:,} skipped by fp16 "
         "loss scaling, which is healthy"
     ]
@@ -156,6 +157,7 @@ def _advice(verdict: Verdict) -> str:
     where = f"epoch {at.resume_epoch}, batch {at.resume_step}"
     if at.epochs is not None and at.resume_epoch > at.epochs:
         return f"Training is finished; with more epochs it would go on at {where}."
+    # Ours are found in run_dir by themselves; an old one may lie anywhere.
     old = f" with resume_from={verdict.path}" if verdict.layout == "legacy" else ""
     if not verdict.valid:
         return f"Run the pipeline again{old}: it goes on from what is whole, at {where}."

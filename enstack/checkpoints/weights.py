@@ -39,6 +39,7 @@ def write_weights(file: Writer, tensors: Mapping[str, torch.Tensor]) -> None:
     """
     ranks = list(DTYPES)
     names = sorted(tensors, key=lambda name: (ranks.index(tensors[name].dtype), name))
+    # The metadata is what save_pretrained writes: the file is to be the same to the last byte.
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     start = 0
     for name in names:
@@ -50,7 +51,9 @@ def write_weights(file: Writer, tensors: Mapping[str, torch.Tensor]) -> None:
         }
         start = end
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    # Spaces up to 8 bytes, so that the tensors behind the header are aligned.
     text += b" " * (-len(text) % 8)
     file.write(len(text).to_bytes(8, "little") + text)
     for name in names:
+        # Flat, for a scalar can't be viewed as bytes; as bytes, for numpy has no bfloat16.
         file.write(tensors[name].reshape(-1).view(torch.uint8).numpy().data)

@@ -48,6 +48,7 @@ def load_tokenizer(base_model: BaseModel) -> Any:
     """The fast tokenizer of a base model."""
     with _quiet(), _explained(base_model):
         tokenizer = AutoTokenizer.from_pretrained(base_model.location)
+    # Functions go to the tokenizer's backend directly; slow tokenizers have none.
     if not tokenizer.is_fast:
         raise ConfigError(
             f"A base model needs a fast tokenizer (tokenizer.json); {base_model.location} has none."
@@ -67,6 +68,7 @@ def _without_call_settings(tokenizer: Any) -> Iterator[None]:
     """Put aside the truncation and padding that a call has left behind: they are no vocabulary."""
     backend = tokenizer.backend_tokenizer
     truncation, padding = backend.truncation, backend.padding
+    # Or what is saved and hashed would tell whether the tokens had come from a cache.
     backend.no_truncation()
     backend.no_padding()
     try:
@@ -102,10 +104,12 @@ def load_classifier(
         model: torch.nn.Module = AutoModelForSequenceClassification.from_pretrained(
             base_model.location,
             num_labels=len(class_names),
+            # Saved in config.json, so that a model brings the names of its classes along.
             id2label=names,
             label2id={name: number for number, name in names.items()},
             problem_type=problem_type,
             attn_implementation="sdpa",
+            # Whatever the file holds: half precision would swallow AdamW's small updates.
             dtype=torch.float32,
             # A folder fine-tuned for other classes lends its encoder, not its head.
             ignore_mismatched_sizes=True,
@@ -116,8 +120,10 @@ def load_classifier(
 def classifier_files(model: Any, tokenizer: Any) -> dict[str, bytes]:
     """All that lies beside the weights in the hub's own layout: configuration and tokenizer."""
     config = copy.deepcopy(model.config)
+    # What the model's own save_pretrained would add; but it would write the weights as well.
     config.architectures = [type(model).__name__]
     config.dtype = str(model.dtype).removeprefix("torch.")
+    # Both save to folders only; here the bytes are wanted, to be hashed as they are written.
     with tempfile.TemporaryDirectory() as name, _quiet(), _without_call_settings(tokenizer):
         config.save_pretrained(name)
         tokenizer.save_pretrained(name)
@@ -207,9 +213,11 @@ def _explained(base_model: BaseModel) -> Iterator[None]:
     """Turn a failed load into one sentence that says which files to put where."""
     try:
         yield
+    # safetensors raises a class of its own, no OSError: a cut file ended in a traceback.
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         folder = Path(base_model.location)
+        # A hub id looks like a relative path: only these are folders for sure.
         if str(folder).startswith(("/", "./", "../")) and not folder.exists():
             reason = "there is no such folder."
         where = "the folder" if folder.is_dir() else "a folder (and name it in base_models)"

@@ -47,11 +47,13 @@ def make_loader(
     """A loader of padded batches that draws nothing from the global random generators."""
     return DataLoader(
         examples,
+        # Batches of indices are skipped here, so that no skipped function is ever read.
         batch_sampler=batches,
         collate_fn=functools.partial(pad_batch, pad_token_id=pad_token_id),
         num_workers=hardware.workers,
         # Only from pinned memory does a copy to the GPU run beside the computation.
         pin_memory=hardware.device.type == "cuda",
+        # Ctrl-C reaches all processes: a worker that died of it would take the batch in work along.
         worker_init_fn=leave_signals_to_the_parent,
         # Without its own generator, iter() draws 64 bits from the global one: a resumed run drifts.
         generator=torch.Generator(),

@@ -53,6 +53,7 @@ def predict_probabilities(
         for batch in loader:
             if stop.requested:
                 raise Interrupted(f"Stopped in {title}: it is done again next time.")
+            # Left on the device: to fetch each one would make the loop wait for the GPU.
             of_batches.append(_probabilities(model, batch, hardware.device))
             bar.advance()
     return _in_example_order(torch.cat(of_batches), batches)
@@ -60,6 +61,7 @@ def predict_probabilities(
 
 def batches_by_length(lengths: np.ndarray, batch_size: int) -> list[list[int]]:
     """Every row once, long ones first, so that memory runs out at the start or never."""
+    # Stable: functions of one length are batched alike on every machine.
     rows = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
     return [rows[i : i + batch_size].tolist() for i in range(0, len(rows), batch_size)]
 

@@ -19,8 +19,8 @@ from enstack.storage.files import sha256_json
 from enstack.storage.manifest import folder_problems, read_manifest, replacing_folder
 
 FORMAT = 1  # raise when the files of a cache change their meaning
-FUNCTIONS_PER_CHUNK = 250
-TOKENS_FILE, LENGTHS_FILE = "tokens.arrow", "lengths.npy"
+FUNCTIONS_PER_CHUNK = 250  # held as Python objects at once; fewer saved little memory
+TOKENS_FILE, LENGTHS_FILE = "tokens.arrow", "lengths.npy"  # apart: an order needs lengths alone
 
 
 @dataclass(frozen=True)
@@ -116,9 +116,11 @@ def encode(
 ) -> tuple[list[list[int]], list[bool]]:
     """Token ids of each function, at most max_length, and whether it was cut."""
     mode = mode_tokens(tokenizer)
-    # The tokenizer's own call makes Python lists of masks and types too, which nobody reads.
+    # The tokenizer's own call makes Python lists of masks and types too, and keeps the offsets
+    # of every token; nobody reads them.
     backend = tokenizer.backend_tokenizer
     backend.no_padding()
+    # Room is left for the mode tokens: with them a function is max_length long at most.
     backend.enable_truncation(max_length - len(mode), direction=tokenizer.truncation_side)
     encodings = backend.encode_batch_fast(sources)
     input_ids = [encoding.ids for encoding in encodings]
@@ -152,6 +154,7 @@ def _written(
     """Write the token file chunk by chunk, and yield what was written."""
     kind = pa.list_(token_type(tokenizer))
     schema = pa.schema({"input_ids": kind})
+    # Not with datasets.map, which would pickle the tokenizer to find its own cache key.
     with (
         pa.OSFile(str(path), "wb") as sink,
         pa.ipc.new_stream(sink, schema) as writer,
@@ -166,6 +169,7 @@ def _written(
 
 def _open_cache(folder: Path, key: str) -> Tokens:
     manifest = read_manifest(folder) or {}
+    # As numpy: lists would hold a Python object for every token.
     rows = Dataset.from_file(str(folder / TOKENS_FILE)).with_format("numpy")
     lengths = np.load(folder / LENGTHS_FILE)
     return Tokens(rows, lengths, int(manifest["n_truncated"]), key)

@@ -40,6 +40,7 @@ def only_one(lock: Path, what: str) -> Iterator[None]:
     lock: a file on a local disk, where the system's own locks work.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
+    # The file stays when the run ends: a new one of the same name would be another lock.
     with lock.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -51,6 +52,7 @@ def only_one(lock: Path, what: str) -> Iterator[None]:
         yield
 
 
+# Colab's Drive is fuse.drive. A list of paths would know Colab alone.
 SLOW_TYPES = ("fuse", "nfs", "cifs", "smb", "9p", "sshfs", "ceph", "lustre", "gcsfuse")
 
 

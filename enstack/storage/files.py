@@ -14,6 +14,7 @@ from typing import Any
 
 from enstack.errors import CheckpointError
 
+# Also how much digest_of_ends reads, whose digests checkpoints hold: it must stay.
 CHUNK_BYTES = 1 << 20
 Moved = Callable[[int], None]  # told of the bytes that were read or written, chunk by chunk
 
@@ -86,6 +87,7 @@ def replacing_file(path: Path) -> Iterator[Path]:
         yield beside
         # A rename may reach the disk before the bytes do: after a crash the file would be empty.
         sync(beside)
+    # Ctrl-C, too, must leave nothing behind.
     except BaseException:
         with contextlib.suppress(OSError):  # the fault that led here is the one to hear of
             beside.unlink(missing_ok=True)

@@ -80,6 +80,7 @@ class HashedFolder:
         }
         with HashedFile(self.folder / MANIFEST) as manifest:
             manifest.write(manifest_bytes({**details, "files": listed}))
+        # The names as well: a folder that lost one in a crash would not be whole.
         sync(self.folder)
         problems = folder_problems(self.folder, moved)
         if problems:
@@ -99,6 +100,7 @@ def manifest_bytes(manifest: dict[str, Any]) -> bytes:
     """A manifest as JSON that ends in the sha256 of itself, taken with zeros in that place."""
     text = json.dumps({**manifest, "sha256": BLANK}, indent=2, ensure_ascii=False, default=str)
     blank = f"{text}\n".encode()
+    # From the right: a detail may hold as many zeros.
     return hashlib.sha256(blank).hexdigest().join(blank.decode().rsplit(BLANK, 1)).encode()
 
 

@@ -19,8 +19,9 @@ from enstack.models.hardware import Hardware
 from enstack.progress.say import duration
 from enstack.training.optimizer import ScheduledOptimizer, learning_rates
 
-N_CLASSES = 5
+N_CLASSES = 5  # as label_mode=cwe has; the head is a sliver of the model
 GIB = 2**30
+# The first batches also make AdamW's moments and, on a GPU, load kernels: they are not counted.
 WARM_UP, MEASURED = 2, 4  # batches
 # A batch of full size would take a CPU a minute: a small one tells what a token costs.
 CPU_TOKENS = 256
@@ -61,6 +62,7 @@ def _line(
     cost = measure_batch(
         encoder, hardware, batch_size=config.batch_size, max_length=config.max_length
     )
+    # An upper bound: every batch is priced at max_length, and many functions are shorter.
     epoch = cost.seconds * math.ceil(n_functions / config.batch_size)
     memory = f", {cost.memory / GIB:.1f} GiB of GPU memory" if cost.memory else ""
     return (
@@ -103,6 +105,7 @@ def measure_batch(
             "ACCUMULATION_STEPS = 2: the optimizer then steps as before."
         ) from None
     finally:
+        # The next measurement, and training itself, need the room that this model had.
         torch.cuda.empty_cache()
     return BatchCost(seconds * (batch_size * max_length) / (rows * width), memory)
 
@@ -110,14 +113,17 @@ def measure_batch(
 def _train(encoder: Any, rows: int, width: int, hardware: Hardware) -> tuple[float, int | None]:
     """Median seconds of a batch, and the memory at the peak; the random state is left as it was."""
     device, cuda = hardware.device, hardware.device.type == "cuda"
+    # The caller's configuration keeps its own number of labels.
     encoder = copy.deepcopy(encoder)
     encoder.num_labels = N_CLASSES
     with torch.random.fork_rng(devices=[device] if cuda else []):
         model = AutoModelForSequenceClassification.from_config(encoder).to(device).train()
+        # Any rates would do: what a step costs does not depend on them.
         rates = learning_rates(100, peak=1e-5, warmup_ratio=0.1, scheduler="linear")
         optimizer = ScheduledOptimizer(
             model, rates, weight_decay=0.01, max_grad_norm=1.0, precision=hardware.precision
         )
+        # From 10 on: RoBERTa counts no positions for padding, whose id is among the first.
         ids = torch.randint(10, encoder.vocab_size, (rows, width), device=device)
         labels = torch.zeros(rows, dtype=torch.long, device=device)
         if cuda:
@@ -130,7 +136,9 @@ def _train(encoder: Any, rows: int, width: int, hardware: Hardware) -> tuple[flo
             optimizer.backward(torch.nn.functional.cross_entropy(logits.float(), labels))
             optimizer.step()
             if cuda:
+                # Kernels run behind the program: it would be timed how fast they are asked for.
                 torch.cuda.synchronize(device)
             times.append(time.perf_counter() - before)
         memory = torch.cuda.max_memory_allocated(device) if cuda else None
+    # The median: a batch that the system held up does not count.
     return sorted(times[WARM_UP:])[MEASURED // 2], memory

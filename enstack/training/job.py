@@ -84,7 +84,9 @@ class TrainingJob:
             "base_model": self.base_model.name,
             **{name: known for name, known in made_of.items() if known is not None},
             "data": self.data.fingerprint,
+            # With another vocabulary the same ids would stand for other words.
             "tokenizer": tokenizer_digest(self.tokenizer),
+            # In their order, which is that of the head's rows.
             "classes": list(self.data.class_names),
             "train_functions": len(self.data.train),
             "selection_functions": len(self.data.selection),
@@ -100,6 +102,7 @@ class TrainingJob:
 
 def refuse_foreign_checkpoint(stored: dict[str, Any], wanted: dict[str, Any], folder: Path) -> None:
     """Raise where a checkpoint was made with other data or settings, naming them."""
+    # A checkpoint that was saved without them, or before they were recorded, still goes on.
     known = [name for name in wanted if name in stored or name not in READ_IF_POSSIBLE]
     changed = [name for name in known if stored.get(name) != wanted[name]]
     if changed:

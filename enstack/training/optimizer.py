@@ -15,8 +15,11 @@ def learning_rates(
     It rises linearly from 0 over the warm-up, then falls to 0, linearly or as half a cosine: the
     schedules of the BERT fine-tuning recipe (Devlin et al. 2019; transformers' optimization.py).
     """
+    # One rate more than there are steps: after the last one the next rate is still asked for.
+    # In float64, so that a rate is rounded once, at the end.
     steps = torch.arange(total_steps + 1, dtype=torch.float64)
     warmup = int(warmup_ratio * total_steps)
+    # No warm-up, or nothing but warm-up, must not divide by 0.
     rise = steps / max(1, warmup)
     done = (steps - warmup).clamp(min=0) / max(1, total_steps - warmup)
     fall = 1 - done if scheduler == "linear" else 0.5 * (1 + torch.cos(torch.pi * done))
@@ -40,14 +43,19 @@ class ScheduledOptimizer:
         max_grad_norm: float,
         precision: str,
     ) -> None:
+        # In the model's order and in one group: so do users' old checkpoints hold AdamW's moments.
         self.parameters = list(model.parameters())
         self.device = self.parameters[0].device
         self.rates = rates.to(self.device)
+        # One tensor for good, filled anew before each step: AdamW holds on to it.
         self.rate = self.rates[0].clone()
         self.max_grad_norm, self.attempted = max_grad_norm, 0
+        # Fused kernels take the rate as a tensor and skip a step with infinite gradients by
+        # themselves; for others GradScaler asks the GPU, and the loop waits.
         self.adamw = torch.optim.AdamW(
             self.parameters, lr=self.rate, weight_decay=weight_decay, fused=True
         )
+        # bf16 has the range of float32: only fp16 gradients vanish without a scale.
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
 
     def backward(self, loss: torch.Tensor) -> None:
@@ -56,9 +64,11 @@ class ScheduledOptimizer:
 
     def step(self) -> None:
         """Clip, look up the learning rate, step, and clear the gradients."""
+        # max_grad_norm is meant for the gradients themselves, not for those times the loss scale.
         self.scaler.unscale_(self.adamw)
         torch.nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm)
         place = self._applied().long().clamp(max=len(self.rates) - 1)
+        # The place stays on the device: a plain index would make the loop wait for the GPU.
         self.rate.copy_(self.rates.index_select(0, place.reshape(1)).squeeze())
         self.scaler.step(self.adamw)
         self.scaler.update()
@@ -75,6 +85,7 @@ class ScheduledOptimizer:
 
     def _applied(self) -> torch.Tensor:
         """AdamW's own count, which fused kernels leave alone when gradients are not finite."""
+        # Any parameter's count serves: they all step together. Before the first step there is none.
         for state in self.adamw.state.values():
             return torch.as_tensor(state["step"], device=self.device)
         return torch.zeros((), device=self.device)
@@ -83,9 +94,11 @@ class ScheduledOptimizer:
         """Optimizer, schedule and scaler in the shape that torch's own classes save."""
         adamw = self.adamw.state_dict()
         rate, applied = self.next_rate(), self.applied_steps()
+        # As a number, as torch's own schedules leave it; here it is a tensor on the device.
         groups = [{**group, "lr": rate} for group in adamw["param_groups"]]
         return {
             "optimizer_state_dict": {**adamw, "param_groups": groups},
+            # Not read again: on resume the schedule follows from AdamW's own count.
             "scheduler_state_dict": {
                 "last_epoch": applied,
                 "_step_count": applied + 1,
@@ -108,6 +121,7 @@ class ScheduledOptimizer:
         self.adamw.load_state_dict({"state": slots, "param_groups": groups})
         # torch copies the settings: the learning rate must be our tensor again.
         self.adamw.param_groups[0]["lr"] = self.rate
+        # Precision may change between two calls: a run in fp32 has left no scale.
         if self.scaler.is_enabled() and state.get("scaler_state_dict"):
             self.scaler.load_state_dict(state["scaler_state_dict"])
         self.attempted = int(state["attempted_steps"])

@@ -19,6 +19,7 @@ def seed_everything(seed: int) -> None:
 def random_state() -> dict[str, Any]:
     """What `restore_random_state` needs; loads with weights_only=True."""
     version, words, gauss = random.getstate()
+    # Taken apart into tensors and numbers: weights_only=True refuses the state as numpy gives it.
     name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     return {
         "python": {"version": version, "words": torch.tensor(words), "gauss": gauss},
@@ -43,5 +44,6 @@ def restore_random_state(state: dict[str, Any]) -> None:
         (legacy["name"], keys, legacy["position"], legacy["has_gauss"], legacy["cached"])
     )
     torch.set_rng_state(state["torch"])
+    # Another machine may have other GPUs: their generators then stand where the seed put them.
     if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(state["cuda"])

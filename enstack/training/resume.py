@@ -39,6 +39,7 @@ def check_resume_from(base_models: list[BaseModel], config: RunConfig) -> None:
     unserved, served = [], False
     for base_model in base_models:
         folder = Path(config.run_dir) / "base_models" / base_model.name
+        # What was saved last may lie there alone: its copy to run_dir had not arrived.
         scratch = config.scratch_dir / "base_models" / base_model.name
         if slots.checkpoints_in(folder) or slots.checkpoints_in(scratch):
             say(
@@ -69,13 +70,16 @@ def _no_old_checkpoint(names: list[str], place: Path) -> CheckpointError:
 def start_or_resume(job: TrainingJob) -> TrainingState:
     """A training at the newest checkpoint that verifies, at an old one, or at the beginning."""
     job.folder.mkdir(parents=True, exist_ok=True)
+    # An own checkpoint counts before an old one, which is entered once and then left alone.
     own = newest.newest(job.scratch, job.folder, job.config.keep_checkpoints)
+    # Before an old one is looked for: it must not quietly take the place of lost checkpoints.
     if own is None:
         _refuse_lost_checkpoints(job)
     old = None if own else _find_old(job)
     state = _read_own_state(job, own) if own else None
     # Dropout draws from these generators; a state that is loaded puts them where it left them.
     seed_everything(job.config.seed)
+    # Both kinds have the hub's own layout, so they are loaded as any base model is.
     source = own or (old.folder if old else None)
     model = load_classifier(
         BaseModel(job.base_model.name, str(source)) if source else job.base_model,
@@ -113,9 +117,11 @@ def _read_own_state(job: TrainingJob, checkpoint: Path) -> dict[str, Any]:
 
 def _refuse_lost_checkpoints(job: TrainingJob) -> None:
     """Where a history or the events tell of checkpoints, training never starts anew in silence."""
+    # A user may delete the history with the checkpoints, and leave the events: either one tells.
     events = Path(job.config.run_dir) / "events.jsonl"
     place = json.dumps(job.place.as_posix())
     lines = events.read_text(encoding="utf-8").splitlines() if events.exists() else []
+    # Looked for as text: a line that a kill tore would not parse.
     saved = any('"event": "saved"' in line and f'"folder": {place}' in line for line in lines)
     if saved or (job.folder / slots.HISTORY).exists():
         raise CheckpointError(
@@ -127,6 +133,7 @@ def _refuse_lost_checkpoints(job: TrainingJob) -> None:
 def _load(training: TrainingState, state: dict[str, Any]) -> None:
     try:
         training.load_state_dict(state)
+    # What another version lacks, or holds in another shape, shows as one of these.
     except (KeyError, TypeError) as error:
         raise CheckpointError(
             f"The checkpoint in {training.job.folder} was written by another version of enstack "
@@ -159,6 +166,7 @@ def _choose_best_anew_if_lost(training: TrainingState) -> None:
     stored = (best and read_manifest(best)) or {}
     if stored.get("best_epoch", 0) >= progress.best_epoch:
         return
+    # No epoch is left that could become the best.
     if training.finished():
         raise CheckpointError(
             f"{folder} has lost its best_model, of epoch {progress.best_epoch}. Put it "
@@ -168,6 +176,7 @@ def _choose_best_anew_if_lost(training: TrainingState) -> None:
         f"⚠️  best_model, of epoch {progress.best_epoch}, is gone from {folder}. The best "
         "is chosen anew among the epochs from here on."
     )
+    # -1 is below any macro-F1: the next epoch becomes the best, whatever it reaches.
     progress.best_epoch, progress.best_macro_f1, progress.best_accuracy = 0, -1.0, 0.0
 
 
@@ -177,6 +186,7 @@ def _find_old(job: TrainingJob) -> OldCheckpoint | None:
     name, alone = job.base_model.name, len(job.config.base_models) == 1
     n_classes = len(job.data.class_names)
     old = find_old_checkpoint(job.old_runs, name, n_classes=n_classes, alone=alone)
+    # With several base models check_resume_from has said which of them begin anew.
     if old is None and job.config.resume_from and alone:
         raise _no_old_checkpoint([name], job.old_runs)
     if old is not None:
@@ -199,6 +209,7 @@ def _refuse_other_model(old: OldCheckpoint, base_model: BaseModel) -> None:
     """An old checkpoint does not say whose it is: its shape and the folders it lies in do."""
     theirs = architecture(BaseModel(base_model.name, str(old.folder)))
     ours = architecture(base_model)
+    # CodeBERT and GraphCodeBERT have one shape: there only the folders' names tell.
     others = {part for part in old.folder.parts if part in HUB_IDS} - {base_model.name}
     misfit = None
     if theirs and ours and theirs != ours:

@@ -46,6 +46,7 @@ class Saver:
         self._saved: tuple[dict[str, int], float] | None = None  # its position, and time.time()
 
     def __enter__(self) -> Saver:
+        # Once for all saves: training changes neither configuration nor tokenizer.
         self._beside = classifier_files(self.training.model, self.job.tokenizer)
         self._seen = _seen_ids(self.job.data)
         self.job.scratch.mkdir(parents=True, exist_ok=True)
@@ -77,6 +78,7 @@ class Saver:
 
     def log(self, event: str, **details: Any) -> None:
         """Have an event written to run_dir, dated now."""
+        # Dated here: while Drive is away it is written much later.
         details = {"time": timestamp(), "base_model": self.job.base_model.name, **details}
         self.mirror.later(functools.partial(self.job.log, event, **details))
 
@@ -110,10 +112,13 @@ class Saver:
 
         best: the figures of the epoch that has just ended, where its model is the best so far.
         """
+        # The save in flight still reads from the buffers that this one is copied into.
         self.settle()
+        # Before the state is taken, so that it holds the number of its own save.
         self.training.progress.saves += 1
         state = {"weights": self.training.model.state_dict(), "state": self.training.state_dict()}
         self._holds_best = best is not None
+        # Copied in the loop's own thread: once this returns, training may change the weights.
         self._in_flight = self._writer.submit(self._write, self._buffers.copy(state), best)
 
     def settle(self, *, required: bool = False) -> None:
@@ -149,6 +154,7 @@ class Saver:
         position = {key: state[key] for key in ("epoch", "step", "total_batches")}
         details = {"saved": progress["saves"], **position}
         self._write_folder(LAST, weights, {}, state, details)
+        # After the checkpoint: a resume takes a history for the sign that one was saved.
         self._write_history(progress["history"])
         self._saved = position, time.time()
         self.log("saved", folder=self.job.place.as_posix(), **position)
@@ -183,6 +189,7 @@ class Saver:
     def _finish(self, error: BaseException | None) -> None:
         """End the save in flight, and bring all to run_dir, whatever became of that save."""
         try:
+            # Where an error ends the run already, a failed save is said, and does not hide it.
             self.settle(required=error is None)
         except CheckpointError as failed:
             self._bring(failed)
@@ -202,6 +209,7 @@ class Saver:
         if complete:
             if self._saved is not None:
                 say(f"💾 {self._where()} is safe in {self.job.folder}, copied and verified.")
+        # An error that ends the run already is the one to be raised.
         elif error is None:
             raise CheckpointError(self._left_behind(self.mirror.trouble()))
         else:
@@ -228,6 +236,7 @@ def _where(position: dict[str, int]) -> str:
 def _seen_ids(data: TrainingData) -> bytes:
     """The functions that a best model has seen, in training or in being chosen, as .npz bytes."""
     file = io.BytesIO()
+    # Ids, not rows: subsets and splits number their rows anew.
     ids = np.concatenate([data.train.ids, data.selection.ids])
     np.savez_compressed(file, ids=ids)
     return file.getvalue()

@@ -35,6 +35,7 @@ def require_base_models(base_models: list[BaseModel], config: RunConfig) -> None
     """
     for base_model in base_models:
         require_length(base_model, config.max_length)
+        # Read only to be refused in time, not when other base models have been trained.
         load_tokenizer(base_model)
     check_resume_from(base_models, config)
 
@@ -63,6 +64,7 @@ def fine_tune_and_predict(
         Hardware.choose(config.precision, config.num_workers),
         folder,
         log,
+        # An old run may have saved into the very folder that is run_dir today.
         old_runs=Path(config.resume_from or config.run_dir),
     )
     train_base_model(job)
@@ -97,6 +99,7 @@ def tokenize_splits(
             functions,
             tokenizer,
             max_length=config.max_length,
+            # Not in run_dir: a cache is read in small pieces, which is slow on Drive.
             cache_dir=Path(config.local_dir),
             title=f"Tokenizing for {base_model.name} [{split}]",
         )
@@ -110,6 +113,7 @@ def training_data(
     """What a base model trains on and is selected on."""
     return TrainingData(
         train=examples["train"],
+        # With a holdout, half of validation: on what chose an epoch no stack can be fitted.
         selection=examples["validation"].take(plan.selection),
         task=data.task,
         fingerprint=data.fingerprint,
@@ -128,6 +132,7 @@ def _out_of_fold(job: TrainingJob, fold_of: np.ndarray) -> tuple[np.ndarray, np.
     for fold in range(job.config.folds):
         inside, outside = np.flatnonzero(fold_of == fold), np.flatnonzero(fold_of != fold)
         say(f"▶ {job.base_model.name}: fold {fold + 1} of {job.config.folds}")
+        # In a folder of its own a fold is resumed by itself, and not trained again once finished.
         others = job.with_train_rows(outside, job.folder / "folds" / str(fold + 1))
         train_base_model(others)
         probabilities[inside], seen[inside] = _predict(others, train.take(inside), "train")
@@ -139,6 +144,7 @@ def _predict(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities (n, k) of the best model, and whether that model has seen each row, (n,)."""
     best = job.folder / BEST
+    # Training may have ended in an earlier session: what lies there now is what predicts.
     problems = folder_problems(best)
     if problems:
         raise CheckpointError(
@@ -156,10 +162,12 @@ def _predict(
             model.to(job.hardware.device),
             examples,
             job.hardware,
+            # As in validation: without gradients there is room for twice as many.
             batch_size=2 * job.config.batch_size,
             pad_token_id=job.tokenizer.pad_token_id,
             title=f"Predicting with {job.base_model.name} [{split}]",
             stop=stop,
         )
     with np.load(best / SEEN_FILE) as arrays:
+        # Stacking refuses rows that the model has seen; ids hold however the data was divided.
         return probabilities, np.isin(examples.ids, arrays["ids"])

@@ -23,13 +23,14 @@ SEEN_FILE = "seen_ids.npz"
 class Progress:
     """How far training has come: completed work only, never what a loader has read ahead."""
 
-    epoch: int = 1
-    segments: list[Segment] = field(default_factory=list)
-    saves: int = 0
+    epoch: int = 1  # the one in work, from 1
+    segments: list[Segment] = field(default_factory=list)  # a batch size may change inside an epoch
+    saves: int = 0  # numbers checkpoints: the newest is told without a clock
     best_epoch: int = 0
-    best_macro_f1: float = -1.0
+    best_macro_f1: float = -1.0  # below any: the first epoch is the best so far
     best_accuracy: float = 0.0
     stale_epochs: int = 0
+    # Kept here, so that lines of work that is lost in a kill go with it.
     history: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -66,9 +67,11 @@ class TrainingState:
     def plan(self, attempted_steps: int) -> None:
         """Make the optimizer with a schedule that ends when the last epoch does."""
         config, step = self.config, self.config.accumulation_steps
+        # Rounded up: the last group of an epoch may be short, and steps too.
         this_epoch = math.ceil(len(self.rest_of_epoch()[1]) / step)
         whole_epoch = math.ceil(math.ceil(len(self.job.data.train) / config.batch_size) / step)
         left = this_epoch + max(0, config.epochs - self.progress.epoch) * whole_epoch
+        # Counted from the steps made, for they may have been made with another batch size.
         rates = learning_rates(
             attempted_steps + left,
             peak=config.learning_rate,
@@ -118,12 +121,14 @@ class TrainingState:
         progress = self.progress
         inside = progress.batches_done > 0
         return {
+            # In the old program's terms, where step 0 stands for a complete epoch.
             "epoch": progress.epoch if inside else progress.epoch - 1,
             "step": progress.batches_done,
             "total_batches": self.total_batches(),
             "best_val_f1": progress.best_macro_f1,
             "best_val_acc": progress.best_accuracy,
             **self.optimizer.state_dict(),
+            # For `inspect` alone: whether training is finished.
             "epochs": self.config.epochs,
             "identity": self.identity,
             "order": ORDER,
@@ -139,26 +144,31 @@ class TrainingState:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a training state, bit for bit; KeyError for one of another shape."""
+        # In another order some functions of this epoch would come twice and others never.
         if state["order"] != ORDER:
             raise KeyError(f"order {state['order']}, here it is {ORDER}")
         self.progress = Progress.from_state_dict(state["progress"])
+        # After the progress, which says how many steps are to come.
         self.plan(int(state["attempted_steps"]))
         self.optimizer.load_state_dict(state)
         self.epoch_loss = state["losses"]["epoch"].to(self.device)
         self.window_loss = state["losses"]["window"].to(self.device)
         self.epoch_batches = int(state["losses"]["epoch_batches"])
         self.window_batches = int(state["losses"]["window_batches"])
+        # Last: nothing may draw between here and the next batch.
         restore_random_state(state["random"])
 
     def load_old_checkpoint(self, old: OldCheckpoint) -> None:
         """Go on from a checkpoint of the program before; its random state and order are lost."""
         self._require_shapes(old)
         n_functions = len(self.job.data.train)
+        # Its own size, so that as many functions count as done as it has trained.
         batch_size = old.batch_size(n_functions, self.config.batch_size)
         # A complete epoch is entered at its end: it has yet to be validated, and may be the best.
         done = math.ceil(n_functions / batch_size) if old.complete else old.step
         self.progress = Progress(epoch=old.epoch, segments=[Segment(batch_size, done)])
         self.plan(old.attempted_steps())
+        # Without its schedule, which follows from the steps: one that had run ahead is put right.
         self.optimizer.load_state_dict(
             {
                 "optimizer_state_dict": old.optimizer,
@@ -169,6 +179,7 @@ class TrainingState:
 
     def _require_shapes(self, old: OldCheckpoint) -> None:
         """AdamW's moments must be those of this model's parameters, in their order."""
+        # torch itself compares only how many there are.
         wanted = [tuple(parameter.shape) for parameter in self.model.parameters()]
         stored = {place: slot.get("exp_avg") for place, slot in old.optimizer["state"].items()}
         fits = all(

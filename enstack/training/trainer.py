@@ -48,6 +48,7 @@ def train_base_model(
             train_epoch(training, saver, stop)
             finish_epoch(training, saver, stop)
             epochs.advance()
+    # Asked for during the last save: the caller has to stop all the same.
     if stop.requested:
         raise Interrupted(
             f"Interrupted; {job.base_model.name} is trained to its end and saved. "
@@ -132,9 +133,11 @@ def train_batch(
             attention_mask=batch["attention_mask"].to(training.device, non_blocking=True),
         ).logits
     labels = batch["labels"].to(training.device, non_blocking=True)
+    # In float32: in half precision a softmax is right to three digits only.
     loss = LOSSES[training.job.data.task.problem_type](logits.float(), labels)
     # By the group's own size: a short last group weighs as much as a whole one.
     training.optimizer.backward(loss / (end - start))
+    # Detached, or the sum would hold every batch's graph in memory.
     training.epoch_loss += loss.detach()
     training.window_loss += loss.detach()
     training.epoch_batches += 1
@@ -160,6 +163,7 @@ def finish_epoch(training: TrainingState, saver: Saver, stop: StopRequest) -> No
     """Validate, keep the best model, count the epoch as complete, and save."""
     try:
         figures = validate(training, stop)
+    # The epoch is saved with all its batches done: the next start only validates it.
     except Interrupted:
         _save_and_stop(training, saver)
     progress = training.progress
@@ -227,6 +231,7 @@ def _log_if_due(training: TrainingState, bar: Bar, postfix: dict[str, Any]) -> N
     if progress.batches_done % LOG_EVERY:
         return
     loss = float(training.window_loss) / training.window_batches
+    # Here the number is at hand: to look at each batch's would make the loop wait for the GPU.
     if math.isnan(loss):
         raise EnstackError(
             f"The loss must be a number; it became NaN by batch {progress.batches_done} of epoch "
@@ -265,12 +270,14 @@ def _save_if_due(
     start, _ = groups.bounds(done - 1)
     # The group that ends here holds a multiple of save_steps.
     due = save_steps > 0 and done // save_steps > start // save_steps
+    # Not at the epoch's end, where finish_epoch saves once it is validated.
     if due and done < groups.total:
         saver.save()
 
 
 def _save_and_stop(training: TrainingState, saver: Saver) -> NoReturn:
     saver.save()
+    # The run ends here: a save that failed must not be told as one that is there.
     saver.settle(required=True)
     progress = training.progress
     raise Interrupted(
