@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+# Type checkers do not run __getattr__.
 if TYPE_CHECKING:
     from enstack.api import audit, configure, inspect, load, report, run
 
@@ -20,4 +21,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
+    # So that completion offers what is not loaded yet.
     return sorted([*globals(), *__all__])

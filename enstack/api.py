@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+# Each call imports what it needs itself, so that `import enstack` takes no time.
 if TYPE_CHECKING:
     from enstack.auditing.content import Audit
     from enstack.bundle import TrainedModel

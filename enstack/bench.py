@@ -39,11 +39,13 @@ def load_benchmark(name: str) -> Benchmark:
             "clone the repository, and run `make setup` and the command there"
         )
     if str(ROOT) not in sys.path:
+        # An installed `enstack` starts without the clone on its path.
         sys.path.insert(0, str(ROOT))
     try:
         return cast(Benchmark, importlib.import_module(f"benchmarks.{name}"))
     except ModuleNotFoundError as error:
         peer = (error.name or "").split(".")[0]
+        # A missing module of this project is a fault to be seen in full, not a peer to install.
         if peer in ("", "benchmarks", "enstack"):
             raise
         raise ConfigError(

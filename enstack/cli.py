@@ -71,6 +71,7 @@ def inspect(
         verdict = api.inspect(path)
         print(json.dumps(verdict.to_json(), indent=2) if as_json else verdict_text(verdict))
         if not verdict.valid:
+            # The status of a CheckpointError.
             raise typer.Exit(4)
 
 
@@ -89,7 +90,7 @@ def audit(
     ] = None,
     label_mode: Annotated[
         str, typer.Option(help="cwe, cwe_or_clean, binary or multilabel, as in a run.")
-    ] = "cwe_or_clean",
+    ] = "cwe_or_clean",  # which leaves no function out
     max_length: Annotated[int, typer.Option(help="Tokens that a model reads.")] = 512,
     local_dir: Annotated[
         str, typer.Option(help="The scratch disk, as in a run; ~/.cache/enstack if left out.")
@@ -98,6 +99,7 @@ def audit(
     """What is in the data: classes, lengths, duplicates, contradictions, what word counts tell."""
     with report_errors():
         if output is not None:
+            # Before the audit, which takes minutes on large data.
             require_writable(output, "--output", ConfigError)
         from enstack.auditing.table import audit_text
 
@@ -113,6 +115,7 @@ def audit(
         if output is not None:
             from enstack.auditing.page import write_audit
 
+            # Standard output holds the result alone, with --json one object.
             print(write_audit(output, audited), file=sys.stderr)
         print(json.dumps(audited.to_json(), indent=2) if as_json else audit_text(audited))
 
@@ -174,6 +177,7 @@ def report_errors() -> Iterator[None]:
     except EnstackError as error:
         _leave(error, f"{error}", error.exit_status)
     except KeyboardInterrupt as error:
+        # 128 and SIGINT's number, as shells have it.
         _leave(error, "Interrupted; what was finished before is kept.", 130)
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
@@ -185,6 +189,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _leave(error: BaseException, message: str, status: int) -> None:
+    # main has taken it out of sys.argv.
     if DEBUG in sys.orig_argv:
         raise error
     print(f"enstack: {message}", file=sys.stderr)
@@ -207,9 +212,11 @@ def _show_warning(
 def main() -> None:
     """Run the command line."""
     warnings.showwarning = _show_warning
+    # Taken out before typer looks, so that it may stand anywhere in the line.
     if DEBUG in sys.argv:
         sys.argv.remove(DEBUG)
     try:
         app()
     except KeyboardInterrupt:
+        # Ctrl-C outside of a command, as while its arguments are read.
         sys.exit(130)

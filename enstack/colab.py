@@ -44,8 +44,10 @@ __all__ = [
     "show_troubleshooting",
 ]
 
+# An update of the code does not reach the notebook that is open, which may be months old.
 NOTEBOOK_VERSION = 3  # raised whenever a new cell needs what an old notebook does not give
 VM_DISK = Path("/content")
+# By words of the error in lower case, for its types tell nothing of the cause.
 DRIVE_ADVICE = {
     "credential propagation": "Google Drive was not connected, as a permission was not given: "
     "run this cell again and tick every box in Google's window.",
@@ -79,6 +81,7 @@ def open_work_folder(name: str, *, use_drive: bool = True, root: Path = DRIVE_RO
         folder = Path(os.environ.get("ENSTACK_TOY_DIR") or tempfile.mkdtemp(prefix="enstack-toy-"))
         reason = "A scratch folder is used (ENSTACK_TOY=1)"
     elif not in_colab():
+        # git ignores enstack_runs, so that results do not count as edits of the code.
         inside = Path.cwd().is_relative_to(CHECKOUT)
         folder = CHECKOUT / "enstack_runs" if inside else Path.cwd() / name
         reason = "Not in Colab, so there is no Drive"
@@ -86,6 +89,7 @@ def open_work_folder(name: str, *, use_drive: bool = True, root: Path = DRIVE_RO
         folder = VM_DISK / name
         reason = "⚠️  Without Drive everything is lost when the runtime ends"
     else:
+        # Before the folder is made: Drive is not mounted over files.
         mount_drive(root)
         folder, reason = root / "MyDrive" / name.strip().strip("/"), "Google Drive is connected"
     from enstack.storage.disks import require_writable
@@ -97,6 +101,7 @@ def open_work_folder(name: str, *, use_drive: bool = True, root: Path = DRIVE_RO
 
 def mount_drive(root: Path = DRIVE_ROOT) -> None:
     """Mount Drive unless it is mounted; DriveError says in one sentence what to do."""
+    # drive.mount asks for permission before it looks whether Drive is mounted.
     if _is_mounted(root):
         return
     from google.colab import drive
@@ -105,6 +110,7 @@ def mount_drive(root: Path = DRIVE_ROOT) -> None:
         drive.mount(str(root))
     except Exception as error:  # Colab raises ValueError, OSError and a type of its own
         raise DriveError(_drive_advice(error, root)) from error
+    # What is written to a place without a mount stays on the machine, and blocks the next mount.
     if not _is_mounted(root):
         raise DriveError(_drive_advice(f"{root}/MyDrive is absent", root))
 
@@ -132,8 +138,10 @@ def update_code(checkout: Path = CHECKOUT) -> None:
     """
     if in_colab() or not Path.cwd().is_relative_to(checkout):
         say(pull(checkout))
+    # Not %autoreload, which fails under Colab's IPython 7: it imports imp, gone from Python 3.12.
     for name in [name for name in sys.modules if name.split(".")[0] == "enstack"]:
         del sys.modules[name]
+    # Python remembers what lay in a folder, and may miss a file that is new.
     importlib.invalidate_caches()
 
 
@@ -144,11 +152,13 @@ def prepare_code(*, notebook_version: int, use_hub_token: bool = False) -> None:
     """
     _show_own_warnings_plainly()
     unmet = unmet_requirements((CHECKOUT / "requirements.txt").read_text(encoding="utf-8"))
+    # Anywhere else the environment is its owner's.
     if unmet and (in_colab() or in_kaggle()):
         install(unmet)
     elif unmet:
         say(f"⚠️  Missing: {', '.join(unmet)}. Run `pip install -e {CHECKOUT}`.")
     say(f"✅ enstack {__version__}, {code_commit(CHECKOUT)}, from {CHECKOUT}")
+    # Not unasked: Colab answers with a dialog, and Run all may stop for the mount alone.
     if use_hub_token:
         take_hub_token()
     if notebook_version < NOTEBOOK_VERSION:
@@ -163,6 +173,7 @@ def _show_own_warnings_plainly() -> None:
     from enstack.config import ForcedOffWarning
 
     def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        # By name, for after an update the class is another one.
         if category.__name__ == ForcedOffWarning.__name__:
             say(f"⚠️  {message}")
         else:
@@ -188,6 +199,7 @@ def take_hub_token() -> None:
             f"HF_TOKEN must be among the notebook's secrets ({reason}): add it there (in Colab the "
             "key symbol at the left, with access for this notebook), or untick USE_HF_TOKEN."
         ) from error
+    # Where the hub's library looks for it.
     os.environ["HF_TOKEN"] = token
     say("🔑 HF_TOKEN is taken from the notebook's secrets")
 
@@ -245,6 +257,8 @@ def unmet_requirements(text: str) -> list[str]:
 def install(requirements: list[str]) -> None:
     """Let pip add these, and nothing else; EnstackError gives its reason when it fails."""
     say(f"Installing {', '.join(requirements)} ...")
+    # Without --upgrade: torch and the others stay as Colab ships them. And the kernel's own Python,
+    # for a pip on the path may belong to another.
     command = [sys.executable, "-m", "pip", "install", "--quiet", *requirements]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -255,4 +269,5 @@ def install(requirements: list[str]) -> None:
             f"{', '.join(requirements)} must be installed, and pip failed ({reason}). "
             "Check the runtime's internet connection and run this cell again."
         )
+    # So that this kernel finds what pip has added.
     importlib.invalidate_caches()

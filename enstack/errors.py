@@ -34,7 +34,7 @@ class CheckpointError(EnstackError):
 class Interrupted(EnstackError):  # noqa: N818 - a stop that was asked for is no error
     """Training was asked to stop, and its progress is saved."""
 
-    exit_status = 130
+    exit_status = 130  # 128 and SIGINT's number, as shells have it
 
     def _render_traceback_(self) -> list[str]:
         return [f"🛑 {self}"]

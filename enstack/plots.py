@@ -67,8 +67,10 @@ def live_curves(
         left, right = figure.subplots(1, 2)
         figure.subplots_adjust(left=0.06, right=0.985, bottom=0.17, top=0.86, wspace=0.16)
         name, history = list(histories.items())[-1]
+        # The colour that this model has among the curves at the right.
         _live_loss(left, history, batches, COLOURS[(len(histories) - 1) % len(COLOURS)])
         left.set_title(f"Training loss over the epochs, {short_name(name)}")
+        # Set by hand: with nothing to draw yet, axes ran from -0.04 to 0.04.
         left.set_xlim(0, epochs)
         for number, (other, history) in enumerate(histories.items()):
             records = [record for record in history if record["event"] == "epoch"]
@@ -95,6 +97,7 @@ def _live_loss(axes: Axes, history: Sequence[Mapping[str, Any]], batches: int, c
 
 def png_bytes(figure: Figure, dots_per_inch: int = DOTS_PER_INCH) -> bytes:
     """A figure as a PNG file: equal figures are equal bytes."""
+    # Agg draws into memory: no display is needed, nor pyplot, which keeps each figure alive.
     FigureCanvasAgg(figure)
     buffer = io.BytesIO()
     with warnings.catch_warnings():

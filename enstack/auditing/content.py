@@ -85,7 +85,7 @@ class Contradiction:
 
     ids: list[str]
     classes: list[str]
-    jaccard: float
+    jaccard: float  # of token 4-grams; 1 may still be another text
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ def draw_audit_figures(audit: Audit) -> dict[str, bytes]:
             "duplicates": png_bytes(plot_duplicates_in_train(audit)),
             "lengths": png_bytes(plot_length_curves(audit.lengths)),
         }
+        # Without such a function the picture would be its diagonal alone.
         if audit.flags and audit.flags.n_several:
             figures["flags"] = png_bytes(plot_flags_together(audit.flags))
         return figures
@@ -60,6 +61,7 @@ def plot_length_curves(lengths: Sequence[Lengths]) -> Figure:
 
     A vertical line stands where models cut.
     """
+    # The axis counts tokens.
     shown = [of_unit for of_unit in lengths if of_unit.unit != "characters"]
     figure = Figure(figsize=(WIDTH_INCHES, 3.0 + 0.18 * len(shown)), layout="constrained")
     axes = figure.add_subplot()
@@ -84,7 +86,9 @@ def plot_flags_together(flags: FlagsTogether) -> Figure:
     """How often two flags stand together; the shade is the share of the row's flag."""
     counts = np.asarray(flags.together, dtype=float)
     totals = np.diag(counts)[:, None]
+    # A flag that no function has, has no shares.
     shares = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
+    # A flag always stands with itself: the darkest shade would tell nothing.
     np.fill_diagonal(shares, 0)
     figure = Figure(figsize=(WIDTH_INCHES, 4.0), layout="constrained")
     axes = figure.add_subplot()
@@ -121,9 +125,11 @@ def _bars(
 
 
 def _share_axis(axes: Axes, highest: float, n_names: int) -> None:
+    # Upside down, for the first name belongs on top.
     axes.set_ylim(n_names - 0.5, -0.5)
     # Room for the number behind the longest bar.
     axes.set_xlim(0, max(1.18 * highest, 0.01))
+    # On a short axis several ticks would read as the same whole per cent.
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0 if highest > 0.05 else 1))
     axes.tick_params(length=0)
     axes.spines["left"].set_visible(False)
@@ -132,6 +138,7 @@ def _share_axis(axes: Axes, highest: float, n_names: int) -> None:
 
 def _length_axes(axes: Axes) -> None:
     axes.set_xscale("log", base=2)
+    # By itself a logarithmic axis writes powers as formulas, which STYLE leaves undrawn.
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.set_ylim(0, 1.02)

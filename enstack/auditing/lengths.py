@@ -14,7 +14,7 @@ from enstack.progress.bars import Bar
 
 __all__ = ["character_lengths", "summarize_lengths", "tokenizer_lengths"]
 
-FUNCTIONS_AT_ONCE = 1000
+FUNCTIONS_AT_ONCE = 1000  # as Python texts: all at once would fill the memory
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -26,8 +26,10 @@ def character_lengths(sources: Sequence[pa.Array]) -> np.ndarray:
 
 def tokenizer_lengths(sources: Sequence[pa.Array], tokenizer: Any, title: str) -> np.ndarray:
     """Tokens of each function (n,) int64 before any is cut, the special ones counted."""
+    # Here, for it brings torch, which an audit without tokenizers does not need.
     from enstack.models.base_models import mode_tokens
 
+    # UniXcoder's mode tokens are put in by this project, not by the tokenizer.
     n_more, lengths = len(mode_tokens(tokenizer)), []
     with Bar(sum(map(len, sources)), title) as bar:
         for array in sources:
@@ -57,6 +59,7 @@ def summarize_lengths(
 
 def _quantiles(lengths: np.ndarray, max_length: int | None) -> Quantiles:
     p5, p25, median, p75, p95 = _quantile(lengths, QUANTILES)
+    # One that is exactly as long is not cut.
     truncated = None if max_length is None else int((lengths > max_length).sum())
     return Quantiles(p5, p25, median, p75, p95, int(lengths.max()), truncated)
 

@@ -48,6 +48,7 @@ def audit(config: RunConfig, tokenizers: Sequence[str] = ()) -> Audit:
     models = _tokenizers(config, tokenizers)
     data = read_run_data(config)
     sources = [split.sources for split in data.splits.values()]
+    # At the lowest level: the stricter ones choose among its pairs.
     near = find_near_duplicates(sources, NEAR)
     return Audit(
         data=config.data_dir,
@@ -64,6 +65,7 @@ def _tokenizers(config: RunConfig, names: Sequence[str]) -> dict[str, Any]:
     """The tokenizers by the names of their base models; a bad one is refused before any work."""
     if not names:
         return {}
+    # Here, for it brings torch, which takes seconds to load.
     from enstack.models.base_models import load_tokenizer
 
     named = zip(base_model_names(names), names, strict=True)
@@ -77,6 +79,7 @@ def _flags(config: RunConfig) -> FlagsTogether | None:
     flags = {name: table.flags for name, table in tables.items() if table.flags is not None}
     if not flags:
         return None
+    # The files' flags are bytes, whose products below would overflow from 128 on.
     whole = np.concatenate(list(flags.values())).astype(np.int64)
     per_function = np.bincount(whole.sum(axis=1), minlength=len(CWE_CLASSES) + 1)
     return FlagsTogether(
@@ -128,11 +131,13 @@ def _duplicates(data: VulnerabilityData, near: NearDuplicates) -> Duplicates:
 
 def _contradictions(data: VulnerabilityData, near: NearDuplicates) -> Contradictions:
     """For each level, how many functions of a split have one so alike with another label."""
+    # One number a function, so that in multilabel another combination of flags is another label.
     labels = data.task.strata(np.concatenate([split.labels for split in data.splits.values()]))
     levels: dict[str, dict[str, int]] = {}
     alike = np.empty(0, dtype=np.int64)  # rows of the strictest level that has any
     for level, threshold in LEVELS.items():
         neighbours = near.neighbours(labels, int(labels.max()) + 1, threshold)
+        # Neighbours with the same label contradict nothing.
         neighbours[np.arange(len(labels)), labels] = 0
         other = neighbours.sum(axis=1) > 0
         levels[level] = {name: int(other[rows].sum()) for name, rows in _rows(data).items()}
@@ -167,12 +172,14 @@ def _word_counts(data: VulnerabilityData, near: NearDuplicates) -> dict[str, Wor
     train, test = data.splits["train"], data.splits["test"]
     task, rows = data.task, _rows(data)
     neighbours = near.neighbours(split_of_each(data), len(data.splits), NEAR)
+    # Copies of what they learnt from flatter word counts, so they are measured without them too.
     apart: np.ndarray = neighbours[rows["test"], list(data.splits).index("train")] == 0
     validation = data.splits["validation"]
     # Classes need no thresholds: of a million functions, each split counts for a minute.
     asked = [test, validation] if task.has_thresholds else [test]
     models = plain_baselines(train, asked, task)
     thresholds = {
+        # Behind the rows of test stand those of validation, where they were asked for.
         name: task.choose_thresholds(validation.labels, values[len(test) :])
         for name, values in models.items()
     }

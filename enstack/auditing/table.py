@@ -30,6 +30,7 @@ def audit_text(audit: Audit) -> str:
 
 def _lines(audit: Audit) -> Iterator[str]:
     splits = list(audit.functions)
+    # Names and notes come from users' files: no control character may reach the terminal.
     yield printable(f"{audit.data}, label_mode={audit.label_mode}")
     yield audit.label_rule
     yield from (f"· {printable(note)}" for note in audit.notes)
@@ -75,6 +76,7 @@ def _length_rows(lengths: Sequence[Lengths]) -> list[list[str]]:
         [
             f"{of_unit.unit}, {split}",
             *(f"{n:,}" for n in (of.p5, of.p25, of.median, of.p75, of.p95, of.max)),
+            # Characters and lexer tokens are cut by no model.
             "" if of.truncated is None else f"{of.truncated:,} at {of_unit.max_length}",
         ]
         for of_unit in lengths

@@ -13,6 +13,7 @@ def explain(error: ValidationError, known_keys: Iterable[str]) -> str:
     """All faults of a configuration, one line each: key, rule, value found."""
     faults: dict[str, str] = {}
     for fault in error.errors():
+        # A rule about two settings belongs to no key: its text names both.
         key = str(fault["loc"][0]) if fault["loc"] else ""
         rule = _rule(key, fault, known_keys)
         # A field of alternatives reports one fault for each: they read as one rule.
@@ -31,6 +32,7 @@ def _rule(key: str, fault: Any, known_keys: Iterable[str]) -> str:
         )
         return f"is not a known key (found {fault['input']!r}); {advice}"
     if fault["type"] == "value_error":
+        # One of our own rules; in "msg" pydantic puts "Value error, " before it.
         rule = str(fault["ctx"]["error"])
     else:
         rule = fault["msg"].replace("Input should be", "must be")

@@ -28,8 +28,10 @@ def parse_overrides(settings: Iterable[str]) -> dict[str, Any]:
         if not separator or not key.strip():
             raise ConfigError(f"A setting must look like KEY=VALUE, found {setting!r}.")
         try:
+            # YAML, so that numbers, true and [a, b] are what a file would make of them.
             values[key.strip().lower()] = yaml.safe_load(text)
         except yaml.YAMLError:
+            # Such as a name that begins with @ or holds a bracket: the text itself is meant.
             values[key.strip().lower()] = text
     return values
 
@@ -47,12 +49,15 @@ def _read_mapping(path: Path) -> dict[str, Any]:
         raise ConfigError(f"A configuration must be a .yaml, .yml or .json file, found {path}.")
     try:
         text = path.read_text(encoding="utf-8")
+        # safe_load: YAML's full loader would make any Python object that a file asks for.
         values = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
     except OSError as error:
         raise ConfigError(f"The configuration {path} can't be read: {error.strerror}.") from None
+    # JSON's errors and those of a wrong encoding are ValueErrors, YAML's are not.
     except (ValueError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"The configuration {path} is not valid: {reason}.") from None
+    # A file that is empty, or comments alone.
     if values is None:
         return {}
     if not isinstance(values, dict):

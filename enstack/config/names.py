@@ -31,6 +31,7 @@ TOLD_BY_THE_DATA = ("drop_near_duplicates", "label_rule")
 
 def run_key(run_dir: Path) -> str:
     """A name for a run folder on the scratch disk, hex."""
+    # Resolved: lock and checkpoints lie under one key, however the folder is written.
     return hashlib.sha256(str(run_dir.resolve()).encode()).hexdigest()[:16]
 
 
@@ -43,7 +44,9 @@ def base_model_names(base_models: Iterable[str]) -> list[str]:
     """The names by which base models go: a hub id's or folder's last part, made unique."""
     names: list[str] = []
     for model in base_models:
+        # A folder may be written with backslashes, and "/" has no last part.
         last = PurePosixPath(str(model).replace("\\", "/")).name or "model"
+        # One more than there are names, so that one is free.
         copies = (f"{last}-{number}" for number in range(2, len(names) + 3))
         names.append(last if last not in names else next(c for c in copies if c not in names))
     return names

@@ -32,6 +32,7 @@ from enstack.errors import ConfigError
 class RunConfig(BaseModel):
     """Every setting of a run, validated and frozen; faults are one ConfigError that lists all."""
 
+    # A misspelt key that were ignored would leave a default in force, and nobody would know.
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     data_dir: Annotated[
@@ -39,7 +40,7 @@ class RunConfig(BaseModel):
         Field(
             min_length=1, description="The folder with the three splits, or `toy` for made-up data"
         ),
-    ] = "toy"
+    ] = "toy"  # a first run needs no files and no network
     label_mode: Annotated[
         Literal["cwe", "cwe_or_clean", "binary", "multilabel"],
         Field(
@@ -47,7 +48,7 @@ class RunConfig(BaseModel):
             "`cwe_or_clean`: 6 classes; `binary`: any flag; `multilabel`: each of the five flags "
             "by itself, with a threshold chosen on validation"
         ),
-    ] = "cwe"
+    ] = "cwe"  # the paper's task
     label_rule: Annotated[
         Literal["priority", "strict_single"],
         Field(
@@ -74,7 +75,7 @@ class RunConfig(BaseModel):
     max_length: Annotated[
         Whole,
         Field(ge=16, le=8192, description="Tokens per function, the special ones included"),
-    ] = 512
+    ] = 512  # all that CodeBERT's positions allow, and the paper's length
     base_models: Names = Field(
         default_factory=list,
         description="Short names, hub ids or local folders; the last part, made unique, is the "
@@ -91,11 +92,11 @@ class RunConfig(BaseModel):
     ] = 1
     learning_rate: Annotated[
         Real, Field(gt=0, lt=1, description="AdamW's step size at the end of the warm-up")
-    ] = 2e-5
+    ] = 2e-5  # the paper's, as are batch_size and epochs
     weight_decay: Annotated[
         Real,
         Field(ge=0, lt=1, description="AdamW's decay of all weights per step, times learning_rate"),
-    ] = 0.01
+    ] = 0.01  # the paper states neither this nor warm-up, schedule and seed
     warmup_ratio: Annotated[
         Real,
         Field(
@@ -112,6 +113,7 @@ class RunConfig(BaseModel):
         Real,
         Field(gt=0, description="Largest L2 norm of all gradients together; they are scaled to it"),
     ] = 1.0
+    # numpy's RandomState, which draws the resamples, takes 32 bits.
     seed: Annotated[Whole, Field(ge=0, lt=2**32, description="Seed of everything random")] = 42
     precision: Annotated[
         Literal["auto", "fp32", "fp16", "bf16"],
@@ -133,7 +135,7 @@ class RunConfig(BaseModel):
             description="Go on where run_dir stopped; false refuses a run_dir that holds a run, "
             "and never deletes anything"
         ),
-    ] = True
+    ] = True  # the same call again goes on
     resume_from: Annotated[
         str,
         Field(
@@ -163,7 +165,7 @@ class RunConfig(BaseModel):
             description="Rows that meta-classifiers are fitted on: `holdout`: half of validation; "
             "`out_of_fold`: train, predicted by models that did not train on the row"
         ),
-    ] = "holdout"
+    ] = "holdout"  # out_of_fold takes `folds` times as long
     folds: Annotated[
         Whole,
         Field(
@@ -189,7 +191,7 @@ class RunConfig(BaseModel):
         Field(
             ge=2, le=100, description="Verified checkpoints kept per base model, best not counted"
         ),
-    ] = 2
+    ] = 2  # should the last one be damaged, there is one before it
 
     # Whether use_swa was asked for, so that a run warns once.
     _swa_was_forced_off: bool = PrivateAttr(default=False)
@@ -199,6 +201,7 @@ class RunConfig(BaseModel):
             super().__init__(**values)
         except ValidationError as error:
             raise ConfigError(explain(error, type(self).model_fields)) from None
+        # As given: the checked field says False by now, whatever was asked for.
         asked = [value for key, value in values.items() if key.lower() == "use_swa"]
         self._swa_was_forced_off = any(asks_for_swa(value) for value in asked)
         if self._swa_was_forced_off:
@@ -222,6 +225,7 @@ class RunConfig(BaseModel):
         if not settings.get("local_dir"):
             settings["local_dir"] = str(Path.home() / ".cache" / "enstack")
         for key in ("data_dir", "run_dir", "local_dir", "resume_from"):
+            # pydantic takes no Path for a text.
             if isinstance(settings.get(key), Path):
                 settings[key] = str(settings[key])
         return settings
@@ -229,7 +233,7 @@ class RunConfig(BaseModel):
     @field_validator("use_swa", mode="before")
     @classmethod
     def _force_swa_off(cls, value: Any) -> bool:
-        asks_for_swa(value)
+        asks_for_swa(value)  # raises for what is neither yes nor no
         return False
 
     @field_validator("meta_classifiers")

@@ -13,12 +13,14 @@ SWA_WARNING = (
 )
 
 
+# A kind of its own, so that users are shown this one and not the warnings of libraries.
 class ForcedOffWarning(UserWarning):
     """A setting was given that enstack always turns off."""
 
 
 def asks_for_swa(value: Any) -> bool:
     """Whether a value of use_swa, in any spelling of yes and no, asks for averaging."""
+    # pydantic's reading, as of every other yes and no among the settings.
     return bool(TypeAdapter(bool).validate_python(value))
 
 

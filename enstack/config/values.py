@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 
 
 def _refuse_bool(value: Any) -> Any:
+    # To Python True is the number 1, and EPOCHS = True would train one epoch.
     if isinstance(value, bool):
         raise ValueError("must be a number, not true or false")
     return value

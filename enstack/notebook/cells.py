@@ -71,6 +71,7 @@ def _show_time_per_epoch(work: Path, names: Mapping[str, Any], *, on_gpu: bool) 
     from enstack.models.hardware import Hardware
     from enstack.training.epoch_time import estimate_epoch_time
 
+    # USE_SWA is taken off first: the one warning of it belongs to cell 5.
     config = RunConfig(
         **{**settings_from_fields(work, read_form_fields(work, names)), "USE_SWA": False}
     )
@@ -89,6 +90,7 @@ def _n_train(work: Path, config: RunConfig) -> int:
     from enstack.toy.functions import TOY_SIZES
 
     known = choices_of_cell_4(work).get("n_train")
+    # The form may name other data by now than cell 4 has counted.
     if known is not None and known["data_dir"] == config.data_dir:
         return int(known["functions"])
     all_there_are = TOY_SIZES["train"] if config.data_dir == "toy" else PAPER_TRAIN
@@ -116,6 +118,7 @@ def show_data(work: Path, *, download: bool = False, **choice: Any) -> pd.DataFr
     config = RunConfig(**resolved)
     data = read_run_data(config)
     counted = {"data_dir": config.data_dir, "functions": len(data.splits["train"])}
+    # In the work folder, for a fresh kernel has no memory of this cell.
     write_json(work / CHOICES_FILE, {"choice": choice, "n_train": counted})
     summary = data.summary()
     table = pd.DataFrame(summary["counts"])
@@ -173,6 +176,7 @@ def show_results(run: RunConfig | str | Path | None) -> None:
             "Run cell 6 to its end, then this cell."
         )
     display(pd.DataFrame(map(leaderboard_cells, rows), index=range(1, len(rows) + 1)))
+    # Sorted, for a file system lists names in any order.
     display(HTML(_figure_grid(sorted((report / "figures").glob("*.png")))))
     say(f"📄 Full report (one file; download it and open it in a browser): {report}/report.html")
 
@@ -201,6 +205,7 @@ def show_checkpoint(work: Path, place: str, run: RunConfig | None) -> None:
     if not named:
         say(verdict_text(inspect_path(require_run_dir(run))))
         return
+    # An absolute path stays what it is when it is joined to a folder.
     inside = work / Path(named).expanduser()
     say(verdict_text(inspect_path(inside if inside.is_dir() else user_folder(named))))
 

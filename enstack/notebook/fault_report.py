@@ -39,7 +39,7 @@ def show_troubleshooting(work: Path, names: Mapping[str, Any]) -> None:
     say(", ".join(versions))
     say(gpu_line(device) if device.type == "cuda" else "No GPU")
     say(f"CUDA of torch: {torch.version.cuda}; CPU cores: {os.cpu_count()}")
-    for place in (work, Path.home()):
+    for place in (work, Path.home()):  # local_dir lies at home unless another is set
         say(f"{_free(place)} free at {place}")
     if names.get("config") is None:
         say("No configuration: cell 5 was not run, or refused its form.")
@@ -59,8 +59,11 @@ def _version(package: str) -> str:
 
 def _free(place: Path) -> str:
     try:
+        # A folder that is not made yet will lie on its nearest parent's disk. Path.exists raises
+        # on a broken mount before Python 3.12.
         existing = next(path for path in (place, *place.parents) if os.path.exists(path))  # noqa: PTH110
         return f"{shutil.disk_usage(existing).free / GIB:.1f} GiB"
+    # Drive may be the very thing that is broken: the rest is still to be told.
     except OSError as error:
         return f"not known ({error.strerror})"
 
@@ -78,6 +81,7 @@ def _as_text(line: str) -> str:
     try:
         details = dict(json.loads(line))
         time_and_kind = f"{details.pop('time')}  {details.pop('event')}"
+    # A kill may have cut the last line short.
     except (ValueError, KeyError, TypeError):
         return line
     shown = (f"{k}={round(v, 4) if isinstance(v, float) else v}" for k, v in details.items())

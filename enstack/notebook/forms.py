@@ -76,11 +76,13 @@ def settings_from_fields(work: Path, chosen: Mapping[str, Any]) -> dict[str, Any
     settings = {**chosen, **toy_overrides()}
     data_dir = str(settings.get("DATA_DIR") or "toy").strip()
     settings["DATA_DIR"] = data_dir if data_dir == "toy" else str(user_folder(data_dir))
+    # Resolved, for a folder such as "." has no name of its own.
     run_name = str(settings.get("RUN_DIR") or "").strip() or Path(data_dir).resolve().name
     settings["RUN_DIR"] = str(_inside(work, run_name, "RUN_DIR"))
     if old := str(settings.get("RESUME_FROM") or "").strip():
         settings["RESUME_FROM"] = str(user_folder(old))
     if toy_overrides():
+        # Tests shall leave nothing in the user's own cache.
         settings["LOCAL_DIR"] = str(work / "local")
     elif _only_tiny(settings.get("BASE_MODELS"), data_dir) and _is_default(
         "LEARNING_RATE", settings
@@ -91,6 +93,7 @@ def settings_from_fields(work: Path, chosen: Mapping[str, Any]) -> dict[str, Any
 
 def _inside(folder: Path, name: str, field: str) -> Path:
     """A folder below another one, by the name that a form's field gives."""
+    # Resolved, for ".." or an absolute path would lead out of the work folder.
     below = (folder / name).resolve()
     if folder.resolve() not in below.parents:
         raise ConfigError(f"{field} must name a folder within {folder}, found {name!r}.")
@@ -101,7 +104,9 @@ def _only_tiny(base_models: object, data_dir: str) -> bool:
     """Whether no model but the tiny ones will be trained; the form has names in one text."""
     from enstack.config import TINY_MODELS
 
+    # A list of names, written as text, has brackets and quotes around them.
     names = set(re.findall(r"[^\s,'\[\]]+", str(base_models or "")))
+    # Without names RunConfig takes the tiny models for the toy data.
     return names <= set(TINY_MODELS) if names else data_dir == "toy"
 
 
@@ -123,4 +128,5 @@ def user_folder(data_dir: str) -> Path:
 def code_changed() -> bool:
     """Whether a module on the disk is newer than what this kernel has loaded."""
     sources = (CHECKOUT / "enstack").rglob("*.py")
+    # Python keeps what it has loaded: a pull in a terminal would go unnoticed.
     return any(source.stat().st_mtime > LOADED_AT for source in sources)

@@ -7,15 +7,18 @@ import time
 from types import TracebackType
 from typing import Any
 
-from tqdm.auto import tqdm
+from tqdm.auto import tqdm  # a widget in notebooks, text elsewhere
 
 from enstack.progress.data_wait import DataWait
 from enstack.progress.say import in_notebook
 from enstack.progress.screen import Level, current_screen
 
+# With a field of our own for the pace: tqdm's pads its figures, flips between it/s and s/it by
+# itself, and said 0.00s/it.
 TEXT_FORMAT = (
     "{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {pace}{postfix}]"
 )
+# There {bar} is the place of a widget.
 NOTEBOOK_FORMAT = TEXT_FORMAT.replace("% ", "% {bar} ")
 PLAIN_LINES, PLAIN_SECONDS = 10, 2.0  # a log file gets at most ten lines a bar, and not in bursts
 
@@ -45,12 +48,13 @@ class Bar:
         self.done, self.postfix = 0, ""
         self.started = self.last_line = time.perf_counter()
         self._drawn: Any = None
+        # Kept, so that a bar ends on the screen on which it began.
         self._screen = current_screen()
 
     def __enter__(self) -> Bar:
         if self._screen is not None:
             self._screen.open(self)
-        elif self.level == "batch" and (in_notebook() or sys.stderr.isatty()):
+        elif self.level == "batch" and (in_notebook() or sys.stderr.isatty()):  # where tqdm draws
             self._drawn = _PacedBar(
                 total=self.total,
                 desc=self.description,
@@ -88,10 +92,12 @@ class Bar:
             f"{name}={_figure(name, value)}" for name, value in figures.items()
         )
         if self._drawn is not None:
+            # It is drawn by the next update, which keeps to tqdm's own intervals.
             self._drawn.set_postfix_str(self.postfix, refresh=False)
 
     def line(self) -> str:
         """The bar as one line of text."""
+        # Two looks at a clock may give the same time.
         elapsed = max(time.perf_counter() - self.started, 1e-9)
         return str(
             tqdm.format_meter(
@@ -109,6 +115,7 @@ class Bar:
     def _line_due(self, before: int) -> bool:
         if self.level != "batch":
             return False
+        # The last line always, however soon after another: it says that all was done.
         if self.done == self.total:
             return True
         tenth = max(1, self.total // PLAIN_LINES)
@@ -125,6 +132,7 @@ class _PacedBar(tqdm):  # type: ignore[type-arg]
     def format_dict(self) -> dict[str, Any]:
         fields = super().format_dict
         elapsed = fields["elapsed"]
+        # tqdm smooths its rate, and has none at first.
         rate = fields["rate"] or (fields["n"] / elapsed if elapsed else None)
         return {**fields, "pace": _pace(rate, self.seconds_each, fields["unit"])}
 

@@ -30,6 +30,7 @@ class DataWait:
     def watch(self, batches: Iterable[Item]) -> Iterator[Item]:
         """Yield the batches, timing each wait; the first ones are not counted."""
         iterator = iter(batches)
+        # No for loop: the time that next() takes is what is measured.
         while True:
             before = time.perf_counter()
             try:
@@ -40,6 +41,7 @@ class DataWait:
             if self.batches > WARM_UP_BATCHES:
                 self.waited += time.perf_counter() - before
             else:
+                # Started again by each, so that the share is of the time since the warm-up.
                 self.started = time.perf_counter()
             yield batch
 

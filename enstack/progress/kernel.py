@@ -61,5 +61,6 @@ def _inbox(kernel: Any) -> Any:
 def _kind(message: list[Any]) -> str:
     """A message's kind, read from its header alone: reading it whole would count as its arrival."""
     frames = [bytes(frame) for frame in message]
+    # Between delimiter and header stands the signature.
     header = frames.index(DELIMITER) + 2
     return str(json.loads(frames[header])["msg_type"])

@@ -36,6 +36,7 @@ def notebook_panel() -> Iterator[None]:
     with shown_on(panel):
         try:
             yield
+        # Ctrl-C and a stop too: a panel that stands still must not look as if work went on.
         except BaseException:
             panel.end("Stopped")
             raise
@@ -69,6 +70,7 @@ class Pace:
         yield
         now = time.perf_counter()
         self.spent, self.times = self.spent + now - before, self.times + 1
+        # By the mean of all so far, so that together they keep to their share.
         self._next = now + max(self.seconds, self.spent / self.times / self.share)
 
 
@@ -79,6 +81,8 @@ class Panel:
         import ipywidgets as widgets
         from IPython.display import HTML, display
 
+        # A pace of its own: at that of the texts, which each new bar puts off, a click was heard
+        # after 7 to 11 seconds where epochs are short.
         self._ears = Pace(1.0, HEARING_SECONDS)
         self._texts = Pace(TEXT_SHARE, TEXT_SECONDS)
         self._curve_pace = Pace(CURVE_SHARE, CURVE_SECONDS, FIRST_CURVES)
@@ -129,6 +133,7 @@ class Panel:
 
     def watch(self, view: TrainingView) -> None:
         """Draw the curves of a base model that is being trained from now on."""
+        # Out and in again, for the last one is taken for the one at work.
         self._views.pop(view.name, None)
         self._views[view.name] = view
 
@@ -146,9 +151,11 @@ class Panel:
 
     def _ask_to_stop(self, _: object) -> None:
         """As the notebook's own stop button does, and Ctrl-C; a second press adds nothing."""
+        # A second signal would stop at once, without a save.
         if self._stop.disabled:
             return
         self._stop.disabled, self._stop.description = True, "Stopping …"
+        # One road for this button, Ctrl-C and the notebook's own stop.
         os.kill(os.getpid(), signal.SIGINT)
 
     def _guarded(self, show: Any) -> None:
@@ -197,6 +204,7 @@ class Row:
         """Show a bar as it stands."""
         self.box.layout.display = None
         share = bar.done / bar.total if bar.total else 1.0
+        # Users name base models as they like, and the widget shows HTML.
         self._title.value = html.escape(bar.description)
         self._bar.value = share
         self._bar.bar_style = "success" if bar.done >= bar.total else "info"

@@ -10,6 +10,7 @@ from tqdm.auto import tqdm
 def say(text: str) -> None:
     """Print a line for the user, without tearing a bar that is being drawn."""
     with tqdm.external_write_mode(file=sys.stdout):
+        # Into a file or a pipe Python would keep lines back until some thousands of bytes are full.
         print(text, flush=True)
 
 
@@ -17,6 +18,7 @@ def duration(seconds: float) -> str:
     """A length of time for people: 42 s, 10 min, 1 h 40 min."""
     if seconds < 1:
         return "less than 1 s"
+    # Above that, "60 s" would be printed.
     if seconds < 59.5:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -25,6 +27,8 @@ def duration(seconds: float) -> str:
 
 def in_notebook() -> bool:
     """Whether this code runs in a Jupyter or Colab kernel."""
+    # Not imported: where nobody has done so, this is no notebook.
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
+    # IPython on a terminal has a shell too, and no kernel.
     return shell is not None and hasattr(shell, "kernel")

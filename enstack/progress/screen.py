@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
+    # bars.py imports this module.
     from enstack.progress.bars import Bar
 
 Level = Literal["pipeline", "epoch", "batch"]
@@ -38,6 +39,7 @@ class TrainingView:
     history: list[dict[str, Any]]
     batches: int
     epochs: int
+    # Asked at each look, for copies go on in the background.
     last_checkpoint: Callable[[], LastCheckpoint | None]
 
 
@@ -73,6 +75,7 @@ def shown_on(screen: Screen) -> Iterator[None]:
     try:
         yield
     finally:
+        # Also after an error, else later bars would go to a panel that has ended.
         _screen = before
 
 

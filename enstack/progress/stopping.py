@@ -68,5 +68,7 @@ def stop_requests() -> Iterator[StopRequest]:
 
 def leave_signals_to_the_parent(_worker: int) -> None:
     """Let a DataLoader worker live through Ctrl-C, so that the batch in work can be finished."""
+    # A terminal sends Ctrl-C to every process of the group.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # torch ends a worker that hangs by SIGTERM; the handler that a fork inherits only notes it.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

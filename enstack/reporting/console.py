@@ -38,11 +38,13 @@ def aligned_table(
     """
     on_terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if on_terminal else WIDTH_WITHOUT_TERMINAL
+    # First, for widths change: a control character has none, the ? in its place takes a cell.
     cells = [[printable(cell) for cell in row] for row in (titles, *rows)]
     widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
     others = sum(widths) - widths[shrinks] + GAP * (len(widths) - 1) + indent
     widths[shrinks] = min(widths[shrinks], max(width - others, SHORTEST))
     for row in cells:
+        # rich would cut the ends, and names of models differ there.
         row[shrinks] = shortened(row[shrinks], widths[shrinks])
     table = Table(
         box=SIMPLE_HEAD if on_terminal else PLAIN_HEAD,
@@ -59,6 +61,7 @@ def aligned_table(
             width=widths[place],
         )
     for row in cells[1:]:
+        # As Text, for rich reads [brackets] in a plain string as markup.
         table.add_row(*map(Text, row))
     margin = " " * indent
     text = _drawn(table, sum(widths) + GAP * len(widths), colours=on_terminal)
@@ -89,5 +92,6 @@ def shortened(text: str, width: int) -> str:
     if cell_len(text) <= width:
         return text
     head = (width - 1) // 2
+    # It keeps the start of a text, so the end is kept by turning the text round.
     tail = set_cell_size(text[::-1], width - 1 - head)[::-1]
     return f"{set_cell_size(text, head)}…{tail}"

@@ -58,7 +58,7 @@ class NaturalFrequenciesRow:
     """A leaderboard row with each class weighted; precision: of each class."""
 
     key: str
-    accuracy: float | None
+    accuracy: float | None  # of flags it needs all of a row at once
     macro_precision: float
     macro_f1: float
     precision: list[float]
@@ -133,7 +133,7 @@ class Evaluation:
     weighted_recall: float
     weighted_f1: float
     mcc: float
-    auc: float | None
+    auc: float | None  # None where test holds one side alone of each class
     per_class: list[dict[str, Any]]
     confusion: list[list[int]]
     confusion_classes: list[str]
@@ -203,6 +203,7 @@ class ReportContent:
 
 def json_values(value: Any) -> Any:
     """The same value in JSON's types; numbers that are not finite become None."""
+    # The json module refuses numpy's arrays and whole numbers.
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, Mapping):

@@ -43,6 +43,7 @@ SMALL_CLASS = 30
 def draw_figures(content: ReportContent) -> dict[str, bytes]:
     """Draw every figure of a report: PNG bytes by its name, the same for the same content."""
     training, chosen, base = content.training, content.chosen, content.best_base
+    # For these figures alone: a caller's own plotting settings stay as they are.
     with matplotlib.rc_context(STYLE):
         return {
             "training_loss": png_bytes(
@@ -92,6 +93,7 @@ def plot_confusion_matrix(evaluation: Evaluation) -> Figure:
     counts = np.asarray(evaluation.confusion, dtype=float)
     classes = [short_name(name, 14) for name in evaluation.confusion_classes]
     totals = counts.sum(axis=1, keepdims=True)
+    # A class without test functions has no shares: its row stays white.
     shares = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
     figure = Figure(
         figsize=(WIDTH_INCHES, min(5.2, 1.5 + 0.52 * len(classes))), layout="constrained"
@@ -114,6 +116,7 @@ def plot_class_f1(evaluation: Evaluation, base: Evaluation | None) -> Figure:
         _class_bar(axes, position, entry)
     if base is not None:
         values = [entry["f1"] for entry in base.per_class]
+        # At 0 and at 1 half of the diamond lies outside the axes.
         axes.plot(values, range(len(values)), **DIAMOND, clip_on=False)
     _class_axis(axes, entries)
     axes.set_title("F1 per class on test")
@@ -129,9 +132,11 @@ def plot_reliability(evaluation: Evaluation, base: Evaluation | None) -> Figure:
     figure = Figure(figsize=(WIDTH_INCHES, 3.6), layout="constrained")
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle="--")
+    # The chosen row comes last, and so lies on top.
     for one, style in ((base, FAINT), (evaluation, {})):
         if one is not None:
             _reliability_line(axes, one, style, COLOURS[0] if one is evaluation else COLOURS[1])
+    # A little beyond 1, for a dot at the very end would be cut in half.
     axes.set_xlim(0, 1.02)
     axes.set_ylim(0, 1.02)
     axes.set_xlabel("confidence")
@@ -153,6 +158,7 @@ def _reliability_line(
     # A model that is always as sure has one bin, and one dot.
     axes.plot(places, values, marker="o", color=colour, label=label, **style)
     if not style:
+        # Areas in points squared, as scatter takes them; the 8 keep the smallest bin in sight.
         areas = [90 * part.n / largest + 8 for part in calibration.bins]
         axes.scatter(places, values, s=areas, color=colour, zorder=3)
 
@@ -162,6 +168,7 @@ def _values(epochs: Sequence[Epoch], name: str) -> list[float | None]:
 
 
 def _ring_best(axes: Axes, epochs: Sequence[Epoch], value: str, number: int) -> None:
+    # Each epoch that was the best so far is marked so; the last of them was kept.
     kept = [epoch for epoch in epochs if epoch.best and getattr(epoch, value) is not None]
     if kept:
         axes.plot(
@@ -177,7 +184,9 @@ def _ring_best(axes: Axes, epochs: Sequence[Epoch], value: str, number: int) -> 
 
 def _epoch_axis(axes: Axes, epochs: Sequence[int]) -> None:
     first, last = (min(epochs), max(epochs)) if epochs else (1, 1)
+    # Half an epoch more at both ends: with one epoch the axis would have no length.
     axes.set_xlim(first - 0.5, last + 0.5)
+    # min_n_ticks: with one epoch, matplotlib would number tenths to have two ticks.
     axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
 
 
@@ -204,12 +213,13 @@ def _legend(
 def _cell(axes: Axes, row: int, column: int, count: int, share: float) -> None:
     if count:
         text = f"{count:,}\n{share:.0%}"
-        colour = "white" if share > 0.6 else INK
+        colour = "white" if share > 0.6 else INK  # ink can't be read on dark blue
         axes.text(column, row, text, ha="center", va="center", fontsize=8.5, color=colour)
 
 
 def _class_ticks(axes: Axes, classes: Sequence[str]) -> None:
     places = range(len(classes))
+    # Longer names than that, side by side, would run into each other.
     tilted = sum(map(len, classes)) > 40
     axes.set_xticks(
         places, classes, rotation=30 if tilted else 0, ha="right" if tilted else "center"
@@ -229,6 +239,7 @@ def _class_ticks(axes: Axes, classes: Sequence[str]) -> None:
 def _class_bar(axes: Axes, position: int, entry: Mapping[str, Any]) -> None:
     small = entry["support"] < SMALL_CLASS
     axes.barh(position, entry["f1"], height=0.62, linewidth=0.8, **_bar_style(small))
+    # Right of the axis, which ends at 1, so that no bar runs through the number.
     axes.text(1.04, position, f"{entry['f1']:.3f}", va="center", fontsize=9)
 
 
@@ -242,6 +253,7 @@ def _class_axis(axes: Axes, entries: Sequence[Mapping[str, Any]]) -> None:
     labels = [f"{short_name(entry['class'], 18)}\nn = {entry['support']:,}" for entry in entries]
     axes.set_yticks(range(len(entries)), labels, fontsize=8.5)
     axes.set_xlim(0, 1)
+    # Upside down, for the first class belongs on top.
     axes.set_ylim(len(entries) - 0.5, -0.5)
     axes.tick_params(length=0)
     axes.spines["left"].set_visible(False)

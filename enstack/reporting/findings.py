@@ -48,6 +48,7 @@ def load_results(run_dir: Path) -> ReportContent:
         natural=_at_natural_frequencies(stored),
         comparisons=_comparisons(stored),
         chosen=_evaluation(stored, best),
+        # It stands beside the chosen row, and not beside itself.
         best_base=None if base is None or base is best else _evaluation(stored, base),
         training=_training(stored),
         data=json_values(stored.data),
@@ -97,6 +98,7 @@ def _at_natural_frequencies(stored: StoredRun) -> NaturalFrequencies | None:
         )
         for row in stored.rows
     ]
+    # The labels alone decide what is missing, so it is the same in every row.
     missing = [names[number] for number in rows[0].missing]
     return NaturalFrequencies(frequencies=before, of=n_before, missing=missing, rows=rows)
 
@@ -111,6 +113,7 @@ def _n_before(stored: StoredRun, before: Mapping[str, int]) -> int:
 
 def _without_near_duplicates(stored: StoredRun) -> WithoutNearDuplicates:
     """Accuracy and macro-F1 of every row where train does not hold the answer."""
+    # On all rows a model is also paid for functions that it may have learnt by heart.
     kept = ~stored.contamination.rows
     return WithoutNearDuplicates(
         threshold=stored.contamination.threshold,
@@ -139,6 +142,7 @@ def _comparisons(stored: StoredRun) -> list[Comparison]:
     if stack is None or not others:
         return []
     predictions = {row.key: stored.decisions(row) for row in (stack, *others)}
+    # The run's own seed, so that these resamples are those of the leaderboard's intervals.
     seed = int(stored.settings.get("seed", 42))
     resampled = bootstrap(stored.labels, predictions, stored.task, seed=seed)
     right = {key: stored.task.right(stored.labels, said) for key, said in predictions.items()}
@@ -152,6 +156,7 @@ def _comparison(
     resampled: Any,
 ) -> Comparison:
     ours, theirs = stack.key, other.key
+    # Resample by resample: two intervals that overlap may still hide a sure difference.
     differences = resampled[ours]["macro_f1"] - resampled[theirs]["macro_f1"]
     low, high = (float(value) for value in np.percentile(differences, [2.5, 97.5]))
     return Comparison(

@@ -27,6 +27,7 @@ def render_page(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(number=number, interval=interval, place=place, share=share)
+    # Inside the page, which is to open offline wherever it is copied to.
     encoded = {name: base64.b64encode(png).decode() for name, png in images.items()}
     return environment.from_string(source).render(values, images=encoded)
 

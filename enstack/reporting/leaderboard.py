@@ -71,7 +71,9 @@ class LeaderboardRow:
     mcc: float | None
 
 
+# Without these a row can't be ranked or checked; the others may be undefined.
 REQUIRED_NUMBERS = ("n", "accuracy", "macro_f1")
+# Annotations are text in this module, as its first import postpones them.
 OTHER_NUMBERS = tuple(
     name for name, kind in LeaderboardRow.__annotations__.items() if kind == "float | None"
 )
@@ -112,6 +114,7 @@ def read_leaderboard_frame(path: Path) -> pd.DataFrame:
             engine="python",
             dtype=str,
             keep_default_na=False,
+            # Else pandas takes the first column for an index where rows have a cell too many.
             index_col=False,
         )
         if board.isna().any(axis=None):
@@ -130,8 +133,10 @@ def _with_numbers(board: pd.DataFrame) -> pd.DataFrame:
         raise ValueError(f"kind {unknown[0]}")
     board = board.assign(**{column: board[column].map(float) for column in REQUIRED_NUMBERS})
     for kind, name, *numbers in board[["kind", "name", *REQUIRED_NUMBERS]].itertuples(index=False):
+        # float() reads "nan" and "inf" without complaint.
         if not all(map(math.isfinite, numbers)):
             raise ValueError(f"{kind}:{name} has no number")
+    # pandas wrote a figure that is not defined as nothing at all.
     others = {column: board[column].replace("", "nan").map(float) for column in OTHER_NUMBERS}
     return board.assign(n=board["n"].astype("int64"), **others)
 
@@ -151,6 +156,7 @@ def _row(record: Mapping[Any, Any]) -> LeaderboardRow:
         key=key,
         kind=record["kind"],
         name=record["name"],
+        # A base model goes by the name that its user gave it.
         title=TITLES.get(key, record["name"]),
         n=int(record["n"]),
         accuracy=float(record["accuracy"]),
@@ -169,6 +175,7 @@ def read_report_leaderboard(path: Path) -> list[LeaderboardRow]:
         return []
     try:
         return [LeaderboardRow(**row) for row in read_json(path)["leaderboard"]]
+    # A row with a field more or less than LeaderboardRow's is a TypeError.
     except (KeyError, TypeError) as error:
         raise CheckpointError(
             f"{path} must hold a leaderboard as this code writes it ({error}). "
@@ -210,5 +217,6 @@ def leaderboard_text(run_dir: Path) -> str:
         left=(titles.index("kind"), titles.index("name")),
         shrinks=titles.index("name"),
     )
+    # Every row was measured on the same functions.
     foot = f"Measured on {rows[0].n:,} test functions; the intervals are bootstrapped."
     return f"{text}\n{foot}"

@@ -53,6 +53,7 @@ def _page(content: ReportContent, figures: Mapping[str, bytes]) -> str:
 def _reasons(dropped: Mapping[str, Mapping[str, int]]) -> list[str]:
     """For which any function is left out, in the order of data.json."""
     counted = [reason for counts in dropped.values() for reason, n in counts.items() if n]
+    # Each once, in order: a set's order may differ from one process to the next.
     return list(dict.fromkeys(counted))
 
 
@@ -76,4 +77,5 @@ def _reach(comparisons: Sequence[Comparison]) -> float:
     ends: list[float] = [
         abs(end) for pair in comparisons for end in (pair.low, pair.high, pair.difference)
     ]
+    # Equal predictions differ by 0, where the axis still needs a length; a tenth is margin.
     return max([*ends, 0.01]) * 1.1

@@ -13,6 +13,7 @@ __all__ = ["read_object", "read_text", "unusable"]
 
 def unusable(path: Path, reason: object) -> CheckpointError:
     """The error for a file that a report can't use: one line, whatever the cause said."""
+    # Some causes have several lines, as numpy's when a header is too long.
     in_one_line = " ".join(str(reason).split())
     return CheckpointError(f"The report can't use {path}: {in_one_line}. Run the pipeline again.")
 
@@ -31,6 +32,7 @@ def read_object(path: Path) -> dict[str, Any]:
     """One JSON object; CheckpointError for anything else."""
     try:
         value = json.loads(read_text(path))
+    # Brackets within brackets without end exhaust the parser's stack.
     except (ValueError, RecursionError) as error:
         raise unusable(path, f"it is no JSON ({error})") from error
     if not isinstance(value, dict):

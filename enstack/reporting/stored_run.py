@@ -23,6 +23,7 @@ from enstack.run_folder import RunFolder
 __all__ = ["Contamination", "StoredRun", "read_history", "read_run"]
 
 EPOCH_NUMBERS = ("train_loss", "val_loss", "val_accuracy", "val_macro_f1")
+# All that the page reads of data.json, so that a gap is named before anything is drawn.
 DATA_KEYS = {
     "fingerprint": str,
     "label_mode": str,
@@ -120,6 +121,7 @@ def _read_probabilities(
 def _read_contamination(path: Path, n_rows: int) -> Contamination:
     arrays = _read_arrays(path, ["near", "threshold"])
     near, threshold = arrays["near"], arrays["threshold"]
+    # Of bytes that are 0 or 1, ~ makes 255 and 254, and as an index they pick rows 0 and 1.
     if near.shape != (n_rows,) or near.dtype != bool or threshold.shape != ():
         raise unusable(path, f"it must say yes or no of {n_rows} rows, and from which Jaccard on")
     return Contamination(float(threshold), near)
@@ -127,6 +129,7 @@ def _read_contamination(path: Path, n_rows: int) -> Contamination:
 
 def _read_arrays(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     try:
+        # A pickle could run whatever code its writer put there.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return {name: stored[name] for name in names}
     except FileNotFoundError as error:
@@ -163,6 +166,7 @@ def _check_labels(path: Path, labels: NDArray[Any], n_classes: int, *, flags: bo
         return
     if labels.ndim != 1 or labels.dtype.kind not in "iu" or not len(labels):
         raise unusable(path, "labels must be one row of class numbers")
+    # As an index, a negative number would silently count from the last class.
     if labels.min() < 0 or labels.max() >= n_classes:
         raise unusable(
             path, f"labels must be below {n_classes}, as data.json has that many classes"
@@ -182,6 +186,7 @@ def _check_probabilities(
         if values.shape != (len(labels), task.n_classes) or not np.isfinite(values).all():
             expected = f"{len(labels)} x {task.n_classes} finite numbers"
             raise unusable(path, f"{row.key} must be {expected}, found shape {values.shape}")
+        # Files of two runs may fit in shape: their accuracies tell them apart.
         decisions = task.decide(values, thresholds.get(row.key))
         accuracy, _ = task.accuracy_and_macro_f1(labels, decisions)
         if abs(accuracy - row.accuracy) > SAME_ACCURACY:
@@ -201,5 +206,6 @@ def read_history(path: Path) -> list[Epoch]:
 
 
 def _epoch(record: Mapping[str, Any]) -> Epoch:
+    # A loss that was not finite becomes None, and a gap in its curve.
     numbers = {key: json_values(float(record[key])) for key in EPOCH_NUMBERS}
     return Epoch(epoch=int(record["epoch"]), **numbers, best=record["best"] is True)
