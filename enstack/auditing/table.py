@@ -58,8 +58,7 @@ def _class_rows(audit: Audit) -> list[list[str]]:
         [name, *(_of(counts[name], sizes[split]) for split, counts in audit.counts.items())]
         for name in audit.class_names
     ]
-    # As wide as a share, so that the sizes stand under the counts.
-    return [*rows, ["all", *(f"{size:,}" + "\N{NO-BREAK SPACE}" * 9 for size in sizes.values())]]
+    return [*rows, ["all", *(_of(size, size) for size in sizes.values())]]
 
 
 def _flag_table(flags: FlagsTogether) -> str:

@@ -197,13 +197,11 @@ def _holds_nul(path: Path) -> bool:
 
 
 def _jsonl_records(path: Path) -> Iterator[dict[str, Any]]:
-    row = 0
     with readable(path), path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             text = line.decode("utf-8", "surrogateescape").strip("\ufeff \t\r\n")
             if text:
                 yield _record(path, text, number)
-                row += 1
 
 
 def _record(path: Path, text: str, line: int) -> dict[str, Any]:
