@@ -9,6 +9,9 @@ from hypothesis import settings
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["ENSTACK_TOY"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Tests run two at a time, and many start processes: more threads than cores wait for each other by
+# spinning, which made each of them several times as slow.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A busy machine is slow, so no example has a deadline. make test-slow asks for the long profile.
 settings.register_profile("short", max_examples=30, deadline=None)

@@ -1,7 +1,7 @@
 """The shape of the package in numbers: `python -m tools.shape [CHECKOUT]`.
 
 Of a checkout of any age: rooms at the top, import layers, lengths, comments, and how often a
-RunConfig is handed from one file to another.
+RunConfig is handed from one file to another on its way through a run.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def shape(root: Path) -> dict[str, int | float | str]:
         "longest function, lines": max(functions),
         "lines": sum(text.count("\n") for text in sources.values()),
         "comments in 100 lines": round(100 * comments / len(lines), 1),
-        "moves of a RunConfig between files": len(_moves(trees)),
+        "moves of a RunConfig on its way through a run": len(_moves(root, trees)),
         "words found and facts": sum(_words(tree) for tree in trees.values()),
         "dict[str, Any]": sum(text.count("dict[str, Any]") for text in sources.values()),
     }
@@ -49,8 +49,21 @@ def _layers(root: Path) -> int:
     return next(len(contract["layers"]) for contract in contracts if contract["type"] == "layers")
 
 
-def _moves(trees: dict[Path, ast.Module]) -> set[tuple[Path, str]]:
-    """Each pair of a file and a function of another file to which it hands its `config`."""
+def _moves(root: Path, trees: dict[Path, ast.Module]) -> set[tuple[Path, str]]:
+    """Each file and the function of another file that gets its `config`, from pipeline.py on."""
+    every = _hand_overs(trees)
+    files, moves = {root / "enstack" / "pipeline.py"}, set[tuple[Path, str]]()
+    while reached := {move for move in every if move[0] in files} - moves:
+        moves |= reached
+        files |= {_file_of(root, function) for _, function in reached}
+    return moves
+
+
+def _file_of(root: Path, function: str) -> Path:
+    return root.joinpath(*function.split(".")[:-1]).with_suffix(".py")
+
+
+def _hand_overs(trees: dict[Path, ast.Module]) -> set[tuple[Path, str]]:
     moves = set()
     for path, tree in trees.items():
         imported = {
@@ -79,4 +92,4 @@ def _words(tree: ast.Module) -> int:
 
 if __name__ == "__main__":
     for what, figure in shape(Path(sys.argv[1] if len(sys.argv) > 1 else ".")).items():
-        print(f"{what:36} {figure}")
+        print(f"{what:46} {figure}")

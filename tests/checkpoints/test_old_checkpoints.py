@@ -22,6 +22,7 @@ from enstack.checkpoints.old_checkpoints import find_old_checkpoint
 from enstack.config import RunConfig
 from enstack.data.functions import VulnerabilityData
 from enstack.errors import CheckpointError, ConfigError
+from enstack.metrics.several_flags import SeveralFlags
 from enstack.models.base_models import BaseModel, load_classifier
 from enstack.models.tokens import LabelledTokens
 from enstack.pipeline import run_pipeline
@@ -335,7 +336,10 @@ def test_an_old_checkpoint_of_classes_is_refused_for_as_many_flags(
     train = LabelledTokens(data.train.tokens, flags, data.train.ids)
     old = tmp_path / "old" / "last_checkpoint"
     write_legacy(old, micro_model, data.class_names, step=8)
-    severally = (*parts[:2], dataclasses.replace(data, train=train))
+    severally = (
+        *parts[:2],
+        dataclasses.replace(data, train=train, task=SeveralFlags(data.class_names)),
+    )
     with pytest.raises(CheckpointError, match="one class, this run has label_mode=multilabel"):
         go_on(severally, train_config(tmp_path / "run", base_models=["micro"]), tmp_path / "old")
     assert not list((tmp_path / "run").rglob("*.safetensors"))

@@ -26,6 +26,7 @@ from enstack.data.subsets import choose
 from enstack.errors import DataError
 from enstack.models.predict import save_probabilities
 from enstack.models.tokens import LabelledTokens, tokenize
+from enstack.run_folder import RunFolder
 from enstack.stacking.meta_features import BaseModelProbabilities
 from enstack.stacking.stack import fit_meta_classifiers
 from enstack.stacking.stage import stack_base_models
@@ -165,7 +166,7 @@ def test_a_stack_learns_and_says_of_an_id_what_belongs_to_that_id(
             save_probabilities(place / f"{split}.npz", said.ids, said.probabilities, said.seen, {})
         config = RunConfig(base_models=list(names), meta_classifiers=["lr"], seed=seed)
         plan = plan_splits(data, meta_features=division, folds=5, seed=seed)
-        stack_base_models(data, plan, config, run_dir, lambda *_: None)
+        stack_base_models(data, plan, config, RunFolder(run_dir))
         with np.load(run_dir / "stacking" / "test_probabilities.npz") as stored:
             found = dict(stored)
     ids, meta_ids = found["ids"], data.splits[plan.meta_split].ids[plan.meta_rows]
