@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from enstack.checkpoints.integrity import content_problems, moments_problems, structural_problems
+from enstack.checkpoints.inspection_result import Position, Verdict, is_trained
 from enstack.checkpoints.old_checkpoints import (
     TO_PREDICT_WITH,
     interpret_state,
@@ -14,9 +14,13 @@ from enstack.checkpoints.old_checkpoints import (
     note_on_steps,
     optimizer_steps,
 )
+from enstack.checkpoints.old_integrity import (
+    content_problems,
+    moments_problems,
+    structural_problems,
+)
 from enstack.checkpoints.slots import LAST, PREVIOUS, STATE_FILE, WEIGHTS_FILE, saved_number
 from enstack.checkpoints.state_file import read_state
-from enstack.checkpoints.verdict import Position, Verdict, is_trained
 from enstack.config import scratch_dir
 from enstack.errors import CheckpointError
 from enstack.storage.files import read_json_object

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from enstack.checkpoints.integrity import (
+from enstack.checkpoints.old_integrity import (
     class_count,
     content_problems,
     moments_problems,

@@ -11,8 +11,8 @@ from enstack.duplicates.contamination import NEAR, contaminated
 from enstack.progress.say import say
 from enstack.run_folder import RunFolder, StackingFolder
 from enstack.stacking.baselines import plain_baselines
-from enstack.stacking.leaderboard import leaderboard
 from enstack.stacking.meta_features import BaseModelProbabilities, mean_vote, refuse_leaks
+from enstack.stacking.ranking import leaderboard
 from enstack.stacking.selection import select_model
 from enstack.stacking.stack import fit_meta_classifiers, save_meta_classifier
 from enstack.storage.files import write_json

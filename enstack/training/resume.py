@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from enstack.checkpoints import newest, slots, state_file
+from enstack.checkpoints import newest_whole, slots, state_file
 from enstack.checkpoints.old_checkpoints import (
     OldCheckpoint,
     find_old_checkpoint,
@@ -71,7 +71,7 @@ def start_or_resume(job: TrainingJob) -> TrainingState:
     """A training at the newest checkpoint that verifies, at an old one, or at the beginning."""
     job.folder.mkdir(parents=True, exist_ok=True)
     # An own checkpoint counts before an old one, which is entered once and then left alone.
-    own = newest.newest(job.scratch, job.folder, job.config.keep_checkpoints)
+    own = newest_whole.newest(job.scratch, job.folder, job.config.keep_checkpoints)
     # Before an old one is looked for: it must not quietly take the place of lost checkpoints.
     if own is None:
         _refuse_lost_checkpoints(job)
@@ -161,7 +161,7 @@ def _choose_best_anew_if_lost(training: TrainingState) -> None:
     progress, folder = training.progress, training.job.folder
     if not progress.best_epoch:
         return
-    best = newest.whole_best(training.job.scratch, folder)
+    best = newest_whole.whole_best(training.job.scratch, folder)
     # One of a later epoch was saved just before a kill: that epoch is trained again.
     stored = (best and read_manifest(best)) or {}
     if stored.get("best_epoch", 0) >= progress.best_epoch:

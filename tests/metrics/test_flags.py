@@ -15,7 +15,7 @@ from enstack.metrics.bootstrap import bootstrap
 from enstack.metrics.flags import best_thresholds, confusion_of_flags
 from enstack.metrics.one_class import OneClass
 from enstack.metrics.several_flags import SeveralFlags
-from enstack.stacking.leaderboard import leaderboard
+from enstack.stacking.ranking import leaderboard
 
 NAMES = ("a", "b", "c")
 TASK = SeveralFlags(NAMES)

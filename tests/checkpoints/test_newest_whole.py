@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from enstack.checkpoints import newest as newest_module
-from enstack.checkpoints import slots, state_file
+from enstack.checkpoints import newest_whole, slots, state_file
 from enstack.checkpoints.slots import BEST, LAST
 from enstack.errors import CheckpointError
 from enstack.models.base_models import BaseModel
@@ -42,7 +41,7 @@ def newest(folder: Path) -> Path | None:
     """Looked for where the scratch disk is empty, as on another machine."""
     scratch = folder.with_name(f"{folder.name}-scratch")
     shutil.rmtree(scratch, ignore_errors=True)
-    return newest_module.newest(scratch, folder, 2)
+    return newest_whole.newest(scratch, folder, 2)
 
 
 def epoch_of(folder: Path | None) -> int:
@@ -161,7 +160,7 @@ def test_a_damaged_one_on_the_scratch_disk_gives_way_to_the_whole_one_in_run_dir
         save(place, 1)
         save(place, 2)
     (scratch / LAST / "training_state.pth").unlink()
-    found = newest_module.newest(scratch, folder, 2)
+    found = newest_whole.newest(scratch, folder, 2)
     assert found == scratch / LAST
     assert epoch_of(found) == 2
     assert folder_problems(found) == []

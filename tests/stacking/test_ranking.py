@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from enstack.metrics.one_class import OneClass
-from enstack.stacking.leaderboard import leaderboard
+from enstack.stacking.ranking import leaderboard
 
 
 def test_rows_are_ordered_by_macro_f1_and_lie_within_their_intervals() -> None:
