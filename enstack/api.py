@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from enstack.auditing.content import Audit
     from enstack.bundle import TrainedModel
-    from enstack.checkpoints.inspection_result import Verdict
+    from enstack.checkpoints.inspection_text import Verdict
     from enstack.config import RunConfig
     from enstack.pipeline import RunResults
 

@@ -66,7 +66,7 @@ def inspect(
 ) -> None:
     """Is it whole, what is in it, and from where will training go on? Changes nothing."""
     with report_errors():
-        from enstack.checkpoints.inspection_result import verdict_text
+        from enstack.checkpoints.inspection_text import verdict_text
 
         verdict = api.inspect(path)
         print(json.dumps(verdict.to_json(), indent=2) if as_json else verdict_text(verdict))

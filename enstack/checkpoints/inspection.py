@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from enstack.checkpoints.inspection_result import Position, Verdict, is_trained
+from enstack.checkpoints.inspection_text import Position, Verdict, is_trained
 from enstack.checkpoints.old_checkpoints import (
     TO_PREDICT_WITH,
     interpret_state,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from enstack.checkpoints import slots
+from enstack.checkpoints.copy_progress import MIB, CopyBar, TransferProgress
 from enstack.checkpoints.slots import (
     BEST,
     HISTORY,
@@ -24,7 +25,6 @@ from enstack.checkpoints.slots import (
     first_problem,
     keep_aside,
 )
-from enstack.checkpoints.transfer import MIB, CopyBar, TransferProgress
 from enstack.errors import CheckpointError
 from enstack.storage.manifest import HashedFolder, read_manifest
 

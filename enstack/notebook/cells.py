@@ -199,7 +199,7 @@ def show_checkpoint(work: Path, place: str, run: RunConfig | None) -> None:
     folder where it is empty.
     """
     from enstack.checkpoints.inspection import inspect_path
-    from enstack.checkpoints.inspection_result import verdict_text
+    from enstack.checkpoints.inspection_text import verdict_text
 
     named = place.strip()
     if not named:

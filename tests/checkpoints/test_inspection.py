@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from enstack.checkpoints import slots
 from enstack.checkpoints.inspection import inspect_checkpoint, inspect_path
-from enstack.checkpoints.inspection_result import verdict_text
+from enstack.checkpoints.inspection_text import verdict_text
 from enstack.checkpoints.slots import BEST, LAST
 from enstack.config import scratch_dir
 from enstack.errors import CheckpointError

@@ -24,7 +24,7 @@ from transformers import RobertaConfig, RobertaForSequenceClassification
 from enstack.batches import EpochBatches
 from enstack.checkpoints import state_file
 from enstack.checkpoints.inspection import inspect_path
-from enstack.checkpoints.inspection_result import verdict_text
+from enstack.checkpoints.inspection_text import verdict_text
 from enstack.checkpoints.old_checkpoints import find_old_checkpoint
 from enstack.errors import CheckpointError
 from enstack.metrics.one_class import OneClass

@@ -230,7 +230,7 @@ def test_a_checkpoint_is_looked_for_in_the_work_folder_and_on_drive(
     seen: list[Path] = []
     monkeypatch.setattr("enstack.checkpoints.inspection.inspect_path", seen.append)
     monkeypatch.setattr(
-        "enstack.checkpoints.inspection_result.verdict_text", lambda verdict: "a verdict"
+        "enstack.checkpoints.inspection_text.verdict_text", lambda verdict: "a verdict"
     )
     monkeypatch.setattr(forms, "DRIVE_ROOT", tmp_path)
     work = tmp_path / "work"
