@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
-# Type checkers do not run __getattr__.
+TYPE_CHECKING = False  # type checkers take it for true, and importing typing takes longer than json
 if TYPE_CHECKING:
+    from typing import Any
+
     from enstack.api import audit, configure, inspect, load, report, run
 
 __version__ = "0.1.0"
@@ -16,7 +15,9 @@ __all__ = ["audit", "configure", "inspect", "load", "report", "run"]
 def __getattr__(name: str) -> Any:
     """Load what is asked for when it is asked for (PEP 562): importing enstack costs nothing."""
     if name in __all__:
-        return getattr(importlib.import_module("enstack.api"), name)
+        from enstack import api
+
+        return getattr(api, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
