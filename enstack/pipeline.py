@@ -183,9 +183,7 @@ def _base_model_stage(
     from enstack.training.stage import fine_tune_and_predict
 
     say(f"▶ {stage.name}: fine-tuning {stage.model}")
-    fine_tune_and_predict(
-        unfinished, data, plan, config, stage.folder.path, stage.made_from, run.log
-    )
+    fine_tune_and_predict(unfinished, data, plan, config, run, stage.made_from)
     run.log("base_model_finished", base_model=stage.name)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from enstack.config import RunConfig
 from enstack.data.functions import VulnerabilityData
 from enstack.data.holdout import SplitPlan
-from enstack.data.subsets import shortages, wanted_counts
+from enstack.data.subset_manifest import subset_manifest
 from enstack.errors import CheckpointError
 from enstack.progress.say import say
 from enstack.storage.files import (
@@ -190,6 +190,22 @@ class RunFolder:
         """The report for people, one file."""
         return self.report / "report.html"
 
+    @property
+    def report_data(self) -> Path:
+        """The same for programs."""
+        return self.report / "report.json"
+
+    @property
+    def figures(self) -> Path:
+        """The report's pictures."""
+        return self.report / "figures"
+
+    def events(self) -> list[str]:
+        """The lines of events.jsonl, none where there is no such file."""
+        if not self.events_file.exists():
+            return []
+        return self.events_file.read_text(encoding="utf-8").splitlines()
+
     def log(self, event: str, **details: Any) -> None:
         """Add a line to events.jsonl: time, event, details."""
         append_json_line(self.events_file, {"time": timestamp(), "event": event, **details})
@@ -234,7 +250,7 @@ class RunFolder:
         summary["truncated"] = recorded.get("truncated", {})
         write_if_changed(self.data_file, _as_text(summary))
         if config.subset != "all":
-            write_if_changed(self.subset_file, _as_text(_subset_manifest(config, data)))
+            write_if_changed(self.subset_file, _as_text(subset_manifest(config, data)))
 
     def record_truncation(self, name: str) -> None:
         """Add to data.json how many functions were too long for a base model, per split."""
@@ -254,30 +270,6 @@ class RunFolder:
             said = ", ".join(f"{key} stays {value}" for key, value in kept.items())
             say(f"   · Training is finished: {said}")
         return kept
-
-
-def _subset_manifest(config: RunConfig, data: VulnerabilityData) -> dict[str, Any]:
-    """Which functions a subset drew and how, so that others can draw the same and check it."""
-    summary = data.summary()
-    return {
-        # Covers ids, labels and texts: whoever gets the same has the same functions.
-        "fingerprint": data.fingerprint,
-        "subset": config.subset,
-        "seed": config.seed,
-        "label_mode": config.label_mode,
-        "label_rule": config.label_rule,
-        "labels": data.label_rule,
-        "drop_near_duplicates": config.drop_near_duplicates,
-        "wanted": wanted_counts(config.subset, data.class_names),
-        **{key: summary[key] for key in ("counts", "available", "dropped")},
-        "shortages": [
-            sentence
-            for split, counts in data.available.items()
-            for sentence in shortages(counts, data.n_available(split), config.subset, split)
-        ],
-        # An id is the split and the row in its file: the same for all who have the files.
-        "ids": {split: functions.ids.tolist() for split, functions in data.splits.items()},
-    }
 
 
 def _files_digest(folder: Path) -> str:

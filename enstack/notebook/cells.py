@@ -167,18 +167,19 @@ def show_results(run: RunConfig | str | Path | None) -> None:
     from IPython.display import HTML, display
 
     from enstack.reporting.leaderboard import leaderboard_cells, read_report_leaderboard
+    from enstack.run_folder import RunFolder
 
-    report = require_run_dir(run) / "report"
-    rows = read_report_leaderboard(report / "report.json")
+    folder = RunFolder(require_run_dir(run))
+    rows = read_report_leaderboard(folder.report_data)
     if not rows:
         raise CheckpointError(
-            f"The results must stand in {report}, which holds no leaderboard. "
+            f"The results must stand in {folder.report}, which holds no leaderboard. "
             "Run cell 6 to its end, then this cell."
         )
     display(pd.DataFrame(map(leaderboard_cells, rows), index=range(1, len(rows) + 1)))
     # Sorted, for a file system lists names in any order.
-    display(HTML(_figure_grid(sorted((report / "figures").glob("*.png")))))
-    say(f"📄 Full report (one file; download it and open it in a browser): {report}/report.html")
+    display(HTML(_figure_grid(sorted(folder.figures.glob("*.png")))))
+    say(f"📄 Full report (one file; download it and open it in a browser): {folder.report_page}")
 
 
 def _figure_grid(figures: list[Path]) -> str:

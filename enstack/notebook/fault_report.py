@@ -69,8 +69,10 @@ def _free(place: Path) -> str:
 
 
 def _last_events(run_dir: Path) -> list[str]:
+    from enstack.run_folder import RunFolder
+
     try:
-        lines = (run_dir / "events.jsonl").read_text(encoding="utf-8").splitlines()
+        lines = RunFolder(run_dir).events_file.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         return [f"none ({error.strerror})"]
     return [_as_text(line) for line in lines[-LAST_EVENTS:]]

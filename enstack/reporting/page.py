@@ -12,6 +12,7 @@ from enstack.reporting.figures import SMALL_CLASS, draw_figures
 from enstack.reporting.findings import load_results
 from enstack.reporting.html import render_page
 from enstack.reporting.leaderboard import KINDS, MEASURES, LeaderboardRow
+from enstack.run_folder import RunFolder
 from enstack.storage.files import write_bytes, write_json, write_text
 
 __all__ = ["REPORT_EDITION", "write_report"]
@@ -28,12 +29,12 @@ def write_report(run_dir: Path) -> Path:
     # All that may fail comes first, so that no half of a report is written.
     figures = draw_figures(content)
     page = _page(content, figures)
-    folder = Path(run_dir) / "report"
+    run = RunFolder(Path(run_dir))
     for name, png in figures.items():
-        write_bytes(folder / "figures" / f"{name}.png", png)
-    write_json(folder / "report.json", content.to_json())
-    write_text(folder / "report.html", page)
-    return folder / "report.html"
+        write_bytes(run.figures / f"{name}.png", png)
+    write_json(run.report_data, content.to_json())
+    write_text(run.report_page, page)
+    return run.report_page
 
 
 def _page(content: ReportContent, figures: Mapping[str, bytes]) -> str:

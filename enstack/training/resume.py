@@ -22,6 +22,7 @@ from enstack.models.base_models import (
     load_classifier,
 )
 from enstack.progress.say import say
+from enstack.run_folder import RunFolder
 from enstack.storage.manifest import read_manifest
 from enstack.training.job import Log, TrainingData, TrainingJob, refuse_foreign_checkpoint
 from enstack.training.random_state import seed_everything
@@ -38,9 +39,9 @@ def check_resume_from(base_models: list[BaseModel], config: RunConfig) -> None:
     place, alone = Path(config.resume_from), len(config.base_models) == 1
     unserved, served = [], False
     for base_model in base_models:
-        folder = Path(config.run_dir) / "base_models" / base_model.name
+        folder = RunFolder(Path(config.run_dir)).base_model(base_model.name).path
         # What was saved last may lie there alone: its copy to run_dir had not arrived.
-        scratch = config.scratch_dir / "base_models" / base_model.name
+        scratch = RunFolder(config.scratch_dir).base_model(base_model.name).path
         if slots.checkpoints_in(folder) or slots.checkpoints_in(scratch):
             say(
                 f"   · resume_from is not used for {base_model.name}: {folder} has a checkpoint of "
@@ -118,9 +119,8 @@ def _read_own_state(job: TrainingJob, checkpoint: Path) -> dict[str, Any]:
 def _refuse_lost_checkpoints(job: TrainingJob) -> None:
     """Where a history or the events tell of checkpoints, training never starts anew in silence."""
     # A user may delete the history with the checkpoints, and leave the events: either one tells.
-    events = Path(job.config.run_dir) / "events.jsonl"
+    lines = RunFolder(Path(job.config.run_dir)).events()
     place = json.dumps(job.place.as_posix())
-    lines = events.read_text(encoding="utf-8").splitlines() if events.exists() else []
     # Looked for as text: a line that a kill tore would not parse.
     saved = any('"event": "saved"' in line and f'"folder": {place}' in line for line in lines)
     if saved or (job.folder / slots.HISTORY).exists():

@@ -21,8 +21,9 @@ from enstack.models.predict import predict_probabilities, save_probabilities
 from enstack.models.tokens import LabelledTokens, tokenize
 from enstack.progress.say import say
 from enstack.progress.stopping import stop_requests
+from enstack.run_folder import RunFolder
 from enstack.storage.manifest import folder_problems, replacing_folder
-from enstack.training.job import Log, TrainingData, TrainingJob
+from enstack.training.job import TrainingData, TrainingJob
 from enstack.training.resume import check_resume_from
 from enstack.training.state import SEEN_FILE
 from enstack.training.trainer import train_base_model
@@ -45,15 +46,14 @@ def fine_tune_and_predict(
     data: VulnerabilityData,
     plan: SplitPlan,
     config: RunConfig,
-    folder: Path,
+    run: RunFolder,
     made_from: Callable[[], dict[str, Any]],
-    log: Log,
 ) -> None:
     """Leave a best model and the probabilities of every split that stacking needs.
 
-    folder: the base model's place in the run folder. made_from: asked when all is done, gives the
-    inputs that the probabilities' manifest records.
+    made_from: asked when all is done, gives the inputs that the probabilities' manifest records.
     """
+    folder = run.base_model(base_model.name)
     tokenizer = load_tokenizer(base_model)
     examples = tokenize_splits(base_model, tokenizer, data, config)
     job = TrainingJob(
@@ -62,8 +62,8 @@ def fine_tune_and_predict(
         training_data(data, plan, examples),
         config,
         Hardware.choose(config.precision, config.num_workers),
-        folder,
-        log,
+        folder.path,
+        run.log,
         # An old run may have saved into the very folder that is run_dir today.
         old_runs=Path(config.resume_from or config.run_dir),
     )
@@ -79,7 +79,7 @@ def fine_tune_and_predict(
         "truncated": truncated,
         "precision": job.hardware.precision,  # what "auto" was here, for later predictions
     }
-    with replacing_folder(folder / "probabilities", details) as beside:
+    with replacing_folder(folder.probabilities, details) as beside:
         for split, (probabilities, seen) in predicted.items():
             save_probabilities(
                 beside / f"{split}.npz", examples[split].ids, probabilities, seen, inputs
