@@ -64,6 +64,10 @@ def test_functions_are_small() -> None:
     assert [name for name, length in functions() if length > 60] == []
 
 
+def test_modules_are_short() -> None:
+    assert [module_name(path) for path in MODULES if len(path.read_text().splitlines()) > 300] == []
+
+
 @pytest.mark.parametrize("word", ["utils", "helper", "manager", "handler"])
 def test_no_module_has_a_name_that_says_nothing(word: str) -> None:
     assert len(MODULES) > 80
