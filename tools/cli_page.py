@@ -41,7 +41,9 @@ def command_names() -> list[str]:
 
 
 def _exit_statuses() -> str:
-    errors = sorted(EnstackError.__subclasses__(), key=lambda error: error.exit_status)
+    # Those of errors.py alone: the notebook's own are loaded or not, and end no command.
+    named = [e for e in EnstackError.__subclasses__() if e.__module__ == EnstackError.__module__]
+    errors = sorted(named, key=lambda error: error.exit_status)
     return "".join(f"| {error.exit_status} | {inspect.getdoc(error)} |\n" for error in errors)
 
 
