@@ -15,7 +15,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A busy machine is slow, so no example has a deadline. make test-slow asks for the long profile.
 settings.register_profile("short", max_examples=30, deadline=None)
-settings.register_profile("long", max_examples=300, deadline=None)
+settings.register_profile("long", max_examples=200, deadline=None)
 settings.load_profile("short")
 
 # Before the plugins are imported: an assertion that fails in one of them shows its values then.

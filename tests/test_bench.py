@@ -163,6 +163,7 @@ def test_preparation_is_compared_by_median_time_and_largest_peak(
     ]
 
 
+@pytest.mark.slow
 def test_both_ways_of_preparing_make_the_same_tokens_and_their_memory_is_seen() -> None:
     results = prepare.measure(functions=200, rounds=1)
     assert results["same_tokens"]

@@ -110,7 +110,7 @@ def run_with_signal(config: RunConfig, after: int, name: str) -> subprocess.Comp
     )
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("name", ["SIGTERM", pytest.param("SIGINT", marks=pytest.mark.slow)])
 def test_a_run_stopped_by_a_signal_goes_on_and_ends_as_the_unbroken_one(
     config: RunConfig, finished_run: RunConfig, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
