@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enstack import errors as errors
+
 TYPE_CHECKING = False  # type checkers take it for true, and importing typing takes longer than json
 if TYPE_CHECKING:
     from typing import Any
@@ -23,4 +25,5 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     # So that completion offers what is not loaded yet.
-    return sorted([*globals(), *__all__])
+    hidden = ("TYPE_CHECKING", "annotations")
+    return sorted({*__all__, *(name for name in globals() if name not in hidden)})

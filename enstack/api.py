@@ -49,7 +49,7 @@ def load(run_dir: str | Path, name: str | None = None) -> TrainedModel:
     """
     from enstack.bundle import load as load_run
 
-    return load_run(run_dir, name)
+    return load_run(Path(run_dir).expanduser(), name)
 
 
 def inspect(path: str | Path) -> Verdict:
@@ -60,7 +60,7 @@ def inspect(path: str | Path) -> Verdict:
     """
     from enstack.checkpoints.inspection import inspect_path
 
-    return inspect_path(Path(path))
+    return inspect_path(Path(path).expanduser())
 
 
 def audit(folder: str | Path, *, tokenizers: Sequence[str] = (), **settings: Any) -> Audit:
@@ -73,8 +73,10 @@ def audit(folder: str | Path, *, tokenizers: Sequence[str] = (), **settings: Any
     from enstack.auditing.measures import audit as measure
     from enstack.config import RunConfig
 
-    config = RunConfig(**{"data_dir": str(folder), "label_mode": "cwe_or_clean", **settings})
-    return measure(config, tokenizers)
+    if "label_mode" not in map(str.lower, settings):
+        settings["label_mode"] = "cwe_or_clean"
+    names = tokenizers.split(",") if isinstance(tokenizers, str) else tokenizers
+    return measure(RunConfig(data_dir=str(folder), **settings), [name.strip() for name in names])
 
 
 def report(run_dir: str | Path) -> Path:
@@ -84,4 +86,4 @@ def report(run_dir: str | Path) -> Path:
     """
     from enstack.pipeline import rewrite_report
 
-    return rewrite_report(Path(run_dir))
+    return rewrite_report(Path(run_dir).expanduser())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,10 @@ from enstack.storage.manifest import read_manifest
 from enstack.verify_run import require_finished, require_whole
 
 VOTE = "vote:mean"
+QUIET_BATCHES = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FineTunedModel:
     """A base model of a run with its tokenizer, ready to predict.
 
@@ -37,8 +38,8 @@ class FineTunedModel:
     """
 
     name: str
-    classifier: Any
-    tokenizer: Any
+    classifier: Any = field(repr=False)
+    tokenizer: Any = field(repr=False)
     max_length: int
     batch_size: int
     hardware: Hardware
@@ -54,10 +55,12 @@ class FineTunedModel:
                 pad_token_id=self.tokenizer.pad_token_id,
                 title=f"Predicting with {self.name}",
                 stop=stop,
+                # A few batches are done before a bar could be read.
+                level="epoch" if len(functions) <= QUIET_BATCHES * self.batch_size else "batch",
             )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TrainedModel:
     """What a run has trained, for functions that it has never seen.
 
@@ -69,15 +72,15 @@ class TrainedModel:
     name: str
     task: LabelTask
     base_models: tuple[FineTunedModel, ...]
-    meta_classifier: MetaClassifier | None
-    thresholds: np.ndarray | None
+    meta_classifier: MetaClassifier | None = field(repr=False)
+    thresholds: np.ndarray | None = field(repr=False)
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """The classes, or flags, in the order of the probabilities' columns."""
         return self.task.class_names
 
-    def predict_proba(self, functions: Sequence[str]) -> np.ndarray:
+    def predict_proba(self, functions: Iterable[str]) -> np.ndarray:
         """Probabilities (n, k) float32 of each class, or flag, of n functions in C or C++.
 
         Raises DataError for what is no text, or a blank one.
@@ -96,7 +99,7 @@ class TrainedModel:
             return self.meta_classifier.predict_proba(said, n_classes)
         return said[0].probabilities if len(said) == 1 else mean_vote(said)
 
-    def predict(self, functions: Sequence[str]) -> np.ndarray:
+    def predict(self, functions: Iterable[str]) -> np.ndarray:
         """The class name (n,) of each function, or whether it has each flag: (n, k) bool."""
         decisions = self.task.decide(self.predict_proba(functions), self.thresholds)
         return decisions if decisions.ndim == 2 else np.array(self.class_names)[decisions]
@@ -153,18 +156,28 @@ def _precision(run: RunFolder, config: RunConfig, name: str) -> str:
     return "fp32" if precision == "fp16" and choose_device().type == "cpu" else precision
 
 
-def _checked_texts(functions: Sequence[str]) -> list[str]:
+def _checked_texts(functions: Iterable[str]) -> list[str]:
     """The functions as the run would have read them from a file."""
-    # A text is a sequence of texts too: its letters would be judged one by one.
-    if isinstance(functions, str | bytes):
-        raise DataError("Functions must be a list of texts, found one text: write [text].")
-    for place, function in enumerate(functions):
+    # A table's columns and a mapping's keys are texts too, and a set has no order to answer in.
+    if isinstance(functions, str | bytes | Mapping | Set) or hasattr(functions, "columns"):
+        raise DataError(
+            f"Functions must be a list of texts, found {_kind(functions)}: write [text] for one."
+        )
+    try:
+        listed = list(functions)
+    except TypeError:
+        raise DataError(f"Functions must be a list of texts, found {_kind(functions)}.") from None
+    for place, function in enumerate(listed):
         if not isinstance(function, str) or not function.strip():
             raise DataError(
                 f"Every function must be a text that is not blank, found {function!r:.60} at place "
                 f"{place} (places count from 0). Leave it out."
             )
-    return normalized(functions)
+    return normalized(listed)
+
+
+def _kind(functions: object) -> str:
+    return "one text" if isinstance(functions, str | bytes) else f"a {type(functions).__name__}"
 
 
 def _chosen(run: RunFolder, config: RunConfig, name: str | None) -> str:

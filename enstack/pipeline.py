@@ -26,7 +26,7 @@ from enstack.run_folder import BaseModelFolder, RunFolder
 from enstack.stacking.stage import stack_base_models
 from enstack.storage.disks import only_one, require_writable
 from enstack.storage.files import read_json_object
-from enstack.storage.manifest import is_current, write_manifest
+from enstack.storage.manifest import is_current, read_manifest, write_manifest
 
 # For annotations alone: a finished run is shown again without loading torch.
 if TYPE_CHECKING:
@@ -191,13 +191,28 @@ def _report_stage(run: RunFolder) -> None:
     if is_current(run.report, _report_inputs(run)):
         say("✓ report: finished before, skipped")
         return
-    rewrite_report(run.path)
+    _write_report(run)
     run.log("report_finished")
 
 
 def rewrite_report(run_dir: Path) -> Path:
-    """Write a run's report again from what is stored; returns the page."""
+    """Write a run's report again from what is stored; returns the page.
+
+    Raises CheckpointError where that is not what was reported on: a new report would seal it.
+    """
     run = RunFolder(run_dir)
+    reported = (read_manifest(run.report) or {}).get("made_from", {})
+    now = run.report_inputs()
+    changed = [what for what in now if what in reported and reported[what] != now[what]]
+    if changed:
+        raise CheckpointError(
+            f"{run.path} must be as it was reported on, but its {', '.join(changed)} changed. Put "
+            f"a good copy back, or run it to its end (enstack run {run.config_file})."
+        )
+    return _write_report(run)
+
+
+def _write_report(run: RunFolder) -> Path:
     write_report(run.path)
     write_manifest(run.report, made_from=_report_inputs(run))
     return run.report_page

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from enstack.errors import CheckpointError
 from enstack.progress.bars import Bar
+from enstack.progress.screen import Level
 from enstack.run_folder import RunFolder
-from enstack.storage.manifest import MANIFEST, folder_problems, read_manifest
+from enstack.storage.manifest import MANIFEST, files_below, folder_problems, read_manifest
 
 MIB = 2**20
 # What to do without a good copy, by the folder's name; other folders are checkpoints.
@@ -27,7 +28,7 @@ def require_finished(run: RunFolder) -> None:
 
     config.json and data.json have no manifest of their own: the report's pins them.
     """
-    again = f"run it to its end (enstack run, with run_dir={run.path})"
+    again = f"run it to its end (enstack run {run.config_file})"
     if not run.path.is_dir():
         raise CheckpointError(f"A run is a folder; {run.path} is none.")
     if not (run.report / MANIFEST).exists():
@@ -53,6 +54,7 @@ def require_whole(run: RunFolder, names: Sequence[str]) -> None:
     for name in names:
         base_model = run.base_model(name)
         folders += [base_model.best_model, base_model.probabilities, *base_model.checkpoints()]
+        _require_no_strangers(base_model.best_model)
     _verify(list(dict.fromkeys(folders)), f"Verifying {run.path.name}")
     stacked_from = (read_manifest(run.stacking.path) or {})["made_from"]["probabilities"]
     for name in names:
@@ -69,7 +71,9 @@ def require_whole(run: RunFolder, names: Sequence[str]) -> None:
 def _verify(folders: Sequence[Path], title: str) -> None:
     """Hold each folder against its manifest, with a bar: a run may have gigabytes, on Drive."""
     sizes = [_size(folder) for folder in folders]
-    with Bar(max(1, sum(sizes) // MIB), title, unit="MiB") as bar:
+    # Less than this is read before one could see a bar.
+    level: Level = "batch" if sum(sizes) > 64 * MIB else "epoch"
+    with Bar(max(1, sum(sizes) // MIB), title, unit="MiB", level=level) as bar:
         for folder, size in zip(folders, sizes, strict=True):
             _require_no_problem(folder)
             bar.advance(min(size // MIB, bar.total - bar.done))
@@ -87,4 +91,15 @@ def _require_no_problem(folder: Path) -> None:
         raise CheckpointError(
             f"{folder} must be as its run left it, but {problems[0]}. Put a good copy back, or "
             f"{remedy}."
+        )
+
+
+def _require_no_strangers(best_model: Path) -> None:
+    """Transformers reads whatever it knows by name: a file more may change every token."""
+    listed = (read_manifest(best_model) or {"files": {}})["files"]
+    strangers = [name for name in files_below(best_model) if name not in listed]
+    if strangers:
+        raise CheckpointError(
+            f"{best_model} must hold nothing but what its run wrote, found {strangers[0]}: move it "
+            "away."
         )

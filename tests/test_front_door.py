@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import enstack
+from enstack.config import RunConfig
 from enstack.errors import CheckpointError, ConfigError, DataError
 from enstack.run_folder import RunFolder
 
@@ -106,6 +108,10 @@ def test_predict_gives_flags_by_the_thresholds_of_the_run(flags_ensemble: Any) -
     ("functions", "message"),
     [
         (FUNCTION, r"must be a list of texts.*write \[text\]"),
+        ({"code": FUNCTION}, "must be a list of texts, found a dict"),
+        ({FUNCTION}, "must be a list of texts, found a set"),
+        (pd.DataFrame({"code": [FUNCTION]}), "must be a list of texts, found a DataFrame"),
+        (None, "must be a list of texts, found a NoneType"),
         ([FUNCTION, "  \n"], "not blank, found '  .n' at place 1"),
         ([None], "must be a text.*found None at place 0"),
         ([b"int f();"], "must be a text"),
@@ -116,6 +122,17 @@ def test_what_is_no_list_of_functions_is_refused(
 ) -> None:
     with pytest.raises(DataError, match=message):
         loaded_stack.predict_proba(functions)
+
+
+def test_any_sequence_of_texts_is_read_once_and_in_order(loaded_stack: Any) -> None:
+    texts = [FUNCTION, "int g(void) { return 2; }"]
+    expected = loaded_stack.predict_proba(texts)
+    for functions in (iter(texts), tuple(texts), np.array(texts), pd.Series(texts)):
+        np.testing.assert_array_equal(loaded_stack.predict_proba(functions), expected)
+
+
+def test_a_model_is_told_in_a_line(loaded_stack: Any) -> None:
+    assert len(repr(loaded_stack)) < 600
 
 
 def test_no_functions_have_no_probabilities(loaded_stack: Any) -> None:
@@ -174,6 +191,32 @@ def test_a_file_of_the_run_that_is_gone_is_refused(ensemble_copy: Any) -> None:
         with pytest.raises(CheckpointError):
             enstack.load(run.path, "lr")
         path.write_bytes(whole)
+
+
+def test_a_file_that_the_run_did_not_write_into_a_best_model_is_refused(ensemble_copy: Any) -> None:
+    best = ensemble_copy.base_model("micro").best_model
+    (best / "added_tokens.json").write_text('{"strcpy": 7}')
+    with pytest.raises(
+        CheckpointError, match=r"nothing but what its run wrote.*added_tokens\.json"
+    ):
+        enstack.load(ensemble_copy.path, "lr")
+
+
+def test_a_report_is_not_written_again_over_what_has_changed_since(ensemble_copy: Any) -> None:
+    data = json.loads(ensemble_copy.data_file.read_text())
+    data["class_names"] = data["class_names"][::-1]
+    ensemble_copy.data_file.write_text(json.dumps(data))
+    with pytest.raises(CheckpointError, match="as it was reported on, but its data changed"):
+        enstack.report(ensemble_copy.path)
+    with pytest.raises(CheckpointError, match="data changed since its report"):
+        enstack.load(ensemble_copy.path)
+
+
+def test_the_home_folder_may_be_written_as_a_shell_would_read_it() -> None:
+    config = RunConfig(RUN_DIR="~/run", BASE_MODELS=["~/models/x"], LOCAL_DIR=Path("~/scratch"))
+    assert config.run_dir == str(Path.home() / "run")
+    assert config.base_models == [str(Path.home() / "models" / "x")]
+    assert config.local_dir == str(Path.home() / "scratch")
 
 
 def test_loading_executes_no_pickle(ensemble: Any) -> None:

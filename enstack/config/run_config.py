@@ -25,7 +25,16 @@ from enstack.config.names import (
     scratch_dir,
 )
 from enstack.config.swa import asks_for_swa, warn_of_swa
-from enstack.config.values import Names, Real, Subset, Whole, Workers, lower_keys
+from enstack.config.values import (
+    MetaClassifiers,
+    ModelNames,
+    PathText,
+    Real,
+    Subset,
+    Whole,
+    Workers,
+    lower_keys,
+)
 from enstack.errors import ConfigError
 
 
@@ -36,7 +45,7 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     data_dir: Annotated[
-        str,
+        PathText,
         Field(
             min_length=1, description="The folder with the three splits, or `toy` for made-up data"
         ),
@@ -76,7 +85,7 @@ class RunConfig(BaseModel):
         Whole,
         Field(ge=16, le=8192, description="Tokens per function, the special ones included"),
     ] = 512  # all that CodeBERT's positions allow, and the paper's length
-    base_models: Names = Field(
+    base_models: ModelNames = Field(
         default_factory=list,
         description="Short names, hub ids or local folders; the last part, made unique, is the "
         "model's name in the run",
@@ -137,7 +146,7 @@ class RunConfig(BaseModel):
         ),
     ] = True  # the same call again goes on
     resume_from: Annotated[
-        str,
+        PathText,
         Field(
             description="A checkpoint of the older EnStack program, or a folder above it, to go on "
             "from; empty: none"
@@ -174,13 +183,15 @@ class RunConfig(BaseModel):
             description="Parts of the training split, and models for each, in out_of_fold",
         ),
     ] = 5
-    meta_classifiers: Names = Field(
+    meta_classifiers: MetaClassifiers = Field(
         default_factory=lambda: list(META_CLASSIFIERS),
         description="Meta-classifiers to fit, out of the paper's `lr`, `svm`, `rf`, `xgboost`",
     )
-    run_dir: Annotated[str, Field(min_length=1, description="The folder where results live")] = ""
+    run_dir: Annotated[
+        PathText, Field(min_length=1, description="The folder where results live")
+    ] = ""
     local_dir: Annotated[
-        str,
+        PathText,
         Field(
             description="Fast scratch disk for copies of data, token caches, and checkpoints on "
             "their way to run_dir; between runs that are safe in run_dir it may be deleted"
@@ -224,10 +235,6 @@ class RunConfig(BaseModel):
             settings["run_dir"] = f"enstack_runs/{PurePosixPath(data_dir).name or 'data'}"
         if not settings.get("local_dir"):
             settings["local_dir"] = str(Path.home() / ".cache" / "enstack")
-        for key in ("data_dir", "run_dir", "local_dir", "resume_from"):
-            # pydantic takes no Path for a text.
-            if isinstance(settings.get(key), Path):
-                settings[key] = str(settings[key])
         return settings
 
     @field_validator("use_swa", mode="before")
@@ -235,14 +242,6 @@ class RunConfig(BaseModel):
     def _force_swa_off(cls, value: Any) -> bool:
         asks_for_swa(value)  # raises for what is neither yes nor no
         return False
-
-    @field_validator("meta_classifiers")
-    @classmethod
-    def _known_meta_classifiers(cls, names: list[str]) -> list[str]:
-        unknown = [name for name in names if name not in META_CLASSIFIERS]
-        if unknown or len(set(names)) < len(names):
-            raise ValueError(f"must be different names out of {', '.join(META_CLASSIFIERS)}")
-        return names
 
     @field_validator("drop_near_duplicates")
     @classmethod

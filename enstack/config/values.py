@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from enstack.config.names import META_CLASSIFIERS
 
 
 def _refuse_bool(value: Any) -> Any:
@@ -22,9 +25,30 @@ def _split_names(value: Any) -> Any:
     return value
 
 
+def _path_text(value: Any) -> Any:
+    """A path as text: pydantic takes no Path for it, and only a shell knows what ~ means."""
+    if isinstance(value, Path) or value == "~" or str(value).startswith("~/"):
+        return str(Path(value).expanduser())
+    return value
+
+
+def _known_meta_classifiers(names: list[str]) -> list[str]:
+    unknown = [name for name in names if name not in META_CLASSIFIERS]
+    if unknown or len(set(names)) < len(names):
+        raise ValueError(f"must be different names out of {', '.join(META_CLASSIFIERS)}")
+    return names
+
+
 Whole = Annotated[int, BeforeValidator(_refuse_bool)]
 Real = Annotated[float, BeforeValidator(_refuse_bool), Field(allow_inf_nan=False)]
-Names = Annotated[list[str], BeforeValidator(_split_names), Field(min_length=1)]
+PathText = Annotated[str, BeforeValidator(_path_text)]
+ModelNames = Annotated[list[PathText], BeforeValidator(_split_names), Field(min_length=1)]
+MetaClassifiers = Annotated[
+    list[str],
+    BeforeValidator(_split_names),
+    AfterValidator(_known_meta_classifiers),
+    Field(min_length=1),
+]
 Subset = Literal["all", "paper"] | Annotated[Whole, Field(ge=1)]
 Workers = Literal["auto"] | Annotated[Whole, Field(ge=0, le=64)]
 

@@ -17,6 +17,7 @@ from enstack.models.hardware import Hardware
 from enstack.models.loader import make_loader
 from enstack.models.tokens import LabelledTokens
 from enstack.progress.bars import Bar
+from enstack.progress.screen import Level
 from enstack.progress.stopping import StopRequest
 from enstack.storage.files import sha256_json
 
@@ -36,6 +37,7 @@ def predict_probabilities(
     pad_token_id: int,
     title: str,
     stop: StopRequest,
+    level: Level = "batch",
 ) -> np.ndarray:
     """Probabilities float32 (n_examples, n_classes); row i belongs to example i.
 
@@ -49,7 +51,7 @@ def predict_probabilities(
     loader = make_loader(examples, batches, pad_token_id=pad_token_id, hardware=hardware)
     of_batches: list[torch.Tensor] = []
     model.eval()
-    with torch.inference_mode(), hardware.autocast(), Bar(len(batches), title) as bar:
+    with torch.inference_mode(), hardware.autocast(), Bar(len(batches), title, level=level) as bar:
         for batch in loader:
             if stop.requested:
                 raise Interrupted(f"Stopped in {title}: it is done again next time.")

@@ -16,11 +16,11 @@ SETUP = configparser.ConfigParser()
 SETUP.read(ROOT / "setup.cfg", encoding="utf-8")
 
 
-def test_every_template_is_shipped_with_its_room() -> None:
-    shipped = set(SETUP["options.package_data"])
-    rooms = {path.parent.name for path in (ROOT / "enstack").rglob("*.j2")}
-    assert rooms
-    assert {f"enstack.{room}" for room in rooms} == shipped
+def test_what_is_not_python_is_shipped_with_its_room() -> None:
+    package = ROOT / "enstack"
+    files = [*package.rglob("*.j2"), package / "py.typed"]
+    rooms = {".".join(path.relative_to(ROOT).parent.parts) for path in files}
+    assert rooms == set(SETUP["options.package_data"])
 
 
 def test_every_folder_with_code_is_a_package() -> None:
