@@ -48,8 +48,9 @@ def load(run_dir: str | Path, name: str | None = None) -> TrainedModel:
     that is unfinished or damaged.
     """
     from enstack.bundle import load as load_run
+    from enstack.config.names import home_expanded
 
-    return load_run(Path(run_dir).expanduser(), name)
+    return load_run(home_expanded(run_dir), name)
 
 
 def inspect(path: str | Path) -> Verdict:
@@ -59,8 +60,9 @@ def inspect(path: str | Path) -> Verdict:
     checkpoint.
     """
     from enstack.checkpoints.inspection import inspect_path
+    from enstack.config.names import home_expanded
 
-    return inspect_path(Path(path).expanduser())
+    return inspect_path(home_expanded(path))
 
 
 def audit(folder: str | Path, *, tokenizers: Sequence[str] = (), **settings: Any) -> Audit:
@@ -84,6 +86,7 @@ def report(run_dir: str | Path) -> Path:
 
     Raises CheckpointError where something that it shows is missing or damaged.
     """
+    from enstack.config.names import home_expanded
     from enstack.pipeline import rewrite_report
 
-    return rewrite_report(Path(run_dir).expanduser())
+    return rewrite_report(home_expanded(run_dir))

@@ -26,7 +26,8 @@ from enstack.run_folder import BaseModelFolder, RunFolder
 from enstack.stacking.stage import stack_base_models
 from enstack.storage.disks import only_one, require_writable
 from enstack.storage.files import read_json_object
-from enstack.storage.manifest import is_current, read_manifest, write_manifest
+from enstack.storage.manifest import MANIFEST, is_current, write_manifest
+from enstack.verify_run import require_as_reported
 
 # For annotations alone: a finished run is shown again without loading torch.
 if TYPE_CHECKING:
@@ -201,14 +202,8 @@ def rewrite_report(run_dir: Path) -> Path:
     Raises CheckpointError where that is not what was reported on: a new report would seal it.
     """
     run = RunFolder(run_dir)
-    reported = (read_manifest(run.report) or {}).get("made_from", {})
-    now = run.report_inputs()
-    changed = [what for what in now if what in reported and reported[what] != now[what]]
-    if changed:
-        raise CheckpointError(
-            f"{run.path} must be as it was reported on, but its {', '.join(changed)} changed. Put "
-            f"a good copy back, or run it to its end (enstack run {run.config_file})."
-        )
+    if (run.report / MANIFEST).exists():
+        require_as_reported(run)
     return _write_report(run)
 
 

@@ -28,19 +28,27 @@ def require_finished(run: RunFolder) -> None:
 
     config.json and data.json have no manifest of their own: the report's pins them.
     """
-    again = f"run it to its end (enstack run {run.config_file})"
     if not run.path.is_dir():
         raise CheckpointError(f"A run is a folder; {run.path} is none.")
     if not (run.report / MANIFEST).exists():
-        raise CheckpointError(f"{run.path} must hold a finished run, it has no report: {again}.")
+        raise CheckpointError(
+            f"{run.path} must hold a finished run, it has no report: {_run_again(run)}."
+        )
     _require_no_problem(run.report)
-    made_from = (read_manifest(run.report) or {})["made_from"]
+    require_as_reported(run)
+
+
+def require_as_reported(run: RunFolder) -> None:
+    """Raise CheckpointError where what a run's report was made of has changed since."""
+    made_from = (read_manifest(run.report) or {}).get("made_from", {})
     now = run.report_inputs()
     changed = [what for what in now if made_from.get(what) != now[what]]
     if changed:
+        # Training that went on and was stopped looks like a hand that changed the files.
         raise CheckpointError(
             f"{run.path} is not as its run left it: {', '.join(changed)} changed since its report "
-            f"was written. Put a good copy back, or {again}."
+            f"was written. If training went on since, {_run_again(run)}; if not, put a good copy "
+            "back."
         )
 
 
@@ -103,3 +111,7 @@ def _require_no_strangers(best_model: Path) -> None:
             f"{best_model} must hold nothing but what its run wrote, found {strangers[0]}: move it "
             "away."
         )
+
+
+def _run_again(run: RunFolder) -> str:
+    return f"run it to its end (enstack run {run.config_file})"

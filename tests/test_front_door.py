@@ -206,7 +206,7 @@ def test_a_report_is_not_written_again_over_what_has_changed_since(ensemble_copy
     data = json.loads(ensemble_copy.data_file.read_text())
     data["class_names"] = data["class_names"][::-1]
     ensemble_copy.data_file.write_text(json.dumps(data))
-    with pytest.raises(CheckpointError, match="as it was reported on, but its data changed"):
+    with pytest.raises(CheckpointError, match="data changed since its report"):
         enstack.report(ensemble_copy.path)
     with pytest.raises(CheckpointError, match="data changed since its report"):
         enstack.load(ensemble_copy.path)
@@ -217,6 +217,10 @@ def test_the_home_folder_may_be_written_as_a_shell_would_read_it() -> None:
     assert config.run_dir == str(Path.home() / "run")
     assert config.base_models == [str(Path.home() / "models" / "x")]
     assert config.local_dir == str(Path.home() / "scratch")
+    # No user's home: a folder may be called that.
+    assert RunConfig(RUN_DIR="~no user/run").run_dir == "~no user/run"
+    with pytest.raises(CheckpointError):
+        enstack.load("~no user/run")
 
 
 def test_loading_executes_no_pickle(ensemble: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
@@ -27,6 +28,12 @@ FIXED_SETTINGS = (
 )
 # What these two decide, the fingerprint of the data tells.
 TOLD_BY_THE_DATA = ("drop_near_duplicates", "label_rule")
+
+
+def home_expanded(path: str | Path) -> Path:
+    """The path with the home folder in place of ~, as a shell would have put it."""
+    # Path.expanduser raises where ~name is no user's: a folder may be called that.
+    return Path(os.path.expanduser(path))  # noqa: PTH111
 
 
 def run_key(run_dir: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from enstack.config.names import META_CLASSIFIERS
+from enstack.config.names import META_CLASSIFIERS, home_expanded
 
 
 def _refuse_bool(value: Any) -> Any:
@@ -27,9 +27,7 @@ def _split_names(value: Any) -> Any:
 
 def _path_text(value: Any) -> Any:
     """A path as text: pydantic takes no Path for it, and only a shell knows what ~ means."""
-    if isinstance(value, Path) or value == "~" or str(value).startswith("~/"):
-        return str(Path(value).expanduser())
-    return value
+    return str(home_expanded(value)) if isinstance(value, Path) or str(value)[:1] == "~" else value
 
 
 def _known_meta_classifiers(names: list[str]) -> list[str]:

@@ -201,13 +201,14 @@ def show_checkpoint(work: Path, place: str, run: RunConfig | None) -> None:
     """
     from enstack.checkpoints.inspection import inspect_path
     from enstack.checkpoints.inspection_text import verdict_text
+    from enstack.config.names import home_expanded
 
     named = place.strip()
     if not named:
         say(verdict_text(inspect_path(require_run_dir(run))))
         return
     # An absolute path stays what it is when it is joined to a folder.
-    inside = work / Path(named).expanduser()
+    inside = work / home_expanded(named)
     say(verdict_text(inspect_path(inside if inside.is_dir() else user_folder(named))))
 
 

@@ -119,7 +119,9 @@ def _is_default(key: str, settings: Mapping[str, Any]) -> bool:
 
 def user_folder(data_dir: str) -> Path:
     """A folder as the user means it: as given, or counted from the top of their Drive."""
-    folder = Path(data_dir).expanduser()
+    from enstack.config.names import home_expanded
+
+    folder = home_expanded(data_dir)
     drive = DRIVE_ROOT / "MyDrive"
     # os.path.isdir does not raise on a broken mount.
     return folder if folder.exists() or not os.path.isdir(drive) else drive / folder  # noqa: PTH112
