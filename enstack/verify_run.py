@@ -39,7 +39,7 @@ def require_finished(run: RunFolder) -> None:
 
 
 def require_as_reported(run: RunFolder) -> None:
-    """Raise CheckpointError where what a run's report was made of has changed since."""
+    """Raise CheckpointError where what a run's report tells of has changed since."""
     made_from = (read_manifest(run.report) or {}).get("made_from", {})
     now = run.report_inputs()
     changed = [what for what in now if made_from.get(what) != now[what]]
@@ -50,6 +50,7 @@ def require_as_reported(run: RunFolder) -> None:
             f"was written. If training went on since, {_run_again(run)}; if not, put a good copy "
             "back."
         )
+    _require_no_problem(run.stacking.path)
 
 
 def require_whole(run: RunFolder, names: Sequence[str]) -> None:
@@ -58,7 +59,7 @@ def require_whole(run: RunFolder, names: Sequence[str]) -> None:
     names: of the run's base models. Every file is read: weights that have rotted give probabilities
     that look like any others.
     """
-    folders = [run.stacking.path]
+    folders: list[Path] = []
     for name in names:
         base_model = run.base_model(name)
         folders += [base_model.best_model, base_model.probabilities, *base_model.checkpoints()]

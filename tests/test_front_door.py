@@ -212,6 +212,12 @@ def test_a_report_is_not_written_again_over_what_has_changed_since(ensemble_copy
         enstack.load(ensemble_copy.path)
 
 
+def test_a_report_is_not_written_again_beside_a_damaged_stacking_folder(ensemble_copy: Any) -> None:
+    ensemble_copy.stacking.selection.write_text("{}")
+    with pytest.raises(CheckpointError, match=r"selection\.json"):
+        enstack.report(ensemble_copy.path)
+
+
 def test_the_home_folder_may_be_written_as_a_shell_would_read_it() -> None:
     config = RunConfig(RUN_DIR="~/run", BASE_MODELS=["~/models/x"], LOCAL_DIR=Path("~/scratch"))
     assert config.run_dir == str(Path.home() / "run")

@@ -149,7 +149,9 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} must be a readable JSON file: {error}.") from error
+        raise CheckpointError(
+            f"{path} must be a readable JSON file: {error}. Put a good copy back."
+        ) from error
 
 
 def read_json_object(path: Path) -> dict[str, Any]:

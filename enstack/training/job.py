@@ -21,7 +21,9 @@ from enstack.models.base_models import (
     weights_fingerprint,
 )
 from enstack.models.hardware import Hardware
+from enstack.models.predict import predict_probabilities
 from enstack.models.tokens import LabelledTokens
+from enstack.progress.stopping import StopRequest
 
 # Recorded only where they can be read: a hub may be out of reach.
 READ_IF_POSSIBLE = ("architecture", "base_weights")
@@ -92,6 +94,21 @@ class TrainingJob:
             "selection_functions": len(self.data.selection),
             **{name: getattr(self.config, name) for name in FIXED_SETTINGS},
         }
+
+    def predict(
+        self, model: Any, examples: LabelledTokens, title: str, stop: StopRequest
+    ) -> np.ndarray:
+        """Probabilities float32 (n_examples, n_classes) by a model on this job's device."""
+        return predict_probabilities(
+            model,
+            examples,
+            self.hardware,
+            # Without gradients and optimizer there is room for twice as many.
+            batch_size=2 * self.config.batch_size,
+            pad_token_id=self.tokenizer.pad_token_id,
+            title=title,
+            stop=stop,
+        )
 
     def with_train_rows(self, rows: np.ndarray, folder: Path) -> TrainingJob:
         """The same on some of the training rows, in a folder of its own, begun anew."""

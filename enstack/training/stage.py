@@ -17,7 +17,7 @@ from enstack.data.holdout import SplitPlan
 from enstack.errors import CheckpointError
 from enstack.models.base_models import BaseModel, load_classifier, load_tokenizer, require_length
 from enstack.models.hardware import Hardware
-from enstack.models.predict import predict_probabilities, save_probabilities
+from enstack.models.predict import save_probabilities
 from enstack.models.tokens import LabelledTokens, tokenize
 from enstack.progress.say import say
 from enstack.progress.stopping import stop_requests
@@ -158,16 +158,8 @@ def _predict(
         problem_type=job.data.task.problem_type,
     )
     with stop_requests() as stop:
-        probabilities = predict_probabilities(
-            model.to(job.hardware.device),
-            examples,
-            job.hardware,
-            # As in validation: without gradients there is room for twice as many.
-            batch_size=2 * job.config.batch_size,
-            pad_token_id=job.tokenizer.pad_token_id,
-            title=f"Predicting with {job.base_model.name} [{split}]",
-            stop=stop,
-        )
+        title = f"Predicting with {job.base_model.name} [{split}]"
+        probabilities = job.predict(model.to(job.hardware.device), examples, title, stop)
     with np.load(best / SEEN_FILE) as arrays:
         # Stacking refuses rows that the model has seen; ids hold however the data was divided.
         return probabilities, np.isin(examples.ids, arrays["ids"])

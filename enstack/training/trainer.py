@@ -16,7 +16,6 @@ from enstack.errors import EnstackError, Interrupted
 from enstack.metrics.one_class import OneClass
 from enstack.metrics.several_flags import SeveralFlags
 from enstack.models.loader import make_loader, why_waiting
-from enstack.models.predict import predict_probabilities
 from enstack.progress.bars import Bar
 from enstack.progress.data_wait import DataWait
 from enstack.progress.say import say
@@ -188,16 +187,8 @@ def validate(training: TrainingState, stop: StopRequest) -> dict[str, float]:
     Of flags, the last two are taken at the thresholds that suit these very rows.
     """
     job, data = training.job, training.job.data.selection
-    probabilities = predict_probabilities(
-        training.model,
-        data,
-        job.hardware,
-        # Without gradients and optimizer there is room for twice as many.
-        batch_size=2 * job.config.batch_size,
-        pad_token_id=job.tokenizer.pad_token_id,
-        title=f"Epoch {training.progress.epoch} [Validate]",
-        stop=stop,
-    )
+    title = f"Epoch {training.progress.epoch} [Validate]"
+    probabilities = job.predict(training.model, data, title, stop)
     task = job.data.task
     decisions = task.decide(probabilities, task.choose_thresholds(data.labels, probabilities))
     accuracy, macro_f1 = task.accuracy_and_macro_f1(data.labels, decisions)

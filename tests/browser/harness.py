@@ -244,10 +244,6 @@ class NotebookPage:
         """What a user reads below a cell, widgets included."""
         return str(self._cells()[self._index(number)]["text"])
 
-    def error_of(self, number: int) -> str | None:
-        """The error that a cell ended with, traceback included, or None."""
-        return _error_of(self._cells()[self._index(number)])
-
     def cell(self, number: int) -> Locator:
         """A code cell, its output included."""
         return self.page.locator(".jp-Notebook .jp-Cell").nth(self._index(number))
@@ -259,15 +255,6 @@ class NotebookPage:
     def click_button(self, number: int, text: str, *, seconds: float = 10) -> None:
         """Click the one button in a cell's output whose text contains this."""
         self.button(number, text).click(timeout=seconds * 1000)
-
-    def interrupt_kernel(self) -> None:
-        """Kernel > Interrupt."""
-        self.page.evaluate("() => jupyterapp.commands.execute('notebook:interrupt-kernel')")
-
-    def restart_kernel(self) -> None:
-        """Kernel > Restart; what is shown stays until cells run again."""
-        self.page.evaluate("() => jupyterapp.commands.execute('notebook:restart-kernel')")
-        self._wait_for_kernel()
 
     def shut_down_kernel(self) -> None:
         """End the kernel's process; what is shown stays."""
