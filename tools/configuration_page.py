@@ -10,7 +10,7 @@ from enstack.config import RunConfig
 PREAMBLE = """\
 # Configuration
 
-<!-- Made by `python -m tools.docs` from enstack/config/run_config.py: change it there. -->
+<!-- Made by `python -m tools.docs` from enstack/config/settings.py: change it there. -->
 
 Settings come from a YAML or JSON file, from `KEY=VALUE` after it, or from the fields of the
 notebook's form, which are the same keys in capitals. Keys may be written in either case. Unknown

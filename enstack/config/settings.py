@@ -1,0 +1,200 @@
+"""Every setting of a run: its meaning, unit, default and range."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from enstack.config.names import META_CLASSIFIERS
+from enstack.config.swa import asks_for_swa
+from enstack.config.values import (
+    MetaClassifiers,
+    ModelNames,
+    PathText,
+    Real,
+    Subset,
+    Whole,
+    Workers,
+)
+
+
+class Settings(BaseModel):
+    """The settings one by one; RunConfig checks them together."""
+
+    # A misspelt key that were ignored would leave a default in force, and nobody would know.
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    data_dir: Annotated[
+        PathText,
+        Field(
+            min_length=1, description="The folder with the three splits, or `toy` for made-up data"
+        ),
+    ] = "toy"  # a first run needs no files and no network
+    label_mode: Annotated[
+        Literal["cwe", "cwe_or_clean", "binary", "multilabel"],
+        Field(
+            description="`cwe`: vulnerable functions only, 5 classes, as in the paper; "
+            "`cwe_or_clean`: 6 classes; `binary`: any flag; `multilabel`: each of the five flags "
+            "by itself, with a threshold chosen on validation"
+        ),
+    ] = "cwe"  # the paper's task
+    label_rule: Annotated[
+        Literal["priority", "strict_single"],
+        Field(
+            description="Of several flags, `cwe` and `cwe_or_clean` take the first of CWE-119, "
+            "CWE-120, CWE-469, CWE-476, CWE-other; `strict_single`: such functions are dropped, "
+            "and counted"
+        ),
+    ] = "priority"
+    subset: Annotated[
+        Subset,
+        Field(
+            description="`all` functions; `paper`: the paper's counts per class; or a number of "
+            "functions per split"
+        ),
+    ] = "all"
+    drop_near_duplicates: Annotated[
+        Real,
+        Field(
+            le=1,
+            description="Jaccard similarity of token 4-grams from which a train function that "
+            "stands in validation or test is dropped from train; 0: off, else above 0.5",
+        ),
+    ] = 0.0
+    max_length: Annotated[
+        Whole,
+        Field(ge=16, le=8192, description="Tokens per function, the special ones included"),
+    ] = 512  # all that CodeBERT's positions allow, and the paper's length
+    base_models: ModelNames = Field(
+        default_factory=list,
+        description="Short names, hub ids or local folders; the last part, made unique, is the "
+        "model's name in the run",
+    )
+    epochs: Annotated[
+        Whole, Field(ge=1, le=1000, description="Passes over the training functions")
+    ] = 10
+    batch_size: Annotated[
+        Whole, Field(ge=1, le=4096, description="Examples per batch, over all processes")
+    ] = 16
+    accumulation_steps: Annotated[
+        Whole, Field(ge=1, le=1024, description="Batches per optimizer step")
+    ] = 1
+    learning_rate: Annotated[
+        Real, Field(gt=0, lt=1, description="AdamW's step size at the end of the warm-up")
+    ] = 2e-5  # the paper's, as are batch_size and epochs
+    weight_decay: Annotated[
+        Real,
+        Field(ge=0, lt=1, description="AdamW's decay of all weights per step, times learning_rate"),
+    ] = 0.01  # the paper states neither this nor warm-up, schedule and seed
+    warmup_ratio: Annotated[
+        Real,
+        Field(
+            ge=0,
+            lt=1,
+            description="Share of all optimizer steps over which the learning rate rises from 0",
+        ),
+    ] = 0.1
+    scheduler: Annotated[
+        Literal["linear", "cosine"],
+        Field(description="How the learning rate falls to 0 after the warm-up"),
+    ] = "linear"
+    max_grad_norm: Annotated[
+        Real,
+        Field(gt=0, description="Largest L2 norm of all gradients together; they are scaled to it"),
+    ] = 1.0
+    # numpy's RandomState, which draws the resamples, takes 32 bits.
+    seed: Annotated[Whole, Field(ge=0, lt=2**32, description="Seed of everything random")] = 42
+    precision: Annotated[
+        Literal["auto", "fp32", "fp16", "bf16"],
+        Field(
+            description="Number format while training; `auto`: bf16 where the hardware has it, "
+            "else fp16 on a GPU and fp32 on a CPU"
+        ),
+    ] = "auto"
+    save_steps: Annotated[
+        Whole,
+        Field(
+            ge=0,
+            description="Batches between checkpoints inside an epoch; 0: only at epoch ends",
+        ),
+    ] = 500
+    resume: Annotated[
+        bool,
+        Field(
+            description="Go on where run_dir stopped; false refuses a run_dir that holds a run, "
+            "and never deletes anything"
+        ),
+    ] = True  # the same call again goes on
+    resume_from: Annotated[
+        PathText,
+        Field(
+            description="A checkpoint of the older EnStack program, or a folder above it, to go on "
+            "from; empty: none"
+        ),
+    ] = ""
+    use_swa: Annotated[
+        bool,
+        Field(
+            description="Averaging of weights while training; always ends up false, with a warning"
+        ),
+    ] = False
+    num_workers: Annotated[
+        Workers,
+        Field(description="Loader processes; 0: none; `auto`: 2 at most on a GPU, none on a CPU"),
+    ] = "auto"
+    early_stopping_patience: Annotated[
+        Whole,
+        Field(
+            ge=0, description="Epochs without a better validation macro-F1 before a stop; 0: off"
+        ),
+    ] = 0
+    meta_features: Annotated[
+        Literal["holdout", "out_of_fold"],
+        Field(
+            description="Rows that meta-classifiers are fitted on: `holdout`: half of validation; "
+            "`out_of_fold`: train, predicted by models that did not train on the row"
+        ),
+    ] = "holdout"  # out_of_fold takes `folds` times as long
+    folds: Annotated[
+        Whole,
+        Field(
+            ge=2,
+            le=20,
+            description="Parts of the training split, and models for each, in out_of_fold",
+        ),
+    ] = 5
+    meta_classifiers: MetaClassifiers = Field(
+        default_factory=lambda: list(META_CLASSIFIERS),
+        description="Meta-classifiers to fit, out of the paper's `lr`, `svm`, `rf`, `xgboost`",
+    )
+    run_dir: Annotated[
+        PathText, Field(min_length=1, description="The folder where results live")
+    ] = ""
+    local_dir: Annotated[
+        PathText,
+        Field(
+            description="Fast scratch disk for copies of data, token caches, and checkpoints on "
+            "their way to run_dir; between runs that are safe in run_dir it may be deleted"
+        ),
+    ] = ""
+    keep_checkpoints: Annotated[
+        Whole,
+        Field(
+            ge=2, le=100, description="Verified checkpoints kept per base model, best not counted"
+        ),
+    ] = 2  # should the last one be damaged, there is one before it
+
+    @field_validator("use_swa", mode="before")
+    @classmethod
+    def _force_swa_off(cls, value: Any) -> bool:
+        asks_for_swa(value)  # raises for what is neither yes nor no
+        return False
+
+    @field_validator("drop_near_duplicates")
+    @classmethod
+    def _near_or_off(cls, value: float) -> float:
+        # Below one half, functions that merely share their habits would count as the same.
+        if value and not value > 0.5:
+            raise ValueError("must be 0 (off), or above 0.5 and at most 1")
+        return value
