@@ -1,23 +1,21 @@
-"""The command line: a user's mistake is told in a line or two, with its exit status."""
+"""The command line: each command of it, and its options."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import signal
 import sys
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any
 
 import typer
 
 from enstack import api
 from enstack.bench import BENCHMARKS, load_benchmark
-from enstack.config import ForcedOffWarning, RunConfig, load_config
-from enstack.errors import ConfigError, EnstackError
+from enstack.config import RunConfig, load_config
+from enstack.errors import ConfigError
+from enstack.exit_status import DEBUG, report_errors, show_warning
 from enstack.storage.disks import require_writable
 
 app = typer.Typer(
@@ -26,7 +24,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-DEBUG = "--debug"
 # Learnt well by the tiny models on the toy data in about a minute.
 DEMO_SETTINGS: dict[str, Any] = {
     "data_dir": "toy",
@@ -167,51 +164,9 @@ def _run(config: RunConfig) -> None:
     api.run(config)
 
 
-@contextlib.contextmanager
-def report_errors() -> Iterator[None]:
-    """Turn errors into a line on standard error and an exit status; --debug shows all."""
-    # Outside of training, where a stop is a wish, SIGTERM is told and counted as Ctrl-C is.
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        yield
-    except EnstackError as error:
-        _leave(error, f"{error}", error.exit_status)
-    except KeyboardInterrupt as error:
-        # 128 and SIGINT's number, as shells have it.
-        _leave(error, "Interrupted; what was finished before is kept.", 130)
-    except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
-        _leave(error, f"A file can't be read or written: {error.strerror or error}{where}.", 4)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
-def _leave(error: BaseException, message: str, status: int) -> None:
-    # main has taken it out of sys.argv.
-    if DEBUG in sys.orig_argv:
-        raise error
-    print(f"enstack: {message}", file=sys.stderr)
-    raise typer.Exit(status)
-
-
-def _show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    """Users read one line; developers' warnings stay out of a report on their data."""
-    if issubclass(category, ForcedOffWarning):
-        print(f"⚠️  {message}", file=sys.stderr)
-
-
 def main() -> None:
     """Run the command line."""
-    warnings.showwarning = _show_warning
+    warnings.showwarning = show_warning
     # Taken out before typer looks, so that it may stand anywhere in the line.
     if DEBUG in sys.argv:
         sys.argv.remove(DEBUG)
