@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import shutil
+import sys
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -51,6 +52,10 @@ def show_troubleshooting(work: Path, names: Mapping[str, Any]) -> None:
 
 
 def _version(package: str) -> str:
+    """What is loaded, else what is installed."""
+    # torch itself says 2.11.0+cu130 where its metadata says 2.11.0: faults go by the build.
+    if loaded := getattr(sys.modules.get(package), "__version__", None):
+        return str(loaded)
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

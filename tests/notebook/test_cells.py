@@ -265,6 +265,17 @@ def test_a_report_of_a_fault_has_versions_commit_disks_and_the_last_events(
     assert "number 8" not in said
 
 
+def test_a_report_of_a_fault_names_the_build_of_torch_that_its_metadata_leaves_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch, "__version__", "2.11.0+cu130")
+    monkeypatch.setattr(fault_report.metadata, "version", lambda name: "2.11.0")
+    fault_report.show_troubleshooting(tmp_path, {})
+    said = capsys.readouterr().out
+    assert "torch 2.11.0+cu130, transformers" in said
+    assert "skops 2.11.0" in said, "what is not loaded is told by its metadata"
+
+
 @pytest.mark.parametrize("names", [{}, {"config": None}])
 def test_a_report_of_a_fault_needs_no_configuration(
     tmp_path: Path, names: dict[str, Any], capsys: pytest.CaptureFixture[str]
