@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import Any
 
 from pydantic import ValidationError
+
+from enstack.config.other_names import meant_setting
 
 
 def explain(error: ValidationError, known_keys: Iterable[str]) -> str:
@@ -26,10 +27,8 @@ def explain(error: ValidationError, known_keys: Iterable[str]) -> str:
 
 def _rule(key: str, fault: Any, known_keys: Iterable[str]) -> str:
     if fault["type"] == "extra_forbidden":
-        nearest = difflib.get_close_matches(key, list(known_keys), n=1, cutoff=0.4)
-        advice = (
-            f"did you mean {nearest[0]}" if nearest else "see docs/configuration.md for the keys"
-        )
+        meant = meant_setting(key, list(known_keys))
+        advice = f"did you mean {meant}" if meant else "see docs/configuration.md for the keys"
         return f"is not a known key (found {fault['input']!r}); {advice}"
     if fault["type"] == "value_error":
         # One of our own rules; in "msg" pydantic puts "Value error, " before it.

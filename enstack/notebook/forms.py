@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import time
@@ -16,7 +15,7 @@ from enstack.notebook.checkout import CHECKOUT
 DRIVE_ROOT = Path("/content/drive")
 LOADED_AT = time.time()
 CHOICES_FILE = "notebook.json"
-LIKE_A_KEY = 0.9  # EPOCH is taken for a misspelt EPOCHS, and refused; SEEDS is the user's own
+PLAIN = (bool, int, float, str, list, tuple, type(None))  # what a form or a line would set
 TOY_LEARNING_RATE = 1e-3  # tiny models with random weights learn nothing at the default
 TOY_SETTINGS: dict[str, Any] = {
     "DATA_DIR": "toy",
@@ -39,16 +38,48 @@ def toy_overrides() -> dict[str, Any]:
 
 
 def read_form_fields(work: Path, names: Mapping[str, Any]) -> dict[str, Any]:
-    """What the forms say, over what cell 4 remembered."""
+    """What the forms say, over what cell 4 remembered.
+
+    names: the notebook's globals(). Raises ConfigError for names that were meant as settings and
+    are none: a run would go on without them.
+    """
     from enstack.config import RunConfig
 
     keys = [key.upper() for key in RunConfig.model_fields]
-    chosen = dict(choices_of_cell_4(work).get("choice", {}))
-    for name, value in names.items():
-        misspelt = difflib.get_close_matches(name, keys, n=1, cutoff=LIKE_A_KEY)
-        if name in keys or (name.isupper() and misspelt):
-            chosen[name] = value
-    return chosen
+    _refuse_strangers(names, list(RunConfig.model_fields))
+    fields = {name: value for name, value in names.items() if name in keys}
+    return {**choices_of_cell_4(work).get("choice", {}), **fields}
+
+
+def _refuse_strangers(names: Mapping[str, Any], keys: list[str]) -> None:
+    from enstack.config.other_names import looks_like_a_setting, meant_setting
+
+    strange = {
+        name: value
+        for name, value in names.items()
+        if re.fullmatch("[A-Z][A-Z0-9_]*", name)
+        and name.lower() not in keys
+        # A folder, a module or a table under such a name is the user's own.
+        and isinstance(value, PLAIN)
+        and looks_like_a_setting(name, keys)
+    }
+    if strange:
+        faults = [
+            _stranger(name, value, meant_setting(name, keys)) for name, value in strange.items()
+        ]
+        raise ConfigError(
+            f"Names in UPPER CASE are settings here. {' '.join(faults)} Correct the line, and run "
+            f"`del {', '.join(strange)}` once; write names of your own in lower case."
+        )
+
+
+def _stranger(name: str, value: object, meant: str | None) -> str:
+    advice = (
+        f"did you mean {meant}? Write {meant.upper()} = ..."
+        if meant
+        else "docs/configuration.md has all there are."
+    )
+    return f"{name} is none (found {value!r:.40}): {advice}"
 
 
 def choices_of_cell_4(work: Path) -> dict[str, Any]:

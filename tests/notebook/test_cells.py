@@ -37,9 +37,43 @@ def test_form_fields_become_settings_and_other_names_do_not(tmp_path: Path) -> N
     assert configure(**settings).scheduler == "cosine"
 
 
-def test_a_misspelt_setting_is_refused_with_the_right_one(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="did you mean epochs"):
-        configure(**cells.form_settings(tmp_path, {"EPOCH": 3}))
+@pytest.mark.parametrize(
+    ("name", "value", "meant"),
+    [
+        ("EPOCH", 3, "epochs"),
+        ("PATIENCE", 3, "early_stopping_patience"),
+        ("EARLY_STOPPING", True, "early_stopping_patience"),
+        ("GRADIENT_ACCUMULATION", 2, "accumulation_steps"),
+        ("LR", 1e-4, "learning_rate"),
+        ("TRAIN_BATCH_SIZE", 8, "batch_size"),
+        ("WARMUP_STEPS", 100, "warmup_ratio"),
+        ("MODEL_NAME", "codebert", "base_models"),
+        ("MAX_LEN", 256, "max_length"),
+        ("N_FOLDS", 3, "folds"),
+        ("OUTPUT_DIR", "x", "run_dir"),
+        ("FP16", True, "precision"),
+    ],
+)
+def test_what_was_meant_as_a_setting_is_refused_with_the_right_one(
+    tmp_path: Path, name: str, value: Any, meant: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"did you mean {meant}") as refused:
+        cells.form_settings(tmp_path, {name: value, "EPOCHS": 3})
+    assert f"Write {meant.upper()} = ..." in str(refused.value)
+    # What the advice says is accepted.
+    right = {meant.upper(): RunConfig.model_fields[meant].get_default(call_default_factory=True)}
+    cells.form_settings(tmp_path, right)
+
+
+def test_all_strange_names_are_told_at_once_and_what_has_no_setting_too(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"OPTIMIZER is none .*sgd.*docs/conf") as told:
+        cells.form_settings(tmp_path, {"OPTIMIZER": "sgd", "PATIENCE": 2, "epochs": 1})
+    assert "`del OPTIMIZER, PATIENCE`" in str(told.value)
+
+
+def test_a_name_that_is_like_no_setting_is_the_users_own(tmp_path: Path) -> None:
+    own = {"MY_FOLDER": "x", "COLOURS": ["red"], "MODEL": object(), "T": 1, "Patience": 2}
+    assert not own.keys() & cells.form_settings(tmp_path, own).keys()
 
 
 def test_the_run_folder_lies_in_the_work_folder(tmp_path: Path) -> None:
