@@ -41,7 +41,7 @@ def prepare_with_enstack(data_dir: Path, tokenizer_dir: Path, scratch: Path) -> 
     from enstack.data.functions import read_data
     from enstack.models.tokens import tokenize
 
-    tokenizer = AutoTokenizer.from_pretrained(tokenizer_dir)
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_dir, trust_remote_code=False)
     started, n_tokens = time.perf_counter(), 0
     data = read_data(data_dir, label_mode="binary", cache_dir=scratch)
     fingerprint = data.fingerprint
@@ -61,7 +61,7 @@ def prepare_with_datasets(data_dir: Path, tokenizer_dir: Path, scratch: Path) ->
     from transformers import AutoTokenizer
 
     disable_progress_bars()
-    tokenizer = AutoTokenizer.from_pretrained(tokenizer_dir)
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_dir, trust_remote_code=False)
 
     def tokens_of(batch: dict[str, list[str]]) -> Any:
         return tokenizer(
@@ -91,7 +91,7 @@ def import_alone(data_dir: Path, tokenizer_dir: Path, scratch: Path) -> dict[str
     import datasets  # noqa: F401
     from transformers import AutoTokenizer
 
-    AutoTokenizer.from_pretrained(tokenizer_dir)
+    AutoTokenizer.from_pretrained(tokenizer_dir, trust_remote_code=False)
     return {"seconds": 0.0, "tokens": 0}
 
 

@@ -24,6 +24,7 @@ from transformers.utils import logging as transformers_logging
 from enstack.config import TINY_MODELS
 from enstack.errors import ConfigError
 from enstack.metrics.one_class import OneClass
+from enstack.models.foreign_code import refuse_foreign_code
 from enstack.storage.files import digest_of_ends, sha256_json
 from enstack.storage.manifest import files_below
 
@@ -34,6 +35,13 @@ HUB_IDS = {
 }
 # UniXcoder is told by this token, after the first one, to work as an encoder (Guo et al. 2022).
 ENCODER_ONLY = "<encoder-only>"
+ATTENTION = "sdpa"  # torch's own
+# What the library raises at files that are absent, cut or say something else than they should;
+# safetensors raises a class of its own, no OSError: a cut file ended in a traceback.
+UNLOADABLE = (
+    OSError, ValueError, LookupError, TypeError, AttributeError,
+    RuntimeError, ImportError, SafetensorError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -47,9 +55,10 @@ class BaseModel:
 def load_tokenizer(base_model: BaseModel) -> Any:
     """The fast tokenizer of a base model."""
     with _quiet(), _explained(base_model):
-        tokenizer = AutoTokenizer.from_pretrained(base_model.location)
+        refuse_foreign_code(base_model.location)
+        tokenizer = AutoTokenizer.from_pretrained(base_model.location, trust_remote_code=False)
     # Functions go to the tokenizer's backend directly; slow tokenizers have none.
-    if not tokenizer.is_fast:
+    if not getattr(tokenizer, "is_fast", False):
         raise ConfigError(
             f"A base model needs a fast tokenizer (tokenizer.json); {base_model.location} has none."
         )
@@ -99,16 +108,21 @@ def load_classifier(
     global random generator is left as it was.
     """
     names = dict(enumerate(class_names))
+    config = encoder_config(
+        base_model,
+        num_labels=len(class_names),
+        # Saved in config.json, so that a model brings the names of its classes along.
+        id2label=names,
+        label2id={name: number for number, name in names.items()},
+        problem_type=problem_type,
+    )
     with _quiet(), _explained(base_model), torch.random.fork_rng():
         torch.manual_seed(seed)
         model: torch.nn.Module = AutoModelForSequenceClassification.from_pretrained(
             base_model.location,
-            num_labels=len(class_names),
-            # Saved in config.json, so that a model brings the names of its classes along.
-            id2label=names,
-            label2id={name: number for number, name in names.items()},
-            problem_type=problem_type,
-            attn_implementation="sdpa",
+            config=config,
+            attn_implementation=ATTENTION,
+            trust_remote_code=False,
             # Whatever the file holds: half precision would swallow AdamW's small updates.
             dtype=torch.float32,
             # A folder fine-tuned for other classes lends its encoder, not its head.
@@ -155,18 +169,21 @@ def refuse_length(base_model: BaseModel, config: Any, max_length: int) -> None:
         )
 
 
-def encoder_config(base_model: BaseModel) -> Any:
-    """The configuration of a base model: its layers, width, vocabulary."""
+def encoder_config(base_model: BaseModel, **labels: Any) -> Any:
+    """The configuration of a base model: its layers, width, vocabulary; `labels` set in it."""
     with _quiet(), _explained(base_model):
-        return AutoConfig.from_pretrained(base_model.location)
+        refuse_foreign_code(base_model.location)
+        config = AutoConfig.from_pretrained(base_model.location, trust_remote_code=False, **labels)
+        # What the file names wins over an argument: transformers would fetch kernels from a hub.
+        config._attn_implementation = ATTENTION
+        return config
 
 
 def architecture(base_model: BaseModel) -> str | None:
-    """What kind of encoder a base model is, for people; None where it is out of reach just now."""
+    """What kind of encoder a base model is, for people; None where it can't be read just now."""
     try:
-        with _quiet():
-            config = AutoConfig.from_pretrained(base_model.location)
-    except (OSError, ValueError):
+        config = encoder_config(base_model)
+    except ConfigError:
         return None
     layers, width = getattr(config, "num_hidden_layers", "?"), getattr(config, "hidden_size", "?")
     vocabulary = getattr(config, "vocab_size", "?")
@@ -213,8 +230,7 @@ def _explained(base_model: BaseModel) -> Iterator[None]:
     """Turn a failed load into one sentence that says which files to put where."""
     try:
         yield
-    # safetensors raises a class of its own, no OSError: a cut file ended in a traceback.
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+    except UNLOADABLE as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         folder = Path(base_model.location)
         # A hub id looks like a relative path: only these are folders for sure.

@@ -14,7 +14,7 @@ from transformers import AutoModelForSequenceClassification, RobertaConfig
 
 from enstack.config import RunConfig
 from enstack.errors import EnstackError
-from enstack.models.base_models import HUB_IDS, BaseModel, encoder_config, refuse_length
+from enstack.models.base_models import ATTENTION, HUB_IDS, BaseModel, encoder_config, refuse_length
 from enstack.models.hardware import Hardware
 from enstack.progress.say import duration
 from enstack.training.optimizer import ScheduledOptimizer, learning_rates
@@ -117,7 +117,10 @@ def _train(encoder: Any, rows: int, width: int, hardware: Hardware) -> tuple[flo
     encoder = copy.deepcopy(encoder)
     encoder.num_labels = N_CLASSES
     with torch.random.fork_rng(devices=[device] if cuda else []):
-        model = AutoModelForSequenceClassification.from_config(encoder).to(device).train()
+        model = AutoModelForSequenceClassification.from_config(
+            encoder, attn_implementation=ATTENTION, trust_remote_code=False
+        )
+        model.to(device).train()
         # Any rates would do: what a step costs does not depend on them.
         rates = learning_rates(100, peak=1e-5, warmup_ratio=0.1, scheduler="linear")
         optimizer = ScheduledOptimizer(

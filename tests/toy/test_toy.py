@@ -130,8 +130,10 @@ def test_tiny_models_lie_as_on_the_hub(models: dict[str, Path]) -> None:
 def test_a_tiny_model_classifies_a_padded_batch(
     models: dict[str, Path], sources: list[str], name: str
 ) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(models[name])
-    model = AutoModelForSequenceClassification.from_pretrained(models[name], num_labels=6)
+    tokenizer = AutoTokenizer.from_pretrained(models[name], trust_remote_code=False)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        models[name], num_labels=6, trust_remote_code=False
+    )
     longest = sorted(sources, key=len)[-1]
     batch = tokenizer(
         [sources[0], longest], padding=True, truncation=True, max_length=512, return_tensors="pt"
@@ -145,7 +147,7 @@ def test_a_tiny_model_classifies_a_padded_batch(
 def test_a_tokenizer_gives_back_what_it_read(
     models: dict[str, Path], sources: list[str], name: str
 ) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(models[name])
+    tokenizer = AutoTokenizer.from_pretrained(models[name], trust_remote_code=False)
     text = sources[3] + ' puts("café");'
     ids = tokenizer(text)["input_ids"]
     assert tokenizer.unk_token_id not in ids
@@ -153,7 +155,10 @@ def test_a_tokenizer_gives_back_what_it_read(
 
 
 def test_only_tiny_c_has_the_encoder_only_token(models: dict[str, Path]) -> None:
-    tokenizers = {name: AutoTokenizer.from_pretrained(path) for name, path in models.items()}
+    tokenizers = {
+        name: AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+        for name, path in models.items()
+    }
     holders = [name for name, tok in tokenizers.items() if "<encoder-only>" in tok.get_vocab()]
     assert holders == ["tiny-c"]
     mode = tokenizers["tiny-c"].convert_tokens_to_ids("<encoder-only>")
@@ -163,8 +168,10 @@ def test_only_tiny_c_has_the_encoder_only_token(models: dict[str, Path]) -> None
 def test_the_vocabularies_differ_and_fit_the_embeddings(models: dict[str, Path]) -> None:
     sizes = []
     for path in models.values():
-        tokenizer = AutoTokenizer.from_pretrained(path)
-        model = AutoModelForSequenceClassification.from_pretrained(path, num_labels=2)
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+        model = AutoModelForSequenceClassification.from_pretrained(
+            path, num_labels=2, trust_remote_code=False
+        )
         assert model.config.vocab_size == len(tokenizer)
         sizes.append(len(tokenizer))
     assert len(set(sizes)) == 3
@@ -232,8 +239,10 @@ def fine_tune_and_predict(path: Path, train, test) -> np.ndarray:  # type: ignor
     torch.set_num_threads(1)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        tokenizer = AutoTokenizer.from_pretrained(path)
-        model = AutoModelForSequenceClassification.from_pretrained(path, num_labels=5)
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+        model = AutoModelForSequenceClassification.from_pretrained(
+            path, num_labels=5, trust_remote_code=False
+        )
         ids = tokenizer(train.sources.to_pylist(), truncation=True, max_length=512)["input_ids"]
         by_length = np.argsort([len(tokens) for tokens in ids], kind="stable")
         batches = np.array_split(by_length, len(ids) // 16)
