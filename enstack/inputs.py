@@ -18,9 +18,10 @@ from enstack.data.local_copy import local_copy_of
 from enstack.duplicates.contamination import drop_from_train, train_rows_to_keep
 from enstack.duplicates.minhash import MINHASH_EDITION
 from enstack.progress.say import say
+from enstack.storage.caches import is_usable, making_cache
 from enstack.storage.disks import slow_storage
-from enstack.storage.files import read_json, sha256_json, write_json
-from enstack.storage.manifest import is_current, write_manifest
+from enstack.storage.files import sha256_json
+from enstack.storage.manifest import write_manifest
 
 if TYPE_CHECKING:
     from enstack.models.base_models import BaseModel
@@ -49,11 +50,14 @@ def _without_near_duplicates(data: VulnerabilityData, config: RunConfig) -> Vuln
     """The data without train functions that stand in another split, compared once a machine."""
     threshold = config.drop_near_duplicates
     # The edition too: another way of sketching may find other pairs.
-    key = sha256_json([MINHASH_EDITION, data.fingerprint, threshold])
-    path = Path(config.local_dir) / "near_duplicates" / f"{key}.json"
-    if not path.is_file():
-        write_json(path, train_rows_to_keep(data, threshold).tolist())
-    return drop_from_train(data, np.array(read_json(path), dtype=np.int64), threshold)
+    made_from = {"edition": MINHASH_EDITION, "data": data.fingerprint, "threshold": threshold}
+    folder = Path(config.local_dir) / "near_duplicates" / sha256_json(made_from)
+    if not is_usable(folder, made_from):
+        kept = train_rows_to_keep(data, threshold)
+        with making_cache(folder, made_from) as beside:
+            np.save(beside / "train_rows_to_keep.npy", kept)
+            write_manifest(beside, made_from=made_from)
+    return drop_from_train(data, np.load(folder / "train_rows_to_keep.npy"), threshold)
 
 
 def data_folder(config: RunConfig) -> Path:
@@ -77,9 +81,10 @@ def _toy_folder(config: RunConfig) -> Path:
     from enstack.toy.functions import TOY_EDITION, write_toy_data
 
     folder, made_from = Path(config.local_dir) / "toy", {"edition": TOY_EDITION}
-    if not is_current(folder / "data", made_from):
-        write_toy_data(folder / "data")
-        write_manifest(folder / "data", made_from=made_from)
+    if not is_usable(folder / "data", made_from):
+        with making_cache(folder / "data", made_from) as beside:
+            write_toy_data(beside)
+            write_manifest(beside, made_from=made_from)
     return folder
 
 

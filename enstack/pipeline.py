@@ -24,6 +24,7 @@ from enstack.reporting.leaderboard import leaderboard_text, read_leaderboard_fra
 from enstack.reporting.page import REPORT_EDITION, write_report
 from enstack.run_folder import BaseModelFolder, RunFolder
 from enstack.stacking.stage import stack_base_models
+from enstack.storage.caches import holding_caches
 from enstack.storage.disks import only_one, require_writable
 from enstack.storage.files import read_json_object
 from enstack.storage.manifest import MANIFEST, is_current, write_manifest
@@ -52,6 +53,7 @@ class RunResults:
     leaderboard: pd.DataFrame
 
 
+@holding_caches()
 def run_pipeline(config: RunConfig) -> RunResults:
     """Data, base models, stacking, report: each stage is done once, and gone on with if stopped."""
     require_configuration(config)
@@ -60,7 +62,8 @@ def run_pipeline(config: RunConfig) -> RunResults:
     require_writable(local_dir, "local_dir", ConfigError)
     try:
         # Not in run_dir: Drive's locks can't be relied on. Two machines there are not caught.
-        with only_one(local_dir / "locks" / config.run_key, f"run_dir {run.path}"):
+        place = str(run.path.resolve())
+        with only_one(local_dir / "locks" / config.run_key, f"run_dir {run.path}", place):
             return _run_stages(config, run)
     # Ctrl-C where no batch boundary grants it, or a second one.
     except KeyboardInterrupt:

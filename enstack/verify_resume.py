@@ -29,6 +29,7 @@ from enstack.models.hardware import Hardware
 from enstack.models.predict import predict_probabilities
 from enstack.progress.say import say
 from enstack.progress.stopping import StopAfter, StopRequest
+from enstack.storage.caches import holding_caches
 from enstack.storage.manifest import read_manifest
 from enstack.training.job import TrainingData, TrainingJob
 from enstack.training.stage import tokenize_splits, training_data
@@ -50,6 +51,7 @@ class Trial:
     hardware: Hardware
 
 
+@holding_caches()
 def verify_resume(config: RunConfig, seed: int | None = None) -> None:
     """Train unbroken and interrupted at random instants; a CheckpointError tells what differs.
 

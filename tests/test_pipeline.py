@@ -393,7 +393,12 @@ def test_train_functions_that_stand_in_test_are_dropped_and_told(
             few = file[name][:7]
             del file[name]
             file[name] = few
-    settings = changed(config, data_dir=str(tmp_path / "data"), drop_near_duplicates=1.0)
+    settings = changed(
+        config,
+        data_dir=str(tmp_path / "data"),
+        drop_near_duplicates=1.0,
+        local_dir=str(tmp_path / "local"),
+    )
     run_pipeline(settings)
     facts = json.loads((Path(settings.run_dir) / "data.json").read_text())
     reason = "near-duplicate of validation or test, Jaccard >= 1"
@@ -408,6 +413,13 @@ def test_train_functions_that_stand_in_test_are_dropped_and_told(
     assert "✓ stacking: finished before" in said
     # Compared once: the second start only reads what was found.
     assert "Near-duplicates" not in said
+    (kept,) = (Path(settings.local_dir) / "near_duplicates").glob("*/train_rows_to_keep.npy")
+    before = kept.read_bytes()
+    np.save(kept, np.load(kept)[::2])
+    run_pipeline(settings)
+    # Half of the rows, in a file of the right kind: compared again, and used by nobody.
+    assert kept.read_bytes() == before
+    assert "✓ stacking: finished before" in capsys.readouterr().out
     with pytest.raises(CheckpointError, match="drop_near_duplicates"):
         run_pipeline(changed(settings, drop_near_duplicates=0.0))
 

@@ -29,6 +29,7 @@ from enstack.inputs import base_model, data_folder, read_run_data
 from enstack.metrics.label_task import LabelTask
 from enstack.progress.say import say
 from enstack.stacking.baselines import plain_baselines
+from enstack.storage.caches import holding_caches
 
 __all__ = ["audit"]
 
@@ -37,6 +38,7 @@ LEVELS = {"same text": None, "Jaccard >= 0.9": 0.9, f"Jaccard >= {NEAR}": NEAR}
 N_EXAMPLES = 5
 
 
+@holding_caches()
 def audit(config: RunConfig, tokenizers: Sequence[str] = ()) -> Audit:
     """Everything that the table, the page and --json show of a data folder.
 

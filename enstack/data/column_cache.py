@@ -18,9 +18,10 @@ import pyarrow.compute as pc
 from enstack.data.columns import Table, read_sources, read_table
 from enstack.progress.bars import Bar
 from enstack.progress.say import say
+from enstack.storage.caches import is_usable, making_cache
 from enstack.storage.disks import ROOM_TO_LEAVE
 from enstack.storage.files import file_state, sha256_json
-from enstack.storage.manifest import is_current, read_manifest, replacing_folder
+from enstack.storage.manifest import read_manifest, write_manifest
 
 FORMAT = 1  # raise when the files of a folder change their meaning
 MIB = 2**20
@@ -60,7 +61,7 @@ def read_columns(path: Path, cache_dir: Path | None = None) -> Columns:
         return _loaded(path)
     folder, made_from = _place(path, cache_dir)
     # Its content is read in full: training on texts that have rotted would go unnoticed.
-    if not is_current(folder, made_from):
+    if not is_usable(folder, made_from):
         if not _has_room(path, cache_dir):
             return _loaded(path)
         try:
@@ -172,8 +173,7 @@ def _store(path: Path, folder: Path, made_from: dict[str, Any]) -> None:
     """Write a folder with a file's columns, as bytes and arrays that can be mapped."""
     table = read_table(path)
     lengths, rows, otherwise = [], [], []
-    entries: dict[str, Any] = {"made_from": made_from, "both": table.both, "n_rows": table.n_rows}
-    with replacing_folder(folder, entries) as beside:
+    with making_cache(folder, made_from) as beside:
         with (
             (beside / "texts.bin").open("wb") as file,
             Bar(table.n_rows, f"Reading {path.name}") as bar,
@@ -190,7 +190,9 @@ def _store(path: Path, folder: Path, made_from: dict[str, Any]) -> None:
         _store_labels(table, beside)
         # Stored, so that no later start takes it anew; over the finished file, for its parts are of
         # HASH_ROWS rows, whatever batches the reader gave.
-        entries["digest"] = digest_of(*_mapped(beside))
+        digest = digest_of(*_mapped(beside))
+        of_table = {"both": table.both, "n_rows": table.n_rows}
+        write_manifest(beside, made_from=made_from, digest=digest, **of_table)
 
 
 def _store_labels(table: Table, folder: Path) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 from enstack.errors import DataError
 from enstack.progress.bars import Bar
 from enstack.progress.say import say
+from enstack.storage.caches import is_usable, making_cache
 from enstack.storage.disks import ROOM_TO_LEAVE
 from enstack.storage.files import CHUNK_BYTES, file_state, sha256_json
-from enstack.storage.manifest import HashedFolder, folder_beside, is_current
+from enstack.storage.manifest import HashedFolder
 
 MIB = 2**20
 
@@ -38,8 +39,8 @@ def _local_copy_of(sources: list[Path], local_dir: Path) -> Path | None:
     # By where they lie: files of other folders, by the same names, are another copy.
     key = sha256_json([str(path.absolute()) for path in sources])[:16]
     folder = local_dir / "staged" / key
-    made_from = {path.name: file_state(path) for path in sources}
-    if is_current(folder, made_from):
+    made_from = {str(path.absolute()): file_state(path) for path in sources}
+    if is_usable(folder, made_from):
         return folder
     total = sum(path.stat().st_size for path in sources)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +64,7 @@ def _copy(
     total: bytes of all sources.
     """
     moved, title = 0, f"Copying the data to {folder.parent}"
-    with folder_beside(folder) as beside:
+    with making_cache(folder, made_from) as beside:
         new = HashedFolder(beside)
         with Bar(max(1, total // MIB), title, unit="MiB") as bar:
             for path in sources:

@@ -15,8 +15,9 @@ from datasets import Dataset
 from enstack.data.functions import Functions
 from enstack.models.base_models import mode_tokens, tokenizer_digest
 from enstack.progress.bars import Bar
+from enstack.storage.caches import is_usable, making_cache
 from enstack.storage.files import sha256_json
-from enstack.storage.manifest import folder_problems, read_manifest, replacing_folder
+from enstack.storage.manifest import read_manifest, write_manifest
 
 FORMAT = 1  # raise when the files of a cache change their meaning
 FUNCTIONS_PER_CHUNK = 250  # held as Python objects at once; fewer saved little memory
@@ -80,11 +81,12 @@ def tokenize(
     functions: Functions, tokenizer: Any, *, max_length: int, cache_dir: Path, title: str
 ) -> Tokens:
     """The tokens of a split, from the cache or made now; an unfinished cache is made again."""
-    key = cache_key(functions, tokenizer, max_length)
+    made_from = cache_inputs(functions, tokenizer, max_length)
+    key = sha256_json(made_from)
     folder = cache_dir / "tokens" / key
     # Its content is read in full: training on tokens that have rotted would go unnoticed.
-    if folder_problems(folder):
-        _write_cache(folder, functions, tokenizer, max_length, title)
+    if not is_usable(folder, made_from):
+        _write_cache(folder, made_from, functions, tokenizer, title)
     return _open_cache(folder, key)
 
 
@@ -105,10 +107,14 @@ def tokenize_in_memory(
     )
 
 
-def cache_key(functions: Functions, tokenizer: Any, max_length: int) -> str:
-    """Sha256 over all that the tokens depend on, as hex."""
-    parts = [FORMAT, tokenizer_digest(tokenizer), functions.source_digest, max_length]
-    return sha256_json(parts)
+def cache_inputs(functions: Functions, tokenizer: Any, max_length: int) -> dict[str, Any]:
+    """All that the tokens depend on."""
+    return {
+        "format": FORMAT,
+        "tokenizer": tokenizer_digest(tokenizer),
+        "functions": functions.source_digest,
+        "max_length": max_length,
+    }
 
 
 def encode(
@@ -135,17 +141,18 @@ def token_type(tokenizer: Any) -> pa.DataType:
 
 
 def _write_cache(
-    folder: Path, functions: Functions, tokenizer: Any, max_length: int, title: str
+    folder: Path, made_from: dict[str, Any], functions: Functions, tokenizer: Any, title: str
 ) -> None:
     lengths: list[np.ndarray] = []
-    counts: dict[str, int] = {"max_length": max_length, "n_truncated": 0}
-    with replacing_folder(folder, counts) as beside:
+    n_truncated = 0
+    with making_cache(folder, made_from) as beside:
         for input_ids, cut in _written(
-            beside / TOKENS_FILE, functions, tokenizer, max_length, title
+            beside / TOKENS_FILE, functions, tokenizer, made_from["max_length"], title
         ):
             lengths.append(np.array([len(ids) for ids in input_ids], dtype=np.int32))
-            counts["n_truncated"] += sum(cut)
+            n_truncated += sum(cut)
         np.save(beside / LENGTHS_FILE, np.concatenate(lengths))
+        write_manifest(beside, made_from=made_from, n_truncated=n_truncated)
 
 
 def _written(

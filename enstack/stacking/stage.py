@@ -16,7 +16,8 @@ from enstack.stacking.ranking import leaderboard
 from enstack.stacking.selection import select_model
 from enstack.stacking.stack import fit_meta_classifiers, save_meta_classifier
 from enstack.storage.files import write_json
-from enstack.storage.manifest import is_current, replacing_folder
+from enstack.storage.folders import replacing_folder
+from enstack.storage.manifest import is_current
 
 STACKING_EDITION = 2  # raise when the folder holds something else, so that it is made again
 

@@ -1,4 +1,4 @@
-"""Disks: which storage is slow, which folder can be written to, and a lock on the local one."""
+"""Disks: which storage is slow, which folder can be written to, and locks on the local one."""
 
 from __future__ import annotations
 
@@ -33,23 +33,56 @@ def require_writable(folder: Path, setting: str, error_type: type[EnstackError])
         )
 
 
+def lock(path: Path, *, shared: bool = False, wait: bool = False) -> int | None:
+    """An open descriptor that holds the system's lock on a file or folder; None where others do.
+
+    The lock ends with the descriptor, so with the process at the latest. A mount that has no locks
+    gives a descriptor without one. Raises FileNotFoundError for what is not there.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    try:
+        fcntl.flock(descriptor, kind | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    except OSError:
+        return descriptor
+    except BaseException:  # Ctrl-C while it waits
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def is_same(path: Path, descriptor: int) -> bool:
+    """Whether a path still names what a descriptor has opened."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
 @contextlib.contextmanager
-def only_one(lock: Path, what: str) -> Iterator[None]:
+def only_one(path: Path, what: str, record: str = "") -> Iterator[None]:
     """Let one process at a time into the block; a dead one's lock is gone with it.
 
-    lock: a file on a local disk, where the system's own locks work.
+    path: a file on a local disk, where the system's own locks work. record: a text that it holds
+    from then on: what the lock is of.
     """
-    lock.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     # The file stays when the run ends: a new one of the same name would be another lock.
-    with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CheckpointError(
-                f"{what} must have one run at a time, and another process is at work in it. "
-                "Wait for that one, stop it, or name another run_dir."
-            ) from None
+    path.touch()
+    descriptor = lock(path)
+    if descriptor is None:
+        raise CheckpointError(
+            f"{what} must have one run at a time, and another process is at work in it. "
+            "Wait for that one, stop it, or name another run_dir."
+        )
+    try:
+        path.write_text(record, encoding="utf-8")
         yield
+    finally:
+        os.close(descriptor)
 
 
 # Colab's Drive is fuse.drive. A list of paths would know Colab alone.

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
-import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -132,16 +127,34 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     return manifest if hashlib.sha256(blank).hexdigest() == digest else None
 
 
-def folder_problems(folder: Path, moved: Moved = ignore) -> list[str]:
-    """What keeps a folder from being whole: one sentence for each fault, none when it is."""
+def folder_problems(
+    folder: Path, moved: Moved = ignore, *, made_from: dict[str, Any] | None = None
+) -> list[str]:
+    """What keeps a folder from being whole, and of what it must be; a sentence each, or none.
+
+    This is the rule for every cache and every stored result: its manifest can be read, says that it
+    was made from just these inputs, where they are given, and every file is as it was written.
+    """
     if not folder.is_dir():
         return [f"{folder} does not exist"]
     manifest = read_manifest(folder)
     if manifest is None:
         return [f"{folder / MANIFEST} is missing or damaged: the folder was never finished"]
+    if made_from is not None and manifest.get("made_from") != _as_stored(made_from):
+        return [f"{folder} was made from other inputs"]
     entries = manifest["files"].items()
     looked_at = [_file_problem(folder / name, entry, moved) for name, entry in entries]
     return [problem for problem in looked_at if problem]
+
+
+def is_current(folder: Path, made_from: dict[str, Any]) -> bool:
+    """Whether a folder is whole and was made from exactly these inputs."""
+    return not folder_problems(folder, made_from=made_from)
+
+
+def _as_stored(made_from: dict[str, Any]) -> Any:
+    """Inputs as JSON gives them back: tuples have become lists, and paths texts."""
+    return json.loads(json.dumps(made_from, default=str))
 
 
 def _file_problem(path: Path, entry: dict[str, Any], moved: Moved) -> str | None:
@@ -154,78 +167,3 @@ def _file_problem(path: Path, entry: dict[str, Any], moved: Moved) -> str | None
     if sha256_file(path, moved) != entry["sha256"]:
         return f"{path.name} has other content than was written (sha256 differs)"
     return None
-
-
-def is_current(folder: Path, made_from: dict[str, Any]) -> bool:
-    """Whether a folder is whole and was made from exactly these inputs."""
-    manifest = read_manifest(folder)
-    return bool(
-        manifest is not None
-        # As JSON gives it back: tuples have become lists, and paths texts.
-        and manifest.get("made_from") == json.loads(json.dumps(made_from, default=str))
-        and not folder_problems(folder)
-    )
-
-
-@contextlib.contextmanager
-def replacing_folder(folder: Path, details: dict[str, Any]) -> Iterator[Path]:
-    """Make an empty folder to fill in the block; it takes the old one's place, with a manifest.
-
-    details: what the manifest says beside the files; may still be filled in the block.
-    """
-    with folder_beside(folder) as beside:
-        yield beside
-        write_manifest(beside, **details)
-
-
-@contextlib.contextmanager
-def folder_beside(folder: Path) -> Iterator[Path]:
-    """Make an empty folder to fill in the block; it takes the place of `folder` when that is done.
-
-    A block that fails changes nothing. What others have put into the old folder comes along.
-    """
-    _remove_remains(folder)
-    # Named after the process: two runs on one machine may fill the same cache at the same time.
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}.writing")
-    beside.mkdir(parents=True)
-    try:
-        yield beside
-    except BaseException:
-        # A copy of the data takes gigabytes that the next attempt will need.
-        shutil.rmtree(beside, ignore_errors=True)
-        raise
-    _keep_strangers(folder, beside)
-    # No system replaces a folder that has files: between these two there is none, and what needs
-    # it makes it again.
-    shutil.rmtree(folder, ignore_errors=True)
-    beside.rename(folder)
-
-
-def _remove_remains(folder: Path) -> None:
-    """Remove what killed processes have left beside a folder, and what this one may have."""
-    left_by = re.compile(rf"\.{re.escape(folder.name)}\.(?:(\d+)\.)?writing")
-    for path in folder.parent.iterdir() if folder.parent.is_dir() else ():
-        match = left_by.fullmatch(path.name)
-        if match and not (match[1] and _is_another_running(int(match[1]))):
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _is_another_running(process: int) -> bool:
-    if process == os.getpid():
-        return False
-    try:
-        os.kill(process, 0)  # sends nothing, and fails where there is no such process
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True  # another user's
-    return True
-
-
-def _keep_strangers(folder: Path, beside: Path) -> None:
-    """Take along what a user has put into a folder: whatever its manifest does not name."""
-    listed = (read_manifest(folder) or {"files": {}})["files"]
-    for name in files_below(folder):
-        if name not in listed and not (beside / name).exists():
-            (beside / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).rename(beside / name)

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from enstack.storage.manifest import is_current, write_manifest
+from enstack.storage.caches import is_usable, making_cache
+from enstack.storage.manifest import write_manifest
 
 
 class TinyModel(NamedTuple):
@@ -41,12 +42,10 @@ def make_tiny_models(folder: Path, sources: Iterable[str], *, seed: int = 42) ->
     paths = {name: folder / name for name in TINY_SHAPES}
     for number, (name, path) in enumerate(paths.items()):
         made_from = {"sources": digest, "seed": seed, "shape": list(TINY_SHAPES[name])}
-        if not is_current(path, made_from):
-            path.mkdir(parents=True, exist_ok=True)
-            # First: a folder that is made anew and stopped half-way must not look whole.
-            (path / "manifest.json").unlink(missing_ok=True)
-            write_encoder(path, TINY_SHAPES[name], texts, seed + number)
-            write_manifest(path, made_from=made_from)
+        if not is_usable(path, made_from):
+            with making_cache(path, made_from) as beside:
+                write_encoder(beside, TINY_SHAPES[name], texts, seed + number)
+                write_manifest(beside, made_from=made_from)
     return paths
 
 

@@ -22,7 +22,8 @@ from enstack.models.tokens import LabelledTokens, tokenize
 from enstack.progress.say import say
 from enstack.progress.stopping import stop_requests
 from enstack.run_folder import RunFolder
-from enstack.storage.manifest import folder_problems, replacing_folder
+from enstack.storage.folders import replacing_folder
+from enstack.storage.manifest import folder_problems
 from enstack.training.job import TrainingData, TrainingJob
 from enstack.training.resume import check_resume_from
 from enstack.training.state import SEEN_FILE

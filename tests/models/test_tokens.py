@@ -12,6 +12,7 @@ from enstack.data.functions import VulnerabilityData
 from enstack.models import tokens as tokens_module
 from enstack.models.base_models import BaseModel, load_tokenizer
 from enstack.models.tokens import LabelledTokens, encode, tokenize
+from enstack.storage.files import sha256_json
 from enstack.toy.tiny_models import TinyModel, write_encoder
 from tests.support.equality import tree_digest
 
@@ -94,15 +95,32 @@ def test_another_tokenizer_text_or_length_has_a_cache_of_its_own(
     toy_data: VulnerabilityData, micro_tokenizer: Any, unixcoder_like: Any
 ) -> None:
     train, test = toy_data.splits["train"], toy_data.splits["test"]
-    keys = {
-        tokens_module.cache_key(train, micro_tokenizer, 64),
-        tokens_module.cache_key(train, micro_tokenizer, 65),
-        tokens_module.cache_key(train, unixcoder_like, 64),
-        tokens_module.cache_key(test, micro_tokenizer, 64),
-    }
-    assert len(keys) == 4
+    inputs = [
+        tokens_module.cache_inputs(train, micro_tokenizer, 64),
+        tokens_module.cache_inputs(train, micro_tokenizer, 65),
+        tokens_module.cache_inputs(train, unixcoder_like, 64),
+        tokens_module.cache_inputs(test, micro_tokenizer, 64),
+    ]
+    assert len(set(map(sha256_json, inputs))) == 4
     micro_tokenizer(["f()"], truncation=True, max_length=8)
-    assert tokens_module.cache_key(train, micro_tokenizer, 64) in keys
+    assert tokens_module.cache_inputs(train, micro_tokenizer, 64) == inputs[0]
+
+
+def test_caches_that_changed_places_are_made_again(
+    toy_data: VulnerabilityData, micro_tokenizer: Any, tmp_path: Path
+) -> None:
+    splits = [toy_data.splits[name] for name in ("train", "test")]
+    wanted: dict[str, Any] = {"max_length": 64, "cache_dir": tmp_path, "title": "t"}
+    for split in splits:
+        tokenize(split, micro_tokenizer, **wanted)
+    before = tree_digest(tmp_path)
+    one, other = sorted((tmp_path / "tokens").iterdir())
+    one.rename(tmp_path / "between")
+    other.rename(one)
+    (tmp_path / "between").rename(other)
+    for split in splits:
+        assert len(tokenize(split, micro_tokenizer, **wanted).lengths) == len(split)
+    assert tree_digest(tmp_path) == before
 
 
 def cut_short(content: bytes) -> bytes:

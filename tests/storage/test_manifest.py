@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -55,32 +53,6 @@ def test_a_truncated_and_a_missing_file_are_found(folder: Path) -> None:
 def test_a_folder_without_manifest_is_unfinished(folder: Path) -> None:
     (folder / manifest.MANIFEST).unlink()
     assert "never finished" in manifest.folder_problems(folder)[0]
-
-
-def test_a_folder_that_fails_to_fill_leaves_the_old_one(folder: Path) -> None:
-    def fill_half() -> None:
-        with manifest.replacing_folder(folder, {"made_from": {"x": 2}}) as beside:
-            (beside / "new").write_text("n")
-            raise RuntimeError("half-way")
-
-    with pytest.raises(RuntimeError, match="half-way"):
-        fill_half()
-    assert manifest.is_current(folder, {"x": 1})
-    assert [path.name for path in folder.parent.iterdir()] == ["made"]
-
-
-def test_what_killed_processes_left_is_removed_and_what_a_living_one_fills_is_not(
-    folder: Path,
-) -> None:
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    living = f".made.{os.getppid()}.writing"
-    for name in (".made.writing", f".made.{gone.pid}.writing", living, ".made.else.7.writing"):
-        (folder.parent / name).mkdir()
-    with manifest.folder_beside(folder) as beside:
-        (beside / "new").write_text("n")
-    left = {path.name for path in folder.parent.iterdir()}
-    assert left == {"made", living, ".made.else.7.writing"}
 
 
 def test_a_manifest_that_was_changed_anywhere_is_none(tmp_path: Path) -> None:

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from enstack.storage import disks, folders
+from enstack.storage.caches import holding_caches, is_usable, making_cache
+from enstack.storage.folders import replacing_folder
+from enstack.storage.manifest import folder_problems, is_current, write_manifest
+
+WANTED = {"x": 1}
+
+
+def make(folder: Path, text: str, made_from: dict[str, int]) -> None:
+    with replacing_folder(folder, {"made_from": made_from}) as beside:
+        (beside / "a").write_text(text)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    make(tmp_path / "made", "first", WANTED)
+    return tmp_path / "made"
+
+
+def test_a_folder_that_fails_to_fill_leaves_the_old_one(folder: Path) -> None:
+    def fill_half() -> None:
+        with replacing_folder(folder, {"made_from": {"x": 2}}) as beside:
+            (beside / "new").write_text("n")
+            raise RuntimeError("half-way")
+
+    with pytest.raises(RuntimeError, match="half-way"):
+        fill_half()
+    assert is_current(folder, WANTED)
+    assert [path.name for path in folder.parent.iterdir()] == ["made"]
+
+
+def test_what_killed_processes_left_is_removed_and_what_a_living_one_fills_is_not(
+    folder: Path,
+) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    # A program that is older than locks names its own number alone.
+    of_a_number = f".made.{os.getppid()}.writing"
+    drawn, locked = f".made.{'a' * 16}.writing", f".made.{'b' * 16}.writing"
+    strangers = {".made.else.7.writing", ".made.mine.writing", "made.writing", ".made.writing2"}
+    for name in (".made.writing", f".made.{gone.pid}.writing", of_a_number, drawn, locked):
+        (folder.parent / name).mkdir()
+    for name in strangers:
+        (folder.parent / name).mkdir()
+    living = disks.lock(folder.parent / locked)
+    assert living is not None
+    make(folder, "second", {"x": 2})
+    left = {path.name for path in folder.parent.iterdir()}
+    os.close(living)
+    assert left == {"made", of_a_number, locked, *strangers}
+
+
+def test_of_two_that_make_the_same_the_first_finished_one_stays(folder: Path) -> None:
+    new = folder.with_name("new")
+    with replacing_folder(new, {"made_from": WANTED}) as beside:
+        (beside / "a").write_text("mine")
+        make(new, "the other's", WANTED)  # begun later, finished sooner
+    assert (new / "a").read_text() == "the other's"
+    assert is_current(new, WANTED)
+    assert {path.name for path in folder.parent.iterdir()} == {"made", "new"}
+
+
+@pytest.mark.parametrize("made_from", [WANTED, {"x": 2}])
+def test_a_finished_one_of_another_that_is_damaged_or_of_something_else_is_replaced(
+    folder: Path, made_from: dict[str, int]
+) -> None:
+    new = folder.with_name("new")
+    with replacing_folder(new, {"made_from": WANTED}) as beside:
+        (beside / "a").write_text("mine")
+        make(new, "the other's", made_from)
+        if made_from == WANTED:
+            (new / "a").write_text("rotten")
+    assert (new / "a").read_text() == "mine"
+    assert is_current(new, WANTED)
+
+
+def test_two_that_find_one_damaged_do_not_replace_each_others_good_one(folder: Path) -> None:
+    (folder / "a").write_text("rotten")
+    with replacing_folder(folder, {"made_from": WANTED}) as beside:
+        (beside / "a").write_text("mine")
+        make(folder, "the other's", WANTED)
+        inode = folder.stat().st_ino
+    assert folder.stat().st_ino == inode
+
+
+def test_a_new_folder_that_is_taken_for_a_leftover_is_begun_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[Path] = []
+
+    def cleaned_before(path: Path, **wanted: bool) -> int | None:
+        if path.name.endswith(".writing") and not taken:
+            taken.append(path)
+            path.rmdir()
+        return disks.lock(path, **wanted)
+
+    monkeypatch.setattr(folders, "lock", cleaned_before)
+    make(tmp_path / "made", "whole", WANTED)
+    assert taken
+    assert folder_problems(tmp_path / "made") == []
+
+
+def test_files_of_the_user_come_along(folder: Path) -> None:
+    (folder / "note").write_text("mine")
+    make(folder, "second", {"x": 2})
+    assert (folder / "note").read_text() == "mine"
+    assert (folder / "a").read_text() == "second"
+
+
+def test_a_cache_is_held_while_it_is_used_and_no_longer(folder: Path) -> None:
+    with holding_caches():
+        assert is_usable(folder, WANTED)
+        assert disks.lock(folder) is None
+        assert is_usable(folder, WANTED)  # by any number of users
+    free = disks.lock(folder)
+    assert free is not None
+    os.close(free)
+
+
+def test_a_cache_that_is_cleaned_away_while_it_is_judged_is_not_used(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cleaned_before(path: Path, **wanted: bool) -> int | None:
+        descriptor = disks.lock(path, **wanted)
+        path.rename(path.with_name("gone"))
+        return descriptor
+
+    monkeypatch.setattr("enstack.storage.caches.lock", cleaned_before)
+    assert not is_usable(folder, WANTED)
+
+
+def test_a_disk_that_does_not_give_back_what_was_written_is_an_error(tmp_path: Path) -> None:
+    def make_rotten() -> None:
+        with making_cache(tmp_path / "made", WANTED) as beside:
+            (beside / "a").write_text("whole")
+            write_manifest(beside, made_from=WANTED)
+            (beside / "a").write_text("other")
+
+    with pytest.raises(OSError, match="not read back as written"):
+        make_rotten()
+
+
+def test_on_a_mount_without_locks_folders_are_made_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(descriptor: int, kind: int) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr("enstack.storage.disks.fcntl.flock", no_locks)
+    (tmp_path / f".made.{'a' * 16}.writing").mkdir()
+    make(tmp_path / "made", "whole", WANTED)
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
