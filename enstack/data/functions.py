@@ -25,6 +25,7 @@ from enstack.data.labels import (
     label_functions,
     label_notes,
     label_sentence,
+    require_labels,
     task_of,
     what_becomes,
 )
@@ -152,14 +153,15 @@ def read_data(
     """
     task = task_of(label_mode, CLASS_NAMES[label_mode])
     files = split_files(Path(folder))
-    tables: dict[str, Table] = {}
-    notes: list[str] = []
+    read = {split: read_columns(path, cache_dir) for split, path in files.items()}
+    tables = {split: columns.table for split, columns in read.items()}
+    # All splits at once: one alone may lack the label that tells what the others mean.
+    require_labels(tables, label_mode)
+    notes = label_notes(tables, label_mode, label_rule)
     dropped: dict[str, dict[str, int]] = {}
     available: dict[str, dict[str, int]] = {}
     splits: dict[str, Functions] = {}
-    for number, (split, path) in enumerate(files.items()):
-        columns = read_columns(path, cache_dir)
-        tables[split] = columns.table
+    for number, (split, columns) in enumerate(read.items()):
         labelling = label_functions(columns.table, label_mode, label_rule)
         notes += _label_notes(split, columns.table, labelling, label_mode, label_rule)
         functions, n_blank = _with_text(split, columns, labelling, notes)
@@ -204,7 +206,7 @@ def _label_notes(
             f"{table.path.name} must hold functions of {', '.join(CWE_CLASSES)} for label_mode="
             f"{label_mode}, none of its {n_rows:,} functions has {wanted}."
         )
-    return notes + label_notes(split, table, label_mode, label_rule)
+    return notes
 
 
 def _n_left_out(labelling: Labelling) -> dict[str, int]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from enstack.data.columns import Table
 from enstack.data.formats import CWE_COLUMNS
-from enstack.errors import DataError
+from enstack.data.label_column import (
+    LEFT_OUT,
+    VULNERABILITY,
+    column_labels,
+    label_column_notes,
+    require_labels_of_mode,
+)
 from enstack.metrics.label_task import LabelTask
 from enstack.metrics.one_class import OneClass
 from enstack.metrics.several_flags import NO_FLAG, SeveralFlags
@@ -24,6 +29,7 @@ __all__ = [
     "label_functions",
     "label_notes",
     "label_sentence",
+    "require_labels",
     "task_of",
     "what_becomes",
 ]
@@ -32,7 +38,7 @@ CWE_CLASSES = CWE_COLUMNS
 CLASS_NAMES = {
     "cwe": CWE_CLASSES,
     "cwe_or_clean": (*CWE_CLASSES, "clean"),
-    "binary": ("clean", "vulnerable"),
+    "binary": VULNERABILITY,
     "multilabel": CWE_CLASSES,
 }
 ONE_CLASS_OF_MANY = ("cwe", "cwe_or_clean")  # the modes in which several flags must become one
@@ -40,7 +46,6 @@ ONE_CLASS_OF_MANY = ("cwe", "cwe_or_clean")  # the modes in which several flags 
 # class: so the rule is a setting, and every run records it.
 PRIORITY = " > ".join(CWE_CLASSES)
 ONE_FLAG, SEVERAL_FLAGS = "one flag", "several flags"
-UNKNOWN = -1
 
 
 @dataclass(frozen=True)
@@ -68,10 +73,15 @@ def task_of(label_mode: str, class_names: tuple[str, ...]) -> LabelTask:
     return SeveralFlags(class_names) if label_mode == "multilabel" else OneClass(class_names)
 
 
+def require_labels(tables: Mapping[str, Table], label_mode: str) -> None:
+    """Raise DataError for label columns, of all splits together, that the label mode can't read."""
+    require_labels_of_mode(tables, label_mode, _label_names(label_mode))
+
+
 def label_functions(table: Table, label_mode: str, label_rule: str) -> Labelling:
-    """Label every row of a file; DataError for a label column that holds no classes."""
+    """Label every row of a file whose labels `require_labels` lets pass."""
     if table.flags is None:
-        return Labelling(_from_label_column(table, label_mode), {})
+        return _from_label_column(table, label_mode)
     n_flags = table.flags.sum(axis=1)
     if label_mode == "multilabel":
         # Bytes of 0 and 1 until here: their ~ is never 0, and as an index they pick rows 0 and 1.
@@ -139,61 +149,29 @@ def label_sentence(tables: Mapping[str, Table], label_mode: str, label_rule: str
     return f"A function with several flags {several}; one without any flag is {unflagged}."
 
 
-def label_notes(split: str, table: Table, label_mode: str, label_rule: str) -> list[str]:
-    """What users should know of the labels of one split, short."""
-    if table.flags is not None:
-        return _several_flags_note(split, table.flags, label_mode, label_rule)
-    # Labels of 0 and 1 mostly mean clean and vulnerable, and read as the first two classes.
-    values = table.labels if table.labels is not None else ()
-    if label_mode == "binary" or {_label_word(value) for value in values} != {"0", "1"}:
-        return []
-    first, second = CLASS_NAMES[label_mode][:2]
-    return [
-        f"⚠️  {split}: labels are 0 and 1 alone, read as {first} and {second}; if 1 means "
-        "vulnerable, use label_mode=binary"
-    ]
+def label_notes(tables: Mapping[str, Table], label_mode: str, label_rule: str) -> list[str]:
+    """What users should know of the labels of the files, short."""
+    notes = label_column_notes(tables, _label_names(label_mode))
+    if label_mode in ONE_CLASS_OF_MANY:
+        done = "dropped" if label_rule == "strict_single" else "the first of them won"
+        several = flag_counts(tables).get(SEVERAL_FLAGS, {})
+        notes += [
+            f"{split}: {count:,} functions have several flags, {done}"
+            for split, count in several.items()
+            if count
+        ]
+    return notes
 
 
-def _several_flags_note(
-    split: str, flags: np.ndarray, label_mode: str, label_rule: str
-) -> list[str]:
-    n_several = int((flags.sum(axis=1) > 1).sum())
-    if not n_several or label_mode not in ONE_CLASS_OF_MANY:
-        return []
-    done = "dropped" if label_rule == "strict_single" else "the first of them won"
-    return [f"{split}: {n_several:,} functions have several flags, {done}"]
-
-
-def _from_label_column(table: Table, label_mode: str) -> np.ndarray:
+def _from_label_column(table: Table, label_mode: str) -> Labelling:
     """Classes by name or number; in label mode multilabel, one flag or, for clean, none."""
-    if label_mode != "multilabel":
-        return _named_labels(table, CLASS_NAMES[label_mode])
-    labels = _named_labels(table, CLASS_NAMES["cwe_or_clean"])
-    flags: np.ndarray = labels[:, None] == np.arange(len(CWE_CLASSES))
-    return flags
+    labels = column_labels(table, label_mode, _label_names(label_mode))
+    if label_mode == "multilabel":
+        flags: np.ndarray = labels[:, None] == np.arange(len(CWE_CLASSES))
+        return Labelling(flags, {})
+    return Labelling(labels, {NO_FLAG: labels == LEFT_OUT} if label_mode == "cwe" else {})
 
 
-def _named_labels(table: Table, class_names: Sequence[str]) -> np.ndarray:
-    known = {name: index for index, name in enumerate(class_names)}
-    known |= {str(index): index for index in range(len(class_names))}
-    values = table.labels if table.labels is not None else ()
-    # By its text: True and False equal 1 and 0 in Python, and are no class's number.
-    labels = np.fromiter((known.get(_label_word(value), UNKNOWN) for value in values), np.int64)
-    bad = np.flatnonzero(labels == UNKNOWN)
-    if len(bad):
-        raise DataError(
-            f"{table.path.name}: label must be 0 to {len(class_names) - 1} or one of "
-            f"{', '.join(class_names)}, row {bad[0]} has {_shown(values[bad[0]])} "
-            f"(rows count from 0; {len(bad):,} such rows)."
-        )
-    return labels
-
-
-def _label_word(value: Any) -> str:
-    """A label as text; 3.0, as tables with gaps store whole numbers, reads as 3."""
-    word = value.decode("latin-1") if isinstance(value, bytes) else str(value)
-    return word.strip().removesuffix(".0")
-
-
-def _shown(value: Any) -> str:
-    return repr(value.decode("latin-1") if isinstance(value, bytes) else value)[:60]
+def _label_names(label_mode: str) -> tuple[str, ...]:
+    """The classes that a label column can name, in the order of their numbers."""
+    return CLASS_NAMES["cwe_or_clean" if label_mode == "multilabel" else label_mode]

@@ -52,7 +52,7 @@ def test_stored_columns_give_the_same_data_and_notes(
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
-@pytest.mark.parametrize("labels", [[0, 1, 1], ["CWE-119", "CWE-120", 1.0], None])
+@pytest.mark.parametrize("labels", [[0, 2.0, 2], ["CWE-119", "CWE-120", "cwe_120"], None])
 def test_tables_of_any_kind_are_stored_with_their_labels(
     tmp_path: Path, suffix: str, labels: Any
 ) -> None:

@@ -94,7 +94,7 @@ def test_a_label_column_becomes_one_flag_or_none(tmp_path: Path) -> None:
     for split in ("train", "validation", "test"):
         lines = [
             {"func": f"f{n}() {{}}", "label": label}
-            for n, label in enumerate(["CWE-476", "clean", 0])
+            for n, label in enumerate(["CWE-476", "clean", "CWE-119"])
         ]
         (tmp_path / f"{split}.jsonl").write_text("\n".join(map(json.dumps, lines)))
     train = read_data(tmp_path, label_mode="multilabel").splits["train"]

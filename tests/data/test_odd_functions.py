@@ -95,7 +95,7 @@ def test_nul_survives_in_fixed_width_bytes(tmp_path: Path) -> None:
 
 
 def test_lone_surrogates_are_read_and_counted(tmp_path: Path) -> None:
-    rows = [{"func": f"f() {{ {text} }}", "label": n} for n, text in enumerate(("\ud800", "b"))]
+    rows = [{"func": f"f() {{ {text} }}", "label": 2 * n} for n, text in enumerate(("\ud800", "b"))]
     data = read_data(write_rows(tmp_path, "jsonl", rows))
     assert len(data.splits["train"]) == 2
     assert "train: 1 functions are not UTF-8 and were read as latin-1" in data.notes

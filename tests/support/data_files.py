@@ -68,6 +68,7 @@ def write_hdf5_columns(path: Path, sources: list[bytes], **columns: np.ndarray) 
 
 
 def write_rows(folder: Path, suffix: str, rows: list[dict[str, Any]], splits: Any = SPLITS) -> Path:
+    folder.mkdir(exist_ok=True)
     for split in splits:
         path = folder / f"{split}.{suffix}"
         if suffix == "jsonl":
