@@ -1,5 +1,11 @@
 # Two commands on a fresh machine: `make demo` and `make test`. Each makes .venv if need be.
+# PYTHON=python3.13 makes .venv with that one. Colab has one of its own.
 PYTHON ?= python3
+COLAB_PYTHON ?= python3.13
+# Those that README names; `make check-pythons` holds constraints.txt against each.
+PYTHONS := 3.11 3.12 3.13
+# What installs; the workflow takes uv.
+INSTALL ?= $(@D)/bin/python -m pip install --quiet
 BIN := .venv/bin
 READY := .venv/ready
 BROWSER_READY := .venv/browser-ready
@@ -8,6 +14,7 @@ CHROMIUM := /usr/bin/chromium
 CHROMIUM_PACKAGES := chromium fonts-noto-color-emoji
 
 COLAB := .venv-colab
+RESOLVE := $(BIN)/uv pip compile setup.cfg --quiet --only-binary :all: --no-binary enstack
 
 .PHONY: help setup demo test test-slow test-colab test-browser check docs bench
 setup: $(READY)  ## .venv alone
@@ -17,10 +24,11 @@ help:  # what stands after a target's colon and ##
 
 $(READY): constraints.txt
 $(COLAB)/ready: constraints-colab.txt
+$(COLAB)/ready: PYTHON := $(COLAB_PYTHON)
 $(READY) $(COLAB)/ready: requirements.txt setup.cfg
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --upgrade pip
-	$(@D)/bin/python -m pip install --quiet --editable '.[dev]' --constraint $(filter constraints%,$^)
+	$(INSTALL) --editable '.[dev]' --constraint $(filter constraints%,$^)
 	touch $@
 
 demo: $(READY)  ## the whole pipeline on toy data, on the CPU, without a network
@@ -28,6 +36,9 @@ demo: $(READY)  ## the whole pipeline on toy data, on the CPU, without a network
 
 test: $(READY)  ## the test suite, the notebook included
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+test-notebook: $(READY)  ## the notebook alone, cell by cell, on toy data (nbval)
+	$(BIN)/python -m pytest --nbval-lax --nbval-current-env notebooks
 
 test-slow: $(READY)  ## 200 kills, files of full size, and every property with many more examples
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "slow or hypothesis" --hypothesis-profile long
@@ -48,7 +59,7 @@ $(CHROMIUM):
 	$$root apt-get update -qq && \
 	$$root DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $(CHROMIUM_PACKAGES)
 
-test-colab: $(COLAB)/ready  ## the test suite under the versions that Colab ships
+test-colab: $(COLAB)/ready  ## the test suite under Colab's versions, on Colab's Python
 	$(COLAB)/bin/python -m pytest -n 2 --dist loadfile
 
 check: $(READY)  ## format, lint, types, import layers, pages made from the code, then the tests
@@ -57,7 +68,19 @@ check: $(READY)  ## format, lint, types, import layers, pages made from the code
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.docs --check
+	$(BIN)/python -m check_jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/python -m check_jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
+	$(BIN)/python -m pre_commit validate-config
 	$(MAKE) test
+
+# Nothing is installed: uv works the versions out for a Python that need not be there.
+check-pythons: $(READY)  ## every pin can be met, with wheels, on each Python that README names
+	set -e; for version in $(PYTHONS); do echo "constraints.txt, Python $$version"; \
+	$(RESOLVE) --all-extras --constraint constraints.txt --python-version $$version \
+	>/dev/null; done
+	@echo "constraints-colab.txt, $(COLAB_PYTHON)"
+	$(RESOLVE) --extra dev --constraint constraints-colab.txt \
+	--python-version $(patsubst python%,%,$(COLAB_PYTHON)) >/dev/null
 
 # A site out of README.md and docs/; a link that leads nowhere stops the build.
 docs: $(DOCS_READY)  ## the pages as a site in build/docs; fails on a broken link

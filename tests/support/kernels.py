@@ -29,6 +29,13 @@ class Kernel:
         self._loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self._loop)
         self.manager = KernelManager()
+        try:
+            self._start(folder, environment)
+        except BaseException:
+            self._close()
+            raise
+
+    def _start(self, folder: Path, environment: dict[str, str]) -> None:
         hidden = ("ENSTACK_TOY", "ENSTACK_TOY_DIR", "ENSTACK_CODE")
         kept = {name: value for name, value in os.environ.items() if name not in hidden}
         self.manager.start_kernel(env={**kept, **environment}, cwd=str(folder))
@@ -46,7 +53,11 @@ class Kernel:
     def kill(self) -> None:
         """SIGKILL, as when a runtime goes away."""
         self.client.stop_channels()
-        self.manager.shutdown_kernel(now=True)
+        self._close()
+
+    def _close(self) -> None:
+        if self.manager.has_kernel:
+            self.manager.shutdown_kernel(now=True)
         self._loop.close()
         asyncio.set_event_loop(None)
 
