@@ -14,8 +14,15 @@ import typer
 from enstack import api
 from enstack.bench import BENCHMARKS, load_benchmark
 from enstack.config import RunConfig, load_config
+from enstack.console import put, take_standard_streams
 from enstack.errors import ConfigError
-from enstack.exit_status import DEBUG, report_errors, show_warning
+from enstack.exit_status import (
+    DEBUG,
+    finish_output,
+    print_result,
+    report_errors,
+    show_warning,
+)
 from enstack.storage.disks import require_writable
 
 app = typer.Typer(
@@ -66,7 +73,7 @@ def inspect(
         from enstack.checkpoints.inspection_text import verdict_text
 
         verdict = api.inspect(path)
-        print(json.dumps(verdict.to_json(), indent=2) if as_json else verdict_text(verdict))
+        print_result(json.dumps(verdict.to_json(), indent=2) if as_json else verdict_text(verdict))
         if not verdict.valid:
             # The status of a CheckpointError.
             raise typer.Exit(4)
@@ -113,8 +120,8 @@ def audit(
             from enstack.auditing.page import write_audit
 
             # Standard output holds the result alone, with --json one object.
-            print(write_audit(output, audited), file=sys.stderr)
-        print(json.dumps(audited.to_json(), indent=2) if as_json else audit_text(audited))
+            put(str(write_audit(output, audited)), sys.stderr)
+        print_result(json.dumps(audited.to_json(), indent=2) if as_json else audit_text(audited))
 
 
 @app.command()
@@ -142,7 +149,7 @@ def report(
 ) -> None:
     """Write the report again from what is stored."""
     with report_errors():
-        print(api.report(run_dir))
+        print_result(str(api.report(run_dir)))
 
 
 @app.command()
@@ -156,16 +163,17 @@ def bench(
         # Libraries print what they like; standard output is for the result alone.
         with contextlib.redirect_stdout(sys.stderr):
             results = benchmark.measure()
-        print(json.dumps(results, indent=2) if as_json else benchmark.table(results))
+        print_result(json.dumps(results, indent=2) if as_json else benchmark.table(results))
 
 
 def _run(config: RunConfig) -> None:
-    print(config.announcement())
+    put(config.announcement(), sys.stdout)
     api.run(config)
 
 
 def main() -> None:
     """Run the command line."""
+    take_standard_streams()
     warnings.showwarning = show_warning
     # Taken out before typer looks, so that it may stand anywhere in the line.
     if DEBUG in sys.argv:
@@ -175,3 +183,5 @@ def main() -> None:
     except KeyboardInterrupt:
         # Ctrl-C outside of a command, as while its arguments are read.
         sys.exit(130)
+    finally:
+        finish_output()

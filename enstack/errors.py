@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from enstack.console import printable
+
 
 class EnstackError(Exception):
-    """A failure that is told in one or two lines: the rule, what was found, what to do."""
+    """A failure that is told in one or two lines: the rule, what was found, what to do.
+
+    Names in it may be anybody's; a traceback shows them as they are, so they are made printable.
+    """
 
     exit_status = 1
+
+    def __str__(self) -> str:
+        return printable(super().__str__(), keep="\n\t")
 
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows instead of a traceback (IPython's protocol)."""

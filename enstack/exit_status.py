@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import sys
+import traceback
 from collections.abc import Iterator
-from types import FrameType
 from typing import TextIO
 
 import typer
 
 from enstack.config import ForcedOffWarning
+from enstack.console import Output, put
 from enstack.errors import EnstackError
+from enstack.progress.stopping import ended_by_signals
 
 DEBUG = "--debug"
 
@@ -20,30 +21,46 @@ DEBUG = "--debug"
 @contextlib.contextmanager
 def report_errors() -> Iterator[None]:
     """Turn errors into a line on standard error and an exit status; --debug shows all."""
-    # Outside of training, where a stop is a wish, SIGTERM is told and counted as Ctrl-C is.
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        yield
-    except EnstackError as error:
-        _leave(error, f"{error}", error.exit_status)
-    except KeyboardInterrupt as error:
-        # 128 and SIGINT's number, as shells have it.
-        _leave(error, "Interrupted; what was finished before is kept.", 130)
-    except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
-        _leave(error, f"A file can't be read or written: {error.strerror or error}{where}.", 4)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    # Outside of training, where a stop is a wish, SIGTERM and SIGHUP count as Ctrl-C does.
+    with ended_by_signals():
+        try:
+            yield
+        except EnstackError as error:
+            _leave(error, f"{error}", error.exit_status)
+        except KeyboardInterrupt as error:
+            # 128 and SIGINT's number, as shells have it.
+            _leave(error, "Interrupted; what was finished before is kept.", 130)
+        except OSError as error:
+            where = f" ({error.filename})" if error.filename else ""
+            _leave(error, f"A file can't be read or written: {error.strerror or error}{where}.", 4)
 
 
 def _leave(error: BaseException, message: str, status: int) -> None:
     # main has taken it out of sys.argv.
     if DEBUG in sys.orig_argv:
-        raise error
-    print(f"enstack: {message}", file=sys.stderr)
+        traceback.print_exception(error)
+    put(f"enstack: {message}", sys.stderr)
     raise typer.Exit(status)
+
+
+def print_result(text: str) -> None:
+    """Print what a command is for; where a full disk takes it, the command ends with status 4."""
+    put(text, sys.stdout)
+    # A reader who has left, as `| head` does, has had enough: that is no failure.
+    if Output.around(sys.stdout).failure is not None:
+        raise typer.Exit(4)
+
+
+def finish_output() -> None:
+    """At the very end: nothing is left for the interpreter to stumble on, and what is lost is told.
+
+    What a run prints is a record, and not its work: its status says whether that was done.
+    """
+    output = Output.around(sys.stdout)
+    output.finish()
+    if output.failure is not None:
+        put(f"enstack: Not all of the output was written: {output.failure.strerror}.", sys.stderr)
+    Output.around(sys.stderr).finish()
 
 
 def show_warning(
@@ -56,4 +73,4 @@ def show_warning(
 ) -> None:
     """Users read one line; developers' warnings stay out of a report on their data."""
     if issubclass(category, ForcedOffWarning):
-        print(f"⚠️  {message}", file=sys.stderr)
+        put(f"⚠️  {message}", sys.stderr)

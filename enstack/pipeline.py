@@ -20,6 +20,7 @@ from enstack.errors import CheckpointError, ConfigError, EnstackError, Interrupt
 from enstack.inputs import base_model, read_run_data
 from enstack.progress.bars import Bar
 from enstack.progress.say import say
+from enstack.progress.stopping import end_scripts_when_interrupted, ended_by_signals
 from enstack.reporting.leaderboard import leaderboard_text, read_leaderboard_frame
 from enstack.reporting.page import REPORT_EDITION, write_report
 from enstack.run_folder import BaseModelFolder, RunFolder
@@ -57,15 +58,17 @@ class RunResults:
 def run_pipeline(config: RunConfig) -> RunResults:
     """Data, base models, stacking, report: each stage is done once, and gone on with if stopped."""
     require_configuration(config)
+    end_scripts_when_interrupted()
     run, local_dir = RunFolder(Path(config.run_dir)), Path(config.local_dir)
     require_writable(run.path, "run_dir", CheckpointError)
     require_writable(local_dir, "local_dir", ConfigError)
     try:
         # Not in run_dir: Drive's locks can't be relied on. Two machines there are not caught.
         place = str(run.path.resolve())
-        with only_one(local_dir / "locks" / config.run_key, f"run_dir {run.path}", place):
+        lock = only_one(local_dir / "locks" / config.run_key, f"run_dir {run.path}", place)
+        with ended_by_signals(), lock:
             return _run_stages(config, run)
-    # Ctrl-C where no batch boundary grants it, or a second one.
+    # A signal where no batch boundary grants it, or a Ctrl-C after one.
     except KeyboardInterrupt:
         raise Interrupted(
             "Interrupted; what was finished or saved before is kept. Run the same again to go on."

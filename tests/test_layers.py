@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import statistics
 import subprocess
 import sys
@@ -25,7 +26,7 @@ def module_name(path: Path) -> str:
 
 
 def test_every_room_has_its_place_in_the_layers() -> None:
-    placed = {name.strip() for layer in LAYERS["layers"] for name in layer.split("|")}
+    placed = {name for layer in LAYERS["layers"] for name in re.split(r" [|:] ", layer)}
     rooms = {
         module_name(path)
         for path in PACKAGE.iterdir()

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +19,7 @@ from enstack.config import ForcedOffWarning, RunConfig
 from enstack.data.functions import VulnerabilityData
 from enstack.errors import CheckpointError, ConfigError, DataError, Interrupted
 from enstack.pipeline import run_pipeline
+from enstack.run_folder import RunFolder
 from enstack.storage.disks import only_one
 from enstack.storage.manifest import read_manifest, write_manifest
 from tests.support.equality import tree_digest
@@ -78,46 +82,91 @@ def test_a_finished_run_is_shown_again_without_loading_torch(finished_run: RunCo
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
-DRIVER = """
-import os, signal, sys
+STOP_AFTER = """
+import fcntl, os, signal, sys, termios
 import torch
 torch.set_num_threads(1)
 import enstack.training.trainer as trainer
-from enstack.cli import main
-name, after = sys.argv.pop(), int(sys.argv.pop())
+how, after, config = sys.argv.pop(), int(sys.argv.pop()), sys.argv[-1]
 original, trained = trainer.train_batch, 0
 def counted(*args):
     global trained
     original(*args)
     trained += 1
     if trained == after:
-        os.kill(os.getpid(), getattr(signal, name))
+        stop()
 trainer.train_batch = counted
-main()
+def stop():
+    if how != "hang-up":
+        return os.kill(os.getpid(), getattr(signal, how))
+    print("hang up now", flush=True)
+    try:
+        os.read(0, 1)  # which ends when the terminal is gone
+    except OSError:
+        pass
+if how == "hang-up":
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 """
+COMMAND = STOP_AFTER + "from enstack.cli import main; main()"
+SCRIPT = STOP_AFTER + "import enstack, enstack.config, json; s = json.load(open(config)); "
+SCRIPT += "enstack.run(enstack.config.RunConfig(**s))"
 
 
-def run_with_signal(config: RunConfig, after: int, name: str) -> subprocess.CompletedProcess[str]:
-    """`enstack run` in its own process, which gets a signal after some trained batches."""
+def driver(config: RunConfig, code: str, after: int, how: str) -> list[str]:
+    """`enstack run` in its own process, which is stopped after some trained batches."""
     Path(config.run_dir).mkdir(parents=True, exist_ok=True)
     path = Path(config.run_dir).parent / "config.json"
     path.write_text(config.model_dump_json())
-    return subprocess.run(
-        [sys.executable, "-c", DRIVER, "run", str(path), str(after), name],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return [sys.executable, "-c", code, "run", str(path), str(after), how]
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", pytest.param("SIGINT", marks=pytest.mark.slow)])
-def test_a_run_stopped_by_a_signal_goes_on_and_ends_as_the_unbroken_one(
-    config: RunConfig, finished_run: RunConfig, name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    stopped = run_with_signal(config, 5, name)
+def with_signal(config: RunConfig, code: str, name: str) -> str:
+    """Send a signal after the fifth batch; what it printed when it ended as it should."""
+    command = driver(config, code, 5, name)
+    stopped = subprocess.run(command, capture_output=True, text=True, check=False)
     assert stopped.returncode == 130, stopped.stderr
-    assert "💾 micro, epoch 1, batch 5, is safe in" in stopped.stdout
+    assert "Interrupted; progress is saved: micro, epoch 1, 5 of 11 batches." in stopped.stderr
     assert "Traceback" not in stopped.stderr
+    return stopped.stdout
+
+
+def by_the_command(config: RunConfig) -> None:
+    assert "💾 micro, epoch 1, batch 5, is safe in" in with_signal(config, COMMAND, "SIGINT")
+
+
+def by_a_script(config: RunConfig) -> None:
+    assert "💾 micro, epoch 1, batch 5, is safe in" in with_signal(config, SCRIPT, "SIGTERM")
+
+
+def by_hanging_up(config: RunConfig) -> None:
+    """The terminal goes: the system sends SIGHUP, and whatever is printed from then on fails."""
+    master, terminal = pty.openpty()
+    running = subprocess.Popen(
+        driver(config, COMMAND, 5, "hang-up"),
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+    )
+    os.close(terminal)
+    seen = b""
+    while b"hang up now" not in seen:
+        seen += os.read(master, 1024)
+    os.close(master)
+    assert running.wait() == 130
+    assert "progress is saved" in RunFolder(Path(config.run_dir)).events()[-1]
+
+
+@pytest.mark.parametrize(
+    "stop", [by_a_script, by_hanging_up, pytest.param(by_the_command, marks=pytest.mark.slow)]
+)
+def test_a_run_that_was_stopped_goes_on_and_ends_as_the_unbroken_one(
+    config: RunConfig,
+    finished_run: RunConfig,
+    stop: Callable[[RunConfig], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stop(config)
     run_pipeline(config)
     said = capsys.readouterr().out
     assert "⏭️  Resuming: will skip 5 batches (fast-forward), train 6 batches" in said

@@ -12,7 +12,8 @@ from enstack.auditing.content import (
     Scores,
     WordCounts,
 )
-from enstack.reporting.console import aligned_table, printable
+from enstack.console import printable
+from enstack.reporting.console import aligned_table
 from enstack.reporting.html import share
 from enstack.reporting.leaderboard import number
 from enstack.stacking.baselines import BASELINE_TITLES

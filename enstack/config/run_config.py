@@ -13,6 +13,7 @@ from enstack.config.names import HUB_MODELS, TINY_MODELS, run_key, scratch_dir
 from enstack.config.settings import Settings
 from enstack.config.swa import asks_for_swa, warn_of_swa
 from enstack.config.values import lower_keys
+from enstack.console import put
 from enstack.errors import ConfigError
 
 
@@ -94,5 +95,5 @@ class RunConfig(Settings):
 def configure(**fields: Any) -> RunConfig:
     """Check a notebook's UPPER_CASE form fields, print what was set, and return the RunConfig."""
     config = RunConfig(**fields)
-    sys.stdout.write(config.announcement())
+    put(config.announcement().removesuffix("\n"), sys.stdout)
     return config

@@ -9,6 +9,7 @@ from typing import Any
 
 from tqdm.auto import tqdm  # a widget in notebooks, text elsewhere
 
+from enstack.console import Output, printable, put
 from enstack.progress.data_wait import DataWait
 from enstack.progress.say import in_notebook
 from enstack.progress.screen import Level, current_screen
@@ -44,7 +45,7 @@ class Bar:
     ) -> None:
         self.seconds_each, self.unit, self.level = seconds_each, unit, level
         self.wait, self.examples = wait, examples
-        self.total, self.description = total, description
+        self.total, self.description = total, printable(description)
         self.done, self.postfix = 0, ""
         self.started = self.last_line = time.perf_counter()
         self._drawn: Any = None
@@ -54,11 +55,13 @@ class Bar:
     def __enter__(self) -> Bar:
         if self._screen is not None:
             self._screen.open(self)
-        elif self.level == "batch" and (in_notebook() or sys.stderr.isatty()):  # where tqdm draws
+        elif self.level == "batch" and (in_notebook() or Output.around(sys.stderr).isatty()):
             self._drawn = _PacedBar(
                 total=self.total,
                 desc=self.description,
                 bar_format=NOTEBOOK_FORMAT if in_notebook() else TEXT_FORMAT,
+                # None: where tqdm draws by itself, a widget in a notebook.
+                file=None if in_notebook() else Output.around(sys.stderr),
                 unit=self.unit,
             )
             self._drawn.seconds_each = self.seconds_each
@@ -84,7 +87,7 @@ class Bar:
             self._drawn.update(count)
         elif self._line_due(before):
             self.last_line = time.perf_counter()
-            print(self.line(), flush=True)
+            put(self.line(), sys.stdout)
 
     def show(self, **figures: float | str) -> None:
         """Put figures behind the bar: loss, lr, the share of time spent waiting, the copy."""

@@ -6,12 +6,13 @@ import sys
 
 from tqdm.auto import tqdm
 
+from enstack.console import put
+
 
 def say(text: str) -> None:
     """Print a line for the user, without tearing a bar that is being drawn."""
     with tqdm.external_write_mode(file=sys.stdout):
-        # Into a file or a pipe Python would keep lines back until some thousands of bytes are full.
-        print(text, flush=True)
+        put(text, sys.stdout)
 
 
 def duration(seconds: float) -> str:

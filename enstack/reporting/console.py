@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from enstack.console import Output, printable
+
 __all__ = ["aligned_table"]
 
 WIDTH_WITHOUT_TERMINAL = 100
@@ -36,7 +38,8 @@ def aligned_table(
     in their middle until a line fits. Numbers are never cut: a terminal that is too narrow for
     them wraps the line.
     """
-    on_terminal = sys.stdout.isatty()
+    output = Output.around(sys.stdout)
+    on_terminal = output.isatty()
     width = shutil.get_terminal_size().columns if on_terminal else WIDTH_WITHOUT_TERMINAL
     # First, for widths change: a control character has none, the ? in its place takes a cell.
     cells = [[printable(cell) for cell in row] for row in (titles, *rows)]
@@ -47,11 +50,10 @@ def aligned_table(
         # rich would cut the ends, and names of models differ there.
         row[shrinks] = shortened(row[shrinks], widths[shrinks])
     table = Table(
-        box=SIMPLE_HEAD if on_terminal else PLAIN_HEAD,
+        box=SIMPLE_HEAD if on_terminal and output.encoding.lower() == "utf-8" else PLAIN_HEAD,
         show_edge=False,
         padding=(0, GAP - 1, 0, 0),  # the box's own line between two columns is a blank
         pad_edge=False,
-        header_style="bold",
     )
     for place, title in enumerate(cells[0]):
         table.add_column(
@@ -64,15 +66,16 @@ def aligned_table(
         # As Text, for rich reads [brackets] in a plain string as markup.
         table.add_row(*map(Text, row))
     margin = " " * indent
-    text = _drawn(table, sum(widths) + GAP * len(widths), colours=on_terminal)
+    text = _drawn(table, sum(widths) + GAP * len(widths))
     return "\n".join(f"{margin}{line}" for line in text.splitlines())
 
 
-def _drawn(table: Table, width: int, *, colours: bool) -> str:
+def _drawn(table: Table, width: int) -> str:
     # In a notebook rich would show the table by itself, instead of writing it to the file.
     console = Console(
         file=io.StringIO(),
-        force_terminal=colours,
+        # Without styles: what reaches a console has no control characters but line ends.
+        force_terminal=False,
         force_jupyter=False,
         width=width,
         legacy_windows=False,
@@ -80,11 +83,6 @@ def _drawn(table: Table, width: int, *, colours: bool) -> str:
     with console.capture() as capture:
         console.print(table)
     return capture.get()
-
-
-def printable(text: str) -> str:
-    """A text without control characters, which must not reach a terminal."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def shortened(text: str, width: int) -> str:

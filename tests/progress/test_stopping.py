@@ -2,32 +2,123 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
+from collections.abc import Iterator
 
 import pytest
 
-from enstack.progress.stopping import stop_requests
+from enstack.progress.stopping import (
+    STOPPING_SIGNALS,
+    ended_by_signals,
+    leave_signals_to_the_parent,
+    stop_requests,
+)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_is_a_wish_and_the_second_stops_at_once(number: int) -> None:
+@pytest.fixture(autouse=True)
+def as_a_shell_starts_it() -> Iterator[None]:
+    """A background job has SIGINT ignored, and this suite may be one."""
+    before = {number: signal.getsignal(number) for number in STOPPING_SIGNALS}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def send(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize("number", STOPPING_SIGNALS)
+def test_a_signal_is_a_wish_and_a_ctrl_c_after_it_stops_at_once(number: int) -> None:
     before = signal.getsignal(number)
     with stop_requests() as stop:
-        os.kill(os.getpid(), number)
+        send(number)
         assert stop.requested
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), number)
+            send(signal.SIGINT)
     assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize("first", STOPPING_SIGNALS)
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGHUP])
+def test_what_machines_send_in_twos_is_one_wish(first: int, second: int) -> None:
+    """A closing terminal sends SIGHUP twice, service managers SIGTERM and SIGHUP together."""
+    with stop_requests() as stop:
+        send(first)
+        send(second)
+        send(second)
+        assert stop.requested
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_outside_of_training_a_signal_ends_the_work_once(number: int) -> None:
+    before = signal.getsignal(number)
+    with ended_by_signals():
+        with pytest.raises(KeyboardInterrupt):
+            send(number)
+        # While the first is being heeded: it must not break off what that does.
+        send(signal.SIGTERM)
+        send(signal.SIGHUP)
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize("catching", [stop_requests, ended_by_signals])
+@pytest.mark.parametrize("number", STOPPING_SIGNALS)
+def test_a_signal_that_was_ignored_at_the_start_stays_ignored(
+    number: int, catching: object
+) -> None:
+    """As nohup leaves SIGHUP, and a shell SIGINT of a job in the background."""
+    signal.signal(number, signal.SIG_IGN)
+    with catching() as stop:  # type: ignore[operator]
+        send(number)
+        assert stop is None or not stop.requested
+    assert signal.getsignal(number) is signal.SIG_IGN
+
+
+def test_a_script_keeps_its_own_way_with_a_signal_where_nothing_is_trained() -> None:
+    seen: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, frame: seen.append(number))
+    with ended_by_signals():
+        send(signal.SIGTERM)
+    assert seen == [signal.SIGTERM]
 
 
 def test_outside_the_main_thread_nothing_is_caught_and_nothing_breaks() -> None:
     seen: list[bool] = []
 
     def work() -> None:
-        with stop_requests() as stop:
+        with ended_by_signals(), stop_requests() as stop:
             seen.append(stop.requested)
 
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
     assert seen == [False]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_what_reaches_all_processes_of_a_terminal_ends_no_loader_process(number: int) -> None:
+    leave_signals_to_the_parent(0)
+    send(number)
+
+
+def test_a_note_goes_to_no_file_that_took_the_place_of_a_closed_standard_error(
+    tmp_path: object,
+) -> None:
+    """With 2>&- the next file that is opened gets the number 2: a checkpoint, perhaps."""
+    code = (
+        "import os, signal, sys\n"
+        "file = open(sys.argv[1], 'wb', buffering=0)\n"
+        "from enstack.progress.stopping import stop_requests\n"
+        "with stop_requests() as stop: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "sys.exit(0 if stop.requested and file.fileno() == 2 else 1)\n"
+    )
+    path = f"{tmp_path}/checkpoint"
+    command = ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-c", code, path]
+    subprocess.run(command, check=True)
+    assert os.stat(path).st_size == 0  # noqa: PTH116

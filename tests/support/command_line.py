@@ -6,7 +6,6 @@ as the system sees it, signals, and what stays unimported.
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 
@@ -27,12 +26,7 @@ def enstack(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 def enstack_here(*arguments: object) -> subprocess.CompletedProcess[str]:
     """The command as a call, with what a process would print and the status it would end with."""
-    # Commands take SIGTERM over, which other tests in this process do not expect.
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        done = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
     return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
