@@ -14,7 +14,7 @@ CHROMIUM := /usr/bin/chromium
 CHROMIUM_PACKAGES := chromium fonts-noto-color-emoji
 
 COLAB := .venv-colab
-RESOLVE := $(BIN)/uv pip compile setup.cfg --quiet --only-binary :all: --no-binary enstack
+RESOLVE := $(BIN)/uv pip compile --quiet --output-file
 
 .PHONY: help setup demo test test-slow test-colab test-browser check docs bench
 setup: $(READY)  ## .venv alone
@@ -26,6 +26,9 @@ $(READY): constraints.txt
 $(COLAB)/ready: constraints-colab.txt
 $(COLAB)/ready: PYTHON := $(COLAB_PYTHON)
 $(READY) $(COLAB)/ready: requirements.txt setup.cfg
+	@$(PYTHON) -c "import sys; oldest = '$(firstword $(PYTHONS))'; \
+	sys.version_info >= tuple(map(int, oldest.split('.'))) or sys.exit('Python must be %s or newer, ' \
+	'found %s. Name another: make PYTHON=python3.12' % (oldest, sys.version.split()[0]))"
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --upgrade pip
 	$(INSTALL) --editable '.[dev]' --constraint $(filter constraints%,$^)
@@ -60,7 +63,7 @@ $(CHROMIUM):
 	$$root DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $(CHROMIUM_PACKAGES)
 
 test-colab: $(COLAB)/ready  ## the test suite under Colab's versions, on Colab's Python
-	$(COLAB)/bin/python -m pytest -n 2 --dist loadfile
+	$(COLAB)/bin/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 check: $(READY)  ## format, lint, types, import layers, pages made from the code, then the tests
 	$(BIN)/ruff format --check .
@@ -75,12 +78,17 @@ check: $(READY)  ## format, lint, types, import layers, pages made from the code
 
 # Nothing is installed: uv works the versions out for a Python that need not be there.
 check-pythons: $(READY)  ## every pin can be met, with wheels, on each Python that README names
-	set -e; for version in $(PYTHONS); do echo "constraints.txt, Python $$version"; \
-	$(RESOLVE) --all-extras --constraint constraints.txt --python-version $$version \
-	>/dev/null; done
-	@echo "constraints-colab.txt, $(COLAB_PYTHON)"
-	$(RESOLVE) --extra dev --constraint constraints-colab.txt \
-	--python-version $(patsubst python%,%,$(COLAB_PYTHON)) >/dev/null
+	@set -e; for version in $(PYTHONS); do $(MAKE) --no-print-directory build/pins/$$version; done
+	@$(MAKE) --no-print-directory build/pins/$(COLAB_PYTHON) PINS=constraints-colab.txt EXTRAS='--extra dev'
+
+PINS := constraints.txt
+EXTRAS := --all-extras
+.PHONY: always
+build/pins/%: always
+	@echo "$(PINS), Python $(*:python%=%)"
+	@rm -f $@ && mkdir -p $(@D)
+	@$(RESOLVE) $@ setup.cfg $(EXTRAS) --constraint $(PINS) --python-version $(*:python%=%) >/dev/null
+	@$(RESOLVE) $@.wheels $@ --no-deps --only-binary :all: --python-version $(*:python%=%) >/dev/null
 
 # A site out of README.md and docs/; a link that leads nowhere stops the build.
 docs: $(DOCS_READY)  ## the pages as a site in build/docs; fails on a broken link
