@@ -10,6 +10,7 @@ import ast
 import json
 import re
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,19 @@ FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 METADATA = {"accelerator", "colab", "kernelspec", "language_info"}
 CELL_METADATA = {"cellView": "form"}
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
-LONGEST = 12  # lines of a code cell
+LONGEST = 12  # lines of a code cell, beside its fields and their notes
 FORBIDDEN = (
     *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda),
     *(ast.For, ast.AsyncFor, ast.While, ast.Try),
 )
-FIELD = re.compile(r'^[A-Z_]+ = .+ #@param (\{type:"\w+"\}|\[.+\]( \{allow-input: true\})?)$')
+NUMBER = r"-?[\d.]+"
+FIELD = re.compile(
+    r"^[A-Z_]+ = .+ #@param ("
+    r'\{type:"(string|boolean|integer|number|raw)"\}'
+    rf'|\{{type:"slider", min:{NUMBER}, max:{NUMBER}, step:{NUMBER}\}}'
+    # A list of choices: texts, or with raw numbers.
+    r'|\[.+\]( \{(type:"raw"|allow-input: true|type:"raw", allow-input: true)\})?)$'
+)
 
 Notebook = dict[str, Any]
 
@@ -75,17 +83,21 @@ def _cell_faults(cell: Notebook) -> list[str]:
     found = []
     if not lines[0].startswith("#@title "):
         found.append("must begin with #@title")
-    if len(lines) > LONGEST:
-        found.append(f"must have at most {LONGEST} lines, it has {len(lines)}")
+    code = [line for line in lines if "#@param" not in line and not line.startswith("#@markdown")]
+    if len(code) > LONGEST:
+        found.append(f"must have at most {LONGEST} lines, it has {len(code)}")
     if any(isinstance(node, FORBIDDEN) for node in ast.walk(tree)):
         found.append("must only call: no def, class, lambda, for, while or try")
     if any(str(name).split(".")[0] == "google" for name in _imported(tree)):
         found.append("must leave google.colab to the package")
-    found += [
-        f"has a field without a type: {line}"
-        for line in lines
-        if "#@param" in line and not FIELD.match(line)
-    ]
+    fields = [(before, line) for before, line in pairwise(lines) if "#@param" in line]
+    found += [f"has a field without a type: {line}" for _, line in fields if not FIELD.match(line)]
+    if not found:
+        found += [
+            f"has a field without a note: {line}"
+            for before, line in fields
+            if not before.startswith("#@markdown") or before.startswith("#@markdown #")
+        ]
     return found
 
 

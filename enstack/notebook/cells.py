@@ -15,7 +15,6 @@ from enstack.errors import CheckpointError, ConfigError
 from enstack.notebook.forms import (
     CHOICES_FILE,
     TOY_LEARNING_RATE,
-    choices_of_cell_4,
     code_changed,
     read_form_fields,
     require_own_folder,
@@ -31,16 +30,11 @@ if TYPE_CHECKING:
 
     from enstack.config import RunConfig
 
-PAPER_TRAIN = 20_305  # functions in the paper's training split
 GIB = 2**30
 
 
-def show_hardware(work: Path | None = None, names: Mapping[str, Any] | None = None) -> None:
-    """Cell 3: say which GPU, precision and CPU a run will use, and how long an epoch will take.
-
-    work, names: the work folder and the notebook's globals(), for the models and sizes chosen so
-    far; without them the hardware alone is told.
-    """
+def show_hardware() -> None:
+    """Cell 3: say which GPU, precision and CPU a run will use."""
     from enstack.models.hardware import Hardware
 
     hardware = Hardware.choose()
@@ -53,8 +47,6 @@ def show_hardware(work: Path | None = None, names: Mapping[str, Any] | None = No
             "In Colab: Runtime > Change runtime type > T4 GPU."
         )
     say(f"Precision: {hardware.precision} (chosen for this hardware)\nCPU cores: {os.cpu_count()}")
-    if work is not None:
-        _show_time_per_epoch(work, names or {}, on_gpu=device.type == "cuda")
 
 
 def gpu_line(device: torch.device) -> str:
@@ -63,38 +55,6 @@ def gpu_line(device: torch.device) -> str:
 
     card = torch.cuda.get_device_properties(device)
     return f"GPU: {card.name}, {card.total_memory / GIB:.1f} GiB"
-
-
-def _show_time_per_epoch(work: Path, names: Mapping[str, Any], *, on_gpu: bool) -> None:
-    from enstack.config import HUB_MODELS, RunConfig, base_model_names
-    from enstack.inputs import base_model
-    from enstack.models.hardware import Hardware
-    from enstack.training.epoch_time import estimate_epoch_time
-
-    # USE_SWA is taken off first: the one warning of it belongs to cell 5.
-    config = RunConfig(
-        **{**settings_from_fields(work, read_form_fields(work, names)), "USE_SWA": False}
-    )
-    asked = config.base_models
-    if config.data_dir == "toy" and on_gpu and not toy_overrides():
-        asked = [*asked, *HUB_MODELS]  # so that one sees what this GPU is good for
-    say("Measuring a few batches ...")
-    models = map(base_model, base_model_names(asked), asked, [config] * len(asked))
-    hardware = Hardware.choose(config.precision, config.num_workers)
-    for line in estimate_epoch_time(list(models), _n_train(work, config), config, hardware):
-        say(line)
-
-
-def _n_train(work: Path, config: RunConfig) -> int:
-    """Functions to train on: as counted by cell 4, else all toy ones or those of the paper."""
-    from enstack.toy.functions import TOY_SIZES
-
-    known = choices_of_cell_4(work).get("n_train")
-    # The form may name other data by now than cell 4 has counted.
-    if known is not None and known["data_dir"] == config.data_dir:
-        return int(known["functions"])
-    all_there_are = TOY_SIZES["train"] if config.data_dir == "toy" else PAPER_TRAIN
-    return min(config.subset, all_there_are) if isinstance(config.subset, int) else all_there_are
 
 
 def show_data(work: Path, *, download: bool = False, **choice: Any) -> pd.DataFrame:
@@ -117,9 +77,8 @@ def show_data(work: Path, *, download: bool = False, **choice: Any) -> pd.DataFr
         download_vdisc(Path(resolved["DATA_DIR"]))
     config = RunConfig(**resolved)
     data = read_run_data(config)
-    counted = {"data_dir": config.data_dir, "functions": len(data.splits["train"])}
     # In the work folder, for a fresh kernel has no memory of this cell.
-    write_json(work / CHOICES_FILE, {"choice": choice, "n_train": counted})
+    write_json(work / CHOICES_FILE, {"choice": choice})
     summary = data.summary()
     table = pd.DataFrame(summary["counts"])
     table.loc["all"] = pd.Series(summary["functions"])

@@ -16,6 +16,7 @@ DRIVE_ROOT = Path("/content/drive")
 LOADED_AT = time.time()
 CHOICES_FILE = "notebook.json"
 PLAIN = (bool, int, float, str, list, tuple, type(None))  # what a form or a line would set
+LEFT_OPEN = ("BASE_MODELS", "RUN_DIR", "LOCAL_DIR")
 TOY_LEARNING_RATE = 1e-3  # tiny models with random weights learn nothing at the default
 TOY_SETTINGS: dict[str, Any] = {
     "DATA_DIR": "toy",
@@ -103,8 +104,13 @@ def require_own_folder(data_dir: str) -> None:
 
 
 def settings_from_fields(work: Path, chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with their paths made whole, and with what the toy data needs to be learnt."""
-    settings = {**chosen, **toy_overrides()}
+    """Settings with their paths made whole, and with what the toy data needs to be learnt.
+
+    A field that says `auto`, or nothing, leaves the choice to the package.
+    """
+    # Where the package has an "auto" of its own, such as PRECISION, it stays.
+    given = {key: value for key, value in chosen.items() if not _left_open(key, value)}
+    settings = {**given, **toy_overrides()}
     data_dir = str(settings.get("DATA_DIR") or "toy").strip()
     settings["DATA_DIR"] = data_dir if data_dir == "toy" else str(user_folder(data_dir))
     # Resolved, for a folder such as "." has no name of its own.
@@ -120,6 +126,11 @@ def settings_from_fields(work: Path, chosen: Mapping[str, Any]) -> dict[str, Any
     ):
         settings["LEARNING_RATE"] = TOY_LEARNING_RATE
     return settings
+
+
+def _left_open(key: str, value: object) -> bool:
+    """Whether a form's field leaves a choice that RunConfig makes where it is not told."""
+    return key in LEFT_OPEN and str(value if value is not None else "").strip() in ("", "auto")
 
 
 def _inside(folder: Path, name: str, field: str) -> Path:

@@ -109,6 +109,15 @@ def test_an_old_checkpoint_is_looked_up_on_drive(
     assert cells.configure_run(tmp_path, {"RESUME_FROM": ""}).resume_from == ""
 
 
+def test_auto_and_an_empty_field_leave_the_choice_to_the_package(tmp_path: Path) -> None:
+    for left in ("auto", "", None):
+        settings = cells.form_settings(tmp_path, {"BASE_MODELS": left, "RUN_DIR": left})
+        assert RunConfig(**settings).base_models == ["tiny-a", "tiny-b", "tiny-c"]
+        assert settings["RUN_DIR"] == str(tmp_path / "toy")
+    # A field that the package reads "auto" in itself gets it.
+    assert cells.form_settings(tmp_path, {"PRECISION": "auto"})["PRECISION"] == "auto"
+
+
 def test_the_choice_of_data_outlives_the_kernel(
     tmp_path: Path, toy_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -196,24 +205,6 @@ def test_hardware_names_a_gpu_and_its_memory(
     said = capsys.readouterr().out
     assert "GPU: Tesla T4, 15.0 GiB\n" in said
     assert "Precision: fp16" in said
-
-
-def test_time_is_estimated_for_the_models_and_data_that_are_chosen(
-    tmp_path: Path, toy_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[Any] = []
-
-    def estimate(models: Any, n_functions: int, config: RunConfig, device: Any) -> list[str]:
-        asked.append(([model.name for model in models], n_functions, config.batch_size))
-        return ["a line"]
-
-    monkeypatch.setattr("enstack.training.epoch_time.estimate_epoch_time", estimate)
-    cells.show_hardware(tmp_path, {})
-    cells.show_hardware(tmp_path, {"BASE_MODELS": "codebert, unixcoder", "DATA_DIR": "/data"})
-    cells.show_data(tmp_path, DATA_DIR=str(toy_folder), LABEL_MODE="binary")
-    cells.show_hardware(tmp_path, {"BASE_MODELS": "codebert", "BATCH_SIZE": 8, "USE_SWA": True})
-    assert asked.pop(0) == (["tiny-a", "tiny-b", "tiny-c"], 600, 16)
-    assert asked == [(["codebert", "unixcoder"], 20_305, 16), (["codebert"], 42, 8)]
 
 
 # The results

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -16,7 +17,8 @@ import nbformat
 import pytest
 
 from enstack.colab import NOTEBOOK_VERSION
-from enstack.notebook.forms import TOY_SETTINGS
+from enstack.config import RunConfig
+from enstack.notebook.forms import LEFT_OPEN, TOY_SETTINGS, read_form_fields
 from tools.notebooks import canonical, faults, main
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
@@ -70,6 +72,9 @@ def test_a_run_and_saved_notebook_gets_its_committed_form_back(path: Path) -> No
         (["#@title t", "for _ in []: pass"], "must only call"),
         (["#@title t", "from google.colab import drive"], "leave google.colab to the package"),
         (["#@title t", "A = 1 #@param"], "a field without a type: A = 1"),
+        (["#@title t", 'A = 1 #@param {type:"slider"}'], "a field without a type: A = 1"),
+        (["#@title t", 'A = 1 #@param [1] {type:"int"}'], "a field without a type: A = 1"),
+        (["#@title t", 'A = 1 #@param {type:"number"}'], "a field without a note: A = 1"),
     ],
 )
 def test_a_cell_that_breaks_a_rule_is_named(lines: list[str], fault: str) -> None:
@@ -77,6 +82,48 @@ def test_a_cell_that_breaks_a_rule_is_named(lines: list[str], fault: str) -> Non
     (found,) = faults({"cells": [cell]})
     assert found.startswith("cell a-cell ")
     assert fault in found
+
+
+def test_a_form_may_have_any_number_of_fields_with_their_notes() -> None:
+    fields = ["#@markdown a note", 'A = 1 #@param {type:"slider", min:0, max:0.5, step:0.01}'] * 20
+    source = ["#@title t", "#@markdown ### Group", *fields, *["pass"] * 11]
+    assert faults({"cells": [{"cell_type": "code", "id": "a", "source": "\n".join(source)}]}) == []
+
+
+def form_fields() -> dict[str, str]:
+    """The fields of all forms and what they say, as Python text."""
+    lines = [line for cell in cells(COLAB, "code") for line in cell["source"] if "#@param" in line]
+    return dict(line.split(" #@param")[0].split(" = ", 1) for line in lines)
+
+
+def test_the_form_says_what_the_package_would_do_without_it() -> None:
+    defaults = RunConfig().model_dump()
+    for name, text in form_fields().items():
+        value = ast.literal_eval(text)
+        if name.lower() in defaults and name not in LEFT_OPEN:
+            assert value == defaults[name.lower()], name
+        elif name in LEFT_OPEN:
+            assert value == "auto"
+
+
+def test_no_name_of_the_notebook_itself_is_taken_for_a_setting(tmp_path: Path) -> None:
+    fields = {name: ast.literal_eval(text) for name, text in form_fields().items()}
+    read_form_fields(tmp_path, {**fields, "WORK": "x", "CODE": "x"})
+
+
+def test_every_choice_and_both_ends_of_every_slider_are_accepted() -> None:
+    tried = 0
+    for line in "".join(source(cell) for cell in cells(COLAB, "code")).splitlines():
+        name, _, field = line.replace(" = ", " #@param ", 1).partition(" #@param ")
+        if name.lower() not in RunConfig.model_fields or name in LEFT_OPEN:
+            continue
+        listed = re.search(r"#@param (\[.+?\])", field)
+        choices = ast.literal_eval(listed[1]) if listed else []
+        ends = map(ast.literal_eval, re.findall(r"(?:min|max):([\d.]+)", field))
+        for value in [*ends, *choices]:
+            RunConfig(**{name: value})
+            tried += 1
+    assert tried > 30
 
 
 def test_two_cells_of_one_id_are_a_fault() -> None:
@@ -182,7 +229,7 @@ def test_a_fresh_kernel_runs_any_cell_after_1_2_5_and_trains_nothing_twice(
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     notebook.cells = [code[number - 1] for number in (1, 2, 5, 6, 7, 8, 9, 3)]
     nbclient.NotebookClient(notebook, resources={"metadata": {"path": FOLDER}}).execute()
-    configured, trained, shown, checked, told, measured = map(printed, notebook.cells[2:])
+    configured, trained, shown, checked, told, hardware = map(printed, notebook.cells[2:])
     assert (
         "✅ Configuration updated:\n"
         f"   - Epochs: {TOY_SETTINGS['EPOCHS']}\n"
@@ -196,7 +243,8 @@ def test_a_fresh_kernel_runs_any_cell_after_1_2_5_and_trains_nothing_twice(
     assert "report.html" in shown
     assert "✅" in checked
     assert "run_finished" in told
-    assert "tiny-a" in measured
+    assert "Every base model is trained" in configured
+    assert "Precision: " in hardware
     leaderboard, figures = (out.data for out in notebook.cells[4].outputs if "data" in out)
     assert "macro-F1" in leaderboard["text/html"]
     assert figures["text/html"].count("data:image/png;base64,") == 5

@@ -2,41 +2,88 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from enstack.errors import ConfigError, EnstackError
+from enstack.errors import EnstackError
 from enstack.models.base_models import BaseModel
 from enstack.models.hardware import Hardware
 from enstack.training import epoch_time as module
-from enstack.training.epoch_time import BatchCost, encoder_of, estimate_epoch_time, measure_batch
-from tests.support.training import train_config
+from enstack.training.epoch_time import BatchCost, encoder_of, measure_batch
 
 CPU = Hardware(torch.device("cpu"), "fp32", workers=0)
+GPU = Hardware(torch.device("cuda"), "fp16", workers=0)
 
 
-def test_the_papers_models_are_measured_without_a_network_and_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+class Machine:
+    """A probe on a machine where a batch takes so long for itself, and so long for each token."""
+
+    def __init__(self, each: float, per_token: float) -> None:
+        self.each, self.per_token = each, per_token
+        self.asked: list[tuple[int, int]] = []
+
+    def __call__(self, encoder: object, hardware: object) -> Machine:
+        return self
+
+    def training(self, rows: int, width: int) -> float:
+        self.asked.append((rows, width))
+        return self.each + rows * width * self.per_token
+
+    def prediction(self, rows: int, width: int) -> float:
+        return rows * width * self.per_token / 3
+
+    def peak_memory(self) -> int | None:
+        return 9
+
+
+def measured(monkeypatch: pytest.MonkeyPatch, machine: Machine, hardware: Hardware) -> BatchCost:
+    monkeypatch.setattr(module, "Probe", machine)
+    # There may be none, nor a torch that knows of any.
+    monkeypatch.setattr(module, "_gpus", lambda hardware: [])
+    return measure_batch(None, hardware, batch_size=16, max_length=512)
+
+
+@pytest.mark.parametrize("each", [0.0, 0.2])
+def test_what_a_batch_and_what_a_token_costs_are_told_apart(
+    monkeypatch: pytest.MonkeyPatch, each: float
 ) -> None:
-    measured: list[int] = []
+    machine = Machine(each, 5e-5)
+    cost = measured(monkeypatch, machine, GPU)
+    assert machine.asked == [(16, 512), (16, 128)]
+    assert cost.training(100, 100 * 16 * 300) == pytest.approx(100 * (each + 16 * 300 * 5e-5))
+    assert cost.prediction(48_000) == pytest.approx(48_000 * 5e-5 / 3)
+    assert cost.memory == 9
 
-    def cost(*_: object, **sizes: object) -> BatchCost:
-        measured.append(1)
-        return BatchCost(0.47, 9 * 2**30)
 
-    monkeypatch.setattr(module, "measure_batch", cost)
-    models = [BaseModel(name, f"microsoft/{name}-base") for name in ("codebert", "unixcoder")]
-    config = train_config(tmp_path, batch_size=16, epochs=10, max_length=512)
-    (line,) = estimate_epoch_time(models, 20_305, config, CPU)
-    assert line == (
-        "⏱️  codebert, unixcoder: 0.47 s a batch of 16 x 512 tokens, 9.0 GiB of GPU memory; 20,305 "
-        "functions take at most 10 min an epoch and model, 1 h 39 min with EPOCHS = 10"
-    )
-    assert measured == [1]
-    encoder = encoder_of(models[0])
+def test_a_slow_cpu_times_small_batches_and_a_fast_one_whole_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slow = Machine(0.3, 5e-3)  # AdamW's step over many weights is no matter of tokens
+    cost = measured(monkeypatch, slow, CPU)
+    assert max(rows * width for rows, width in slow.asked) == 256
+    assert cost.training(10, 10 * 16 * 512) == pytest.approx(10 * (0.3 + 16 * 512 * 5e-3))
+    fast = Machine(0.01, 1e-6)
+    measured(monkeypatch, fast, CPU)
+    assert (16, 512) in fast.asked
+
+
+def test_times_that_waver_never_make_a_part_cost_less_than_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Wavering(Machine):
+        def training(self, rows: int, width: int) -> float:
+            return 0.1 if width == 512 else 0.3
+
+    cost = measured(monkeypatch, Wavering(0, 0), GPU)
+    assert (cost.each, cost.per_token) == (0.0, 0.1 / (16 * 512))
+
+
+def test_the_papers_models_are_known_without_a_network() -> None:
+    encoder = encoder_of(BaseModel("unixcoder", "microsoft/unixcoder-base"))
     assert (encoder.num_hidden_layers, encoder.hidden_size) == (12, 768)
+    assert encoder.max_position_embeddings == 1026
 
 
 def test_a_real_measurement_leaves_the_random_state_and_the_configuration(
@@ -45,45 +92,19 @@ def test_a_real_measurement_leaves_the_random_state_and_the_configuration(
     encoder = encoder_of(micro_model)
     before, state = encoder.to_dict(), torch.random.get_rng_state()
     cost = measure_batch(encoder, CPU, batch_size=4, max_length=32)
-    assert cost.seconds > 0
+    assert cost.training(1, 128) > 0
+    assert cost.prediction(128) > 0
     assert cost.memory is None
     assert torch.equal(state, torch.random.get_rng_state())
     assert encoder.to_dict() == before
 
 
-def test_on_a_cpu_a_small_batch_is_timed_and_scaled(
-    micro_model: BaseModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[tuple[int, int]] = []
-
-    def train(encoder: object, rows: int, width: int, *_: object) -> tuple[float, None]:
-        asked.append((rows, width))
-        return 0.5, None
-
-    monkeypatch.setattr(module, "_train", train)
-    encoder = encoder_of(micro_model)
-    cost = measure_batch(encoder, CPU, batch_size=16, max_length=512)
-    assert asked == [(1, 256)]
-    assert cost.seconds == 0.5 * 16 * 512 / 256
-
-
 def test_a_batch_that_does_not_fit_says_which_one_would(
     micro_model: BaseModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def train(*_: object) -> tuple[float, None]:
+    def no_room(*_: object) -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(module, "_train", train)
+    monkeypatch.setattr(module.Probe, "training", no_room)
     with pytest.raises(EnstackError, match=r"Use BATCH_SIZE = 8 with ACCUMULATION_STEPS = 2"):
         measure_batch(encoder_of(micro_model), CPU, batch_size=16, max_length=512)
-
-
-@pytest.mark.parametrize(("name", "limit"), [("codebert", 512), ("unixcoder", 1024)])
-def test_a_length_that_a_model_can_not_read_is_refused_before_it_is_measured(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, limit: int
-) -> None:
-    monkeypatch.setattr(module, "measure_batch", lambda *_, **__: BatchCost(1.0, None))
-    models = [BaseModel(name, f"microsoft/{name}-base")]
-    assert estimate_epoch_time(models, 100, train_config(tmp_path, max_length=limit), CPU)
-    with pytest.raises(ConfigError, match=f"max_length must be at most {limit} for {name}"):
-        estimate_epoch_time(models, 100, train_config(tmp_path, max_length=limit + 1), CPU)
