@@ -21,11 +21,11 @@ from enstack.checkpoints.slots import (
     HISTORY,
     LAST,
     OpenCheckpoint,
-    empty,
     first_problem,
     keep_aside,
 )
 from enstack.errors import CheckpointError
+from enstack.storage.links import detach, empty
 from enstack.storage.manifest import HashedFolder, read_manifest
 
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds between two attempts, doubled from one to the next
@@ -274,6 +274,7 @@ class Mirror:
         path, target = self.scratch / HISTORY, self.folder / HISTORY
         history = path.read_bytes() if path.exists() else self._history
         if history != self._history and history is not None:
+            detach(target)
             target.write_bytes(history)
             if target.read_bytes() != history:
                 raise CheckpointError(f"{target} was not read back as written")

@@ -10,17 +10,16 @@ from enstack.checkpoints.slots import (
     LAST,
     OpenCheckpoint,
     checkpoints_in,
-    empty,
     finish_interrupted_save,
     first_problem,
     install,
     keep_aside,
-    remove,
     saved_number,
     write,
 )
 from enstack.errors import CheckpointError
 from enstack.progress.say import say
+from enstack.storage.links import empty, remove
 from enstack.storage.manifest import folder_problems, read_manifest
 
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import shutil
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from enstack.errors import CheckpointError
 from enstack.storage.files import CHUNK_BYTES, Moved, ignore, sync
+from enstack.storage.links import is_folder, occupied, remove
 from enstack.storage.manifest import HashedFolder, folder_problems, read_manifest
 
 LAST, PREVIOUS, BEST = "last_checkpoint", "previous_checkpoint", "best_model"
 # Never under a name that a search takes for a checkpoint.
 BESIDE = {LAST: ".saving", BEST: ".saving_best"}
 DISCARDED = ".discarded"
+# No other name is ours: `previous_checkpoint (1)` is a copy that Drive or a user has made.
+KEPT = re.compile(rf"{LAST}|{PREVIOUS}(_([2-9]|[1-9][0-9]+))?")
 HISTORY = "history.jsonl"  # written after a checkpoint: where it lies, one was saved
 KEPT_ON_SCRATCH = 2  # run_dir has the others
 STATE_FILE, WEIGHTS_FILE = "training_state.pth", "model.safetensors"
@@ -29,20 +32,6 @@ def slots(keep: int) -> list[str]:
     """Folder names of the checkpoints that are kept, newest first."""
     older = [f"{PREVIOUS}_{number}" for number in range(2, keep)]
     return [LAST, PREVIOUS, *older][:keep]
-
-
-def remove(folder: Path) -> None:
-    """Remove a folder from a disk that gives the room back at once."""
-    if folder.exists():
-        shutil.rmtree(folder)
-
-
-def empty(folder: Path) -> None:
-    """Remove a folder; its files are cut to nothing first, for Drive's trash counts their size."""
-    for path in folder.rglob("*") if folder.is_dir() else ():
-        if path.is_file():
-            path.write_bytes(b"")
-    remove(folder)
 
 
 def write(
@@ -84,15 +73,15 @@ def install(folder: Path, name: str, *, keep: int, remove: Remove = remove) -> N
 
 def _rotate(folder: Path, names: list[str], remove: Remove) -> None:
     """Make room for a new newest checkpoint: every one moves down a slot, the oldest goes."""
-    for path in checkpoints_in(folder):
+    for path in _kept_in(folder):
         if path.name not in names:
             discard(path, remove)  # of a run that kept more
-    if not (folder / LAST).exists():
+    if not occupied(folder / LAST):
         return  # a rotation was interrupted when there was room already
     discard(folder / names[-1], remove)
     # From the oldest on: each moves into a slot that has just become free.
     for newer, older in reversed(list(itertools.pairwise(names))):
-        if (folder / newer).exists():
+        if occupied(folder / newer):
             (folder / newer).rename(folder / older)
 
 
@@ -100,7 +89,7 @@ def discard(folder: Path, remove: Remove = remove) -> None:
     """Remove a folder, first renamed: what a kill leaves of it is not taken for a checkpoint."""
     doomed = folder.with_name(DISCARDED)
     remove(doomed)
-    if folder.exists():
+    if occupied(folder):
         folder.rename(doomed)
         remove(doomed)
 
@@ -156,28 +145,33 @@ def saved_number(folder: Path) -> int:
 
 def checkpoints_in(folder: Path) -> list[Path]:
     """Every checkpoint in a base model's folder, those of a run that kept more included."""
-    places = [folder / LAST, *sorted(folder.glob(f"{PREVIOUS}*"))]
-    return [path for path in places if path.is_dir()]
+    return [path for path in _kept_in(folder) if path.is_dir()]
+
+
+def _kept_in(folder: Path) -> list[Path]:
+    """Whatever stands where a checkpoint may, newest first as far as names tell."""
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    return [folder / name for name in names if KEPT.fullmatch(name)]
 
 
 def finish_interrupted_save(folder: Path, keep: int, remove: Remove) -> None:
     """A save that was killed after its manifest was written is whole: put it in its place."""
     beside = folder / BESIDE[LAST]
-    if beside.is_dir() and not folder_problems(beside):
+    if is_folder(beside) and not folder_problems(beside):
         if saved_number(beside) > saved_number(folder / LAST):
             install(folder, LAST, keep=keep, remove=remove)
         else:
             remove(beside)
     # Where a best model stands, the one beside it is of an epoch that is trained again.
     best = folder / BESIDE[BEST]
-    if best.is_dir() and not (folder / BEST).exists() and not folder_problems(best):
+    if is_folder(best) and not occupied(folder / BEST) and not folder_problems(best):
         best.rename(folder / BEST)
 
 
 def keep_aside(path: Path, reason: str, then: str) -> str:
     """Put a damaged checkpoint out of the way; returns the line that says so."""
     number, kind = 1, BEST if path.name == BEST else "checkpoint"
-    while (aside := path.with_name(f"damaged_{kind}_{number}")).exists():
+    while occupied(aside := path.with_name(f"damaged_{kind}_{number}")):
         number += 1
     path.rename(aside)
     return (

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from enstack.errors import CheckpointError, EnstackError
+from enstack.storage.links import is_ours_alone
 
 ROOM_TO_LEAVE = 512 << 20  # bytes of the scratch disk that copies of data leave for what follows
 
@@ -71,6 +72,8 @@ def only_one(path: Path, what: str, record: str = "") -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # The file stays when the run ends: a new one of the same name would be another lock.
+    if path.is_symlink():
+        path.unlink()
     path.touch()
     descriptor = lock(path)
     if descriptor is None:
@@ -79,7 +82,8 @@ def only_one(path: Path, what: str, record: str = "") -> Iterator[None]:
             "Wait for that one, stop it, or name another run_dir."
         )
     try:
-        path.write_text(record, encoding="utf-8")
+        if is_ours_alone(path):
+            path.write_text(record, encoding="utf-8")
         yield
     finally:
         os.close(descriptor)

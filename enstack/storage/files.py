@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from enstack.errors import CheckpointError
+from enstack.storage.links import is_ours_alone, occupied, remove
 
 # Also how much digest_of_ends reads, whose digests checkpoints hold: it must stay.
 CHUNK_BYTES = 1 << 20
@@ -83,6 +84,7 @@ def replacing_file(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.writing")
+    remove(beside)
     try:
         yield beside
         # A rename may reach the disk before the bytes do: after a crash the file would be empty.
@@ -90,7 +92,7 @@ def replacing_file(path: Path) -> Iterator[Path]:
     # Ctrl-C, too, must leave nothing behind.
     except BaseException:
         with contextlib.suppress(OSError):  # the fault that led here is the one to hear of
-            beside.unlink(missing_ok=True)
+            remove(beside)
         raise
     _rename_over(beside, path)
 
@@ -136,6 +138,9 @@ def timestamp() -> str:
 def append_json_line(path: Path, record: dict[str, Any]) -> None:
     """Add one line to a JSON-lines file; what a failed write left of one is ended before it."""
     line = json.dumps(record, ensure_ascii=False) + "\n"
+    if occupied(path) and not is_ours_alone(path):
+        # Another name's bytes as well: they are copied, and added to here alone.
+        write_bytes(path, path.read_bytes() if path.is_file() else b"")
     # A half line and a whole one in one would lose both to whoever reads the file.
     with path.open("ab+") as file:
         if file.tell():

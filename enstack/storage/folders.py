@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from enstack.storage.disks import is_same, lock
-from enstack.storage.manifest import files_below, is_current, read_manifest, write_manifest
+from enstack.storage.links import is_folder, occupied, remove
+from enstack.storage.manifest import MANIFEST, is_current, read_manifest, write_manifest
 
 # The middle part is a number that nobody else draws; before that it was the process's number.
 BESIDE = re.compile(r"\.(?P<name>.+?)(?:\.(?:[0-9a-f]{16}|(?P<process>\d{1,8})))?\.writing")
@@ -110,7 +111,8 @@ def _put_in_place(beside: Path, folder: Path) -> None:
     _keep_strangers(folder, beside)
     # No system replaces a folder that has files: between these two there is none, and what needs
     # it makes it again.
-    shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):  # the rename tells what could not be removed
+        remove(folder)
     beside.rename(folder)
 
 
@@ -129,7 +131,10 @@ def _is_another_running(process: int) -> bool:
 def _keep_strangers(folder: Path, beside: Path) -> None:
     """Take along what a user has put into a folder: whatever its manifest does not name."""
     listed = (read_manifest(folder) or {"files": {}})["files"]
-    for name in files_below(folder):
-        if name not in listed and not (beside / name).exists():
+    # Links as they are; of a folder that is itself a link, all belongs to somebody else.
+    for path in sorted(folder.rglob("*")) if is_folder(folder) else ():
+        name = path.relative_to(folder).as_posix()
+        ours = name in listed or name == MANIFEST or is_folder(path)
+        if not ours and not occupied(beside / name):
             (beside / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).rename(beside / name)
+            path.rename(beside / name)

@@ -9,6 +9,7 @@ from typing import Any
 
 from enstack.errors import CheckpointError
 from enstack.storage.files import Moved, ignore, sha256_file, sync, write_bytes
+from enstack.storage.links import detach
 
 MANIFEST = "manifest.json"
 BLANK = "0" * 64  # stands where a manifest's own sha256 comes
@@ -21,6 +22,7 @@ class HashedFile:
         self.path, self.bytes, self._digest = path, 0, hashlib.sha256()
 
     def __enter__(self) -> HashedFile:
+        detach(self.path)
         self._file = self.path.open("wb")
         return self
 

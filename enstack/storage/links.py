@@ -1,0 +1,101 @@
+"""Links are never followed: what is removed, cut or written is a name of ours, not what it names.
+
+A link, symbolic or hard, that lies in run_dir or local_dir leads to bytes that belong to somebody
+else: a backup made with `cp -al`, another run, a shared disk. It may be read. It is removed and
+replaced as a link; bytes that have another name too are never changed in place. A folder that
+enstack writes into must be no link: `require_no_links` says so before anything is written.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from enstack.errors import EnstackError
+
+
+def occupied(path: Path) -> bool:
+    """Whether a name is taken: by a file, a folder, or a link that may lead nowhere."""
+    return _status(path) is not None
+
+
+def is_folder(path: Path) -> bool:
+    """Whether it is a folder itself, and no link to one."""
+    status = _status(path)
+    return status is not None and stat.S_ISDIR(status.st_mode)
+
+
+def _status(path: Path) -> os.stat_result | None:
+    # Not os.path.lexists: a Drive that answers with an error does not say that nothing is there.
+    try:
+        return path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def remove(path: Path) -> None:
+    """Remove whatever stands at a path, on a disk that gives the room back at once.
+
+    A folder goes with all below it; links go as links.
+    """
+    if is_folder(path):
+        shutil.rmtree(path)
+    elif occupied(path):
+        path.unlink()
+
+
+def empty(path: Path) -> None:
+    """Remove a folder; its files are cut to nothing first, for Drive's trash counts their size."""
+    # os.walk enters no links, and lists those to folders among the folders.
+    for folder, _, names in os.walk(path) if is_folder(path) else ():
+        for name in names:
+            file = Path(folder, name)
+            if is_ours_alone(file):
+                file.write_bytes(b"")
+    remove(path)
+
+
+def is_ours_alone(path: Path) -> bool:
+    """Whether a file's bytes have this name alone, so that to change them in place changes no other.
+
+    False for links of both kinds, and for what is no file.
+    """
+    status = path.lstat()
+    return stat.S_ISREG(status.st_mode) and status.st_nlink <= 1
+
+
+def detach(path: Path) -> None:
+    """Take a link away from a name that is about to be written in place."""
+    if occupied(path) and not is_ours_alone(path):
+        remove(path)
+
+
+def require_no_links(
+    root: Path, folders: Iterable[str], setting: str, error_type: type[EnstackError]
+) -> None:
+    """Raise where a folder that is written into is a link; root itself, as a shortcut, may be one.
+
+    folders: relative to root, with `*` for every name in a folder.
+    """
+    for pattern in folders:
+        for path in _places(root, pattern):
+            if path.is_symlink():
+                raise error_type(
+                    f"{setting} must hold folders of its own, for nothing outside of it is ever "
+                    f"written; {path} is a link to {os.readlink(path)}. Remove the link, move the "  # noqa: PTH115
+                    f"folder itself there if the run needs it, or name another {setting}."
+                )
+
+
+def _places(root: Path, pattern: str) -> Iterator[Path]:
+    """Every path below a folder that fits a pattern, without going through a link."""
+    first, _, rest = pattern.partition("/")
+    names = os.listdir(root) if first == "*" and root.is_dir() else [first]  # noqa: PTH208
+    for path in (root / name for name in sorted(names) if name != "*"):
+        if not rest:
+            yield path
+        elif is_folder(path):
+            yield from _places(path, rest)

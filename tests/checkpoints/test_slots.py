@@ -1,0 +1,109 @@
+"""Checkpoints in one place: nothing outside it is touched, and nothing that merely looks like one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from enstack.checkpoints import slots
+from enstack.checkpoints.slots import BEST, LAST
+from enstack.storage.links import empty, remove
+from enstack.storage.manifest import HashedFolder, folder_problems
+from tests.support.equality import tree_digest
+from tests.support.outside import Outside, link
+
+BESIDE = [*slots.BESIDE.values(), slots.DISCARDED]
+OURS = [LAST, "previous_checkpoint", "previous_checkpoint_2", BEST, *BESIDE]
+# Names that Drive, a file manager or a careful user gives to a copy.
+LOOK_ALIKES = (
+    "previous_checkpoint_backup", "previous_checkpoint (1)", "previous_checkpoint_1",
+    "previous_checkpoint_02", "previous_checkpoint_2 copy", "previous_checkpoint_", "previous",
+    "Previous_checkpoint", "last_checkpoint (1)", "best_model_old", ".saving (1)", ".discarded_2",
+)  # fmt: skip
+
+
+def save(folder: Path, number: int, *, keep: int = 2, name: str = LAST) -> None:
+    def write_files(new: HashedFolder) -> None:
+        with new.file("model.safetensors") as file:
+            file.write(bytes([number]) * 500)
+
+    slots.write(folder, name, write_files, remove=empty, saved=number)
+    slots.install(folder, name, keep=keep, remove=empty)
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Outside:
+    return Outside(tmp_path / "outside")
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "nowhere", "hard"])
+@pytest.mark.parametrize("name", OURS)
+def test_a_link_in_the_place_of_any_folder_goes_as_a_link(
+    tmp_path: Path, outside: Outside, name: str, kind: str
+) -> None:
+    folder = tmp_path / "run"
+    for number in (1, 2, 3, 4):
+        save(folder, number, keep=3)
+    save(folder, 1, name=BEST)
+    link(kind, folder / name, outside)
+    before = outside.state()
+    for number in (5, 6, 7):
+        slots.finish_interrupted_save(folder, 3, empty)
+        save(folder, number, keep=3)
+        save(folder, number, name=BEST)
+    assert outside.state() == before
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*slots.slots(3), BEST])
+    for path in folder.iterdir():
+        assert not path.is_symlink()
+        assert folder_problems(path) == []
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "nowhere", "hard"])
+@pytest.mark.parametrize("how", [empty, remove])
+def test_what_is_removed_is_never_what_a_link_leads_to(
+    tmp_path: Path, outside: Outside, kind: str, how: slots.Remove
+) -> None:
+    for number, place in enumerate(["model.safetensors", "below/weights", "."]):
+        doomed = tmp_path / str(number)
+        (doomed / "below").mkdir(parents=True)
+        (doomed / "own").write_bytes(b"own")
+        link(kind, doomed / place, outside)
+        before = outside.state()
+        how(doomed)
+        assert outside.state() == before
+        assert not doomed.exists()
+        assert not doomed.is_symlink()
+
+
+def test_a_file_of_ours_alone_is_cut_before_it_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Drive's trash counts the size of what is removed."""
+    sizes: list[int] = []
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "model.safetensors").write_bytes(b"x" * 1000)
+
+    def looked_at(path: Path) -> None:
+        sizes.extend(file.stat().st_size for file in path.iterdir())
+        remove(path)
+
+    monkeypatch.setattr("enstack.storage.links.remove", looked_at)
+    empty(tmp_path / "old")
+    assert sizes == [0]
+    assert not (tmp_path / "old").exists()
+
+
+def test_what_merely_looks_like_a_checkpoint_of_ours_is_left_alone(tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        save(tmp_path, number, keep=3)
+    for name in LOOK_ALIKES:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").write_bytes(b"a user's copy")
+    before = {name: tree_digest(tmp_path / name) for name in LOOK_ALIKES}
+    for number in range(4, 9):
+        slots.finish_interrupted_save(tmp_path, 2, empty)
+        save(tmp_path, number, keep=2 + number % 2)
+    assert {name: tree_digest(tmp_path / name) for name in LOOK_ALIKES} == before
+    found = {path.name for path in slots.checkpoints_in(tmp_path)}
+    assert found == {LAST, "previous_checkpoint"}
