@@ -17,18 +17,52 @@ from enstack.data.functions import VulnerabilityData, read_data
 from enstack.data.local_copy import local_copy_of
 from enstack.duplicates.contamination import drop_from_train, train_rows_to_keep
 from enstack.duplicates.minhash import MINHASH_EDITION
+from enstack.errors import ConfigError
 from enstack.progress.say import say
+from enstack.run_folder import WRITTEN_INTO
 from enstack.storage.caches import is_usable, making_cache
 from enstack.storage.disks import slow_storage
 from enstack.storage.files import sha256_json
+from enstack.storage.links import require_no_links
 from enstack.storage.manifest import write_manifest
+from enstack.storage.places import require_own_place
 
 if TYPE_CHECKING:
     from enstack.models.base_models import BaseModel
 
 
+# Folders of local_dir that are written into; those of single caches are replaced whole.
+LOCAL_FOLDERS = (
+    "checkpoints",
+    "columns",
+    "locks",
+    "near_duplicates",
+    "staged",
+    "tokens",
+    "toy",
+    "toy/data",
+    "toy/models",
+    "toy/models/*",
+)
+
+
+def require_local_dir(config: RunConfig) -> None:
+    """Raise ConfigError for a local_dir that holds what is not for a run to clear, or links."""
+    # Whoever needs room may delete it, so nothing that is kept may lie in it.
+    others = {"run_dir": config.run_dir, "resume_from": config.resume_from}
+    if config.data_dir != "toy":
+        others["data_dir"] = config.data_dir
+    kept = {name: Path(place) for name, place in others.items() if place}
+    local_dir = Path(config.local_dir)
+    require_own_place(local_dir, "local_dir", kept)
+    scratch = config.scratch_dir.relative_to(local_dir)
+    folders = (*LOCAL_FOLDERS, str(scratch), *(f"{scratch}/{name}" for name in WRITTEN_INTO))
+    require_no_links(local_dir, folders, "local_dir", ConfigError)
+
+
 def read_run_data(config: RunConfig) -> VulnerabilityData:
     """The data that a configuration names, after a line on what it holds."""
+    require_local_dir(config)
     data = read_data(
         data_folder(config),
         label_mode=config.label_mode,

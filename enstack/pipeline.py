@@ -17,18 +17,20 @@ from enstack.config import (
 from enstack.data.functions import VulnerabilityData
 from enstack.data.holdout import SplitPlan, plan_splits
 from enstack.errors import CheckpointError, ConfigError, EnstackError, Interrupted
-from enstack.inputs import base_model, read_run_data
+from enstack.inputs import base_model, read_run_data, require_local_dir
 from enstack.progress.bars import Bar
 from enstack.progress.say import say
 from enstack.progress.stopping import end_scripts_when_interrupted, ended_by_signals
 from enstack.reporting.leaderboard import leaderboard_text, read_leaderboard_frame
 from enstack.reporting.page import REPORT_EDITION, write_report
-from enstack.run_folder import BaseModelFolder, RunFolder
+from enstack.run_folder import WRITTEN_INTO, BaseModelFolder, RunFolder
 from enstack.stacking.stage import stack_base_models
 from enstack.storage.caches import holding_caches
 from enstack.storage.disks import only_one, require_writable
 from enstack.storage.files import read_json_object
+from enstack.storage.links import require_no_links
 from enstack.storage.manifest import MANIFEST, is_current, write_manifest
+from enstack.storage.places import require_own_place
 from enstack.verify_run import require_as_reported
 
 # For annotations alone: a finished run is shown again without loading torch.
@@ -60,6 +62,10 @@ def run_pipeline(config: RunConfig) -> RunResults:
     require_configuration(config)
     end_scripts_when_interrupted()
     run, local_dir = RunFolder(Path(config.run_dir)), Path(config.local_dir)
+    require_own_place(run.path, "run_dir")
+    # Before the folder is made, and before a lock is.
+    require_local_dir(config)
+    require_no_links(run.path, WRITTEN_INTO, "run_dir", CheckpointError)
     require_writable(run.path, "run_dir", CheckpointError)
     require_writable(local_dir, "local_dir", ConfigError)
     try:
@@ -208,6 +214,7 @@ def rewrite_report(run_dir: Path) -> Path:
     Raises CheckpointError where that is not what was reported on: a new report would seal it.
     """
     run = RunFolder(run_dir)
+    require_no_links(run.path, WRITTEN_INTO, "run_dir", CheckpointError)
     if (run.report / MANIFEST).exists():
         require_as_reported(run)
     return _write_report(run)

@@ -27,7 +27,18 @@ from enstack.storage.files import (
 )
 from enstack.storage.manifest import read_manifest
 
-SLOT = re.compile(r"last_checkpoint|previous_checkpoint(_\d+)?|best_model")
+SLOT = re.compile(r"last_checkpoint|previous_checkpoint(_([2-9]|[1-9][0-9]+))?|best_model")
+# Folders that a run writes into; checkpoints are not among them, they are replaced whole.
+WRITTEN_INTO = (
+    "base_models",
+    "base_models/*",
+    "base_models/*/probabilities",
+    "base_models/*/folds",
+    "base_models/*/folds/*",
+    "stacking",
+    "report",
+    "report/figures",
+)
 Log = Callable[..., None]  # takes an event and its details
 # They shape training alone: once it is finished, another value of theirs would be a false record.
 WITHOUT_EFFECT_WHEN_FINISHED = (

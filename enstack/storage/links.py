@@ -59,7 +59,7 @@ def empty(path: Path) -> None:
 
 
 def is_ours_alone(path: Path) -> bool:
-    """Whether a file's bytes have this name alone, so that to change them in place changes no other.
+    """Whether a file's bytes have this name alone: changed in place, they change nowhere else.
 
     False for links of both kinds, and for what is no file.
     """

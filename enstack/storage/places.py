@@ -24,9 +24,7 @@ SHARED_IN_HOME = ("", ".cache", ".config", ".local", ".local/share", ".ssh")
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
-def require_own_place(
-    folder: Path, setting: str, others: Mapping[str, Path] | None = None
-) -> None:
+def require_own_place(folder: Path, setting: str, others: Mapping[str, Path] | None = None) -> None:
     """Raise ConfigError for a folder that must not be filled, and later cleared, by a run.
 
     others: by their settings, places that must neither be this folder nor lie in it.

@@ -1,4 +1,4 @@
-"""Checkpoints in one place: nothing outside it is touched, and nothing that merely looks like one."""
+"""Nothing outside a place of checkpoints is touched, and nothing that merely looks like one."""
 
 from __future__ import annotations
 

@@ -47,9 +47,7 @@ class Outside:
 
 def tree_state(folder: Path) -> dict[str, Any]:
     """Kind, mode, time and bytes of all below a folder; links as links."""
-    return {
-        path.relative_to(folder).as_posix(): _state(path) for path in sorted(folder.rglob("*"))
-    }
+    return {path.relative_to(folder).as_posix(): _state(path) for path in sorted(folder.rglob("*"))}
 
 
 def _state(path: Path) -> Any:
