@@ -74,7 +74,8 @@ def only_one(path: Path, what: str, record: str = "") -> Iterator[None]:
     # The file stays when the run ends: a new one of the same name would be another lock.
     if path.is_symlink():
         path.unlink()
-    path.touch()
+    if not path.exists():
+        path.touch()
     descriptor = lock(path)
     if descriptor is None:
         raise CheckpointError(
