@@ -7,6 +7,7 @@ import functools
 import itertools
 import os
 import random
+import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -416,14 +417,14 @@ def test_old_copies_are_cut_to_nothing_before_they_are_removed(
     """Drive's trash counts the size of what is in it."""
     scratch, drive = places
     sizes: list[int] = []
-    rmtree = slots.shutil.rmtree
+    rmtree = shutil.rmtree
 
     def weigh(folder: Path, *args: Any) -> None:
         if drive in Path(folder).parents:
             sizes.extend(p.stat().st_size for p in Path(folder).rglob("*") if p.is_file())
         rmtree(folder, *args)
 
-    monkeypatch.setattr(slots.shutil, "rmtree", weigh)
+    monkeypatch.setattr(shutil, "rmtree", weigh)
     for number in (1, 2, 3):
         put(scratch, LAST, number)
         mirrored(scratch, drive).close()

@@ -76,24 +76,6 @@ def test_what_is_removed_is_never_what_a_link_leads_to(
         assert not doomed.is_symlink()
 
 
-def test_a_file_of_ours_alone_is_cut_before_it_goes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Drive's trash counts the size of what is removed."""
-    sizes: list[int] = []
-    (tmp_path / "old").mkdir()
-    (tmp_path / "old" / "model.safetensors").write_bytes(b"x" * 1000)
-
-    def looked_at(path: Path) -> None:
-        sizes.extend(file.stat().st_size for file in path.iterdir())
-        remove(path)
-
-    monkeypatch.setattr("enstack.storage.links.remove", looked_at)
-    empty(tmp_path / "old")
-    assert sizes == [0]
-    assert not (tmp_path / "old").exists()
-
-
 def test_what_merely_looks_like_a_checkpoint_of_ours_is_left_alone(tmp_path: Path) -> None:
     for number in (1, 2, 3):
         save(tmp_path, number, keep=3)
