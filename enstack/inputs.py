@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from enstack.data.column_cache import is_cached
 from enstack.data.formats import split_files
 from enstack.data.functions import VulnerabilityData, read_data
 from enstack.data.local_copy import local_copy_of
+from enstack.duplicates.compared_texts import comparison_notes
 from enstack.duplicates.contamination import drop_from_train, train_rows_to_keep
 from enstack.duplicates.minhash import MINHASH_EDITION
 from enstack.errors import ConfigError
@@ -71,6 +73,7 @@ def read_run_data(config: RunConfig) -> VulnerabilityData:
         seed=config.seed,
         cache_dir=Path(config.local_dir),
     )
+    data = replace(data, notes=[*data.notes, *comparison_notes(data)])
     if config.drop_near_duplicates:
         data = _without_near_duplicates(data, config)
     sizes = ", ".join(f"{len(functions):,} {split}" for split, functions in data.splits.items())

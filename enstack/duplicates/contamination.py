@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from enstack.data.functions import VulnerabilityData
-from enstack.duplicates.near_duplicates import find_near_duplicates
+from enstack.duplicates.near_duplicates import NearDuplicates, find_near_duplicates
+from enstack.errors import DataError
 
 __all__ = [
     "NEAR",
@@ -17,6 +18,7 @@ __all__ = [
     "train_rows_to_keep",
 ]
 
+HIGHER_THRESHOLDS = (0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 NEAR = 0.7  # Jaccard similarity from which the report calls two functions near-duplicates
 
 
@@ -35,14 +37,41 @@ def contaminated(data: VulnerabilityData, threshold: float) -> np.ndarray:
 
 
 def train_rows_to_keep(data: VulnerabilityData, threshold: float) -> np.ndarray:
-    """The train rows (m,) int64 that no function of another split is so alike, or more."""
+    """The train rows (m,) int64 that no function of another split is so alike, or more.
+
+    Raises DataError when these are less than half of train.
+    """
     sources = [split.sources for split in data.splits.values()]
     duplicates = find_near_duplicates(sources, threshold)
+    kept, n_train = _apart(data, duplicates, threshold), len(data.splits["train"])
+    if _enough(kept, n_train):
+        return kept
+    # A pair at a higher threshold is among those that were found, so asking again costs nothing.
+    higher = {t: _apart(data, duplicates, t) for t in HIGHER_THRESHOLDS if t > threshold}
+    others = [
+        f"drop_near_duplicates={t:g}, which drops {n_train - len(rows):,},"
+        for t, rows in higher.items()
+        if _enough(rows, n_train)
+    ]
+    raise DataError(
+        f"drop_near_duplicates={threshold:g} must leave half of train, and would drop "
+        f"{n_train - len(kept):,} of its {n_train:,} functions, which stand in validation or test "
+        "too. See with `enstack audit` whether the splits were made of the same functions; then "
+        f"divide the data anew, or use {' or '.join([*others[:1], '0, which drops none'])}."
+    )
+
+
+def _apart(data: VulnerabilityData, duplicates: NearDuplicates, threshold: float) -> np.ndarray:
+    """The train rows (m,) int64 without a near-duplicate in another split."""
     near = duplicates.neighbours(split_of_each(data), len(data.splits), threshold)
     number = list(data.splits).index("train")
     of_train = near[split_of_each(data) == number]
     # Copies within train stay: only those across splits make a figure too good.
     return np.flatnonzero(np.delete(of_train, number, axis=1).sum(axis=1) == 0)
+
+
+def _enough(kept: np.ndarray, n_train: int) -> bool:
+    return 2 * len(kept) >= n_train
 
 
 def drop_from_train(

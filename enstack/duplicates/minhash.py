@@ -22,7 +22,8 @@ __all__ = [
     "minhash_signatures",
 ]
 
-MINHASH_EDITION = 2  # raise when other pairs are found, so that no stored comparison is used
+# Raise when other pairs are found, by the lexer too, so that no stored comparison is used.
+MINHASH_EDITION = 3
 GRAM = 4  # tokens in a gram
 N_HASHES = 128
 # Tokens whose hash is remembered, in each process.

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from enstack.duplicates import minhash as signatures
 from enstack.duplicates import near_duplicates as duplicates
-from enstack.duplicates.lexer import lexer_tokens
 from enstack.duplicates.near_duplicates import NearDuplicates, find_near_duplicates
 from tests.support.similar_texts import TEXTS, brute_force, edited
 
@@ -99,26 +98,3 @@ def test_a_crowd_is_told_and_bounds_the_pairs(monkeypatch: pytest.MonkeyPatch) -
     assert everyone.min() > 0
     assert len(crowd(monkeypatch, 10_000).pairs) == 100 * 99 // 2
     assert crowd(monkeypatch, 10_000).n_crowded == 0
-
-
-@pytest.mark.parametrize(
-    ("source", "tokens"),
-    [
-        ('f("a // b", \'"\')', ["f", "(", '"a // b"', ",", "'\"'", ")"]),
-        ("a/**/b//c\nd", ["a", "b", "d"]),
-        ("p->q<<=1", ["p", "->", "q", "<<=", "1"]),
-        ("x /* never closed", ["x"]),
-        ('s = "never closed\nt', ["s", "=", '"never closed', "t"]),
-        (r'"a\"b" c', [r'"a\"b"', "c"]),
-        ("", []),
-    ],
-)
-def test_tokens_are_what_a_compiler_would_read(source: str, tokens: list[str]) -> None:
-    assert lexer_tokens(source) == tokens
-
-
-@given(st.text())
-def test_any_text_has_tokens_that_stand_in_it(source: str) -> None:
-    place = 0
-    for token in lexer_tokens(source):
-        place = source.index(token, place) + len(token)

@@ -1,4 +1,4 @@
-"""Texts of every similarity, and the near-duplicates among them found by comparing all pairs."""
+"""Texts of every similarity with their near-duplicates by brute force, and texts to be lexed."""
 
 from __future__ import annotations
 
@@ -12,6 +12,15 @@ from enstack.duplicates.near_duplicates import token_grams
 # Copies of one function with some tokens changed, so that pairs of every similarity occur.
 EDITS = st.lists(st.tuples(st.integers(0, 29), st.sampled_from("abc")), max_size=6)
 TEXTS = st.lists(EDITS, min_size=1, max_size=14)
+# What tells one kind of token from another, in every order that hypothesis can think of.
+PIECES = st.sampled_from(
+    [
+        "//", "/*", "*/", '"', "'", "\\", "\n", "\r", "\r\n", "\\\n", "\\\r\n", "\\\r", " ", "\t",
+        'R"(', ')"', 'u8R"x(', ')x"', "LR", "R", "(", ")", "{", "}", ";", "a", "don't", "x1", "1",
+        "0", "1'000", "0x'f", "'a'", "'\\''", '"s"', "->", "<<=", "...", "/", "*", "é", "_",
+    ]
+)  # fmt: skip
+SOURCES = st.lists(PIECES, max_size=25).map("".join)
 
 
 def edited(edits: list[tuple[int, str]]) -> str:
