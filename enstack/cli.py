@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 import warnings
 from pathlib import Path
@@ -24,6 +23,7 @@ from enstack.exit_status import (
     show_warning,
 )
 from enstack.storage.disks import require_writable
+from enstack.storage.json_text import json_text
 
 app = typer.Typer(
     help="Fine-tune code models to find vulnerabilities in C/C++ functions, and stack them.",
@@ -73,7 +73,7 @@ def inspect(
         from enstack.checkpoints.inspection_text import verdict_text
 
         verdict = api.inspect(path)
-        print_result(json.dumps(verdict.to_json(), indent=2) if as_json else verdict_text(verdict))
+        print_result(json_text(verdict.to_json(), indent=2) if as_json else verdict_text(verdict))
         if not verdict.valid:
             # The status of a CheckpointError.
             raise typer.Exit(4)
@@ -121,7 +121,7 @@ def audit(
 
             # Standard output holds the result alone, with --json one object.
             put(str(write_audit(output, audited)), sys.stderr)
-        print_result(json.dumps(audited.to_json(), indent=2) if as_json else audit_text(audited))
+        print_result(json_text(audited.to_json(), indent=2) if as_json else audit_text(audited))
 
 
 @app.command()
@@ -163,7 +163,7 @@ def bench(
         # Libraries print what they like; standard output is for the result alone.
         with contextlib.redirect_stdout(sys.stderr):
             results = benchmark.measure()
-        print_result(json.dumps(results, indent=2) if as_json else benchmark.table(results))
+        print_result(json_text(results, indent=2) if as_json else benchmark.table(results))
 
 
 def _run(config: RunConfig) -> None:

@@ -22,9 +22,13 @@ class EnstackError(Exception):
 
 
 class ConfigError(EnstackError):
-    """The command or the configuration is wrong."""
+    """The command or the configuration is wrong, or the training diverged under it."""
 
     exit_status = 2
+
+
+class DivergenceError(ConfigError):
+    """Training came to losses, gradients or probabilities that are no numbers."""
 
 
 class DataError(EnstackError):

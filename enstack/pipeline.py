@@ -153,6 +153,9 @@ def _base_model_stages(
     data: VulnerabilityData, config: RunConfig, run: RunFolder
 ) -> list[BaseModelStage]:
     settings = {key: getattr(config, key) for key in TRAINING_SETTINGS}
+    # Base models that were finished before there was this setting do not name it.
+    if config.class_weights == "none":
+        del settings["class_weights"]
     if config.meta_features == "out_of_fold":
         # Without out-of-fold features nothing depends on the number of folds.
         settings["folds"] = config.folds

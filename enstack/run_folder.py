@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from enstack.storage.files import (
     timestamp,
     write_if_changed,
 )
+from enstack.storage.json_text import json_text
 from enstack.storage.manifest import read_manifest
 
 SLOT = re.compile(r"last_checkpoint|previous_checkpoint(_([2-9]|[1-9][0-9]+))?|best_model")
@@ -293,4 +293,4 @@ def _digest_if_there(path: Path) -> str | None:
 
 
 def _as_text(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    return json_text(value, indent=2, ensure_ascii=False) + "\n"

@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from enstack.checkpoints.finite import checkpoint_fault
 from enstack.checkpoints.inspection_text import Position, Verdict, is_trained
 from enstack.checkpoints.old_checkpoints import (
     TO_PREDICT_WITH,
@@ -91,7 +92,7 @@ def _size(path: Path) -> int | None:
 
 
 def _look_at_ours(folder: Path, state: State | None) -> Look:
-    problems = folder_problems(folder)
+    problems = folder_problems(folder) or _not_numbers(folder)
     if state is None:
         # A best model has no training state: its manifest names the epoch.
         best_epoch = (read_manifest(folder) or {}).get("best_epoch")
@@ -101,6 +102,12 @@ def _look_at_ours(folder: Path, state: State | None) -> Look:
     except CheckpointError as error:
         # A file that differs from its manifest is the cause, a state that lacks a key what follows.
         return Position(), problems or [str(error)], []
+
+
+def _not_numbers(folder: Path) -> list[str]:
+    """Of files that are as they were written: whether training had diverged by then."""
+    fault = checkpoint_fault(folder)
+    return [fault] if fault else []
 
 
 def _look_at_old(folder: Path, state: State | None) -> Look:
@@ -115,7 +122,8 @@ def _look_at_old(folder: Path, state: State | None) -> Look:
         return Position(), problems or [str(error).rstrip(".")], []
     if not problems:
         # Reading it all tells nothing more of files that are missing, cut or of two models.
-        problems = moments_problems(folder, old.optimizer) + content_problems(folder)
+        problems = moments_problems(folder, old.optimizer)
+        problems += content_problems(folder, old.optimizer)
     skipped = note_on_steps(old) if old.skipped_steps() else []  # the figures say it already
     position = dataclasses.replace(
         _resumes(old.epoch, old.step, old.total_batches, old.complete),

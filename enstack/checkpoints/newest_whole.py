@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from enstack.checkpoints.finite import checkpoint_fault
 from enstack.checkpoints.slots import (
+    BESIDE,
     BEST,
     KEPT_ON_SCRATCH,
     LAST,
@@ -40,7 +42,7 @@ def newest(scratch: Path, folder: Path, keep: int) -> Path | None:
     # By the number of their save, not by a clock: a machine's may be wrong, and a copy has another
     # time. Each is read in full only when it is the newest left: one of them is a gigabyte.
     for path in sorted(finished, key=saved_number, reverse=True):
-        fault = first_problem(path) if path.parent == scratch else _fetch(path, scratch)
+        fault = _fault_of(path) if path.parent == scratch else _fetch(path, scratch)
         if fault is None:
             # Only now that a whole one is there: otherwise all is left as it was. And before one
             # from run_dir is installed, which would else be put aside in place of a damaged one.
@@ -64,7 +66,7 @@ def whole_best(scratch: Path, folder: Path) -> Path | None:
     # Saves reach the scratch disk first, and it is the faster one to read.
     for best in (scratch / BEST, folder / BEST):
         if best.is_dir():
-            fault = first_problem(best)
+            fault = _fault_of(best)
             if fault is None:
                 return best
             say(keep_aside(best, fault, "another one is looked for"))
@@ -82,7 +84,17 @@ def _fetch(path: Path, scratch: Path) -> str | None:
         if fault is None:
             raise
         return fault
-    return None
+    # In the copy: slow storage is read once.
+    fault = checkpoint_fault(scratch / BESIDE[LAST])
+    if fault is not None:
+        # The next start would take it for a save that was killed before it was put in place.
+        remove(scratch / BESIDE[LAST])
+    return fault
+
+
+def _fault_of(folder: Path) -> str | None:
+    """What keeps a checkpoint from being gone on from: changed files, or what is no number."""
+    return first_problem(folder) or checkpoint_fault(folder)
 
 
 def _all_damaged(folder: Path, faults: dict[Path, str]) -> str:

@@ -99,7 +99,7 @@ def find_old_checkpoint(
             faults.append(str(error))
     # A run may have kept many, of a gigabyte each: only the one that is taken is read in full.
     for old in sorted(readable, key=lambda old: (old.epoch, old.complete, old.step), reverse=True):
-        damage = content_problems(old.folder)
+        damage = content_problems(old.folder, old.optimizer)
         if not damage:
             best = read_old_checkpoint(old.folder, n_classes)
             best.notes.extend(f"Passed over: {fault}" for fault in faults)

@@ -9,9 +9,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 
+from enstack.checkpoints.finite import moments_fault, weights_fault
 from enstack.checkpoints.slots import STATE_FILE, WEIGHTS_FILE
 from enstack.storage.files import CHUNK_BYTES
 
@@ -30,13 +30,16 @@ def structural_problems(folder: Path, *, needs_state: bool = True) -> list[str]:
     return missing or _misfits(folder)
 
 
-def content_problems(folder: Path) -> list[str]:
+def content_problems(folder: Path, optimizer: dict[str, Any] | None = None) -> list[str]:
     """Faults that only reading shows: changed bytes in the state, weights that are no numbers.
+
+    optimizer: its state, where that is known, whose moments must be numbers too.
 
     safetensors keeps no checksum: bytes changed into other finite weights can't be told.
     """
-    state = folder / STATE_FILE
-    return [*_changed_records(state), *_not_finite(folder / WEIGHTS_FILE)]
+    changed = _changed_records(folder / STATE_FILE)
+    spoilt = weights_fault(folder / WEIGHTS_FILE) or moments_fault(optimizer or {})
+    return [*changed, *([spoilt] if spoilt else [])]
 
 
 def moments_problems(folder: Path, optimizer: dict[str, Any]) -> list[str]:
@@ -128,14 +131,4 @@ def _changed_records(state: Path) -> list[str]:
                         pass
     except (OSError, EOFError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
         return [f"{state.name} is damaged: record {name}: {error}"]
-    return []
-
-
-def _not_finite(weights: Path) -> list[str]:
-    with safe_open(str(weights), framework="pt") as file:
-        for name in file.keys():  # noqa: SIM118
-            tensor = file.get_tensor(name)
-            # Both ends of the range are NaN where any number is; nothing is copied for it.
-            if tensor.numel() and not torch.stack(tensor.aminmax()).isfinite().all():
-                return [f"{weights.name} holds NaN or infinite weights, in {name}: they are lost"]
     return []

@@ -25,6 +25,7 @@ FIXED_SETTINGS = (
     "meta_features",
     "drop_near_duplicates",
     "label_rule",
+    "class_weights",
 )
 # What these two decide, the fingerprint of the data tells.
 TOLD_BY_THE_DATA = ("drop_near_duplicates", "label_rule")

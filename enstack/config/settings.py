@@ -103,6 +103,13 @@ class Settings(BaseModel):
         Real,
         Field(gt=0, description="Largest L2 norm of all gradients together; they are scaled to it"),
     ] = 1.0
+    class_weights: Annotated[
+        Literal["none", "balanced"],
+        Field(
+            description="Weights of the training loss; `balanced`: rare classes count as much as "
+            "frequent ones, n / (k n_c), and functions with a flag as much as those without it"
+        ),
+    ] = "none"  # the paper's, and what leaves probabilities as frequent as the classes are
     # numpy's RandomState, which draws the resamples, takes 32 bits.
     seed: Annotated[Whole, Field(ge=0, lt=2**32, description="Seed of everything random")] = 42
     precision: Annotated[

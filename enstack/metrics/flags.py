@@ -25,6 +25,7 @@ __all__ = [
     "evaluate_flags",
     "hits",
     "mcc",
+    "mean_mcc",
     "resampled_flags",
     "two_sided",
 ]
@@ -68,7 +69,7 @@ def evaluate_flags(
         "accuracy": float((predicted == flags).all(axis=1).mean()),
         **{f"macro_{name}": _mean(occurs, name) for name in FIGURES},
         **{f"weighted_{name}": _weighted(per_class, name) for name in FIGURES},
-        "mcc": _mean(occurs, "mcc"),
+        "mcc": mean_mcc(flags, predicted),
         "auc": _mean_or_none(per_class, "auc"),
         "average_precision": _mean_or_none(per_class, "average_precision"),
         "micro_f1": float(f1_score(flags, predicted, average="micro", zero_division=0)),
@@ -128,6 +129,13 @@ def mcc(labels: np.ndarray, predictions: np.ndarray) -> float:
     if len(np.unique(labels)) < 2 or len(np.unique(predictions)) < 2:
         return 0.0
     return float(matthews_corrcoef(labels, predictions))
+
+
+def mean_mcc(flags: np.ndarray, predicted: np.ndarray) -> float:
+    """Matthews' correlation of each flag that occurs in truth or predictions, and their mean."""
+    occurs = np.flatnonzero((flags | predicted).any(axis=0))
+    each = [mcc(flags[:, place], predicted[:, place]) for place in occurs]
+    return float(np.mean(each)) if each else 0.0
 
 
 def _best_threshold(has_flag: np.ndarray, probabilities: np.ndarray) -> float:

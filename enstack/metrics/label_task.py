@@ -112,6 +112,19 @@ class LabelTask(ABC):
         return dict(zip(self.class_names, self.counts(labels).tolist(), strict=True))
 
     @abstractmethod
+    def balanced_weights(self, labels: np.ndarray) -> np.ndarray:
+        """Weights (k,) float64 by which rare classes, or rows with a rare flag, count as others."""
+
+    @abstractmethod
+    def mcc(self, labels: np.ndarray, decisions: np.ndarray) -> float:
+        """Matthews' correlation of decisions with labels: 0 is no better than chance."""
+
+    def only_answer(self, decisions: np.ndarray) -> str | None:
+        """What every row is given, where that is the same; None where answers differ."""
+        alike = len(decisions) and (decisions == decisions[0]).all()
+        return self.label_name(decisions[0]) if alike else None
+
+    @abstractmethod
     def label_name(self, label: Any) -> str:
         """One label for people: the class, or the flags (k,) bool one after the other."""
 
@@ -146,6 +159,11 @@ class LabelTask(ABC):
                 f"{len(labels):,} rows, first row {bad[0]}: the model diverged or the file is "
                 "damaged."
             )
+
+
+def no_better_than_chance(mcc: float | None) -> bool:
+    """Whether Matthews' correlation prints as 0.00: a model that does not tell rows apart."""
+    return mcc is not None and abs(mcc) < 0.005
 
 
 def mean_log_loss(of_label: np.ndarray) -> float:

@@ -11,6 +11,7 @@ from sklearn.metrics import confusion_matrix
 from enstack.errors import DataError
 from enstack.metrics.calibration import calibration
 from enstack.metrics.classes import confusion_cells, evaluate_classes, resampled_classes
+from enstack.metrics.flags import mcc
 from enstack.metrics.label_task import LabelTask, Measure, mean_log_loss
 from enstack.metrics.reweighting import confusion_at_frequencies
 
@@ -77,6 +78,17 @@ class OneClass(LabelTask):
         """Functions by class."""
         # minlength: the last classes may have no row, and still count 0.
         return np.bincount(labels, minlength=self.n_classes)
+
+    def balanced_weights(self, labels: np.ndarray) -> np.ndarray:
+        """N / (k n_c), as scikit-learn's "balanced": of the k classes that occur."""
+        counts = self.counts(labels)
+        # A class without a row has no loss that could be weighted.
+        weights: np.ndarray = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+        return weights
+
+    def mcc(self, labels: np.ndarray, decisions: np.ndarray) -> float:
+        """Of the classes."""
+        return mcc(labels, decisions)
 
     def label_name(self, label: Any) -> str:
         """The class."""

@@ -13,6 +13,7 @@ from enstack.metrics.flags import (
     best_thresholds,
     evaluate_flags,
     hits,
+    mean_mcc,
     resampled_flags,
     two_sided,
 )
@@ -83,6 +84,16 @@ class SeveralFlags(LabelTask):
     def counts(self, labels: np.ndarray) -> np.ndarray:
         """Functions by flag; one with several counts for each."""
         return np.asarray(labels.sum(axis=0))
+
+    def balanced_weights(self, labels: np.ndarray) -> np.ndarray:
+        """Rows without a flag over rows with it, for each; 1 where one of the two is missing."""
+        having = self.counts(labels)
+        lacking = len(labels) - having
+        return np.where(having * lacking > 0, lacking / np.maximum(having, 1), 1.0)
+
+    def mcc(self, labels: np.ndarray, decisions: np.ndarray) -> float:
+        """The mean over the flags that occur in labels or decisions."""
+        return mean_mcc(labels, decisions)
 
     def label_name(self, label: Any) -> str:
         """The flags, or that there is none."""

@@ -6,14 +6,11 @@ Fields are the keys of report.json, in their order.
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from enstack.reporting.leaderboard import LeaderboardRow
+from enstack.storage.json_text import json_values
 
 __all__ = [
     "Bin",
@@ -28,7 +25,6 @@ __all__ = [
     "TrainingCurve",
     "WithoutNearDuplicates",
     "WithoutNearDuplicatesRow",
-    "json_values",
 ]
 
 
@@ -199,18 +195,3 @@ class ReportContent:
         """The content of report.json."""
         values: dict[str, Any] = json_values(dataclasses.asdict(self))
         return values
-
-
-def json_values(value: Any) -> Any:
-    """The same value in JSON's types; numbers that are not finite become None."""
-    # The json module refuses numpy's arrays and whole numbers.
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if isinstance(value, Mapping):
-        return {str(key): json_values(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [json_values(item) for item in value]
-    # JSON knows no NaN, and other readers than Python's refuse it.
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -23,11 +23,11 @@ from enstack.reporting.content import (
     TrainingCurve,
     WithoutNearDuplicates,
     WithoutNearDuplicatesRow,
-    json_values,
 )
 from enstack.reporting.leaderboard import LeaderboardRow
 from enstack.reporting.stored_run import StoredRun, read_history, read_run
 from enstack.run_folder import RunFolder
+from enstack.storage.json_text import json_values
 
 __all__ = ["load_results"]
 

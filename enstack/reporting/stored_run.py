@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from enstack.data.labels import task_of
 from enstack.metrics.label_task import LabelTask
-from enstack.reporting.content import Epoch, json_values
+from enstack.reporting.content import Epoch
 from enstack.reporting.leaderboard import LeaderboardRow, read_leaderboard
 from enstack.reporting.stored_files import read_object, read_text, unusable
 from enstack.run_folder import RunFolder
+from enstack.storage.json_text import json_values
 
 __all__ = ["Contamination", "StoredRun", "read_history", "read_run"]
 
@@ -206,6 +207,9 @@ def read_history(path: Path) -> list[Epoch]:
 
 
 def _epoch(record: Mapping[str, Any]) -> Epoch:
-    # A loss that was not finite becomes None, and a gap in its curve.
-    numbers = {key: json_values(float(record[key])) for key in EPOCH_NUMBERS}
+    # What is not known, or was not finite in an old history, becomes None: a gap in its curve.
+    stated = {key: record[key] for key in EPOCH_NUMBERS}
+    numbers = {
+        key: None if value is None else json_values(float(value)) for key, value in stated.items()
+    }
     return Epoch(epoch=int(record["epoch"]), **numbers, best=record["best"] is True)

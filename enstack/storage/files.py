@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from enstack.errors import CheckpointError
+from enstack.storage.json_text import json_text
 from enstack.storage.links import is_ours_alone, occupied, remove
 
 # Also how much digest_of_ends reads, whose digests checkpoints hold: it must stay.
@@ -121,7 +122,7 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Replace a JSON file as one step, indented for people."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json_text(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def write_if_changed(path: Path, text: str) -> None:
@@ -137,7 +138,7 @@ def timestamp() -> str:
 
 def append_json_line(path: Path, record: dict[str, Any]) -> None:
     """Add one line to a JSON-lines file; what a failed write left of one is ended before it."""
-    line = json.dumps(record, ensure_ascii=False) + "\n"
+    line = json_text(record, ensure_ascii=False) + "\n"
     if occupied(path) and not is_ours_alone(path):
         # Another name's bytes as well: they are copied, and added to here alone.
         write_bytes(path, path.read_bytes() if path.is_file() else b"")

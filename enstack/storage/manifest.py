@@ -9,6 +9,7 @@ from typing import Any
 
 from enstack.errors import CheckpointError
 from enstack.storage.files import Moved, ignore, sha256_file, sync, write_bytes
+from enstack.storage.json_text import json_text
 from enstack.storage.links import detach
 
 MANIFEST = "manifest.json"
@@ -95,7 +96,7 @@ def files_below(folder: Path) -> list[str]:
 
 def manifest_bytes(manifest: dict[str, Any]) -> bytes:
     """A manifest as JSON that ends in the sha256 of itself, taken with zeros in that place."""
-    text = json.dumps({**manifest, "sha256": BLANK}, indent=2, ensure_ascii=False, default=str)
+    text = json_text({**manifest, "sha256": BLANK}, indent=2, ensure_ascii=False, default=str)
     blank = f"{text}\n".encode()
     # From the right: a detail may hold as many zeros.
     return hashlib.sha256(blank).hexdigest().join(blank.decode().rsplit(BLANK, 1)).encode()

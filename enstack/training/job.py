@@ -27,6 +27,7 @@ from enstack.progress.stopping import StopRequest
 
 # Recorded only where they can be read: a hub may be out of reach.
 READ_IF_POSSIBLE = ("architecture", "base_weights")
+BEFORE_IT_WAS_A_SETTING = {"class_weights": "none"}
 Log = Callable[..., None]  # takes an event and its details
 
 
@@ -119,6 +120,8 @@ class TrainingJob:
 
 def refuse_foreign_checkpoint(stored: dict[str, Any], wanted: dict[str, Any], folder: Path) -> None:
     """Raise where a checkpoint was made with other data or settings, naming them."""
+    # Older checkpoints do not name what there was only one way of then.
+    stored = {**BEFORE_IT_WAS_A_SETTING, **stored}
     # A checkpoint that was saved without them, or before they were recorded, still goes on.
     known = [name for name in wanted if name in stored or name not in READ_IF_POSSIBLE]
     changed = [name for name in known if stored.get(name) != wanted[name]]

@@ -62,11 +62,14 @@ class ScheduledOptimizer:
         """Add a loss's gradients, scaled where the precision asks for it."""
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
 
-    def step(self) -> None:
-        """Clip, look up the learning rate, step, and clear the gradients."""
+    def step(self) -> torch.Tensor:
+        """Clip, look up the learning rate, step, and clear the gradients.
+
+        Returns the norm () that the gradients had before they were clipped; it stays on the device.
+        """
         # max_grad_norm is meant for the gradients themselves, not for those times the loss scale.
         self.scaler.unscale_(self.adamw)
-        torch.nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm)
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm)
         place = self._applied().long().clamp(max=len(self.rates) - 1)
         # The place stays on the device: a plain index would make the loop wait for the GPU.
         self.rate.copy_(self.rates.index_select(0, place.reshape(1)).squeeze())
@@ -74,6 +77,16 @@ class ScheduledOptimizer:
         self.scaler.update()
         self.adamw.zero_grad(set_to_none=True)
         self.attempted += 1
+        return norm
+
+    @property
+    def skips_bad_steps(self) -> bool:
+        """Whether a step whose gradients are no numbers leaves the weights as they are."""
+        return self.scaler.is_enabled()
+
+    def loss_scale(self) -> float:
+        """What the loss is multiplied by, 1 without loss scaling; reads from the device."""
+        return float(self.scaler.get_scale())
 
     def applied_steps(self) -> int:
         """Steps that changed the weights; reads from the device, so ask when logging or saving."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import io
-import json
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
@@ -18,12 +17,14 @@ from enstack.checkpoints.host_buffers import HostBuffers
 from enstack.checkpoints.mirror import PATIENCE, Mirror, reason_of
 from enstack.checkpoints.slots import BEST, HISTORY, KEPT_ON_SCRATCH, LAST, STATE_FILE, WEIGHTS_FILE
 from enstack.checkpoints.weights import write_weights
-from enstack.errors import CheckpointError
+from enstack.errors import CheckpointError, EnstackError
 from enstack.models.base_models import classifier_files
 from enstack.progress.say import say
 from enstack.progress.screen import LastCheckpoint
 from enstack.storage.files import timestamp, write_text
+from enstack.storage.json_text import json_text
 from enstack.storage.manifest import HashedFolder
+from enstack.training.divergence import refuse_spoilt_save
 from enstack.training.job import TrainingData
 from enstack.training.state import SEEN_FILE, TrainingState
 
@@ -125,7 +126,8 @@ class Saver:
         """Wait for the save in flight; one that failed is said aloud.
 
         Raises CheckpointError where it is required, or held a best model: training on would leave
-        the best epoch without its weights, and the run goes on from the save before.
+        the best epoch without its weights, and the run goes on from the save before. Raises
+        DivergenceError where there were no numbers to be saved.
         """
         saving, self._in_flight = self._in_flight, None
         if saving is None:
@@ -147,6 +149,8 @@ class Saver:
         """In the writer's thread: best model, checkpoint and history, each once it is verified."""
         state, weights = copy["state"], copy["weights"]
         progress = state["progress"]
+        # Looked at here, in the copy: the loop has better things to do.
+        refuse_spoilt_save(self.training, weights, state)
         # The best model first: a checkpoint must not name a best epoch whose weights are lost.
         if best is not None:
             details = {"best_epoch": progress["best_epoch"], **best}
@@ -183,7 +187,7 @@ class Saver:
             slots.install(self.job.scratch, name, keep=KEPT_ON_SCRATCH)
 
     def _write_history(self, history: list[dict[str, Any]]) -> None:
-        lines = [json.dumps(record) + "\n" for record in history]
+        lines = [json_text(record) + "\n" for record in history]
         write_text(self.job.scratch / HISTORY, "".join(lines))
 
     def _finish(self, error: BaseException | None) -> None:
@@ -191,7 +195,7 @@ class Saver:
         try:
             # Where an error ends the run already, a failed save is said, and does not hide it.
             self.settle(required=error is None)
-        except CheckpointError as failed:
+        except EnstackError as failed:
             self._bring(failed)
             raise
         self._bring(error)

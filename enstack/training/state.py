@@ -12,7 +12,9 @@ import torch
 from enstack.batches import ORDER, EpochBatches, Segment, rest_of_epoch
 from enstack.checkpoints.old_checkpoints import OldCheckpoint
 from enstack.errors import CheckpointError
+from enstack.training.divergence import FirstBad
 from enstack.training.job import TrainingJob
+from enstack.training.loss import LossSum, TaskLoss
 from enstack.training.optimizer import ScheduledOptimizer, learning_rates
 from enstack.training.random_state import random_state, restore_random_state
 
@@ -56,12 +58,10 @@ class TrainingState:
         # Read now: the first save would read the base model's files while the loop waits.
         self.identity = job.identity
         self.model, self.progress = model.to(self.device), Progress()
-        # Sums of the losses since the epoch began and since the last logged step. They stay on the
-        # device, for the loop would wait for a GPU that is asked for a number; float64 keeps the
-        # digits of the last loss in a sum of many thousands.
-        self.epoch_loss = torch.zeros((), dtype=torch.float64, device=self.device)
-        self.window_loss = torch.zeros_like(self.epoch_loss)
-        self.epoch_batches = self.window_batches = 0
+        self.loss = TaskLoss.of(job.data, job.config, self.device)
+        # Since the epoch began, and since the last logged step.
+        self.epoch_loss, self.window_loss = LossSum(self.device), LossSum(self.device)
+        self.first_bad = FirstBad(self.device)
         self.advised_on_waiting = False
 
     def plan(self, attempted_steps: int) -> None:
@@ -99,9 +99,8 @@ class TrainingState:
     def start_epoch(self) -> None:
         """Count the epoch in work as complete, and turn to the next."""
         self.progress.epoch, self.progress.segments = self.progress.epoch + 1, []
-        self.epoch_loss.zero_()
-        self.window_loss.zero_()
-        self.epoch_batches = self.window_batches = 0
+        self.epoch_loss.clear()
+        self.window_loss.clear()
 
     def total_batches(self) -> int:
         """Batches of the epoch in work: those finished, at their size, and those to come."""
@@ -135,10 +134,10 @@ class TrainingState:
             "progress": progress.state_dict(),
             "random": random_state(),
             "losses": {
-                "epoch": self.epoch_loss.cpu(),
-                "window": self.window_loss.cpu(),
-                "epoch_batches": self.epoch_batches,
-                "window_batches": self.window_batches,
+                "epoch": self.epoch_loss.total.cpu(),
+                "window": self.window_loss.total.cpu(),
+                "epoch_weight": self.epoch_loss.weight,
+                "window_weight": self.window_loss.weight,
             },
         }
 
@@ -151,12 +150,20 @@ class TrainingState:
         # After the progress, which says how many steps are to come.
         self.plan(int(state["attempted_steps"]))
         self.optimizer.load_state_dict(state)
-        self.epoch_loss = state["losses"]["epoch"].to(self.device)
-        self.window_loss = state["losses"]["window"].to(self.device)
-        self.epoch_batches = int(state["losses"]["epoch_batches"])
-        self.window_batches = int(state["losses"]["window_batches"])
+        self._load_losses(state["losses"])
         # Last: nothing may draw between here and the next batch.
         restore_random_state(state["random"])
+
+    def _load_losses(self, losses: dict[str, Any]) -> None:
+        for name, loss in (("epoch", self.epoch_loss), ("window", self.window_loss)):
+            if f"{name}_weight" in losses:
+                loss.load(losses[name], float(losses[f"{name}_weight"]))
+                continue
+            # Stored as a sum of batches' means: each counts as many functions as a batch has here.
+            segments = self.progress.segments
+            functions = sum(segment.batch_size * segment.batches for segment in segments)
+            size = functions / max(1, self.progress.batches_done)
+            loss.load(losses[name] * size, int(losses[f"{name}_batches"]) * size)
 
     def load_old_checkpoint(self, old: OldCheckpoint) -> None:
         """Go on from a checkpoint of the program before; its random state and order are lost."""

@@ -12,8 +12,7 @@ import torch
 
 from enstack.batches import EpochBatches
 from enstack.checkpoints import state_file
-from enstack.errors import CheckpointError, EnstackError, Interrupted
-from enstack.metrics.several_flags import SeveralFlags
+from enstack.errors import CheckpointError, Interrupted
 from enstack.models.base_models import BaseModel
 from enstack.models.hardware import Hardware
 from enstack.models.loader import why_waiting
@@ -25,7 +24,7 @@ from enstack.toy.tiny_models import TinyModel, write_encoder
 from enstack.training import trainer
 from enstack.training.saver import Saver
 from enstack.training.state import SEEN_FILE
-from enstack.training.trainer import LOSSES, train_base_model
+from enstack.training.trainer import train_base_model
 from tests.support.equality import same, training_outcome
 from tests.support.training import (
     Killed,
@@ -191,19 +190,6 @@ def test_a_save_that_fails_is_said_and_training_goes_on(
     assert state_file.read_state(tmp_path / "last_checkpoint")["step"] == 0
 
 
-def test_a_loss_that_is_no_number_stops_the_run_with_advice(
-    parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def spoil(training: Any, batch: Any, groups: Any) -> None:
-        original(training, batch, groups)
-        training.window_loss.fill_(float("nan"))
-
-    original = trainer.train_batch
-    monkeypatch.setattr(trainer, "train_batch", spoil)
-    with pytest.raises(EnstackError, match=r"became NaN by batch 10 of epoch 1.*learning_rate"):
-        train_base_model(job_of(parts, train_config(tmp_path)))
-
-
 def test_the_global_generators_drift_by_no_loader_and_no_validation(
     parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,17 +251,6 @@ def test_a_stop_while_validating_saves_the_whole_epoch_and_validates_again(
     run_training(*parts, config, monkeypatch)
     assert "will skip 11 batches (fast-forward), train 0 batches" in capsys.readouterr().out
     assert same(training_outcome(tmp_path / "stopped"), training_outcome(tmp_path / "unbroken"))
-
-
-def test_a_short_last_group_weighs_as_much_as_a_whole_one(
-    parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Groups of 11 and of 100 are the same group in an epoch of 11 batches."""
-    for size in (11, 100):
-        config = train_config(tmp_path / str(size), epochs=1, accumulation_steps=size)
-        run_training(*parts, config, monkeypatch)
-    left, right = (training_outcome(tmp_path / size) for size in ("11", "100"))
-    assert same(left["optimizer_state_dict"], right["optimizer_state_dict"])
 
 
 def test_a_state_of_another_version_is_one_clear_error(
@@ -423,12 +398,3 @@ def test_on_a_fast_disk_the_advice_is_about_cores(
     monkeypatch.setattr("enstack.models.loader.slow_storage", lambda path: None)
     assert advice in why_waiting(tmp_path, Hardware(torch.device("cuda"), "fp16", workers))
     assert "the same cores" in why_waiting(tmp_path, Hardware(torch.device("cpu"), "fp32", workers))
-
-
-def test_the_loss_of_flags_is_the_mean_of_their_binary_cross_entropies() -> None:
-    logits = torch.tensor([[2.0, -1.0, 0.5], [0.0, 3.0, -2.0]])
-    flags = torch.tensor([[True, False, True], [False, False, False]])
-    chances = torch.where(flags, logits.sigmoid(), 1 - logits.sigmoid())
-    torch.testing.assert_close(
-        LOSSES[SeveralFlags.problem_type](logits, flags), -chances.log().mean()
-    )
