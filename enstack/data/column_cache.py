@@ -21,6 +21,7 @@ from enstack.progress.say import say
 from enstack.storage.caches import is_usable, making_cache
 from enstack.storage.disks import ROOM_TO_LEAVE
 from enstack.storage.files import file_state, sha256_json
+from enstack.storage.json_text import json_text
 from enstack.storage.manifest import read_manifest, write_manifest
 
 FORMAT = 1  # raise when the files of a folder change their meaning
@@ -201,7 +202,7 @@ def _store_labels(table: Table, folder: Path) -> None:
     else:
         # As JSON: numpy would store objects as a pickle, and no pickle is ever read.
         labels = table.labels.tolist() if table.labels is not None else []
-        (folder / "labels.json").write_text(json.dumps(labels, default=_label_text))
+        (folder / "labels.json").write_text(json_text(labels, default=_label_text))
 
 
 def _label_text(label: Any) -> str:

@@ -157,7 +157,7 @@ def is_current(folder: Path, made_from: dict[str, Any]) -> bool:
 
 def _as_stored(made_from: dict[str, Any]) -> Any:
     """Inputs as JSON gives them back: tuples have become lists, and paths texts."""
-    return json.loads(json.dumps(made_from, default=str))
+    return json.loads(json_text(made_from, default=str))
 
 
 def _file_problem(path: Path, entry: dict[str, Any], moved: Moved) -> str | None:

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+import enstack
+from enstack.storage.files import append_json_line, write_json
+from enstack.storage.json_text import json_text
+from enstack.storage.manifest import read_manifest, write_manifest
+
+# These go into no file: a search text, tensors' shapes, a message, a digest.
+NOT_WRITTEN = {"resume.py", "weights.py", "foreign_code.py", "files.py", "json_text.py"}
+VALUES = st.recursive(
+    st.floats() | st.integers() | st.text() | st.none() | st.booleans(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+def strictly(text: str) -> Any:
+    """The value of a JSON text, read as any other language would."""
+
+    def refuse(name: str) -> Any:
+        raise AssertionError(f"{name} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+@given(VALUES)
+def test_any_value_is_written_as_json_that_every_reader_takes(value: Any) -> None:
+    assert strictly(json_text({"a": [value]})) is not None
+
+
+def test_numbers_that_are_not_finite_become_null_in_every_kind_of_file(tmp_path: Path) -> None:
+    record = {"a": float("nan"), "b": [np.float32("inf"), 1.5], "c": np.array([np.nan, 2.0])}
+    expected = {"a": None, "b": [None, 1.5], "c": [None, 2.0]}
+    write_json(tmp_path / "one.json", record)
+    append_json_line(tmp_path / "lines.jsonl", record)
+    (tmp_path / "folder").mkdir()
+    write_manifest(tmp_path / "folder", made_from=record)
+    texts = [tmp_path / "one.json", tmp_path / "lines.jsonl", tmp_path / "folder/manifest.json"]
+    one, line, manifest = (strictly(path.read_text()) for path in texts)
+    assert one == line == manifest["made_from"] == expected
+    assert read_manifest(tmp_path / "folder") is not None
+
+
+def test_nothing_is_written_by_way_of_json_itself() -> None:
+    files = sorted(Path(enstack.__file__).parent.rglob("*.py"))
+    found = {
+        path.name
+        for path in files
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in ("json.dump", "json.dumps")
+    }
+    assert len(files) > 50
+    assert found <= NOT_WRITTEN
