@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from enstack.errors import CheckpointError, ConfigError, EnstackError, Interrupt
 from enstack.inputs import base_model, read_run_data, require_local_dir
 from enstack.progress.bars import Bar
 from enstack.progress.say import say
+from enstack.progress.screen import Part
 from enstack.progress.stopping import end_scripts_when_interrupted, ended_by_signals
 from enstack.reporting.leaderboard import leaderboard_text, read_leaderboard_frame
 from enstack.reporting.page import REPORT_EDITION, write_report
@@ -118,7 +120,8 @@ def _train_stack_report(
     # Asked before the settings are recorded, which a finished training keeps as they were.
     unfinished = _base_models_to_train(stages, config)
     run.record(config, data, plan, trains=bool(unfinished))
-    with Bar(len(stages) + 2, "Pipeline", unit="stage", level="pipeline") as bar:
+    parts = _parts([stage.name for stage in stages], unfinished, config)
+    with Bar(len(parts), "Pipeline", unit="stage", level="pipeline", parts=parts) as bar:
         for stage in stages:
             _base_model_stage(stage, unfinished.get(stage.name), data, plan, config, run)
             run.record_truncation(stage.name)
@@ -127,6 +130,13 @@ def _train_stack_report(
         bar.advance()
         _report_stage(run)
         bar.advance()
+
+
+def _parts(names: list[str], unfinished: Container[str], config: RunConfig) -> list[Part]:
+    """The stages, with the epochs that each base model is to train, folds included."""
+    trainings = 1 + (config.folds if config.meta_features == "out_of_fold" else 0)
+    epochs = {name: config.epochs * trainings * (name in unfinished) for name in names}
+    return [*(Part(*one) for one in epochs.items()), Part("stacking"), Part("report")]
 
 
 @dataclass(frozen=True)

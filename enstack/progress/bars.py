@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
@@ -12,7 +13,7 @@ from tqdm.auto import tqdm  # a widget in notebooks, text elsewhere
 from enstack.console import Output, printable, put
 from enstack.progress.data_wait import DataWait
 from enstack.progress.say import in_notebook
-from enstack.progress.screen import Level, current_screen
+from enstack.progress.screen import Level, Part, current_screen
 
 # With a field of our own for the pace: tqdm's pads its figures, flips between it/s and s/it by
 # itself, and said 0.00s/it.
@@ -29,7 +30,8 @@ class Bar:
 
     seconds_each: show seconds for one ("0.47s/it") however fast it goes, so that runs compare.
     unit: what is counted. level: bars around others are shown on a screen only. wait: measures
-    what the bar's loop waits for; examples: of one batch, for a pace in examples.
+    what the bar's loop waits for; examples: of one batch, for a pace in examples. parts: the names
+    of what is counted, where each has one. A bar of nothing is not shown.
     """
 
     def __init__(
@@ -42,20 +44,22 @@ class Bar:
         level: Level = "batch",
         wait: DataWait | None = None,
         examples: int = 0,
+        parts: Sequence[Part] = (),
     ) -> None:
         self.seconds_each, self.unit, self.level = seconds_each, unit, level
-        self.wait, self.examples = wait, examples
+        self.wait, self.examples, self.parts = wait, examples, tuple(parts)
         self.total, self.description = total, printable(description)
         self.done, self.postfix = 0, ""
         self.started = self.last_line = time.perf_counter()
         self._drawn: Any = None
         # Kept, so that a bar ends on the screen on which it began.
-        self._screen = current_screen()
+        self._screen = current_screen() if total else None
 
     def __enter__(self) -> Bar:
         if self._screen is not None:
             self._screen.open(self)
-        elif self.level == "batch" and (in_notebook() or Output.around(sys.stderr).isatty()):
+        # Where tqdm draws.
+        elif self._drawable():
             self._drawn = _PacedBar(
                 total=self.total,
                 desc=self.description,
@@ -114,6 +118,12 @@ class Bar:
                 pace=_pace(self.done / elapsed, self.seconds_each, self.unit),  # type: ignore[call-arg]
             )
         )
+
+    def _drawable(self) -> bool:
+        """Whether tqdm would draw this bar: nothing to count is no bar, nor are the outer ones."""
+        if not self.total or self.level != "batch":
+            return False
+        return in_notebook() or Output.around(sys.stderr).isatty()
 
     def _line_due(self, before: int) -> bool:
         if self.level != "batch":

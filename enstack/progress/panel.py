@@ -1,4 +1,4 @@
-"""The panel that a notebook shows while a pipeline runs: bars, curves, checkpoint, Stop button."""
+"""The panel that a notebook shows while a run is at work: stages, bars, curves, Stop button."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import html
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from enstack.plots import live_curves
 from enstack.progress.bars import Bar
 from enstack.progress.data_wait import DATA_SHARE_LIMIT
 from enstack.progress.kernel import hear_widgets
+from enstack.progress.remaining import Remaining
 from enstack.progress.say import duration, in_notebook, say
-from enstack.progress.screen import Level, TrainingView, shown_on
+from enstack.progress.screen import Level, Part, TrainingView, shown_on
 
 # Shares of the time that the texts and the curves may take: together under one per cent.
 TEXT_SHARE, CURVE_SHARE = 0.002, 0.003
@@ -23,6 +24,8 @@ TEXT_SECONDS, CURVE_SECONDS = 0.5, 5.0  # and the shortest time between two of t
 HEARING_SECONDS = 0.5  # between two looks for a click, which cost next to nothing
 FIRST_CURVES = 2.0  # seconds: before that there is little to see
 LEVELS: tuple[Level, ...] = ("pipeline", "epoch", "batch")
+FINISHED = "Finished"
+WARNINGS = 5  # that are kept in view
 GREEN, AMBER = "#2e7d32", "#b26a00"
 
 
@@ -40,7 +43,7 @@ def notebook_panel() -> Iterator[None]:
         except BaseException:
             panel.end("Stopped")
             raise
-        panel.end("Finished")
+        panel.end(FINISHED)
 
 
 def _new_panel() -> Panel | None:
@@ -87,6 +90,7 @@ class Panel:
         self._texts = Pace(TEXT_SHARE, TEXT_SECONDS)
         self._curve_pace = Pace(CURVE_SHARE, CURVE_SECONDS, FIRST_CURVES)
         self._rows = {level: Row(widgets) for level in LEVELS}
+        self._stages, self._warned = widgets.HTML(), widgets.HTML()
         self._figures, self._checkpoint = widgets.HTML(), widgets.HTML()
         self._stop = widgets.Button(
             description="Stop and save",
@@ -100,12 +104,14 @@ class Panel:
             layout=widgets.Layout(align_items="center", grid_gap="12px"),
         )
         rows = [row.box for row in self._rows.values()]
-        display(widgets.VBox([*rows, foot], layout=widgets.Layout(margin="4px 0 8px 0")))
+        lines = [self._stages, *rows, self._warned, foot]
+        display(widgets.VBox(lines, layout=widgets.Layout(margin="4px 0 8px 0")))
         # Its place is taken now, above all lines that are printed later.
         self._curves: Any = display(HTML(""), display_id=True)
         self._views: dict[str, TrainingView] = {}
         self._bars: dict[Level, Bar] = {}
-        self._broken = False
+        self._remaining, self._warnings = Remaining(), list[str]()
+        self._epochs_drawn, self._broken = 0, False
 
     @property
     def seconds_spent(self) -> float:
@@ -115,6 +121,9 @@ class Panel:
     def open(self, bar: Bar) -> None:
         """Show a new bar in the row of its level."""
         self._bars[bar.level] = bar
+        if bar.level == "epoch":
+            self._remaining.begin(bar)
+            self._epochs_drawn = 0
         self._guarded(self._show_texts)
 
     def redraw(self, bar: Bar) -> bool:
@@ -123,19 +132,30 @@ class Panel:
             self._guarded(self._hear)
         if self._texts.due() and not self._broken:
             self._guarded(self._show_texts)
-        if self._views and self._curve_pace.due() and not self._broken:
+        # At each epoch's end at the latest, else a short run would show none.
+        epoch_over = bar.level == "epoch" and bar.done > self._epochs_drawn
+        if self._views and (epoch_over or self._curve_pace.due()) and not self._broken:
+            self._epochs_drawn = bar.done if epoch_over else self._epochs_drawn
             self._guarded(self._show_curves)
         return not self._broken
 
     def close(self, bar: Bar) -> None:
         """Leave a bar as it ended, until another takes its row."""
         self._guarded(self._show_texts)
+        if bar.level == "epoch":
+            self._remaining.end()
 
     def watch(self, view: TrainingView) -> None:
         """Draw the curves of a base model that is being trained from now on."""
         # Out and in again, for the last one is taken for the one at work.
         self._views.pop(view.name, None)
         self._views[view.name] = view
+
+    def warn(self, text: str) -> None:
+        """Keep a warning above the button, the newest last."""
+        self._warnings = [*(said for said in self._warnings if said != text), text][-WARNINGS:]
+        lines = "<br>".join(html.escape(said) for said in self._warnings)
+        self._warned.value = f"<div style='color: {AMBER}; line-height: 1.4'>{lines}</div>"
 
     def end(self, verdict: str) -> None:
         """Show the last state; there is nothing left to stop."""
@@ -144,6 +164,10 @@ class Panel:
             self._guarded(self._show_curves)
         self._guarded(self._show_texts)
         self._figures.value = f"<b>{verdict}</b>"
+        if verdict == FINISHED:
+            # They would stand there as if something were at work.
+            self._rows["epoch"].hide()
+            self._rows["batch"].hide()
 
     def _hear(self) -> None:
         with self._ears.counted():
@@ -172,10 +196,19 @@ class Panel:
         with self._texts.counted():
             for level, bar in self._bars.items():
                 self._rows[level].show(bar)
-            batch = self._bars.get("batch")
+            batch, pipeline = self._bars.get("batch"), self._bars.get("pipeline")
+            if pipeline is not None and pipeline.parts:
+                self._stages.value = self._stage_line(pipeline, batch)
             self._figures.value = _figures_line(batch) if batch else ""
             if self._views:
                 self._checkpoint.value = _checkpoint_line(list(self._views.values())[-1])
+
+    def _stage_line(self, pipeline: Bar, batch: Bar | None) -> str:
+        """The stages with ticks, and how long all that is left will take."""
+        view = list(self._views.values())[-1] if self._views else None
+        self._remaining.look(batch, view.batches if view else 0)
+        left = self._remaining.seconds(pipeline.parts, pipeline.done)
+        return stages_line(pipeline.parts, pipeline.done) + ("" if left is None else _left(left))
 
     def _show_curves(self) -> None:
         from IPython.display import Image
@@ -200,10 +233,14 @@ class Row:
         self.box = widgets.HBox([self._title, self._bar, self._text])
         self.box.layout = widgets.Layout(align_items="center", grid_gap="8px", display="none")
 
+    def hide(self) -> None:
+        """Take no room any more."""
+        self.box.layout.display = "none"
+
     def show(self, bar: Bar) -> None:
         """Show a bar as it stands."""
         self.box.layout.display = None
-        share = bar.done / bar.total if bar.total else 1.0
+        share = bar.done / bar.total
         # Users name base models as they like, and the widget shows HTML.
         self._title.value = html.escape(bar.description)
         self._bar.value = share
@@ -211,6 +248,24 @@ class Row:
         pace = bar.line().removeprefix(f"{bar.description}: ") if bar.level == "batch" else ""
         text = pace or f"{bar.done} of {bar.total} {bar.unit}s"
         self._text.value = f"<span style='font-family: monospace'>{html.escape(text)}</span>"
+
+
+def stages_line(parts: Sequence[Part], done: int) -> str:
+    """The names of all parts: ticked, at work, to come; as HTML."""
+    marks = [
+        f"<span style='color: {GREEN}'>✓ {html.escape(part.name)}</span>"
+        if number < done
+        else f"<b>▶ {html.escape(part.name)}</b>"
+        if number == done
+        else f"<span style='opacity: .6'>{html.escape(part.name)}</span>"
+        for number, part in enumerate(parts)
+    ]
+    return " &nbsp;·&nbsp; ".join(marks)
+
+
+def _left(seconds: float) -> str:
+    until = time.strftime("%H:%M %Z", time.localtime(time.time() + seconds))
+    return f"<br>⏱️ About {duration(seconds)} left for the whole run, until about {until}"
 
 
 def _figures_line(bar: Bar) -> str:

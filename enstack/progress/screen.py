@@ -10,11 +10,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from enstack.progress.say import say
+
 if TYPE_CHECKING:
     # bars.py imports this module.
     from enstack.progress.bars import Bar
 
 Level = Literal["pipeline", "epoch", "batch"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a bar that has named ones, such as a stage; epochs: that are trained in it."""
+
+    name: str
+    epochs: int = 0
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,9 @@ class Screen(Protocol):
     def watch(self, view: TrainingView) -> None:
         """A base model's training begins."""
 
+    def warn(self, text: str) -> None:
+        """Keep a warning in view."""
+
 
 _screen: Screen | None = None
 
@@ -83,3 +96,10 @@ def watch(view: TrainingView) -> None:
     """Offer a training to the screen, if there is one."""
     if _screen is not None:
         _screen.watch(view)
+
+
+def warn(text: str) -> None:
+    """Say a warning that concerns the whole run; a screen keeps it in view."""
+    say(text)
+    if _screen is not None:
+        _screen.warn(text)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+import re
 import signal
 import sys
 import time
@@ -19,9 +21,11 @@ from enstack.progress.data_wait import DataWait
 from enstack.progress.panel import Pace, Panel, notebook_panel
 from enstack.progress.screen import (
     LastCheckpoint,
+    Part,
     TrainingView,
     current_screen,
     shown_on,
+    warn,
     watch,
 )
 
@@ -155,6 +159,103 @@ def test_the_curves_are_one_picture_that_is_updated(
     assert second != first
 
 
+def test_a_short_run_shows_its_curves_at_the_end_of_each_epoch(
+    panel: Panel, shown: list[Any], clock: Clock
+) -> None:
+    history: list[dict[str, Any]] = []
+    with shown_on(panel), Bar(3, "tiny-a", unit="epoch", level="epoch") as epochs:
+        watch(view(history))
+        epochs.advance(0)
+        for number in range(1, 4):
+            history.append({"event": "epoch", "epoch": number, "val_macro_f1": 0.5, "best": True})
+            epochs.advance()
+            assert len(shown[2].images) == number, "though no time has passed"
+
+
+PARTS = [Part("tiny-a", 4), Part("<b>", 4), Part("stacking"), Part("report")]
+
+
+def test_stages_have_names_and_ticks(panel: Panel, shown: list[Any]) -> None:
+    with shown_on(panel), Bar(4, "Pipeline", unit="stage", level="pipeline", parts=PARTS) as bar:
+        assert "▶ tiny-a" in texts(shown[0])
+        bar.advance()
+        with Bar(1, "any"):
+            said = texts(shown[0])
+        assert "✓ tiny-a" in said
+        assert "▶ &lt;b&gt;" in said
+        assert "✓ report" not in said
+        bar.advance(3)
+    assert "✓ report" in texts(shown[0])
+
+
+def left(shown: list[Any]) -> float | None:
+    """Minutes that the panel says are left for the whole run."""
+    found = re.search(r"About (?:(\d+) h )?(?:(\d+) min )?(?:(\d+) s )?left", texts(shown[0]))
+    hours, minutes, seconds = map(int, found.groups(default="0")) if found else (0, 0, 0)
+    return hours * 60 + minutes + seconds / 60 if found else None
+
+
+def test_one_estimate_is_for_the_whole_run(panel: Panel, shown: list[Any], clock: Clock) -> None:
+    with shown_on(panel), Bar(4, "Pipeline", unit="stage", level="pipeline", parts=PARTS) as bar:
+        for name in ("tiny-a", "tiny-b"):
+            watch(dataclasses.replace(view([]), name=name, batches=10, epochs=4))
+            with Bar(4, name, unit="epoch", level="epoch") as epochs:
+                for epoch in range(4):
+                    with Bar(10, "Epoch [Train]", examples=16) as batches:
+                        for batch in range(10):
+                            clock.now += 60
+                            batches.advance()
+                            # Of two models each has four epochs of ten minutes.
+                            before = 40 * (name == "tiny-b") + 10 * epoch + batch + 1
+                            if before < 80:
+                                assert left(shown) == pytest.approx(80 - before, abs=1), before
+                    with Bar(5, "Epoch [Validate]") as validation:
+                        validation.advance(5)
+                    epochs.advance()
+            bar.advance()
+        assert left(shown) is None, "nothing is left to train"
+
+
+def test_an_estimate_goes_by_what_this_session_has_trained(
+    panel: Panel, shown: list[Any], clock: Clock
+) -> None:
+    with shown_on(panel), Bar(4, "Pipeline", unit="stage", level="pipeline", parts=PARTS) as bar:
+        bar.advance()  # finished in an earlier session
+        watch(dataclasses.replace(view([]), batches=10, epochs=4))
+        with Bar(4, "b", unit="epoch", level="epoch") as epochs:
+            epochs.advance(2)
+            # Seven of the ten batches were trained before.
+            with Bar(3, "Epoch 3 [Train]", examples=16) as batches:
+                assert left(shown) is None
+                clock.now += 60
+                batches.advance()
+                assert left(shown) == pytest.approx(12, abs=1)
+
+
+def test_a_bar_of_nothing_is_not_shown(
+    panel: Panel, shown: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with shown_on(panel), Bar(0, "Pairs, verified"):
+        assert "Pairs" not in texts(shown[0])
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with Bar(0, "Pairs, verified") as bar:
+        assert bar._drawn is None
+
+
+def test_a_warning_stays_in_view_and_is_said_once(
+    panel: Panel, shown: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with shown_on(panel):
+        for number in range(7):
+            warn(f"⚠️  <tiny-{number}> predicts one class only")
+        warn("⚠️  <tiny-6> predicts one class only")
+    said = texts(shown[0])
+    assert said.count("&lt;tiny-6&gt; predicts one class only") == 1
+    assert "tiny-1" not in said
+    assert "tiny-2" in said
+    assert capsys.readouterr().out.count("tiny-6") == 2
+
+
 def test_curves_of_models_before_stay_in_the_picture() -> None:
     alone = live_curves({"tiny-b": STEPS + EPOCHS}, 10, 3)
     assert live_curves({"tiny-a": STEPS + EPOCHS, "tiny-b": STEPS + EPOCHS}, 10, 3) != alone
@@ -198,7 +299,7 @@ def test_the_button_asks_as_ctrl_c_does_and_only_once(panel: Panel, shown: list[
     caught: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, frame: caught.append(number))
     try:
-        button = shown[0].children[-1].children[0]
+        button = shown[0].children[-1].children[0]  # at the foot
         button.click()
         button.click()
     finally:
@@ -243,6 +344,7 @@ def test_the_end_and_a_stop_are_told_and_the_button_goes(shown: list[Any]) -> No
     with notebook_panel(), Bar(2, "t") as bar:
         bar.advance(2)
     assert "Finished" in texts(shown[0])
+    assert "2/2" not in texts(shown[0]), "no bar stands there as if something were at work"
     assert "Stop and save" not in texts(shown[0])
     with pytest.raises(KeyboardInterrupt), notebook_panel():
         raise KeyboardInterrupt
