@@ -87,6 +87,6 @@ def report(run_dir: str | Path) -> Path:
     Raises CheckpointError where something that it shows is missing or damaged.
     """
     from enstack.config.names import home_expanded
-    from enstack.pipeline import rewrite_report
+    from enstack.reporting.stage import rewrite_report
 
     return rewrite_report(home_expanded(run_dir))

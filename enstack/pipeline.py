@@ -24,16 +24,15 @@ from enstack.progress.say import say
 from enstack.progress.screen import Part
 from enstack.progress.stopping import end_scripts_when_interrupted, ended_by_signals
 from enstack.reporting.leaderboard import leaderboard_text, read_leaderboard_frame
-from enstack.reporting.page import REPORT_EDITION, write_report
+from enstack.reporting.stage import report_stage
 from enstack.run_folder import WRITTEN_INTO, BaseModelFolder, RunFolder
 from enstack.stacking.stage import stack_base_models
 from enstack.storage.caches import holding_caches
 from enstack.storage.disks import only_one, require_writable
 from enstack.storage.files import read_json_object
 from enstack.storage.links import require_no_links
-from enstack.storage.manifest import MANIFEST, is_current, write_manifest
+from enstack.storage.manifest import is_current
 from enstack.storage.places import require_own_place
-from enstack.verify_run import require_as_reported
 
 # For annotations alone: a finished run is shown again without loading torch.
 if TYPE_CHECKING:
@@ -128,7 +127,7 @@ def _train_stack_report(
             bar.advance()
         stack_base_models(data, plan, config, run)
         bar.advance()
-        _report_stage(run)
+        report_stage(run)
         bar.advance()
 
 
@@ -211,37 +210,6 @@ def _base_model_stage(
     say(f"▶ {stage.name}: fine-tuning {stage.model}")
     fine_tune_and_predict(unfinished, data, plan, config, run, stage.made_from)
     run.log("base_model_finished", base_model=stage.name)
-
-
-def _report_stage(run: RunFolder) -> None:
-    if is_current(run.report, _report_inputs(run)):
-        say("✓ report: finished before, skipped")
-        return
-    _write_report(run)
-    run.log("report_finished")
-
-
-def rewrite_report(run_dir: Path) -> Path:
-    """Write a run's report again from what is stored; returns the page.
-
-    Raises CheckpointError where that is not what was reported on: a new report would seal it.
-    """
-    run = RunFolder(run_dir)
-    require_no_links(run.path, WRITTEN_INTO, "run_dir", CheckpointError)
-    if (run.report / MANIFEST).exists():
-        require_as_reported(run)
-    return _write_report(run)
-
-
-def _write_report(run: RunFolder) -> Path:
-    write_report(run.path)
-    write_manifest(run.report, made_from=_report_inputs(run))
-    return run.report_page
-
-
-def _report_inputs(run: RunFolder) -> dict[str, Any]:
-    # With the edition, so that finished runs get what a newer page shows.
-    return {**run.report_inputs(), "edition": REPORT_EDITION}
 
 
 def _refuse_unwanted_resume(config: RunConfig, run: RunFolder) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from enstack.config import RunConfig
 from enstack.errors import CheckpointError, ConfigError, EnstackError
-from enstack.pipeline import rewrite_report, run_pipeline
+from enstack.pipeline import run_pipeline
+from enstack.reporting.stage import rewrite_report
 from tests.support.outside import Outside, link
 from tests.support.pipeline_runs import changed
 

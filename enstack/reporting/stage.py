@@ -1,0 +1,46 @@
+"""The stage of the report: written where what it is made of has changed, or on request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from enstack.errors import CheckpointError
+from enstack.progress.say import say
+from enstack.reporting.page import REPORT_EDITION, write_report
+from enstack.run_folder import WRITTEN_INTO, RunFolder
+from enstack.storage.links import require_no_links
+from enstack.storage.manifest import MANIFEST, is_current, write_manifest
+from enstack.verify_run import require_as_reported
+
+
+def report_stage(run: RunFolder) -> None:
+    """Leave a report of a run, or say that it stands."""
+    if is_current(run.report, _inputs(run)):
+        say("✓ report: finished before, skipped")
+        return
+    _write(run)
+    run.log("report_finished")
+
+
+def rewrite_report(run_dir: Path) -> Path:
+    """Write a run's report again from what is stored; returns the page.
+
+    Raises CheckpointError where that is not what was reported on: a new report would seal it.
+    """
+    run = RunFolder(run_dir)
+    require_no_links(run.path, WRITTEN_INTO, "run_dir", CheckpointError)
+    if (run.report / MANIFEST).exists():
+        require_as_reported(run)
+    return _write(run)
+
+
+def _write(run: RunFolder) -> Path:
+    write_report(run.path)
+    write_manifest(run.report, made_from=_inputs(run))
+    return run.report_page
+
+
+def _inputs(run: RunFolder) -> dict[str, Any]:
+    # With the edition, so that finished runs get what a newer page shows.
+    return {**run.report_inputs(), "edition": REPORT_EDITION}
