@@ -15,6 +15,7 @@ from enstack.metrics.one_class import OneClass
 from enstack.metrics.several_flags import SeveralFlags
 from enstack.stacking import baselines
 from enstack.stacking.baselines import (
+    length_alone,
     plain_baselines,
     tfidf_logistic_regression,
     with_absent_classes,
@@ -169,3 +170,65 @@ def test_baselines_have_a_row_for_every_function_asked(
     found = plain_baselines(train, asked, task)
     assert {name: values.shape for name, values in found.items()} == dict.fromkeys(names, (8, 4))
     np.testing.assert_array_equal(found["tfidf_lr"][:3], found["tfidf_lr"][3:6])
+
+
+def functions_of(texts: list[str], labels: list[int]) -> Functions:
+    ids = np.array([str(row) for row in range(len(texts))])
+    return Functions(ids, pa.array(texts, type=pa.large_string()), np.array(labels))
+
+
+def test_the_name_of_a_function_tells_nothing():
+    labels = [0, 1] * 20
+    texts = [f"{('good', 'bad')[label]}(int a) {{ return a; }}" for label in labels]
+    train = functions_of(texts, labels)
+    found = tfidf_logistic_regression(train, [train], OneClass(NAMES[:2]))
+    np.testing.assert_allclose(found, 0.5, atol=1e-6)
+
+
+def test_a_rare_class_is_not_given_up_for_the_frequent_one():
+    labels = [0] * 95 + [1] * 5
+    # The rare class has a word that a fifth of the frequent one has too.
+    texts = [
+        f"f(a) {{ {'risky' if label or row % 5 == 0 else 'plain'}; }}"
+        for row, label in enumerate(labels)
+    ]
+    train = functions_of(texts, labels)
+    found = tfidf_logistic_regression(train, [train], OneClass(NAMES[:2])).argmax(axis=1)
+    assert (found[labels.index(1) :] == 1).all()
+
+
+def test_what_a_single_function_has_is_no_feature():
+    labels = [0, 1] * 10
+    texts = [f"f(a) {{ only{row}; }}" for row in range(20)]
+    train = functions_of(texts, labels)
+    found = tfidf_logistic_regression(train, [train], OneClass(NAMES[:2]))
+    np.testing.assert_allclose(found, 0.5, atol=1e-6)
+
+
+def test_words_that_no_two_functions_share_leave_the_plainest_answer():
+    train = functions_of(["a", "b", "c"], [0, 1, 1])
+    found = tfidf_logistic_regression(train, [train], OneClass(NAMES[:2]))
+    np.testing.assert_array_equal(found, [[0, 1]] * 3)
+
+
+def test_length_alone_finds_a_class_in_the_middle_and_no_more_than_lengths_tell():
+    random = np.random.RandomState(0)
+    lengths = random.randint(10, 300, (600, 2))
+    labels = np.where((lengths[:, 0] > 100) & (lengths[:, 0] < 200), 1, 0)
+    task = OneClass(NAMES[:3])
+    found = length_alone(lengths[:400], labels[:400], lengths[400:], task)
+    assert found.dtype == np.float32
+    assert (found.argmax(axis=1) == labels[400:]).mean() > 0.97
+    assert (found[:, 2] == 0).all()
+    shuffled = random.permutation(labels)
+    found = length_alone(lengths[:400], shuffled[:400], lengths[400:], task)
+    assert (found.argmax(axis=1) == shuffled[400:]).mean() < 0.75
+
+
+def test_length_alone_of_flags_and_of_a_single_class():
+    lengths = np.arange(40).reshape(-1, 1)
+    flags = np.stack([lengths[:, 0] >= 20, np.zeros(40, dtype=bool)], axis=1)
+    found = length_alone(lengths, flags, lengths, SeveralFlags(NAMES[:2]))
+    np.testing.assert_array_equal(found > 0.5, flags)
+    found = length_alone(lengths, np.ones(40, dtype=int), lengths, OneClass(NAMES[:2]))
+    np.testing.assert_array_equal(found, [[0, 1]] * 40)
