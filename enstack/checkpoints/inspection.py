@@ -9,9 +9,7 @@ from typing import Any
 from enstack.checkpoints.finite import checkpoint_fault
 from enstack.checkpoints.inspection_text import Position, Verdict, is_trained
 from enstack.checkpoints.old_checkpoints import (
-    TO_PREDICT_WITH,
     interpret_state,
-    is_old_name,
     note_on_steps,
     optimizer_steps,
 )
@@ -20,7 +18,14 @@ from enstack.checkpoints.old_integrity import (
     moments_problems,
     structural_problems,
 )
-from enstack.checkpoints.slots import LAST, PREVIOUS, STATE_FILE, WEIGHTS_FILE, saved_number
+from enstack.checkpoints.old_names import (
+    is_leftover,
+    is_old_name,
+    is_to_predict_with,
+    leftovers_beside,
+    slot_of,
+)
+from enstack.checkpoints.slots import KEPT, LAST, STATE_FILE, WEIGHTS_FILE, saved_number
 from enstack.checkpoints.state_file import read_state
 from enstack.config import scratch_dir
 from enstack.errors import CheckpointError
@@ -39,7 +44,7 @@ def inspect_path(path: Path) -> Verdict:
     under `checkpoints`, and whatever is damaged among the problems.
     """
     if not path.is_dir():
-        raise CheckpointError(f"A checkpoint is a folder; {path} is none.")
+        raise CheckpointError(f"A checkpoint is a folder; {path} is none.{_beside(path)}")
     if _is_checkpoint(path):
         return inspect_checkpoint(path)
     models = _checkpoints_below(path)
@@ -52,10 +57,20 @@ def inspect_path(path: Path) -> Verdict:
         for folders in models.values()
         for name, folder in folders.items()
     }
+    models = {name: _without_leftovers(folders, verdicts) for name, folders in models.items()}
+    verdicts = {name: verdicts[name] for folders in models.values() for name in folders}
     chosen = [_goes_on_from(folders, verdicts) for folders in models.values()]
     problems = [f"{name}: {fault}" for name, one in verdicts.items() for fault in one.problems]
     least = min(chosen, key=_resume_place)
     return dataclasses.replace(least, path=path, problems=problems, checkpoints=verdicts)
+
+
+def _beside(path: Path) -> str:
+    """What a killed save of the old program has left of a checkpoint that is gone."""
+    names = [left.name for left in leftovers_beside(path) if left.is_dir()]
+    if not names:
+        return ""
+    return f" A save that was killed has left {', '.join(names)}: inspect {path.parent}."
 
 
 def inspect_checkpoint(folder: Path) -> Verdict:
@@ -112,7 +127,7 @@ def _not_numbers(folder: Path) -> list[str]:
 
 def _look_at_old(folder: Path, state: State | None) -> Look:
     """What the import of an old checkpoint makes of it, so that both always say the same."""
-    needs_state = folder.name not in TO_PREDICT_WITH
+    needs_state = not is_to_predict_with(folder.name)
     problems = structural_problems(folder, needs_state=needs_state)
     if state is None:
         return Position(), problems or content_problems(folder), []
@@ -147,7 +162,8 @@ def _checkpoints_below(path: Path) -> dict[str, dict[str, Path]]:
         for folder in sorted(place.rglob("*")) if place else ():
             name = folder.relative_to(place)  # type: ignore[arg-type]
             # Names with a dot are saves that were not put in place, and what waits to be removed.
-            hidden = any(part.startswith(".") for part in name.parts)
+            above = name.parts[: -1 if is_leftover(folder.name) else None]
+            hidden = any(part.startswith(".") for part in above)
             if not hidden and _is_kept(folder.name) and folder.is_dir():
                 model = models.setdefault(name.parent.as_posix(), {})
                 model[where + name.as_posix()] = folder
@@ -164,7 +180,20 @@ def _scratch_of(path: Path) -> Path | None:
 
 
 def _is_kept(name: str) -> bool:
-    return is_old_name(name) or name in TO_PREDICT_WITH or name.startswith(PREVIOUS)
+    return is_old_name(name) or is_to_predict_with(name) or KEPT.fullmatch(name) is not None
+
+
+def _without_leftovers(folders: dict[str, Path], verdicts: dict[str, Verdict]) -> dict[str, Path]:
+    """Without what killed saves left, where it is torn, or its checkpoint stands whole."""
+    whole = {path for name, path in folders.items() if verdicts[name].valid}
+    kept = {
+        name: path
+        for name, path in folders.items()
+        if not is_leftover(path.name)
+        or (path in whole and path.with_name(slot_of(path.name)) not in whole)
+    }
+    # A torn one is all that is left to be named where there is nothing else to go on from.
+    return kept if any(verdicts[name].valid and is_trained(name) for name in kept) else folders
 
 
 def _goes_on_from(folders: dict[str, Path], verdicts: dict[str, Verdict]) -> Verdict:
@@ -199,7 +228,7 @@ def _position(state: State) -> Position:
         epoch, step = int(state["epoch"]), int(state["step"])
         total = int(state.get("total_batches") or 0) or None
         applied = optimizer_steps(state["optimizer_state_dict"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise CheckpointError(f"{STATE_FILE} lacks what training needs: {error!r}.") from error
     complete = step == 0 or (total is not None and step >= total)
     attempted = state.get("attempted_steps")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from enstack.checkpoints.old_checkpoints import TO_PREDICT_WITH
+from enstack.checkpoints.old_names import is_to_predict_with
 from enstack.checkpoints.slots import BEST, LAST
 
 LAYOUTS = {"enstack": "a checkpoint", "legacy": "a checkpoint of the older program"}
@@ -91,7 +91,7 @@ class Verdict:
 
 def is_trained(name: str) -> bool:
     """Whether a checkpoint of that name, with folders before it or not, can be gone on from."""
-    return name.rsplit("/", 1)[-1] not in TO_PREDICT_WITH
+    return not is_to_predict_with(name.rsplit("/", 1)[-1])
 
 
 def verdict_text(verdict: Verdict) -> str:
@@ -149,7 +149,7 @@ def _advice(verdict: Verdict) -> str:
     at, several = verdict.position, verdict.checkpoints
     if not verdict.valid and (several is None or at.resume_epoch is None):
         return _cure(verdict)
-    to_predict = several is None and verdict.path.name in TO_PREDICT_WITH
+    to_predict = several is None and is_to_predict_with(verdict.path.name)
     if to_predict or at.resume_epoch is None:
         if several is not None and not any(map(is_trained, several)):
             return f"There is no checkpoint to go on from, but a model to predict with ({BEST})."

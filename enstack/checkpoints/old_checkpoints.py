@@ -6,7 +6,6 @@ batches done in the 1-based `epoch`, 0 meaning that the epoch is complete. They 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,16 +16,21 @@ from enstack.checkpoints.old_integrity import (
     moments_problems,
     structural_problems,
 )
-from enstack.checkpoints.slots import BEST, LAST, STATE_FILE, WEIGHTS_FILE
+from enstack.checkpoints.old_names import (
+    NAMED_POSITION,
+    is_leftover,
+    is_to_predict_with,
+    old_candidates,
+    slot_of,
+)
+from enstack.checkpoints.slots import LAST, STATE_FILE
 from enstack.checkpoints.state_file import read_state
 from enstack.errors import CheckpointError
-from enstack.storage.manifest import MANIFEST
 
-GOES_ON = (LAST, "recovery_checkpoint")  # and checkpoint_epoch{E}_step{S}
-# These are for predicting: their state may be older than their weights, or absent.
-TO_PREDICT_WITH = (BEST, "swa_model")
 MOST_SKIPPED = 0.05  # more missing steps than this are no loss scaling, but accumulation
-NAMED_POSITION = re.compile(r"checkpoint_epoch(\d+)_step(\d+)")
+# A count beyond these was never trained: it is a damaged number, whatever the rest is.
+MOST_BATCHES = 10**8
+MOST_ACCUMULATED, MOST_REPEATED = 1024, 100  # batches for a step, steps for a batch
 
 
 @dataclass(frozen=True)
@@ -92,13 +96,15 @@ def find_old_checkpoint(
     starts from scratch in silence.
     """
     readable, faults = [], []
-    for folder in _candidates(place, name, alone):
+    for folder in old_candidates(place, name, alone=alone):
         try:
             readable.append(read_old_checkpoint(folder, n_classes, mapped=True))
         except CheckpointError as error:
             faults.append(str(error))
     # A run may have kept many, of a gigabyte each: only the one that is taken is read in full.
     for old in sorted(readable, key=lambda old: (old.epoch, old.complete, old.step), reverse=True):
+        if _superseded(old, readable):
+            continue
         damage = content_problems(old.folder, old.optimizer)
         if not damage:
             best = read_old_checkpoint(old.folder, n_classes)
@@ -108,41 +114,33 @@ def find_old_checkpoint(
     if faults:
         raise CheckpointError(
             f"No old checkpoint of {name} can be gone on from: {' '.join(faults)} Nothing was "
-            "changed. Put a good copy there, or train anew with another run_dir."
+            "changed. Put a good copy there, or train anew without resume_from, in another run_dir."
         )
     return None
 
 
-def may_hold_old_checkpoint(place: Path, name: str, *, alone: bool) -> bool:
-    """Whether a place has anything for a base model to go on from, without reading it."""
-    return bool(_candidates(place, name, alone))
-
-
-def _candidates(place: Path, name: str, alone: bool) -> list[Path]:
-    """Folders without a manifest that hold weights or a state, where old runs put them."""
-    # A checkpoint does not say whose it is: among several base models its folders do.
-    own = alone or place.name == name
-    roots = [place] * own + [place / name, place / "checkpoints" / name]
-    below = [path for root in roots if root.is_dir() for path in sorted(root.iterdir())]
-    every = [path for path in below if is_old_name(path.name)]
-    if alone or place.parent.name == name:
-        every.append(place)
-    # One with a manifest is ours, and is found as such before old ones are looked for.
-    return [path for path in every if _holds_checkpoint(path) and not (path / MANIFEST).exists()]
-
-
-def is_old_name(name: str) -> bool:
-    """Whether old runs called a folder to go on from so; leftovers of a copy bear other names."""
-    return name in GOES_ON or NAMED_POSITION.fullmatch(name) is not None
-
-
-def _holds_checkpoint(path: Path) -> bool:
-    return (path / STATE_FILE).exists() or (path / WEIGHTS_FILE).exists()
+def _superseded(old: OldCheckpoint, readable: list[OldCheckpoint]) -> bool:
+    """Whether it is what a save left beside a checkpoint that stands whole in its place."""
+    place = old.folder.with_name(slot_of(old.folder.name))
+    standing = [other for other in readable if other.folder == place]
+    return is_leftover(old.folder.name) and any(
+        not content_problems(place, other.optimizer) for other in standing
+    )
 
 
 def optimizer_steps(optimizer: dict[str, Any]) -> int:
-    """Steps that AdamW has applied, by its own count."""
-    return max((int(slot["step"]) for slot in optimizer["state"].values()), default=0)
+    """Steps that AdamW has applied, by its own count; ValueError for what is no count."""
+    counts = [_whole_number(slot["step"]) for slot in optimizer["state"].values()]
+    if counts and min(counts) < 0:
+        raise ValueError(f"AdamW has counted {min(counts)} steps")
+    return max(counts, default=0)
+
+
+def _whole_number(value: Any) -> int:
+    number = int(value)  # raises for NaN and infinity
+    if number != value:
+        raise ValueError(f"{value!r} is no whole number")
+    return number
 
 
 def read_old_checkpoint(folder: Path, n_classes: int, *, mapped: bool = False) -> OldCheckpoint:
@@ -178,17 +176,32 @@ def interpret_state(folder: Path, state: dict[str, Any]) -> OldCheckpoint:
         raise CheckpointError(
             f"{folder}: {STATE_FILE} lacks what training needs: {error!r}."
         ) from error
-    if old.epoch < 1 or old.step < 0:
-        raise CheckpointError(
-            f"{folder}: epoch must be from 1 and step from 0, found {old.epoch}, {old.step}."
-        )
+    if implausible := _implausible(old):
+        raise CheckpointError(f"{folder}: {STATE_FILE} is damaged: {implausible}.")
     return old
 
 
+def _implausible(old: OldCheckpoint) -> str | None:
+    """What can't be true of a training, by its own numbers."""
+    total, done, applied = old.total_batches or 0, old.batches_done(), old.applied_steps
+    if old.epoch < 1 or old.step < 0 or total < 0:
+        return f"epoch must be from 1 and step from 0, found {old.epoch}, {old.step} of {total}"
+    if max(old.step, total, done, applied) > MOST_BATCHES:
+        return f"nobody has trained {max(old.step, total, done, applied):,} batches"
+    if total and old.step > 2 * total:
+        return f"it says {old.step:,} of {total:,} batches"
+    # Without the batches of an epoch, those before this one are not known.
+    if not total and old.epoch > 1:
+        return None
+    if applied > MOST_REPEATED * max(done, 1) or done > MOST_ACCUMULATED * applied > 0:
+        return f"it says {done:,} batches, its optimizer {applied:,} steps"
+    return None
+
+
 def _from_state(folder: Path, state: dict[str, Any]) -> OldCheckpoint:
-    epoch, step = int(state["epoch"]), int(state["step"])
+    epoch, step = _whole_number(state["epoch"]), _whole_number(state["step"])
     # The oldest lack it, and some hold 0.
-    total = max(0, int(state.get("total_batches") or 0)) or None
+    total = _whole_number(state.get("total_batches") or 0) or None
     optimizer = state["optimizer_state_dict"]
     return OldCheckpoint(
         folder,
@@ -216,12 +229,15 @@ def _notes(old: OldCheckpoint, state: dict[str, Any]) -> list[str]:
 
 
 def _note_on_name(old: OldCheckpoint) -> list[str]:
-    if old.folder.name in TO_PREDICT_WITH:
+    name = old.folder.name
+    if is_leftover(name):
         return [
-            f"{old.folder.name} is kept to predict with: its state may be older than that of "
-            f"{LAST}."
+            f"{name} is what a save of the old program left when it was killed: the newest that is "
+            f"whole, though it never took its place as {slot_of(name)}."
         ]
-    named = NAMED_POSITION.fullmatch(old.folder.name)
+    if is_to_predict_with(name):
+        return [f"{name} is kept to predict with: its state may be older than that of {LAST}."]
+    named = NAMED_POSITION.fullmatch(name)
     if named is None or (int(named[1]), int(named[2])) == (old.epoch, old.step):
         return []
     return [

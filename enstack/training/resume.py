@@ -7,11 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from enstack.checkpoints import newest_whole, slots, state_file
-from enstack.checkpoints.old_checkpoints import (
-    OldCheckpoint,
-    find_old_checkpoint,
-    may_hold_old_checkpoint,
-)
+from enstack.checkpoints.old_checkpoints import OldCheckpoint, find_old_checkpoint
+from enstack.checkpoints.old_names import old_candidates, under_other_names
 from enstack.config import RunConfig
 from enstack.errors import CheckpointError
 from enstack.metrics.one_class import OneClass
@@ -48,19 +45,27 @@ def check_resume_from(base_models: list[BaseModel], config: RunConfig) -> None:
                 "its own, and training goes on from there"
             )
             served = True
-        elif may_hold_old_checkpoint(place, base_model.name, alone=alone):
+        elif old_candidates(place, base_model.name, alone=alone):
             served = True
         else:
             unserved.append(base_model.name)
     if base_models and not served:
-        raise _no_old_checkpoint(unserved, place)
+        raise _no_old_checkpoint(unserved, place, alone=alone)
     for name in unserved:
         say(f"⚠️  {place} holds no old checkpoint of {name}: it is trained from the start.")
 
 
-def _no_old_checkpoint(names: list[str], place: Path) -> CheckpointError:
+def _no_old_checkpoint(names: list[str], place: Path, *, alone: bool) -> CheckpointError:
     name = names[0]
     lack = "holds none" if place.is_dir() else "is no folder"
+    others = [path for each in names for path in under_other_names(place, each, alone=alone)]
+    if others:
+        # Training from the start would cost what one of these holds.
+        return CheckpointError(
+            f"resume_from must hold an old checkpoint of {' or '.join(names)}; {place} has none by "
+            f"a name that old runs gave, but {', '.join(map(str, others))}. Name the one that is "
+            f"meant itself, such as resume_from={others[0]}."
+        )
     return CheckpointError(
         f"resume_from must hold an old checkpoint of {' or '.join(names)} (itself, in {name}/ or "
         f"in checkpoints/{name}/); {place} {lack}. Correct it, or leave it out to train from "
@@ -188,7 +193,7 @@ def _find_old(job: TrainingJob) -> OldCheckpoint | None:
     old = find_old_checkpoint(job.old_runs, name, n_classes=n_classes, alone=alone)
     # With several base models check_resume_from has said which of them begin anew.
     if old is None and job.config.resume_from and alone:
-        raise _no_old_checkpoint([name], job.old_runs)
+        raise _no_old_checkpoint([name], job.old_runs, alone=alone)
     if old is not None:
         _refuse_one_class_each(old, job.data)
         _refuse_other_model(old, job.base_model)

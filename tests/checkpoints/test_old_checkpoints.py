@@ -17,7 +17,8 @@ import torch
 from safetensors.torch import load_file
 
 from enstack.checkpoints import state_file
-from enstack.checkpoints.inspection import inspect_checkpoint
+from enstack.checkpoints.inspection import inspect_checkpoint, inspect_path
+from enstack.checkpoints.inspection_text import verdict_text
 from enstack.checkpoints.old_checkpoints import find_old_checkpoint
 from enstack.config import RunConfig
 from enstack.data.functions import VulnerabilityData
@@ -406,3 +407,131 @@ def test_a_run_with_checkpoints_of_its_own_says_that_it_leaves_resume_from_alone
 def test_resume_from_without_resume_is_refused() -> None:
     with pytest.raises(ConfigError, match="resume_from goes on from a checkpoint, so resume must"):
         RunConfig(resume=False, resume_from="/old")
+
+
+LEFT = [".backup_{}", ".tmp_{}", ".tmp_{}_1768123456", ".backup_{}_old"]
+
+
+@pytest.mark.parametrize("last", ["gone", "cut", "empty"])
+@pytest.mark.parametrize(
+    ("slot", "left"),
+    [*(("last_checkpoint", left) for left in LEFT), ("recovery_checkpoint", LEFT[0])],
+)
+def test_what_a_killed_save_of_the_old_program_left_is_found_and_gone_on_from(
+    parts: Any, tmp_path: Path, slot: str, left: str, last: str
+) -> None:
+    classes, folder = parts[2].class_names, tmp_path / "checkpoints" / "micro"
+    whole = write_legacy(folder / left.format(slot), parts[0], classes, step=8)
+    write_legacy(folder / "checkpoint_epoch1_step3", parts[0], classes, step=3)
+    write_legacy(folder / ".tmp_best_model", parts[0], classes, epoch=3)
+    if last != "gone":
+        shutil.copytree(whole, folder / slot)
+        truncate("training_state.pth" if last == "cut" else "model.safetensors")(folder / slot)
+    before = tree_digest(tmp_path)
+    # Above it, beside it by the name that is gone, and itself.
+    for place in (tmp_path, folder, folder / slot, whole):
+        old = find_old_checkpoint(place, "micro", n_classes=6, alone=True)
+        assert old is not None, place
+        assert old.folder == whole
+        assert any("when it was killed" in note for note in old.notes)
+    verdict = inspect_path(tmp_path)
+    assert verdict.position.resume_step == 8
+    assert f"resume_from={tmp_path}" in verdict_text(verdict)
+    assert tree_digest(tmp_path) == before
+
+
+def test_a_run_goes_on_from_what_a_killed_save_left(
+    toy_folder: Path, micro_model: BaseModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, classes = tmp_path / "old", load_classes(toy_folder)
+    write_legacy(old / "micro" / ".backup_last_checkpoint", micro_model, classes, step=8)
+    place = str(old / "micro" / "last_checkpoint")
+    run_pipeline(two_models(toy_folder, micro_model, tmp_path, resume_from=place))
+    said = capsys.readouterr().out
+    assert f"Going on from the old checkpoint {old}/micro/.backup_last_checkpoint" in said
+    assert "will skip 8 batches (fast-forward), train 3 batches" in said
+
+
+def test_torn_leftovers_spoil_no_verdict_and_alone_are_named(parts: Any, tmp_path: Path) -> None:
+    classes = parts[2].class_names
+    last = write_legacy(tmp_path / "last_checkpoint", parts[0], classes, step=8)
+    torn = Path(shutil.copytree(last, tmp_path / ".tmp_last_checkpoint_1"))
+    truncate("training_state.pth")(torn)
+    assert inspect_path(tmp_path).valid
+    shutil.rmtree(last)
+    assert not inspect_path(tmp_path).valid
+    with pytest.raises(CheckpointError, match=r"\.tmp_last_checkpoint_1/training_state\.pth can't"):
+        find_old_checkpoint(tmp_path, "micro", n_classes=6, alone=True)
+
+
+def test_inspecting_a_checkpoint_that_is_gone_names_what_its_killed_save_left(
+    parts: Any, tmp_path: Path
+) -> None:
+    write_legacy(tmp_path / ".backup_last_checkpoint", parts[0], parts[2].class_names)
+    with pytest.raises(CheckpointError, match=r"left \.backup_last_checkpoint: inspect .*") as told:
+        inspect_path(tmp_path / "last_checkpoint")
+    # Its advice works.
+    assert inspect_path(Path(str(told.value).rsplit("inspect ", 1)[1].rstrip("."))).valid
+
+
+def test_a_checkpoint_by_another_name_is_named_before_training_from_the_start_is_advised(
+    toy_folder: Path, micro_model: BaseModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Drive calls a copy so; old users call theirs as they like."""
+    old, classes = tmp_path / "old", load_classes(toy_folder)
+    copy = write_legacy(old / "twin" / "last_checkpoint (1)", micro_model, classes, step=8)
+    write_legacy(old / "twin" / "best_model", micro_model, classes)
+    config = two_models(toy_folder, micro_model, tmp_path, resume_from=str(old))
+    with pytest.raises(CheckpointError, match=r"resume_from=.*last_checkpoint \(1\)\.$") as told:
+        run_pipeline(config)
+    # Its advice works.
+    place = str(told.value).rsplit("resume_from=", 1)[1].rstrip(".")
+    assert place == str(copy)
+    run_pipeline(RunConfig(**{**config.model_dump(), "resume_from": place}))
+    assert f"Going on from the old checkpoint {copy}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changes", "steps"),
+    [
+        ({"step": 10**18}, 4),
+        ({"step": 10**18, "total_batches": 10**18}, 4),
+        ({"step": 5, "total_batches": -11}, 4),
+        ({"step": -1}, 4),
+        ({"step": 23}, 4),
+        ({"epoch": 10**9}, 4),
+        ({"epoch": -3}, 4),
+        ({"epoch": 1.5}, 4),
+        ({"epoch": float("nan")}, 4),
+        ({"epoch": float("inf")}, 4),
+        ({"epoch": "2"}, 4),
+        ({"epoch": 400, "step": 0, "total_batches": 10**5}, 4),
+        ({"step": float("nan")}, 4),
+        ({"total_batches": float("nan")}, 4),
+        ({"total_batches": None, "step": 10**7}, 4),
+        ({"total_batches": None, "step": 10**12, "epoch": 2}, 4),
+        ({}, 10**18),
+        ({}, 10**6),
+        ({}, -4),
+        ({}, float("nan")),
+        ({}, float("inf")),
+        ({}, 3.5),
+    ],
+)
+def test_a_state_that_no_training_can_have_is_damaged_for_inspect_and_import(
+    parts: Any, tmp_path: Path, changes: dict[str, Any], steps: float
+) -> None:
+    last = write_legacy(tmp_path / "last_checkpoint", parts[0], parts[2].class_names, step=8)
+    optimizer = state_file.read_state(last)["optimizer_state_dict"]
+    slots = {place: {**slot, "step": steps} for place, slot in optimizer["state"].items()}
+    state = state_file.read_state(last)
+    torch.save(
+        {**state, "optimizer_state_dict": {**optimizer, "state": slots}, **changes},
+        last / "training_state.pth",
+    )
+    verdict = inspect_checkpoint(last)
+    assert not verdict.valid
+    assert "training_state.pth" in verdict.problems[0]
+    assert "Nothing needs to be trained again" not in verdict_text(verdict)
+    with pytest.raises(CheckpointError, match=r"No old checkpoint of micro .*training_state\.pth"):
+        find_old_checkpoint(tmp_path, "micro", n_classes=6, alone=True)
