@@ -6,6 +6,7 @@ Its top imports nothing that a fresh Colab machine lacks, for cell 2 installs th
 from __future__ import annotations
 
 import base64
+import html
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -117,16 +118,16 @@ def form_settings(work: Path, names: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def show_results(run: RunConfig | str | Path | None) -> None:
-    """Cell 7: show a run's leaderboard, best first, its figures, and where the report lies.
+    """Cell 7: show a run's leaderboard, best first, the best stack class by class, the figures.
 
-    run: its configuration or its folder. Raises CheckpointError when it has no finished report or
-    an empty leaderboard.
+    run: its configuration or its folder. Below them stands a button that downloads the report.
+    Raises CheckpointError when it has no finished report or an empty leaderboard.
     """
-    import pandas as pd
     from IPython.display import HTML, display
 
     from enstack.reporting.leaderboard import leaderboard_cells, read_report_leaderboard
     from enstack.run_folder import RunFolder
+    from enstack.storage.files import read_json_object
 
     folder = RunFolder(require_run_dir(run))
     rows = read_report_leaderboard(folder.report_data)
@@ -135,10 +136,62 @@ def show_results(run: RunConfig | str | Path | None) -> None:
             f"The results must stand in {folder.report}, which holds no leaderboard. "
             "Run cell 6 to its end, then this cell."
         )
-    display(pd.DataFrame(map(leaderboard_cells, rows), index=range(1, len(rows) + 1)))
+    content = read_json_object(folder.report_data)
+    if content.get("settings", {}).get("data_dir") == "toy":
+        say("These functions are made up: the figures show that it works, nothing more.")
+    display(_table(list(map(leaderboard_cells, rows))))
+    if stack := _stack_by_class(content):
+        say(f"The best stack ({stack[0]}), class by class:")
+        display(_table(stack[1]))
     # Sorted, for a file system lists names in any order.
     display(HTML(_figure_grid(sorted(folder.figures.glob("*.png")))))
-    say(f"📄 Full report (one file; download it and open it in a browser): {folder.report_page}")
+    if folder.report_page.is_file():
+        display(HTML(download_button(folder.report_page, "Download the report")))
+    say(f"📄 Full report, one file that opens offline: {folder.report_page}")
+
+
+def _table(rows: list[dict[str, str]]) -> Any:
+    """Rows as a table at the left, where text is read from the left."""
+    import pandas as pd
+
+    frame = pd.DataFrame(rows, index=range(1, len(rows) + 1))
+    left: Any = [{"selector": "th, td", "props": [("text-align", "left")]}]
+    # JupyterLab would put it in the middle of the page.
+    at_the_left = 'style="margin-left: 0; margin-right: auto"'
+    return frame.style.set_table_styles(left).set_table_attributes(at_the_left)
+
+
+def _stack_by_class(content: Mapping[str, Any]) -> tuple[str, list[dict[str, str]]] | None:
+    """The best stack's title, and its figures for each class or flag; None where there is none."""
+    from enstack.data.weaknesses import MEANINGS
+    from enstack.reporting.leaderboard import number
+
+    found = [content.get(name) or {} for name in ("best_stack", "chosen")]
+    stack = next((one for one in found if one.get("kind") == "stack"), None)
+    if stack is None:
+        return None
+    figures = ("precision", "recall", "f1")
+    return str(stack["title"]), [
+        {
+            "class": entry["class"],
+            "test functions": f"{entry['support']:,}",
+            **{name.replace("f1", "F1"): number(entry[name]) for name in figures},
+            "what it is": MEANINGS.get(entry["class"], ""),
+        }
+        for entry in stack["per_class"]
+    ]
+
+
+def download_button(file: Path, title: str) -> str:
+    """A link that downloads a file, as HTML: its bytes are in it, so no server must reach them."""
+    data = base64.b64encode(file.read_bytes()).decode()
+    style = (
+        "display: inline-block; margin: 8px 0; padding: 6px 14px; border-radius: 4px; "
+        "background: #1565c0; color: white; text-decoration: none; font: 500 14px sans-serif"
+    )
+    name = html.escape(f"{file.parent.parent.name}-{file.name}", quote=True)
+    link = f'href="data:text/html;base64,{data}" download="{name}"'
+    return f'<a {link} style="{style}">⬇ {html.escape(title)}</a>'
 
 
 def _figure_grid(figures: list[Path]) -> str:

@@ -176,8 +176,9 @@ class ReportContent:
 
     leaderboard: best macro-F1 first; apart: its rows where train does not hold the answer; natural:
     None where classes come as often as in the whole data; comparisons: the best stack with its best
-    member and with the mean vote; chosen: the leaderboard's first row; best_base: the best base
-    model, None where that is chosen; data and settings: data.json and config.json of the run.
+    member and with the mean vote; chosen: the leaderboard's first row; best_base, best_stack:
+    the best base model and stack, None where that is chosen or there is none; data and settings:
+    data.json and config.json of the run.
     """
 
     run: str
@@ -187,9 +188,15 @@ class ReportContent:
     comparisons: list[Comparison]
     chosen: Evaluation
     best_base: Evaluation | None
+    best_stack: Evaluation | None
     training: list[TrainingCurve]
     data: dict[str, Any]
     settings: dict[str, Any]
+
+    @property
+    def made_up(self) -> bool:
+        """Whether the functions are the toy's, which tell nothing of real code."""
+        return self.settings.get("data_dir") == "toy"
 
     def to_json(self) -> dict[str, Any]:
         """The content of report.json."""

@@ -40,7 +40,7 @@ def load_results(run_dir: Path) -> ReportContent:
     Raises CheckpointError when an input is missing or damaged.
     """
     stored = read_run(RunFolder(Path(run_dir)))
-    best, base = stored.rows[0], stored.first("base")
+    best, base, stack = stored.rows[0], stored.first("base"), stored.first("stack")
     return ReportContent(
         run=stored.folder.path.resolve().name,
         leaderboard=stored.rows,
@@ -48,8 +48,9 @@ def load_results(run_dir: Path) -> ReportContent:
         natural=_at_natural_frequencies(stored),
         comparisons=_comparisons(stored),
         chosen=_evaluation(stored, best),
-        # It stands beside the chosen row, and not beside itself.
+        # They stand beside the chosen row, and not beside themselves.
         best_base=None if base is None or base is best else _evaluation(stored, base),
+        best_stack=None if stack is None or stack is best else _evaluation(stored, stack),
         training=_training(stored),
         data=json_values(stored.data),
         settings=json_values(stored.settings),

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from enstack.data.weaknesses import FLAG, MEANINGS
 from enstack.reporting.content import Comparison, ReportContent
 from enstack.reporting.figures import SMALL_CLASS, draw_figures
 from enstack.reporting.findings import load_results
@@ -17,7 +18,7 @@ from enstack.storage.files import write_bytes, write_json, write_text
 
 __all__ = ["REPORT_EDITION", "write_report"]
 
-REPORT_EDITION = 6  # raise when the page shows more, so that finished runs get it too
+REPORT_EDITION = 7  # raise when the page shows more, so that finished runs get it too
 
 
 def write_report(run_dir: Path) -> Path:
@@ -41,6 +42,9 @@ def _page(content: ReportContent, figures: Mapping[str, bytes]) -> str:
     # Not asdict: the template reads the attributes of rows as they are.
     values = {field.name: getattr(content, field.name) for field in dataclasses.fields(content)}
     more = {
+        "made_up": content.made_up,
+        "flag_means": FLAG,
+        "means": MEANINGS,
         "kinds": KINDS,
         "measures": MEASURES,
         "small_class": SMALL_CLASS,

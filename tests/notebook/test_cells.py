@@ -210,19 +210,35 @@ def test_hardware_names_a_gpu_and_its_memory(
 # The results
 
 
-def test_results_show_leaderboard_figures_and_report(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    displayed: list[Any] = []
+    monkeypatch.setattr("IPython.display.display", displayed.append)
+    return displayed
+
+
+def evaluation(kind: str, title: str, f1: float) -> dict[str, Any]:
+    names = {"class": "CWE-476", "support": 1200, "precision": 0.25, "recall": None}
+    return {"kind": kind, "title": title, "per_class": [{**names, "f1": f1}]}
+
+
+def write_report_of(tmp_path: Path, **more: Any) -> None:
     fields = [field.name for field in dataclasses.fields(LeaderboardRow)]
     row: dict[str, Any] = dict.fromkeys(fields) | {"kind": "stack", "title": "SVM", "mcc": 0.1}
     row |= {"macro_f1": 0.5, "macro_f1_low": 0.4, "macro_f1_high": 0.6, "accuracy": 0.25}
-    write_json(tmp_path / "report" / "report.json", {"leaderboard": [row]})
+    write_json(tmp_path / "report" / "report.json", {"leaderboard": [row], **more})
     write_bytes(tmp_path / "report" / "figures" / "curves.png", b"a picture")
-    shown: list[Any] = []
-    monkeypatch.setattr("IPython.display.display", shown.append)
+    write_bytes(tmp_path / "report" / "report.html", b"<p>the page</p>")
+
+
+def test_results_show_leaderboard_classes_figures_and_a_download(
+    tmp_path: Path, shown: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_report_of(tmp_path, chosen=evaluation("stack", "SVM", 0.5))
     cells.show_results(tmp_path)
-    table, figures = shown
-    assert table.loc[1].to_dict() == {
+    table, by_class, figures, download = shown
+    assert "margin-left: 0" in table.to_html()
+    assert table.data.loc[1].to_dict() == {
         "kind": "stack",
         "name": "SVM",
         "macro-F1": "0.500",
@@ -231,8 +247,41 @@ def test_results_show_leaderboard_figures_and_report(
         "AUC": "–",
         "MCC": "0.100",
     }
+    assert by_class.data.loc[1].to_dict() == {
+        "class": "CWE-476",
+        "test functions": "1,200",
+        "precision": "0.250",
+        "recall": "–",
+        "F1": "0.500",
+        "what it is": "a pointer that may be NULL is followed",
+    }
     assert f"base64,{base64.b64encode(b'a picture').decode()}" in figures.data
-    assert str(tmp_path / "report" / "report.html") in capsys.readouterr().out
+    page = base64.b64encode(b"<p>the page</p>").decode()
+    assert f'href="data:text/html;base64,{page}" download="{tmp_path.name}-report.html"' in (
+        download.data
+    )
+    said = capsys.readouterr().out
+    assert str(tmp_path / "report" / "report.html") in said
+    assert "The best stack (SVM), class by class" in said
+    assert "made up" not in said
+
+
+def test_the_stack_is_shown_class_by_class_where_another_row_won(
+    tmp_path: Path, shown: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    best, stack = evaluation("baseline", "words", 0.9), evaluation("stack", "forest", 0.4)
+    write_report_of(tmp_path, chosen=best, best_stack=stack, settings={"data_dir": "toy"})
+    cells.show_results(tmp_path)
+    assert shown[1].data.loc[1, "F1"] == "0.400"
+    said = capsys.readouterr().out
+    assert "The best stack (forest)" in said
+    assert "These functions are made up" in said
+
+
+def test_a_run_without_stacks_has_no_table_of_one(tmp_path: Path, shown: list[Any]) -> None:
+    write_report_of(tmp_path, chosen=evaluation("base", "tiny", 0.9), best_stack=None)
+    cells.show_results(tmp_path)
+    assert len(shown) == 3
 
 
 def test_missing_or_empty_results_are_an_error_that_names_cell_6(tmp_path: Path) -> None:

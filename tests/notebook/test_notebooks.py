@@ -245,9 +245,12 @@ def test_a_fresh_kernel_runs_any_cell_after_1_2_5_and_trains_nothing_twice(
     assert "run_finished" in told
     assert "Every base model is trained" in configured
     assert "Precision: " in hardware
-    leaderboard, figures = (out.data for out in notebook.cells[4].outputs if "data" in out)
-    assert "macro-F1" in leaderboard["text/html"]
-    assert figures["text/html"].count("data:image/png;base64,") == 5
+    displayed = [out.data["text/html"] for out in notebook.cells[4].outputs if "data" in out]
+    leaderboard, by_class, figures, download = displayed
+    assert "macro-F1" in leaderboard
+    assert "CWE-476" in by_class
+    assert figures.count("data:image/png;base64,") == 5
+    assert 'download="toy-report.html"' in download
 
 
 def printed(cell: Any) -> str:

@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from enstack.data.weaknesses import FLAG, MEANINGS
 from enstack.errors import CheckpointError
 from enstack.metrics.one_class import OneClass
 from enstack.reporting.content import TrainingCurve
@@ -267,6 +268,46 @@ def test_headline_names_the_best_row_with_its_interval(full_run: Path) -> None:
     assert best.key == "stack:lr"
     assert "Best on test: stack with logistic regression" in text
     assert f"{best.macro_f1:.3f} macro-F1, 95 % interval {low:.3f}–{high:.3f}" in text
+
+
+def test_a_report_of_the_toy_data_says_that_its_functions_are_made_up(tmp_path: Path) -> None:
+    run_dir = write_minimal_run(tmp_path / "run")
+    said = "The functions of this run are made up."
+    assert said in Page(write_report(run_dir)).text
+    settings = json.loads((run_dir / "config.json").read_text())
+    (run_dir / "config.json").write_text(json.dumps({**settings, "data_dir": "/data/vdisc"}))
+    assert said not in Page(write_report(run_dir)).text
+
+
+def test_flags_and_weaknesses_are_explained_in_a_line_each(full_run: Path, tmp_path: Path) -> None:
+    text = Page(full_run / "report" / "report.html").text
+    assert "CWE-469 a size is worked out by subtracting pointers" in text
+    assert all(f"{name} {MEANINGS[name]}" in text for name in CWE)
+    assert FLAG not in text, "a label column knows no flags"
+    run_dir = write_binary_run(tmp_path / "binary")
+    data = json.loads((run_dir / "data.json").read_text())
+    became = {"no flag": {"test": 3}}
+    (run_dir / "data.json").write_text(
+        json.dumps({**data, "flag_counts": became, "flags_become": {"no flag": "clean"}})
+    )
+    text = Page(write_report(run_dir)).text
+    assert FLAG in text
+    assert "vulnerable any flag" in text
+    assert MEANINGS["CWE-469"] not in text
+
+
+def test_the_best_stack_is_shown_class_by_class_where_another_row_won(
+    full_run: Path, tmp_path: Path
+) -> None:
+    assert load_results(full_run).best_stack is None, "it is the chosen row itself"
+    leans = {"base:tiny-a": 1.0, "stack:lr": 1.9, "stack:rf": 0.5, "baseline:tfidf_lr": 3.0}
+    run_dir = write_run(tmp_path / "words", leans, SUPPORT, CWE, 1)
+    results = load_results(run_dir)
+    assert results.best_stack is not None
+    assert (results.chosen.key, results.best_stack.key) == ("baseline:tfidf_lr", "stack:lr")
+    text = Page(write_report(run_dir)).text
+    assert "Numbers per class, stack with logistic regression" in text
+    assert "Numbers per class, baseline TF-IDF" in text
 
 
 def test_leaderboard_is_ranked_whatever_the_order_of_the_file(full_run: Path) -> None:
