@@ -7,16 +7,23 @@ import html
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from enstack.plots import live_curves
 from enstack.progress.bars import Bar
-from enstack.progress.data_wait import DATA_SHARE_LIMIT
 from enstack.progress.kernel import hear_widgets
+from enstack.progress.panel_lines import (
+    answers_alike,
+    checkpoint_line,
+    figures_line,
+    left_line,
+    stages_line,
+    warning_lines,
+)
 from enstack.progress.remaining import Remaining
-from enstack.progress.say import duration, in_notebook, say
-from enstack.progress.screen import Level, Part, TrainingView, shown_on
+from enstack.progress.say import in_notebook, say
+from enstack.progress.screen import Level, TrainingView, shown_on
 
 # Shares of the time that the texts and the curves may take: together under one per cent.
 TEXT_SHARE, CURVE_SHARE = 0.002, 0.003
@@ -26,7 +33,6 @@ FIRST_CURVES = 2.0  # seconds: before that there is little to see
 LEVELS: tuple[Level, ...] = ("pipeline", "epoch", "batch")
 FINISHED = "Finished"
 WARNINGS = 5  # that are kept in view
-GREEN, AMBER = "#2e7d32", "#b26a00"
 
 
 @contextlib.contextmanager
@@ -154,8 +160,7 @@ class Panel:
     def warn(self, text: str) -> None:
         """Keep a warning above the button, the newest last."""
         self._warnings = [*(said for said in self._warnings if said != text), text][-WARNINGS:]
-        lines = "<br>".join(html.escape(said) for said in self._warnings)
-        self._warned.value = f"<div style='color: {AMBER}; line-height: 1.4'>{lines}</div>"
+        self._guarded(self._show_texts)
 
     def end(self, verdict: str) -> None:
         """Show the last state; there is nothing left to stop."""
@@ -199,16 +204,19 @@ class Panel:
             batch, pipeline = self._bars.get("batch"), self._bars.get("pipeline")
             if pipeline is not None and pipeline.parts:
                 self._stages.value = self._stage_line(pipeline, batch)
-            self._figures.value = _figures_line(batch) if batch else ""
+            self._figures.value = figures_line(batch) if batch else ""
+            self._warned.value = warning_lines([*self._warnings, *answers_alike(self._views)])
             if self._views:
-                self._checkpoint.value = _checkpoint_line(list(self._views.values())[-1])
+                self._checkpoint.value = checkpoint_line(list(self._views.values())[-1])
 
     def _stage_line(self, pipeline: Bar, batch: Bar | None) -> str:
         """The stages with ticks, and how long all that is left will take."""
         view = list(self._views.values())[-1] if self._views else None
         self._remaining.look(batch, view.batches if view else 0)
         left = self._remaining.seconds(pipeline.parts, pipeline.done)
-        return stages_line(pipeline.parts, pipeline.done) + ("" if left is None else _left(left))
+        return stages_line(pipeline.parts, pipeline.done) + (
+            "" if left is None else left_line(left)
+        )
 
     def _show_curves(self) -> None:
         from IPython.display import Image
@@ -248,46 +256,3 @@ class Row:
         pace = bar.line().removeprefix(f"{bar.description}: ") if bar.level == "batch" else ""
         text = pace or f"{bar.done} of {bar.total} {bar.unit}s"
         self._text.value = f"<span style='font-family: monospace'>{html.escape(text)}</span>"
-
-
-def stages_line(parts: Sequence[Part], done: int) -> str:
-    """The names of all parts: ticked, at work, to come; as HTML."""
-    marks = [
-        f"<span style='color: {GREEN}'>✓ {html.escape(part.name)}</span>"
-        if number < done
-        else f"<b>▶ {html.escape(part.name)}</b>"
-        if number == done
-        else f"<span style='opacity: .6'>{html.escape(part.name)}</span>"
-        for number, part in enumerate(parts)
-    ]
-    return " &nbsp;·&nbsp; ".join(marks)
-
-
-def _left(seconds: float) -> str:
-    until = time.strftime("%H:%M %Z", time.localtime(time.time() + seconds))
-    return f"<br>⏱️ About {duration(seconds)} left for the whole run, until about {until}"
-
-
-def _figures_line(bar: Bar) -> str:
-    """Examples per second, and the share of time spent waiting for data."""
-    elapsed = time.perf_counter() - bar.started
-    parts = []
-    if bar.examples and bar.done and elapsed > 0:
-        parts.append(f"{bar.done * bar.examples / elapsed:,.1f} examples/s")
-    if bar.wait is not None:
-        share = bar.wait.share()
-        colour = AMBER if share > DATA_SHARE_LIMIT else GREEN
-        parts.append(f"<span style='color: {colour}'>{share:.0%} of the time waits for data</span>")
-    return " · ".join(parts)
-
-
-def _checkpoint_line(view: TrainingView) -> str:
-    last = view.last_checkpoint()
-    if last is None:
-        return f"💾 {html.escape(view.name)}: nothing saved since this start"
-    age = duration(time.time() - last.saved_at)
-    copy = "copied to the run folder and verified" if last.copied else "copying to the run folder"
-    if last.copying and not last.copied:
-        copy += f": {last.copying}"
-    text = f"{view.name}, {last.position}: saved {age} ago, verified on this machine; {copy}"
-    return f"💾 {html.escape(text)}"

@@ -256,6 +256,20 @@ def test_a_warning_stays_in_view_and_is_said_once(
     assert capsys.readouterr().out.count("tiny-6") == 2
 
 
+def test_a_model_that_answers_all_functions_alike_is_told_until_it_no_longer_does(
+    panel: Panel, shown: list[Any], clock: Clock
+) -> None:
+    history: list[dict[str, Any]] = []
+    with shown_on(panel), Bar(9, "Epoch 1 [Train]") as bar:
+        watch(view(history))
+        for answer in ("CWE-119", None):
+            history.append({**EPOCHS[0], "only_answer": answer})
+            clock.now += 100
+            bar.advance()
+            told = "tiny-a gives every validation function the same answer (CWE-119)"
+            assert (told in texts(shown[0])) == (answer is not None)
+
+
 def test_curves_of_models_before_stay_in_the_picture() -> None:
     alone = live_curves({"tiny-b": STEPS + EPOCHS}, 10, 3)
     assert live_curves({"tiny-a": STEPS + EPOCHS, "tiny-b": STEPS + EPOCHS}, 10, 3) != alone
@@ -282,7 +296,7 @@ def test_a_panel_that_fails_says_so_once_and_plain_lines_go_on(
     def broken(view: object) -> str:
         raise OSError("comm is closed")
 
-    monkeypatch.setattr(module, "_checkpoint_line", broken)
+    monkeypatch.setattr(module, "checkpoint_line", broken)
     with shown_on(panel), Bar(1000, "Epoch 1 [Train]") as bar:
         watch(view([]))
         for _ in range(1000):
@@ -319,7 +333,7 @@ def test_a_click_is_heard_soon_however_dear_the_texts_are(
         clock.now += 0.2
         return ""
 
-    monkeypatch.setattr(module, "_checkpoint_line", dear)
+    monkeypatch.setattr(module, "checkpoint_line", dear)
     with shown_on(panel):
         watch(view([]))
         for epoch in range(30):
