@@ -26,18 +26,19 @@ def configure(**fields: Any) -> RunConfig:
     return checked(**fields)
 
 
-def run(config: RunConfig) -> RunResults:
+def run(config: RunConfig, *, announce: bool = False) -> RunResults:
     """The whole pipeline: data, base models, stacks, report; the same call again goes on.
 
-    In a notebook a panel shows how things stand. The results have `.leaderboard` (a DataFrame, best
-    row first), `.report` (the page) and `.run_dir`.
+    announce: print the settings, once nothing speaks against them. In a notebook a panel shows how
+    things stand. The results have `.leaderboard` (a DataFrame, best row first), `.report` (the
+    page) and `.run_dir`.
     """
     from enstack.pipeline import require_configuration, run_pipeline
     from enstack.progress.panel import notebook_panel
 
     require_configuration(config)  # a panel for a run that can't begin would only confuse
     with notebook_panel():
-        return run_pipeline(config)
+        return run_pipeline(config, announce=announce)
 
 
 def load(run_dir: str | Path, name: str | None = None) -> TrainedModel:

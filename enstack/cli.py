@@ -36,7 +36,6 @@ DEMO_SETTINGS: dict[str, Any] = {
     "data_dir": "toy",
     "label_mode": "cwe_or_clean",
     "epochs": 8,
-    "learning_rate": 1e-3,
     "save_steps": 20,
 }
 
@@ -47,7 +46,7 @@ def demo(
 ) -> None:
     """The whole pipeline on the toy data, on the CPU, without a network."""
     with report_errors():
-        _run(RunConfig(**DEMO_SETTINGS, run_dir=str(run_dir)))
+        api.run(RunConfig(**DEMO_SETTINGS, run_dir=str(run_dir)), announce=True)
 
 
 @app.command()
@@ -60,7 +59,7 @@ def run(
 ) -> None:
     """The whole pipeline; the same command again goes on where it stopped."""
     with report_errors():
-        _run(load_config(config, settings or ()))
+        api.run(load_config(config, settings or ()), announce=True)
 
 
 @app.command()
@@ -164,11 +163,6 @@ def bench(
         with contextlib.redirect_stdout(sys.stderr):
             results = benchmark.measure()
         print_result(json_text(results, indent=2) if as_json else benchmark.table(results))
-
-
-def _run(config: RunConfig) -> None:
-    put(config.announcement(), sys.stdout)
-    api.run(config)
 
 
 def main() -> None:

@@ -58,8 +58,11 @@ class RunResults:
 
 
 @holding_caches()
-def run_pipeline(config: RunConfig) -> RunResults:
-    """Data, base models, stacking, report: each stage is done once, and gone on with if stopped."""
+def run_pipeline(config: RunConfig, *, announce: bool = False) -> RunResults:
+    """Data, base models, stacking, report: each stage is done once, and gone on with if stopped.
+
+    announce: print the settings, once nothing speaks against them.
+    """
     require_configuration(config)
     end_scripts_when_interrupted()
     run, local_dir = RunFolder(Path(config.run_dir)), Path(config.local_dir)
@@ -74,7 +77,7 @@ def run_pipeline(config: RunConfig) -> RunResults:
         place = str(run.path.resolve())
         lock = only_one(local_dir / "locks" / config.run_key, f"run_dir {run.path}", place)
         with ended_by_signals(), lock:
-            return _run_stages(config, run)
+            return _run_stages(config, run, announce=announce)
     # A signal where no batch boundary grants it, or a Ctrl-C after one.
     except KeyboardInterrupt:
         raise Interrupted(
@@ -91,8 +94,10 @@ def require_configuration(config: object) -> None:
         )
 
 
-def _run_stages(config: RunConfig, run: RunFolder) -> RunResults:
+def _run_stages(config: RunConfig, run: RunFolder, *, announce: bool) -> RunResults:
     _refuse_unwanted_resume(config, run)
+    if run.has_trained():
+        config = config.going_on(run.settings())
     data = read_run_data(config)
     # After the data is read, for its fingerprint is compared too; before anything is recorded.
     _refuse_other_run(config, data, run)
@@ -102,7 +107,7 @@ def _run_stages(config: RunConfig, run: RunFolder) -> RunResults:
     )
     run.log("run_started", base_models=config.base_models)
     try:
-        _train_stack_report(config, data, plan, run)
+        _train_stack_report(config, data, plan, run, announce=announce)
     except (EnstackError, KeyboardInterrupt) as error:
         run.log("run_stopped", reason=type(error).__name__, message=str(error))
         raise
@@ -113,11 +118,13 @@ def _run_stages(config: RunConfig, run: RunFolder) -> RunResults:
 
 
 def _train_stack_report(
-    config: RunConfig, data: VulnerabilityData, plan: SplitPlan, run: RunFolder
+    config: RunConfig, data: VulnerabilityData, plan: SplitPlan, run: RunFolder, *, announce: bool
 ) -> None:
     stages = _base_model_stages(data, config, run)
     # Asked before the settings are recorded, which a finished training keeps as they were.
     unfinished = _base_models_to_train(stages, config)
+    # Not before: what has been announced begins.
+    say((config.announcement() if announce else "") + config.places())
     run.record(config, data, plan, trains=bool(unfinished))
     parts = _parts([stage.name for stage in stages], unfinished, config)
     with Bar(len(parts), "Pipeline", unit="stage", level="pipeline", parts=parts) as bar:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from pathlib import Path
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from enstack.config import (
@@ -31,8 +34,9 @@ FIVE_LINES = """\
 def test_defaults_are_those_of_the_contract() -> None:
     config = RunConfig()
     assert (config.data_dir, config.label_mode, config.subset) == ("toy", "cwe", "all")
+    assert RunConfig(data_dir="d/vdisc").learning_rate == 2e-5
     assert (config.max_length, config.epochs, config.batch_size) == (512, 10, 16)
-    assert (config.learning_rate, config.weight_decay, config.warmup_ratio) == (2e-5, 0.01, 0.1)
+    assert (config.weight_decay, config.warmup_ratio) == (0.01, 0.1)
     assert (config.scheduler, config.max_grad_norm, config.seed) == ("linear", 1.0, 42)
     assert (config.precision, config.save_steps, config.resume) == ("auto", 500, True)
     assert (config.num_workers, config.early_stopping_patience) == ("auto", 0)
@@ -45,6 +49,25 @@ def test_base_models_depend_on_the_data() -> None:
     assert RunConfig().base_models == ["tiny-a", "tiny-b", "tiny-c"]
     assert RunConfig(data_dir="d/vdisc").base_models == ["codebert", "graphcodebert", "unixcoder"]
     assert RunConfig(data_dir="d/vdisc").run_dir == "enstack_runs/vdisc"
+
+
+@pytest.mark.parametrize("models", [None, "tiny-a", ["tiny-c", "tiny-b"]])
+def test_tiny_models_alone_come_with_a_rate_that_they_learn_at(models: object) -> None:
+    asked = {} if models is None else {"base_models": models}
+    config = RunConfig(**asked)
+    assert config.learning_rate == 1e-3
+    assert "   - Learning Rate: 0.001, with which tiny models learn\n" in config.places()
+    # What a user chose is kept, the paper's rate too.
+    chosen = RunConfig(**asked, LEARNING_RATE=2e-5)
+    assert chosen.learning_rate == 2e-5
+    assert "Learning Rate" not in chosen.places()
+    assert RunConfig(**{**asked, "base_models": ["tiny-a", "x/y"]}).learning_rate == 2e-5
+
+
+def test_a_run_begun_at_another_rate_goes_on_with_it() -> None:
+    assert RunConfig().going_on({"learning_rate": 2e-5}).learning_rate == 2e-5
+    assert RunConfig(learning_rate=1e-3).going_on({"learning_rate": 2e-5}).learning_rate == 1e-3
+    assert RunConfig().going_on({}) == RunConfig()
 
 
 def test_configure_prints_exactly_the_five_lines(capsys: pytest.CaptureFixture[str]) -> None:
@@ -113,6 +136,10 @@ def test_all_faults_are_reported_at_once_with_key_rule_and_value() -> None:
         ({"keep_checkpoints": 1}, "keep_checkpoints must be greater than or equal to 2"),
         ({"EPOCHS": 3, "epochs": 4}, "epochs must be given once, found it twice"),
         ({"base_models": 5}, "base_models must be a valid list, found 5"),
+        ({"base_models": ","}, "base_models must name at least one, found ','"),
+        ({"data_dir": b"x"}, "data_dir must be text without NUL"),
+        ({"run_dir": "a\0b"}, "run_dir must be text without NUL"),
+        ({"resume": "perhaps"}, "resume must be true or false, found 'perhaps'"),
         ({"drop_near_duplicates": 0.5}, r"drop_near_duplicates must be 0 \(off\), or above 0.5"),
         ({"drop_near_duplicates": 1.1}, "drop_near_duplicates must be less than or equal to 1"),
         ({"drop_near_duplicates": -1}, "drop_near_duplicates must be 0"),
@@ -123,7 +150,102 @@ def test_a_wrong_setting_is_named_with_its_rule(settings: dict[str, object], rul
         RunConfig(**settings)
 
 
-def test_settings_overrule_the_file_and_are_read_as_yaml(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("seed", "042", 42),
+        ("seed", "1_000", 1000),
+        ("learning_rate", "1e-4", 1e-4),
+        ("data_dir", "2026-01-02", "2026-01-02"),
+        ("data_dir", "007", "007"),
+        ("data_dir", "on", "on"),
+        ("run_dir", "1:30", "1:30"),
+        ("resume", "on", True),
+        ("resume", "no", False),
+        ("base_models", "[042, no]", ["042", "no"]),
+        ("base_models", "['a, b', c]", ["a, b", "c"]),
+    ],
+)
+def test_a_value_means_what_it_plainly_says(
+    tmp_path: Path, key: str, text: str, value: object
+) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(f"{key}: {text}\n")
+    assert getattr(load_config(path), key) == value
+    path.write_text("")
+    assert getattr(load_config(path, [f"{key}={text}"]), key) == value
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        *(("seed", text) for text in ("0x10", "0o17", "0b11", "1:30", ".inf", "nan", "1e3", "yes")),
+        *(("learning_rate", text) for text in ("0:0.5", ".nan", "inf", "no")),
+        ("resume", "0x1"),
+        ("epochs", "2026-01-02"),
+    ],
+)
+def test_a_value_that_yaml_alone_would_understand_is_refused_as_it_was_typed(
+    tmp_path: Path, key: str, text: str
+) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(f"{key}: {text}\n")
+    refusal = rf"{key} must be .*, found '?{re.escape(text)}'?\."
+    with pytest.raises(ConfigError, match=refusal):
+        load_config(path)
+    with pytest.raises(ConfigError, match=refusal):
+        RunConfig(**parse_overrides([f"{key}={text}"]))
+
+
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1))
+def test_a_setting_that_is_text_is_taken_as_it_stands(text: str) -> None:
+    """Unlike YAML's "# x", "a: b", "!x", "&x y", "*x": folders may be called that."""
+    assume(text.strip() and text.strip()[0] not in "~'\"")
+    assert RunConfig(**parse_overrides([f"data_dir={text}"])).data_dir == text.strip()
+
+
+@given(seed=st.integers(0, 2**32 - 1), zeros=st.integers(0, 3))
+def test_a_whole_number_is_read_in_tens_whatever_stands_before_it(seed: int, zeros: int) -> None:
+    assert RunConfig(**parse_overrides([f"seed={'0' * zeros}{seed}"])).seed == seed
+
+
+@pytest.mark.parametrize("empty", ["", "  ", None, [], [""]])
+def test_an_empty_value_is_refused_for_every_setting(empty: object) -> None:
+    for key in {*RunConfig.model_fields} - {"resume_from"}:
+        with pytest.raises(ConfigError, match=f"{key} must have a value; leave it out"):
+            RunConfig(**{key: empty})
+
+
+@pytest.mark.parametrize("text", ["base_models:\n", "base_models: []\n", "base_models: ~\n"])
+def test_an_empty_value_in_a_file_does_not_mean_the_default(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match="base_models must have a value"):
+        load_config(path)
+    with pytest.raises(ConfigError, match=r"base_models must have a value|must name at"):
+        RunConfig(**parse_overrides([text.strip().replace(": ~", ":").replace(":", "=", 1)]))
+
+
+@pytest.mark.parametrize("name", ["c.yaml", "c.json"])
+def test_a_byte_order_mark_is_no_part_of_a_configuration(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text('{"seed": 7}', encoding="utf-8-sig")
+    assert load_config(path).seed == 7
+
+
+@pytest.mark.parametrize(
+    ("encoding", "named"),
+    [("utf-16", "UTF-16"), ("utf-32", "UTF-32"), ("utf-16-le", "another"), ("cp1252", "another")],
+)
+@pytest.mark.parametrize("name", ["c.yaml", "c.json"])
+def test_another_encoding_is_named(tmp_path: Path, name: str, encoding: str, named: str) -> None:
+    path = tmp_path / name
+    path.write_text('{"data_dir": "d\xe9"}', encoding=encoding)
+    with pytest.raises(ConfigError, match=rf"must be text in UTF-8, .*{named}.*save it again"):
+        load_config(path)
+
+
+def test_settings_overrule_the_file_key_by_key(tmp_path: Path) -> None:
     path = tmp_path / "run.yaml"
     path.write_text("epochs: 3\nbase_models: [a/x, b/x]\n")
     config = load_config(path, ["EPOCHS=4", "learning_rate=2e-5", "early_stopping_patience=2"])
@@ -146,6 +268,13 @@ def test_a_stored_config_is_read_back_as_it_was(tmp_path: Path) -> None:
         ("c.yaml", "- a", "must hold KEY: VALUE"),
         ("c.toml", "", "must be a .yaml, .yml or .json file"),
         ("c.yaml", "epochs: 1\nEPOCHS: 2\n", "given once"),
+        ("c.yaml", "epochs: 1\nseed: 2\nepochs: 2\n", "epochs must be given once"),
+        ("c.json", '{"epochs": 1, "epochs": 2}', "epochs must be given once"),
+        ("c.json", '{"epochs": 1, "Epochs": 2}', "epochs must be given once"),
+        ("c.yaml", "? [a]\n: b\n", "keys must be text"),
+        ("c.yaml", "seed: !!int 042\n", "not valid"),
+        ("c.yaml", "[" * 1500, "not valid"),
+        ("c.json", "[" * 100_000, "not valid"),
     ],
 )
 def test_a_file_that_is_no_configuration_is_refused(
@@ -161,6 +290,22 @@ def test_a_missing_file_and_a_setting_without_value_are_refused(tmp_path: Path) 
         load_config(tmp_path / "none.yaml")
     with pytest.raises(ConfigError, match="must look like KEY=VALUE, found 'epochs'"):
         parse_overrides(["epochs"])
+    with pytest.raises(ConfigError, match="epochs must be given once, found it twice"):
+        parse_overrides(["epochs=1", "epochs=2"])
+
+
+def test_a_long_value_is_told_in_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    aliases = "".join(f"- &a{n + 1} [{', '.join([f'*a{n}'] * 9)}]\n" for n in range(9))
+    path.write_text(f"epochs:\n- &a0 x\n{aliases}")
+    with pytest.raises(ConfigError, match="epochs must be") as error:
+        load_config(path)
+    assert len(str(error.value)) < 500
+
+
+@pytest.mark.parametrize("way", ["..", ".", "../..", "/"])
+def test_a_way_up_names_no_run(way: str) -> None:
+    assert RunConfig(data_dir=way).run_dir == "enstack_runs/data"
 
 
 def test_base_models_go_by_their_last_part_made_unique() -> None:

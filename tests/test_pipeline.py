@@ -22,6 +22,7 @@ from enstack.pipeline import run_pipeline
 from enstack.run_folder import RunFolder
 from enstack.storage.disks import only_one
 from enstack.storage.manifest import read_manifest, write_manifest
+from tests.support.command_line import enstack_here
 from tests.support.equality import tree_digest
 from tests.support.pipeline_runs import changed
 
@@ -70,6 +71,39 @@ def test_the_same_run_again_changes_no_file_but_the_events(
     for stage in ("micro", "stacking", "report"):
         assert f"✓ {stage}: finished before, skipped" in out
     assert "[Train]" not in out
+
+
+def test_settings_are_announced_once_nothing_speaks_against_them(finished_run: RunConfig) -> None:
+    path = Path(finished_run.run_dir) / "config.json"
+    done = enstack_here("run", path)
+    announced = (
+        f"{finished_run.announcement()}   - Data: {finished_run.data_dir} (cwe_or_clean)\n"
+        f"   - Base Models: micro\n   - Run Folder: {finished_run.run_dir}\n"
+    )
+    assert announced in done.stdout, done.stderr
+    assert done.stdout.index("▶ Data:") < done.stdout.index("✅ Configuration updated:")
+    refused = enstack_here("run", path, "seed=7")
+    assert refused.returncode == 4
+    assert "Configuration updated" not in refused.stdout
+
+
+def test_a_run_that_was_begun_at_the_papers_rate_goes_on_with_it(
+    finished_run: RunConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As runs of tiny models were, before those came with a rate of their own."""
+    monkeypatch.setattr("enstack.config.defaults.TINY_MODELS", tuple(finished_run.base_models))
+    before = tree_digest(Path(finished_run.run_dir))
+    settings = finished_run.model_dump()
+    del settings["learning_rate"]
+    config = RunConfig(**settings)
+    assert config.learning_rate == 1e-3
+    run_pipeline(config)
+    after = tree_digest(Path(finished_run.run_dir))
+    assert before.pop("events.jsonl") != after.pop("events.jsonl")
+    assert after == before
+    assert "Learning Rate" not in capsys.readouterr().out
+    with pytest.raises(CheckpointError, match=r"with learning_rate=2e-05, asked for is .*0.001"):
+        run_pipeline(RunConfig(**settings, learning_rate=1e-3))
 
 
 def test_a_finished_run_is_shown_again_without_loading_torch(finished_run: RunConfig) -> None:

@@ -15,7 +15,9 @@ PREAMBLE = """\
 Settings come from a YAML or JSON file, from `KEY=VALUE` after it, or from the fields of the
 notebook's form, which are the same keys in capitals. Keys may be written in either case. Unknown
 keys are refused with the nearest known one, and all faults are told at once, each with its rule
-and the value found. Relative paths start at the folder where the command is run.
+and the value found. A value is read as it is typed: `seed: 042` is 42, and a folder may be called
+`on` or `2026-01-02`. A key with nothing behind it, or given twice, is refused: leave it out for its
+default. Relative paths start at the folder where the command is run.
 
 ```yaml
 # my_run.yaml
@@ -41,6 +43,7 @@ settings may change between two calls of one run is in
 # Defaults that depend on another setting or on the machine.
 FILLED_IN = {
     "base_models": "`codebert, graphcodebert, unixcoder`; on the toy data `tiny-a, tiny-b, tiny-c`",
+    "learning_rate": "`2e-5`; for tiny models alone `1e-3`",
     "resume_from": "none",
     "run_dir": "`enstack_runs/<data>`",
     "local_dir": "`~/.cache/enstack`",

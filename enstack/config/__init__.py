@@ -1,5 +1,6 @@
 """RunConfig and configure: the only place where settings are checked."""
 
+from enstack.config.defaults import PAPER_LEARNING_RATE
 from enstack.config.files import load_config, parse_overrides
 from enstack.config.names import (
     FIXED_SETTINGS,
@@ -18,6 +19,7 @@ __all__ = [
     "FIXED_SETTINGS",
     "HUB_MODELS",
     "META_CLASSIFIERS",
+    "PAPER_LEARNING_RATE",
     "SWA_WARNING",
     "TINY_MODELS",
     "TOLD_BY_THE_DATA",

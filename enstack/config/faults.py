@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import reprlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,11 +11,20 @@ from pydantic import ValidationError
 
 from enstack.config.other_names import meant_setting
 
+NUMBER = re.compile(r"[-+]?[0-9.][0-9._:]*(e[-+]?[0-9]+)?", re.IGNORECASE)
+# A file may hold a list of a million names, or YAML's aliases of aliases of aliases.
+VALUES = reprlib.Repr()
+VALUES.maxstring, VALUES.maxother, VALUES.maxlevel = 200, 200, 3
+LONGEST = 300
+
 
 def explain(error: ValidationError, known_keys: Iterable[str]) -> str:
     """All faults of a configuration, one line each: key, rule, value found."""
     faults: dict[str, str] = {}
     for fault in error.errors():
+        # A default that would follow from a setting that is wrong: that one is told.
+        if fault["type"] == "default_factory_not_called":
+            continue
         # A rule about two settings belongs to no key: its text names both.
         key = str(fault["loc"][0]) if fault["loc"] else ""
         rule = _rule(key, fault, known_keys)
@@ -29,11 +40,23 @@ def _rule(key: str, fault: Any, known_keys: Iterable[str]) -> str:
     if fault["type"] == "extra_forbidden":
         meant = meant_setting(key, list(known_keys))
         advice = f"did you mean {meant}" if meant else "see docs/configuration.md for the keys"
-        return f"is not a known key (found {fault['input']!r}); {advice}"
+        return f"is not a known key (found {_shown(fault['input'])}); {advice}"
     if fault["type"] == "value_error":
         # One of our own rules; in "msg" pydantic puts "Value error, " before it.
         rule = str(fault["ctx"]["error"])
+    elif fault["type"] == "too_short":
+        rule = "must name at least one"
     else:
-        rule = fault["msg"].replace("Input should be", "must be")
+        # How pydantic tried to read it tells a user nothing.
+        rule = fault["msg"].replace("Input should be", "must be").split(", unable to ")[0]
+        rule = rule.replace("a valid boolean", "true or false")
         rule = rule[0].lower() + rule[1:]
-    return rule if not key or ", found" in rule else f"{rule}, found {fault['input']!r}"
+    return rule if not key or ", found" in rule else f"{rule}, found {_shown(fault['input'])}"
+
+
+def _shown(value: Any) -> str:
+    """A value as Python writes it; a number that was read as text, as it was typed."""
+    if isinstance(value, str) and NUMBER.fullmatch(value):
+        return value
+    text = VALUES.repr(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."

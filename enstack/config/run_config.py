@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import PrivateAttr, ValidationError, model_validator
 
+from enstack.config.defaults import PAPER_LEARNING_RATE
 from enstack.config.faults import explain
-from enstack.config.names import HUB_MODELS, TINY_MODELS, run_key, scratch_dir
+from enstack.config.names import base_model_names, run_key, scratch_dir
 from enstack.config.settings import Settings
 from enstack.config.swa import asks_for_swa, warn_of_swa
 from enstack.config.values import lower_keys
@@ -41,17 +43,9 @@ class RunConfig(Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def _fill(cls, values: Any) -> Any:
-        """Accept the notebook's UPPER_CASE keys, and fill what depends on another setting."""
-        settings = lower_keys(values)
-        data_dir = str(settings.get("data_dir") or "toy")
-        if settings.get("base_models") in (None, ""):
-            settings["base_models"] = list(TINY_MODELS if data_dir == "toy" else HUB_MODELS)
-        if not settings.get("run_dir"):
-            settings["run_dir"] = f"enstack_runs/{PurePosixPath(data_dir).name or 'data'}"
-        if not settings.get("local_dir"):
-            settings["local_dir"] = str(Path.home() / ".cache" / "enstack")
-        return settings
+    def _lower_keys(cls, values: Any) -> Any:
+        """Accept the notebook's UPPER_CASE keys."""
+        return lower_keys(values)
 
     @model_validator(mode="after")
     def _cross_checks(self) -> RunConfig:
@@ -79,6 +73,17 @@ class RunConfig(Settings):
         """Where the scratch disk keeps the checkpoints of this run_dir until they are copied."""
         return scratch_dir(Path(self.local_dir), Path(self.run_dir))
 
+    def going_on(self, stored: Mapping[str, Any]) -> RunConfig:
+        """The same for a run that was begun with the stored settings.
+
+        A learning rate that nobody chose is the one of the run: what suits the tiny models was once
+        the paper's for all.
+        """
+        rate = stored.get("learning_rate")
+        if "learning_rate" in self.model_fields_set or rate != PAPER_LEARNING_RATE:
+            return self
+        return self.model_copy(update={"learning_rate": rate})
+
     def announcement(self) -> str:
         """The five lines that tell a user what a run will do."""
         strategy = f"every {self.save_steps} steps" if self.save_steps else None
@@ -90,6 +95,19 @@ class RunConfig(Settings):
             f"   - Checkpoint Strategy: save {strategy or 'at the end of each epoch'}\n"
             f"   - Resume: {self.resume}\n"
         )
+
+    def places(self) -> str:
+        """The lines after these: what is trained, on what, where it goes, and a rate of its own."""
+        lines = {
+            "Data": f"{self.data_dir} ({self.label_mode})",
+            "Base Models": ", ".join(base_model_names(self.base_models)),
+            "Run Folder": self.run_dir,
+        }
+        if self.learning_rate != PAPER_LEARNING_RATE and (
+            "learning_rate" not in self.model_fields_set
+        ):
+            lines["Learning Rate"] = f"{self.learning_rate:g}, with which tiny models learn"
+        return "".join(f"   - {name}: {value}\n" for name, value in lines.items())
 
 
 def configure(**fields: Any) -> RunConfig:

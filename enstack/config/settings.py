@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from enstack.config.defaults import (
+    default_base_models,
+    default_learning_rate,
+    default_local_dir,
+    default_run_dir,
+)
 from enstack.config.names import META_CLASSIFIERS
 from enstack.config.swa import asks_for_swa
 from enstack.config.values import (
@@ -16,7 +22,10 @@ from enstack.config.values import (
     Subset,
     Whole,
     Workers,
+    is_empty,
 )
+
+MAY_BE_EMPTY = ("resume_from",)
 
 
 class Settings(BaseModel):
@@ -26,10 +35,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     data_dir: Annotated[
-        PathText,
-        Field(
-            min_length=1, description="The folder with the three splits, or `toy` for made-up data"
-        ),
+        PathText, Field(description="The folder with the three splits, or `toy` for made-up data")
     ] = "toy"  # a first run needs no files and no network
     label_mode: Annotated[
         Literal["cwe", "cwe_or_clean", "binary", "multilabel"],
@@ -67,7 +73,7 @@ class Settings(BaseModel):
         Field(ge=16, le=8192, description="Tokens per function, the special ones included"),
     ] = 512  # all that CodeBERT's positions allow, and the paper's length
     base_models: ModelNames = Field(
-        default_factory=list,
+        default_factory=default_base_models,
         description="Short names, hub ids or local folders; the last part, made unique, is the "
         "model's name in the run",
     )
@@ -80,9 +86,10 @@ class Settings(BaseModel):
     accumulation_steps: Annotated[
         Whole, Field(ge=1, le=1024, description="Batches per optimizer step")
     ] = 1
-    learning_rate: Annotated[
-        Real, Field(gt=0, lt=1, description="AdamW's step size at the end of the warm-up")
-    ] = 2e-5  # the paper's, as are batch_size and epochs
+    learning_rate: Annotated[Real, Field(gt=0, lt=1)] = Field(
+        default_factory=default_learning_rate,
+        description="AdamW's step size at the end of the warm-up",
+    )
     weight_decay: Annotated[
         Real,
         Field(ge=0, lt=1, description="AdamW's decay of all weights per step, times learning_rate"),
@@ -175,16 +182,14 @@ class Settings(BaseModel):
         default_factory=lambda: list(META_CLASSIFIERS),
         description="Meta-classifiers to fit, out of the paper's `lr`, `svm`, `rf`, `xgboost`",
     )
-    run_dir: Annotated[
-        PathText, Field(min_length=1, description="The folder where results live")
-    ] = ""
-    local_dir: Annotated[
-        PathText,
-        Field(
-            description="Fast scratch disk for copies of data, token caches, and checkpoints on "
-            "their way to run_dir; between runs that are safe in run_dir it may be deleted"
-        ),
-    ] = ""
+    run_dir: PathText = Field(
+        default_factory=default_run_dir, description="The folder where results live"
+    )
+    local_dir: PathText = Field(
+        default_factory=default_local_dir,
+        description="Fast scratch disk for copies of data, token caches, and checkpoints on "
+        "their way to run_dir; between runs that are safe in run_dir it may be deleted",
+    )
     keep_checkpoints: Annotated[
         Whole,
         Field(
@@ -204,4 +209,12 @@ class Settings(BaseModel):
         # Below one half, functions that merely share their habits would count as the same.
         if value and not value > 0.5:
             raise ValueError("must be 0 (off), or above 0.5 and at most 1")
+        return value
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_empty(cls, value: Any, info: ValidationInfo) -> Any:
+        # Nobody would know which value is in force. Defined last, this is asked first.
+        if is_empty(value) and info.field_name not in MAY_BE_EMPTY:
+            raise ValueError("must have a value; leave it out for its default")
         return value

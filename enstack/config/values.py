@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from enstack.config.names import META_CLASSIFIERS, home_expanded
+from enstack.config.yaml_text import YAMLError, read_yaml
 
 
 def _refuse_bool(value: Any) -> Any:
@@ -19,15 +21,26 @@ def _refuse_bool(value: Any) -> Any:
 
 
 def _split_names(value: Any) -> Any:
-    """`a,b` on a command line means a list of two names."""
-    if isinstance(value, str):
-        return [name.strip() for name in value.split(",") if name.strip()]
-    return value
+    """`a,b` or `[a, b]` as text means a list of two names; a path is one, commas and all."""
+    if isinstance(value, os.PathLike):
+        return [value]
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if text.startswith("[") and text.endswith("]"):
+        # Quotes around the names, or around none of them.
+        with contextlib.suppress(YAMLError, ValueError, RecursionError):
+            return read_yaml(text)
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _path_text(value: Any) -> Any:
     """A path as text: pydantic takes no Path for it, and only a shell knows what ~ means."""
-    return str(home_expanded(value)) if isinstance(value, Path) or str(value)[:1] == "~" else value
+    path = os.fspath(value) if isinstance(value, os.PathLike) else value
+    # pydantic would take bytes; no system can open a name with a zero in it.
+    if isinstance(path, bytes) or (isinstance(path, str) and "\0" in path):
+        raise ValueError("must be text without NUL characters")
+    return str(home_expanded(path)) if isinstance(path, str) and path[:1] == "~" else path
 
 
 def _known_meta_classifiers(names: list[str]) -> list[str]:
@@ -35,6 +48,17 @@ def _known_meta_classifiers(names: list[str]) -> list[str]:
     if unknown or len(set(names)) < len(names):
         raise ValueError(f"must be different names out of {', '.join(META_CLASSIFIERS)}")
     return names
+
+
+def is_empty(value: Any) -> bool:
+    """Whether nothing was given: None, blank text, or a list without items or with such an item."""
+    if isinstance(value, (list, tuple)):
+        return not value or any(map(_is_blank, value))
+    return _is_blank(value)
+
+
+def _is_blank(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 Whole = Annotated[int, BeforeValidator(_refuse_bool)]

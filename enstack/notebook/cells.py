@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from enstack.errors import CheckpointError, ConfigError
 from enstack.notebook.forms import (
     CHOICES_FILE,
-    TOY_LEARNING_RATE,
     code_changed,
     read_form_fields,
     require_own_folder,
@@ -111,8 +110,6 @@ def form_settings(work: Path, names: Mapping[str, Any]) -> dict[str, Any]:
         say("⚠️  The code on the disk changed since it was loaded: run cell 2, then this cell.")
     if toy_overrides():
         say("ENSTACK_TOY=1: the toy data and small settings stand in for the forms.")
-    elif resolved.get("LEARNING_RATE") != chosen.get("LEARNING_RATE"):
-        say(f"The tiny models have random weights: LEARNING_RATE {TOY_LEARNING_RATE} is used.")
     say(f"▶ Data: {resolved['DATA_DIR']}; run folder: {resolved['RUN_DIR']}")
     return resolved
 

@@ -17,7 +17,6 @@ LOADED_AT = time.time()
 CHOICES_FILE = "notebook.json"
 PLAIN = (bool, int, float, str, list, tuple, type(None))  # what a form or a line would set
 LEFT_OPEN = ("BASE_MODELS", "RUN_DIR", "LOCAL_DIR")
-TOY_LEARNING_RATE = 1e-3  # tiny models with random weights learn nothing at the default
 TOY_SETTINGS: dict[str, Any] = {
     "DATA_DIR": "toy",
     "BASE_MODELS": "tiny-a, tiny-c",
@@ -25,7 +24,6 @@ TOY_SETTINGS: dict[str, Any] = {
     "SUBSET": 80,
     "EPOCHS": 1,
     "BATCH_SIZE": 8,
-    "LEARNING_RATE": TOY_LEARNING_RATE,
     "MAX_LENGTH": 64,
     "SAVE_STEPS": 10,
     "PRECISION": "fp32",
@@ -104,7 +102,7 @@ def require_own_folder(data_dir: str) -> None:
 
 
 def settings_from_fields(work: Path, chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with their paths made whole, and with what the toy data needs to be learnt.
+    """Settings with their paths made whole.
 
     A field that says `auto`, or nothing, leaves the choice to the package.
     """
@@ -121,15 +119,16 @@ def settings_from_fields(work: Path, chosen: Mapping[str, Any]) -> dict[str, Any
     if toy_overrides():
         # Tests shall leave nothing in the user's own cache.
         settings["LOCAL_DIR"] = str(work / "local")
-    elif _only_tiny(settings.get("BASE_MODELS"), data_dir) and _is_default(
-        "LEARNING_RATE", settings
-    ):
-        settings["LEARNING_RATE"] = TOY_LEARNING_RATE
     return settings
 
 
 def _left_open(key: str, value: object) -> bool:
     """Whether a form's field leaves a choice that RunConfig makes where it is not told."""
+    if key == "LEARNING_RATE":
+        # A number's field can't be empty: RunConfig knows what suits the models that are chosen.
+        from enstack.config import PAPER_LEARNING_RATE
+
+        return value == PAPER_LEARNING_RATE
     return key in LEFT_OPEN and str(value if value is not None else "").strip() in ("", "auto")
 
 
@@ -140,23 +139,6 @@ def _inside(folder: Path, name: str, field: str) -> Path:
     if folder.resolve() not in below.parents:
         raise ConfigError(f"{field} must name a folder within {folder}, found {name!r}.")
     return folder / name
-
-
-def _only_tiny(base_models: object, data_dir: str) -> bool:
-    """Whether no model but the tiny ones will be trained; the form has names in one text."""
-    from enstack.config import TINY_MODELS
-
-    # A list of names, written as text, has brackets and quotes around them.
-    names = set(re.findall(r"[^\s,'\[\]]+", str(base_models or "")))
-    # Without names RunConfig takes the tiny models for the toy data.
-    return names <= set(TINY_MODELS) if names else data_dir == "toy"
-
-
-def _is_default(key: str, settings: Mapping[str, Any]) -> bool:
-    from enstack.config import RunConfig
-
-    default = RunConfig.model_fields[key.lower()].default
-    return bool(settings.get(key, default) == default)
 
 
 def user_folder(data_dir: str) -> Path:

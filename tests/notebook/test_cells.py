@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import os
+import sys
 import types
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ def test_what_was_meant_as_a_setting_is_refused_with_the_right_one(
         cells.form_settings(tmp_path, {name: value, "EPOCHS": 3})
     assert f"Write {meant.upper()} = ..." in str(refused.value)
     # What the advice says is accepted.
-    right = {meant.upper(): RunConfig.model_fields[meant].get_default(call_default_factory=True)}
+    right = {meant.upper(): getattr(RunConfig(), meant)}
     cells.form_settings(tmp_path, right)
 
 
@@ -153,18 +154,16 @@ def test_a_download_goes_to_the_named_folder_and_never_to_the_toy(
     assert asked == [toy_folder]
 
 
-def test_tiny_models_get_a_learning_rate_they_learn_with(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_learning_rate_that_was_left_alone_is_the_one_that_suits_the_models(
+    tmp_path: Path,
 ) -> None:
-    form = {"LEARNING_RATE": 2e-5}
-    assert cells.form_settings(tmp_path, form)["LEARNING_RATE"] == forms.TOY_LEARNING_RATE
-    assert "LEARNING_RATE 0.001 is used" in capsys.readouterr().out
-    for models in ("tiny-a, tiny-b", ["tiny-a"]):
-        chosen = cells.form_settings(tmp_path, {**form, "BASE_MODELS": models})
-        assert chosen["LEARNING_RATE"] == forms.TOY_LEARNING_RATE
-    for kept in ({"BASE_MODELS": "codebert, tiny-a"}, {"DATA_DIR": "/data"}):
-        assert cells.form_settings(tmp_path, {**form, **kept})["LEARNING_RATE"] == 2e-5
-    assert cells.form_settings(tmp_path, {"LEARNING_RATE": 5e-4})["LEARNING_RATE"] == 5e-4
+    def rate(**changed: object) -> float:
+        return cells.configure_run(tmp_path, {"LEARNING_RATE": 2e-5, **changed}).learning_rate
+
+    for models in ("", "tiny-a, tiny-b", ["tiny-a"], "['tiny-a', 'tiny-b']"):
+        assert rate(BASE_MODELS=models) == 1e-3
+    assert rate(BASE_MODELS="codebert, tiny-a") == rate(DATA_DIR="/data") == 2e-5
+    assert rate(LEARNING_RATE=5e-4) == 5e-4
 
 
 def test_the_toy_settings_stand_in_for_every_form(
@@ -344,6 +343,7 @@ def test_a_report_of_a_fault_names_the_build_of_torch_that_its_metadata_leaves_o
 ) -> None:
     monkeypatch.setattr(torch, "__version__", "2.11.0+cu130")
     monkeypatch.setattr(fault_report.metadata, "version", lambda name: "2.11.0")
+    monkeypatch.delitem(sys.modules, "skops", raising=False)
     fault_report.show_troubleshooting(tmp_path, {})
     said = capsys.readouterr().out
     assert "torch 2.11.0+cu130, transformers" in said
