@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from enstack.data.formats import CWE_COLUMNS, as_objects, readable, reader_of, refuse_strangers
+from enstack.data.formats import CWE_COLUMNS, TABLE_COLUMNS, as_objects, reader_of
+from enstack.data.strangers import readable, refuse_strangers
 from enstack.errors import DataError
 
 # VDISC has booleans; numbers, floats with NaN and texts are seen in the wild.
@@ -39,6 +40,7 @@ def read_table(path: Path) -> Table:
     reader = reader_of(path)
     with readable(path):
         names = reader.columns(path)
+    _refuse_columns_twice(path, names)
     wanted, both = _label_columns(path, names)
     parts: dict[str, list[Any]] = {column: [] for column in wanted}
     for batch in reader.batches(path, wanted):
@@ -150,6 +152,15 @@ def _decode(value: bytes) -> tuple[str, bool]:
     except UnicodeDecodeError:
         # Seen in the wild. latin-1 has a character for every byte, so that no text is lost.
         return value.decode("latin-1"), True
+
+
+def _refuse_columns_twice(path: Path, names: Sequence[str]) -> None:
+    twice = [column for column in TABLE_COLUMNS if names.count(column) > 1]
+    if twice:
+        raise DataError(
+            f"{path.name} must have each column once, {twice[0]} stands there "
+            f"{names.count(twice[0])} times. Remove or rename all but one."
+        )
 
 
 def _label_columns(path: Path, columns: Sequence[str]) -> tuple[tuple[str, ...], bool]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pooch
 import requests
+from requests.exceptions import RequestException
 
 from enstack.data.formats import VDISC_NAMES
 from enstack.errors import DataError
@@ -58,6 +59,12 @@ def download_vdisc(folder: Path, listing: str = LISTING) -> None:
     # pooch says with a ValueError that a file has another hash than its home told; a listing that
     # is none gives whatever reading it gives. A RequestException is an OSError.
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        # The network's errors have no number of the system's: what has one is this machine's disk.
+        if isinstance(error, OSError) and error.errno and not isinstance(error, RequestException):
+            raise DataError(
+                f"Draper VDISC can't be written into {folder} ({error.strerror}). Make room there, "
+                "or name another folder that may be written to; files that are whole are kept."
+            ) from error
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
             f"Draper VDISC can't be downloaded ({reason}). Run this again: files that are whole "

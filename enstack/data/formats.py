@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,23 +10,26 @@ from typing import Any
 
 import h5py
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from enstack.data.csv_tables import csv_header, csv_rows
+from enstack.data.hdf5_datasets import dataset_names, require_own_datasets
+from enstack.data.json_lines import json_records
+from enstack.data.strangers import readable
 from enstack.errors import DataError
 
 # Their order counts: a split's number is part of its subset's seed, and fingerprints follow it.
 SPLITS = ("train", "validation", "test")
 # In the order of the rule `priority`: of several flags, the first one wins.
 CWE_COLUMNS = ("CWE-119", "CWE-120", "CWE-469", "CWE-476", "CWE-other")
+TABLE_COLUMNS = ("func", "label", *CWE_COLUMNS)  # what is read of a table
 VDISC_NAMES = {"train": "VDISC_train", "validation": "VDISC_validate", "test": "VDISC_test"}
 FORMATS = ("hdf5", "jsonl", "csv", "parquet")
 # A batch is held as Python objects and as Arrow at once: with 8,192 rows that was the peak of
 # all memory.
 BATCH_ROWS = 2048
 BATCH_BYTES = 64 << 20
-LONGEST_FIELD = 1 << 30  # bytes that Python's csv takes for one function, instead of 128 KiB
 
 Batch = dict[str, Any]  # column -> (rows,) array or list of one batch
 
@@ -83,51 +82,12 @@ def _missing_files(folder: Path, files: dict[str, Path], suffix: str | None) -> 
     return f"{folder} must hold all three splits, missing {', '.join(missing)} (found {present})."
 
 
-def refuse_strangers(path: Path) -> None:
-    """DataError for what is no data at all: an empty file, a web page, a pointer to a file."""
-    with readable(path), path.open("rb") as file:
-        # Seen in the wild: an error page saved under the data's name.
-        head = file.read(512).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if not head:
-        raise DataError(f"{path.name} must hold functions, it is empty. Download it again.")
-    if head.startswith((b"<!doctype", b"<html", b"<head", b"<?xml", b"<body")):
-        raise DataError(
-            f"{path.name} looks like a web page, not {path.suffix[1:]} data: the download was "
-            "answered with an error or sign-in page. Download it again."
-        )
-    if head.startswith(b"version https://git-lfs"):
-        raise DataError(f"{path.name} is a Git LFS pointer, not the data. Run `git lfs pull`.")
-    if path.suffix == ".hdf5" and not h5py.is_hdf5(path):
-        raise DataError(f"{path.name} must be an HDF5 file, it is none. Download it again.")
-
-
-@contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """Turn what a library says about a damaged file into one DataError."""
-    try:
-        yield
-    except DataError:
-        raise
-    # Warning: of rows that are too long pandas only warns, and _csv_batches raises it.
-    except (OSError, ValueError, RuntimeError, KeyError, Warning) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(
-            f"{path.name} can't be read, it may be truncated or damaged: {reason}\n"
-            "Download or copy it again."
-        ) from error
-
-
 @dataclass(frozen=True)
 class _Reader:
     """How one format is read: its column names, and batches of some columns."""
 
     columns: Callable[[Path], list[str]]
     batches: Callable[[Path, Sequence[str]], Iterator[Batch]]
-
-
-def _hdf5_columns(path: Path) -> list[str]:
-    with h5py.File(path, "r", locking=False) as file:
-        return [name for name in file if isinstance(file[name], h5py.Dataset)]
 
 
 def _hdf5_batches(path: Path, columns: Sequence[str]) -> Iterator[Batch]:
@@ -137,7 +97,7 @@ def _hdf5_batches(path: Path, columns: Sequence[str]) -> Iterator[Batch]:
         readable(path),
         h5py.File(path, "r", locking=False, rdcc_nbytes=BATCH_BYTES) as file,
     ):
-        _require_equal_lengths(path, file)
+        require_own_datasets(path, file, ("functionSource", *CWE_COLUMNS))
         datasets = {column: file[column] for column in columns}
         # Texts of fixed width take as many bytes as the longest, each: fewer of them make a batch.
         width = max(dataset.dtype.itemsize for dataset in datasets.values())
@@ -146,95 +106,37 @@ def _hdf5_batches(path: Path, columns: Sequence[str]) -> Iterator[Batch]:
             yield {column: data[start : start + step] for column, data in datasets.items()}
 
 
-def _require_equal_lengths(path: Path, file: Any) -> None:
-    for column in ("functionSource", *CWE_COLUMNS):
-        if file[column].ndim != 1:
-            raise DataError(
-                f"{path.name}: {column} must have one value a row, its shape is "
-                f"{file[column].shape}."
-            )
-    # h5py cuts a slice at the end of its column without a word: the batches would not fit.
-    n_texts = len(file["functionSource"])
-    for column in CWE_COLUMNS:
-        if len(file[column]) != n_texts:
-            raise DataError(
-                f"{path.name}: all keys must have equal lengths, functionSource has {n_texts:,} "
-                f"rows and {column} has {len(file[column]):,}. Download it again."
-            )
-
-
 def _csv_columns(path: Path) -> list[str]:
-    header = pd.read_csv(path, nrows=0, encoding="utf-8-sig", encoding_errors="surrogateescape")
-    return [str(name) for name in header.columns]
+    return csv_header(path, TABLE_COLUMNS)
 
 
 def _csv_batches(path: Path, columns: Sequence[str]) -> Iterator[Batch]:
-    # index_col=False: a row with too many fields must be an error, not a shift of all columns.
-    csv.field_size_limit(LONGEST_FIELD)
-    with readable(path), warnings.catch_warnings():
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        chunks = pd.read_csv(
-            path,
-            index_col=False,
-            # As it stands: pandas would else read "NA" or "null" as missing, and 1 as a number.
-            dtype=object,
-            keep_default_na=False,
-            encoding="utf-8-sig",
-            # Bytes that are no UTF-8 come through: as_text decodes and counts them.
-            encoding_errors="surrogateescape",
-            chunksize=BATCH_ROWS,
-            # pandas 2's parser in C ends a field at NUL, and the rest of the function is lost.
-            engine="python" if _holds_nul(path) else "c",
-        )
-        with chunks:
-            for chunk in chunks:
-                yield {column: chunk[column].to_numpy() for column in columns}
-
-
-def _holds_nul(path: Path) -> bool:
-    with path.open("rb") as file:
-        return any(b"\0" in part for part in iter(lambda: file.read(1 << 20), b""))
-
-
-def _jsonl_records(path: Path) -> Iterator[dict[str, Any]]:
-    with readable(path), path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            text = line.decode("utf-8", "surrogateescape").strip("\ufeff \t\r\n")
-            if text:
-                yield _record(path, text, number)
-
-
-def _record(path: Path, text: str, line: int) -> dict[str, Any]:
-    try:
-        record = json.loads(text)
-    except ValueError as error:
-        raise DataError(
-            f"{path.name}: line {line} must be one JSON object: {error}. "
-            "If it is the last line, the download was cut short."
-        ) from error
-    if not isinstance(record, dict):
-        raise DataError(f"{path.name}: line {line} must be one JSON object, found {text[:40]!r}.")
-    return record
+    with readable(path):
+        rows = csv_rows(path, columns)
+        while batch := list(islice(rows, BATCH_ROWS)):
+            by_column = zip(columns, zip(*batch, strict=True), strict=True)
+            yield {column: as_objects(values) for column, values in by_column}
 
 
 def _jsonl_columns(path: Path) -> list[str]:
     # The first row alone: each later one is held against it when it is read.
-    return list(next(_jsonl_records(path), {}))
+    return list(next(json_records(path, TABLE_COLUMNS), {}))
 
 
 def _jsonl_batches(path: Path, columns: Sequence[str]) -> Iterator[Batch]:
-    records = _jsonl_records(path)
+    records = json_records(path, TABLE_COLUMNS)
     first_row = 0
-    while rows := list(islice(records, BATCH_ROWS)):
-        for row, record in enumerate(rows, start=first_row):
-            lacking = [column for column in columns if column not in record]
-            if lacking:
-                raise DataError(
-                    f"{path.name}: every row must have {', '.join(lacking)}, row {row} has not "
-                    "(rows count from 0)."
-                )
-        yield {column: as_objects(record[column] for record in rows) for column in columns}
-        first_row += len(rows)
+    with readable(path):
+        while rows := list(islice(records, BATCH_ROWS)):
+            for row, record in enumerate(rows, start=first_row):
+                lacking = [column for column in columns if column not in record]
+                if lacking:
+                    raise DataError(
+                        f"{path.name}: every row must have {', '.join(lacking)}, row {row} has not "
+                        "(rows count from 0)."
+                    )
+            yield {column: as_objects(record[column] for record in rows) for column in columns}
+            first_row += len(rows)
 
 
 def _parquet_columns(path: Path) -> list[str]:
@@ -258,7 +160,7 @@ def _arrow_values(column: Any) -> Any:
 
 
 _READERS = {
-    ".hdf5": _Reader(_hdf5_columns, _hdf5_batches),
+    ".hdf5": _Reader(dataset_names, _hdf5_batches),
     ".csv": _Reader(_csv_columns, _csv_batches),
     ".jsonl": _Reader(_jsonl_columns, _jsonl_batches),
     ".parquet": _Reader(_parquet_columns, _parquet_batches),

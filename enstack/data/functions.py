@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from enstack.data.column_cache import Columns, batches_of, digest_of, read_columns, release
 from enstack.data.columns import Table
+from enstack.data.csv_tables import backslash_notes
 from enstack.data.formats import split_files
 from enstack.data.labels import (
     CLASS_NAMES,
@@ -162,6 +163,9 @@ def read_data(
     available: dict[str, dict[str, int]] = {}
     splits: dict[str, Functions] = {}
     for number, (split, columns) in enumerate(read.items()):
+        texts = columns.texts
+        batches = batches_of(texts.sources, HASH_ROWS, texts.mapped)
+        notes += backslash_notes(columns.table.path, batches)
         labelling = label_functions(columns.table, label_mode, label_rule)
         notes += _label_notes(split, columns.table, labelling, label_mode, label_rule)
         functions, n_blank = _with_text(split, columns, labelling, notes)

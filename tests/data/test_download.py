@@ -131,5 +131,14 @@ def test_a_listing_that_is_none_and_a_full_disk_are_one_error(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(vdisc.pooch, "retrieve", full)
-    with pytest.raises(DataError, match="No space left on device"):
+    with pytest.raises(DataError, match=r"can't be written into .*No space left on device"):
         download_vdisc(tmp_path, f"{home.url}/")
+
+
+def test_a_folder_that_can_not_be_written_is_no_fault_of_the_network(
+    home: Home, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=r"can't be written into .*name another folder"):
+        download_vdisc(tmp_path / "file" / "vdisc", f"{home.url}/")
+    assert not any(path.startswith("/download") for path in home.asked)

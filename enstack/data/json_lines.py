@@ -1,0 +1,61 @@
+"""Rows as JSON lines: one object a line; what else a file holds is named with its line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from enstack.errors import DataError
+
+__all__ = ["json_records"]
+
+
+def json_records(path: Path, known: Collection[str]) -> Iterator[dict[str, Any]]:
+    """The object of each line that is not blank; DataError for what is none.
+
+    known: keys that no object may have twice, for the last one would win without a word.
+    """
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        record = dict(pairs)
+        if len(record) < len(pairs):
+            names = [name for name, _ in pairs]
+            if twice := [name for name in record if name in known and names.count(name) > 1]:
+                raise ValueError(f"it has {twice[0]} twice")
+        return record
+
+    decoder = json.JSONDecoder(object_pairs_hook=unique)
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            text = line.decode("utf-8", "surrogateescape").strip("\ufeff \t\r\n")
+            if not text:
+                continue
+            try:
+                record = decoder.decode(text)
+            except (ValueError, RecursionError) as error:
+                raise DataError(_why(path, number, line, text, str(error))) from error
+            if not isinstance(record, dict):
+                raise DataError(_why(path, number, line, text, f"found {text[:40]!r}"))
+            yield record
+
+
+def _why(path: Path, number: int, line: bytes, text: str, fault: str) -> str:
+    """What is at fault with a line, and what to do."""
+    rule = f"{path.name}: line {number:,} must be one JSON object"
+    if text.startswith("["):
+        return (
+            f"{rule}, it begins a JSON array. Write one object a line, without brackets and commas "
+            "around them, as with `jq -c '.[]'` or pandas' to_json(orient='records', lines=True)."
+        )
+    if "\0" in text:
+        return f"{rule}, it holds NUL bytes, as a copy that failed leaves. Copy the file again."
+    if "\r" in text:
+        return f"{rule}, the file ends its lines with a bare CR. Write them with LF."
+    if text in ("{", "[{"):
+        return f"{rule}, its object goes on in the next line. Write each object on one line."
+    # Only the last line of a file can lack its end.
+    if not line.endswith(b"\n"):
+        return f"{rule}: {fault}. It is the last line, and was cut short: copy the file again."
+    return f"{rule}: {fault}. Mend or remove that line."
