@@ -18,6 +18,12 @@ from matplotlib.ticker import MaxNLocator
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4D4D4D")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", ":", "-.")
+# Of bars side by side: full, hatched and light, so that print in grey tells them apart too.
+BARS: tuple[dict[str, Any], ...] = (
+    {"facecolor": COLOURS[0], "edgecolor": COLOURS[0]},
+    {"facecolor": "#F6C9A0", "edgecolor": "#8A3B00", "hatch": "////"},
+    {"facecolor": "white", "edgecolor": "#00563F", "hatch": "...."},
+)
 INK, MUTED, RULE = "#1c2430", "#5b6675", "#dfe4ea"
 DOTS_PER_INCH = 200
 WIDTH_INCHES = 4.4

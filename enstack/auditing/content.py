@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 __all__ = [
+    "Alert",
     "Audit",
     "Contradiction",
     "Contradictions",
@@ -23,6 +24,14 @@ __all__ = [
 
 # By split.
 Counts = dict[str, int]
+
+
+@dataclass(frozen=True)
+class Alert:
+    """What a reader should know first: the figure with the threshold it passed, and what to do."""
+
+    headline: str
+    action: str
 
 
 @dataclass(frozen=True)
@@ -60,11 +69,15 @@ class Quantiles:
 
 @dataclass(frozen=True)
 class Lengths:
-    """How long functions are in one unit; percentiles: 101 lengths, shortest to longest."""
+    """How long functions are in one unit; percentiles: 101 lengths, shortest to longest.
+
+    splits: of each split; classes: of each class or flag, in all splits, where it has functions.
+    """
 
     unit: str
     max_length: int | None
     splits: dict[str, Quantiles]
+    classes: dict[str, Quantiles]
     percentiles: list[int]
 
 
@@ -72,27 +85,34 @@ class Lengths:
 class Duplicates:
     """For each level, how many functions of a split have another so alike in each split.
 
-    crowded: functions in crowds too large to compare all in them.
+    pairs: for each level, how many two functions are so alike, each two counted once. crowded:
+    functions in crowds too large to compare all in them.
     """
 
     levels: dict[str, dict[str, Counts]]
+    pairs: Counts
     crowded: int
 
 
 @dataclass(frozen=True)
 class Contradiction:
-    """Two functions that are alike and have different labels."""
+    """Two functions that are alike and have different labels; sources: cut if very long."""
 
     ids: list[str]
     classes: list[str]
+    sources: list[str]
     jaccard: float  # of token 4-grams; 1 may still be another text
 
 
 @dataclass(frozen=True)
 class Contradictions:
-    """For each level, how many functions of a split have one so alike with another label."""
+    """For each level, how many functions of a split have one so alike with another label.
+
+    pairs: for each level, how many two functions these are, each two counted once, as in examples.
+    """
 
     levels: dict[str, Counts]
+    pairs: Counts
     examples: list[Contradiction]
 
 
@@ -118,7 +138,7 @@ class Audit:
 
     data: the folder; fingerprint to notes: as VulnerabilityData.summary has them; flags: None
     without flag columns; word_counts: on all test functions, and apart, on those that have no
-    near-duplicate in train.
+    near-duplicate in train. alerts: what of all this asks for something to be done.
     """
 
     data: str
@@ -138,6 +158,7 @@ class Audit:
     duplicates: Duplicates
     contradictions: Contradictions
     word_counts: dict[str, WordCounts]
+    alerts: list[Alert]
 
     def to_json(self) -> dict[str, Any]:
         """The content of audit.json."""

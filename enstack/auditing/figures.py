@@ -12,7 +12,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from enstack.auditing.content import Audit, FlagsTogether, Lengths
-from enstack.plots import COLOURS, DASHES, INK, MUTED, STYLE, WIDTH_INCHES, png_bytes, short_name
+from enstack.plots import (
+    BARS,
+    COLOURS,
+    DASHES,
+    INK,
+    MUTED,
+    STYLE,
+    WIDTH_INCHES,
+    png_bytes,
+    short_name,
+)
+from enstack.rounding import percent
 
 __all__ = ["draw_audit_figures"]
 
@@ -110,13 +121,13 @@ def _bars(
     height = 1.3 + (0.14 + 0.19 * len(shares)) * len(names)
     figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
     axes = figure.add_subplot()
-    colours = dict(zip(order or list(shares), COLOURS, strict=False))
+    styles = dict(zip(order or list(shares), BARS, strict=False))
     thick = 0.8 / len(shares)
     for number, (split, values) in enumerate(shares.items()):
         places = np.arange(len(names)) - 0.4 + (number + 0.5) * thick
-        axes.barh(places, values, height=0.88 * thick, color=colours[split], label=split)
+        axes.barh(places, values, height=0.88 * thick, label=split, **styles[split])
         for place, value in zip(places, values, strict=True):
-            axes.text(value, place, f" {value:.1%}", va="center", fontsize=7.5, color=MUTED)
+            axes.text(value, place, f" {percent(value)}", va="center", fontsize=7.5, color=MUTED)
     axes.set_yticks(range(len(names)), [short_name(name, 18) for name in names], fontsize=8.5)
     _share_axis(axes, max(max(values) for values in shares.values()), len(names))
     axes.set_title(title)
@@ -149,7 +160,7 @@ def _length_axes(axes: Axes) -> None:
 
 
 def _count(axes: Axes, row: int, column: int, count: int, share: float) -> None:
-    text = f"{count:,}" if row == column or not count else f"{count:,}\n{share:.0%}"
+    text = f"{count:,}" if row == column or not count else f"{count:,}\n{percent(share, 0)}"
     colour = "white" if share > 0.6 else MUTED if row == column or not count else INK
     axes.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
 

@@ -43,16 +43,26 @@ def tokenizer_lengths(sources: Sequence[pa.Array], tokenizer: Any, title: str) -
 
 
 def summarize_lengths(
-    unit: str, lengths: np.ndarray, splits: Mapping[str, np.ndarray], max_length: int | None
+    unit: str,
+    lengths: np.ndarray,
+    splits: Mapping[str, np.ndarray],
+    classes: Mapping[str, np.ndarray],
+    max_length: int | None,
 ) -> Lengths:
-    """Quantiles of each split and of all.
+    """Quantiles of each split, of each class and of all.
 
-    lengths: (n,) int; splits: the rows of each split; max_length: where a model cuts, if one does.
+    lengths: (n,) int; splits, classes: the rows of each; max_length: where a model cuts, if one
+    does. A class without functions is left out.
     """
     return Lengths(
         unit=unit,
         max_length=max_length,
         splits={name: _quantiles(lengths[rows], max_length) for name, rows in splits.items()},
+        classes={
+            name: _quantiles(lengths[rows], max_length)
+            for name, rows in classes.items()
+            if len(rows)
+        },
         percentiles=_quantile(lengths, np.linspace(0, 1, 101)),
     )
 

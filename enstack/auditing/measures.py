@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from enstack.auditing.alerts import alerts_of
 from enstack.auditing.content import (
     Audit,
-    Contradiction,
-    Contradictions,
     Duplicates,
     FlagsTogether,
     Lengths,
     Scores,
     WordCounts,
 )
+from enstack.auditing.contradictions import find_contradictions
 from enstack.auditing.lengths import character_lengths, summarize_lengths, tokenizer_lengths
 from enstack.config import RunConfig, base_model_names
 from enstack.data.columns import read_table
@@ -28,14 +29,13 @@ from enstack.duplicates.near_duplicates import NearDuplicates, find_near_duplica
 from enstack.inputs import base_model, data_folder, read_run_data
 from enstack.metrics.label_task import LabelTask
 from enstack.progress.say import say
-from enstack.stacking.baselines import plain_baselines
+from enstack.stacking.baselines import length_alone, plain_baselines
 from enstack.storage.caches import holding_caches
 
 __all__ = ["audit"]
 
 # How alike two functions are: None is the same text, a number a Jaccard of token 4-grams.
 LEVELS = {"same text": None, "Jaccard >= 0.9": 0.9, f"Jaccard >= {NEAR}": NEAR}
-N_EXAMPLES = 5
 
 
 @holding_caches()
@@ -52,15 +52,18 @@ def audit(config: RunConfig, tokenizers: Sequence[str] = ()) -> Audit:
     sources = [split.sources for split in data.splits.values()]
     # At the lowest level: the stricter ones choose among its pairs.
     near = find_near_duplicates(sources, NEAR)
-    return Audit(
+    characters = character_lengths(sources)
+    found = Audit(
         data=config.data_dir,
         **data.summary(),
         flags=_flags(config),
-        lengths=_lengths(data, near, models, config.max_length),
+        lengths=_lengths(data, near, characters, models, config.max_length),
         duplicates=_duplicates(data, near),
-        contradictions=_contradictions(data, near),
-        word_counts=_word_counts(data, near),
+        contradictions=find_contradictions(data, near, LEVELS, _rows(data)),
+        word_counts=_word_counts(data, near, np.stack([characters, near.lengths], axis=1)),
+        alerts=[],
     )
+    return dataclasses.replace(found, alerts=alerts_of(found))
 
 
 def _tokenizers(config: RunConfig, names: Sequence[str]) -> dict[str, Any]:
@@ -104,69 +107,53 @@ def _rows(data: VulnerabilityData) -> dict[str, np.ndarray]:
     return {name: np.flatnonzero(split_of == number) for number, name in enumerate(data.splits)}
 
 
+def _rows_of_classes(data: VulnerabilityData) -> dict[str, np.ndarray]:
+    """The rows of each class, or with each flag, counted through all splits."""
+    labels = np.concatenate([split.labels for split in data.splits.values()])
+    has = labels.T if labels.ndim == 2 else labels == np.arange(data.task.n_classes)[:, None]
+    return dict(zip(data.class_names, map(np.flatnonzero, has), strict=True))
+
+
 def _lengths(
-    data: VulnerabilityData, near: NearDuplicates, models: dict[str, Any], max_length: int
+    data: VulnerabilityData,
+    near: NearDuplicates,
+    characters: np.ndarray,
+    models: dict[str, Any],
+    max_length: int,
 ) -> list[Lengths]:
     sources = [split.sources for split in data.splits.values()]
-    rows = _rows(data)
+    rows = (_rows(data), _rows_of_classes(data))
     by_unit = [
-        summarize_lengths("characters", character_lengths(sources), rows, None),
-        summarize_lengths("lexer tokens", near.lengths, rows, None),
+        summarize_lengths("characters", characters, *rows, None),
+        summarize_lengths("lexer tokens", near.lengths, *rows, None),
     ]
     for name, tokenizer in models.items():
         lengths = tokenizer_lengths(sources, tokenizer, f"Tokens of {name}")
-        by_unit.append(summarize_lengths(f"tokens of {name}", lengths, rows, max_length))
+        by_unit.append(summarize_lengths(f"tokens of {name}", lengths, *rows, max_length))
     return by_unit
 
 
 def _duplicates(data: VulnerabilityData, near: NearDuplicates) -> Duplicates:
     """For each level, how many functions of a split have another so alike in each split."""
-    levels = {}
+    levels: dict[str, dict[str, dict[str, int]]] = {}
+    pairs: dict[str, int] = {}
     for level, threshold in LEVELS.items():
         neighbours = near.neighbours(split_of_each(data), len(data.splits), threshold)
         levels[level] = {
             name: dict(zip(data.splits, (neighbours[rows] > 0).sum(axis=0).tolist(), strict=True))
             for name, rows in _rows(data).items()
         }
-    return Duplicates(levels, near.n_crowded)
+        # Each of the two counts the other.
+        pairs[level] = int(neighbours.sum()) // 2
+    return Duplicates(levels, pairs, near.n_crowded)
 
 
-def _contradictions(data: VulnerabilityData, near: NearDuplicates) -> Contradictions:
-    """For each level, how many functions of a split have one so alike with another label."""
-    # One number a function, so that in multilabel another combination of flags is another label.
-    labels = data.task.strata(np.concatenate([split.labels for split in data.splits.values()]))
-    levels: dict[str, dict[str, int]] = {}
-    alike = np.empty(0, dtype=np.int64)  # rows of the strictest level that has any
-    for level, threshold in LEVELS.items():
-        neighbours = near.neighbours(labels, int(labels.max()) + 1, threshold)
-        # Neighbours with the same label contradict nothing.
-        neighbours[np.arange(len(labels)), labels] = 0
-        other = neighbours.sum(axis=1) > 0
-        levels[level] = {name: int(other[rows].sum()) for name, rows in _rows(data).items()}
-        alike = alike if len(alike) else np.flatnonzero(other)
-    examples = [_example(data, near, labels, row) for row in alike[:N_EXAMPLES]]
-    return Contradictions(levels, examples)
+def _word_counts(
+    data: VulnerabilityData, near: NearDuplicates, lengths: np.ndarray
+) -> dict[str, WordCounts]:
+    """Accuracy and macro-F1 of counted words on test, beside length alone and the plainest answer.
 
-
-def _example(
-    data: VulnerabilityData, near: NearDuplicates, labels: np.ndarray, row: int
-) -> Contradiction:
-    """A function, the most alike one with another label, and how alike they are."""
-    similarity = near.similarities(row)
-    similarity[labels == labels[row]] = 0
-    other = int(similarity.argmax())
-    ids = np.concatenate([split.ids for split in data.splits.values()])
-    named = np.concatenate([split.labels for split in data.splits.values()])
-    return Contradiction(
-        ids=[str(ids[row]), str(ids[other])],
-        classes=[data.task.label_name(named[place]) for place in (row, other)],
-        jaccard=float(similarity[other]),
-    )
-
-
-def _word_counts(data: VulnerabilityData, near: NearDuplicates) -> dict[str, WordCounts]:
-    """Accuracy and macro-F1 of counted words on test, beside the plainest answer.
-
+    lengths: (n, 2) of all functions, split after split.
     all: on every test function; apart: on those without a near-duplicate in train. Thresholds of
     flags are chosen on validation.
     """
@@ -179,7 +166,13 @@ def _word_counts(data: VulnerabilityData, near: NearDuplicates) -> dict[str, Wor
     validation = data.splits["validation"]
     # Classes need no thresholds: of a million functions, each split counts for a minute.
     asked = [test, validation] if task.has_thresholds else [test]
-    models = plain_baselines(train, asked, task)
+    asked_rows = [rows["test"], rows["validation"]][: len(asked)]
+    words = plain_baselines(train, asked, task)
+    length = length_alone(
+        lengths[rows["train"]], train.labels, lengths[np.concatenate(asked_rows)], task
+    )
+    # The plainest answer stays the last of them.
+    models = {"tfidf_lr": words.pop("tfidf_lr"), "length": length, **words}
     thresholds = {
         # Behind the rows of test stand those of validation, where they were asked for.
         name: task.choose_thresholds(validation.labels, values[len(test) :])

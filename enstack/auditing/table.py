@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
 from enstack.auditing.content import (
+    Alert,
     Audit,
     Contradiction,
     FlagsTogether,
@@ -12,15 +14,18 @@ from enstack.auditing.content import (
     Scores,
     WordCounts,
 )
+from enstack.auditing.side_by_side import side_by_side
 from enstack.console import printable
 from enstack.reporting.console import aligned_table
 from enstack.reporting.html import share
 from enstack.reporting.leaderboard import number
+from enstack.rounding import decimal
 from enstack.stacking.baselines import BASELINE_TITLES
 
 __all__ = ["audit_text"]
 
 Row = Sequence[str]
+WIDTH = 80
 QUANTILES = ("5 %", "25 %", "median", "75 %", "95 %", "longest")
 
 
@@ -35,17 +40,38 @@ def _lines(audit: Audit) -> Iterator[str]:
     yield printable(f"{audit.data}, label_mode={audit.label_mode}")
     yield audit.label_rule
     yield from (f"· {printable(note)}" for note in audit.notes)
+    yield from _alerts(audit.alerts)
     yield _table("Functions per class", splits, _class_rows(audit))
     if audit.flags:
         yield _flag_table(audit.flags)
     yield _table("Lengths", (*QUANTILES, "cut"), _length_rows(audit.lengths))
+    yield _table("Lengths in lexer tokens", QUANTILES, _class_length_rows(audit.lengths))
     yield _table("Functions that have a duplicate in ...", splits, _duplicate_rows(audit))
+    yield _pairs("Two functions alike", audit.duplicates.pairs)
     yield from _crowded(audit.duplicates.crowded)
     title = "Functions that have a duplicate with another label"
     yield _table(title, splits, _contradiction_rows(audit))
+    yield _pairs("Two such functions", audit.contradictions.pairs)
     yield from map(_example, audit.contradictions.examples)
+    yield from ("\n" + side_by_side(pair) for pair in audit.contradictions.examples[:1])
     measures = ("functions", "accuracy", "macro-F1")
-    yield _table("What counted words tell of test", measures, _word_rows(audit.word_counts))
+    title = "What counted words and lengths tell of test"
+    yield _table(title, measures, _word_rows(audit.word_counts))
+
+
+def _alerts(alerts: Sequence[Alert]) -> Iterator[str]:
+    """Each with what to do, in lines that a terminal of 80 columns does not break."""
+    for alert in alerts:
+        yield ""
+        yield textwrap.fill(
+            printable(alert.headline), WIDTH, initial_indent="! ", subsequent_indent="  "
+        )
+        yield textwrap.fill(alert.action, WIDTH, initial_indent="  ", subsequent_indent="  ")
+
+
+def _pairs(title: str, pairs: Mapping[str, int]) -> str:
+    counted = ", ".join(f"{count:,} ({level})" for level, count in pairs.items())
+    return textwrap.fill(f"{title}, each two counted once: {counted}", WIDTH, initial_indent="  ")
 
 
 def _table(title: str, columns: Row, rows: Sequence[Row]) -> str:
@@ -84,6 +110,15 @@ def _length_rows(lengths: Sequence[Lengths]) -> list[list[str]]:
     ]
 
 
+def _class_length_rows(lengths: Sequence[Lengths]) -> list[list[str]]:
+    return [
+        [name, *(f"{n:,}" for n in (of.p5, of.p25, of.median, of.p75, of.p95, of.max))]
+        for of_unit in lengths
+        if of_unit.unit == "lexer tokens"
+        for name, of in of_unit.classes.items()
+    ]
+
+
 def _duplicate_rows(audit: Audit) -> list[list[str]]:
     return [
         [f"{level}, {split}", *(_of(n, audit.functions[split]) for n in counts.values())]
@@ -109,7 +144,7 @@ def _crowded(n_crowded: int) -> Iterator[str]:
 
 def _example(pair: Contradiction) -> str:
     named = [f"{name} ({label})" for name, label in zip(pair.ids, pair.classes, strict=True)]
-    return printable(f"  such as {' and '.join(named)}, Jaccard {pair.jaccard:.2f}")
+    return printable(f"  such as {' and '.join(named)}, Jaccard {decimal(pair.jaccard, 2)}")
 
 
 def _word_rows(word_counts: Mapping[str, WordCounts]) -> list[list[str]]:

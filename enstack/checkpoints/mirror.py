@@ -25,6 +25,7 @@ from enstack.checkpoints.slots import (
     keep_aside,
 )
 from enstack.errors import CheckpointError
+from enstack.rounding import percent
 from enstack.storage.links import detach, empty
 from enstack.storage.manifest import HashedFolder, read_manifest
 
@@ -98,7 +99,7 @@ class Mirror:
         if silence > QUIET:
             return f"no answer for {silence:.0f}s"
         # Less than a mebibyte is there before one could read it.
-        return f"{self._transfer.share():.0%}" if self._transfer.total > MIB else ""
+        return percent(self._transfer.share(), 0) if self._transfer.total > MIB else ""
 
     def news(self) -> list[str]:
         """Lines that a user should read, each of them once."""

@@ -26,6 +26,7 @@ from enstack.plots import (
     short_name,
 )
 from enstack.reporting.content import Epoch, Evaluation, ReportContent, TrainingCurve
+from enstack.rounding import decimal, percent
 
 # Of a second line in the same colour; a single epoch makes no line, so it has markers too.
 FAINT: Any = {"linestyle": ":", "linewidth": 1.3, "markerfacecolor": "white", "markersize": 3.5}
@@ -154,7 +155,7 @@ def _reliability_line(
     places = [part.confidence for part in calibration.bins]
     values = [part.accuracy for part in calibration.bins]
     largest = max(part.n for part in calibration.bins)
-    label = f"{short_name(evaluation.title)}: calibration error {calibration.ece:.3f}"
+    label = f"{short_name(evaluation.title)}: calibration error {decimal(calibration.ece)}"
     # A model that is always as sure has one bin, and one dot.
     axes.plot(places, values, marker="o", color=colour, label=label, **style)
     if not style:
@@ -212,7 +213,7 @@ def _legend(
 
 def _cell(axes: Axes, row: int, column: int, count: int, share: float) -> None:
     if count:
-        text = f"{count:,}\n{share:.0%}"
+        text = f"{count:,}\n{percent(share, 0)}"
         colour = "white" if share > 0.6 else INK  # ink can't be read on dark blue
         axes.text(column, row, text, ha="center", va="center", fontsize=8.5, color=colour)
 
@@ -240,7 +241,7 @@ def _class_bar(axes: Axes, position: int, entry: Mapping[str, Any]) -> None:
     small = entry["support"] < SMALL_CLASS
     axes.barh(position, entry["f1"], height=0.62, linewidth=0.8, **_bar_style(small))
     # Right of the axis, which ends at 1, so that no bar runs through the number.
-    axes.text(1.04, position, f"{entry['f1']:.3f}", va="center", fontsize=9)
+    axes.text(1.04, position, decimal(entry["f1"]), va="center", fontsize=9)
 
 
 def _bar_style(small: bool) -> dict[str, Any]:

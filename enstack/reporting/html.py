@@ -10,6 +10,7 @@ from typing import Any
 import jinja2
 
 from enstack.reporting.leaderboard import interval, number
+from enstack.rounding import decimal, percent
 
 __all__ = ["render_page"]
 
@@ -27,6 +28,7 @@ def render_page(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(number=number, interval=interval, place=place, share=share)
+    environment.filters.update(decimal=decimal, percent=percent)
     # Inside the page, which is to open offline wherever it is copied to.
     encoded = {name: base64.b64encode(png).decode() for name, png in images.items()}
     return environment.from_string(source).render(values, images=encoded)
@@ -40,4 +42,4 @@ def place(value: float, axis: tuple[float, float]) -> float:
 
 def share(count: int, size: int) -> str:
     """A count's part of a whole, in percent; a dash where there is no whole."""
-    return f"{count / size:.1%}" if size else "–"
+    return percent(count / size) if size else "–"

@@ -14,6 +14,7 @@ import pandas as pd
 from enstack.errors import CheckpointError
 from enstack.reporting.console import aligned_table
 from enstack.reporting.stored_files import read_text, unusable
+from enstack.rounding import decimal
 from enstack.run_folder import RunFolder
 from enstack.stacking.baselines import BASELINE_TITLES
 from enstack.storage.files import read_json
@@ -185,7 +186,7 @@ def read_report_leaderboard(path: Path) -> list[LeaderboardRow]:
 
 def number(value: float | None, digits: int = 3) -> str:
     """A number for people; a dash where there is none."""
-    return "–" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
+    return "–" if value is None or not math.isfinite(value) else decimal(value, digits)
 
 
 def interval(row: LeaderboardRow, field: str) -> str:

@@ -62,6 +62,8 @@ def test_duplicates_are_counted_by_split_and_by_how_alike(audited: Audit) -> Non
     assert levels["same text"]["train"] == {"train": 0, "validation": 1, "test": 1}
     assert levels["Jaccard >= 0.9"]["test"] == {"train": 2, "validation": 1, "test": 0}
     assert audited.duplicates.crowded == 0
+    # Six texts are alike all with all but one; copies in test and validation count as their like.
+    assert audited.duplicates.pairs["same text"] == 2
 
 
 def test_a_contradiction_is_a_near_duplicate_with_another_label(audited: Audit) -> None:
@@ -72,6 +74,11 @@ def test_a_contradiction_is_a_near_duplicate_with_another_label(audited: Audit) 
     assert example.ids == ["train/3", "test/1"]
     assert example.classes == ["clean", "CWE-120"]
     assert 0.9 <= example.jaccard < 1
+    # The copy in validation contradicts it too; two functions are one pair, whoever is asked.
+    assert audited.contradictions.pairs["Jaccard >= 0.9"] == 2
+    pairs = [tuple(sorted(pair.ids)) for pair in audited.contradictions.examples]
+    assert pairs == [("test/1", "train/3"), ("test/1", "validation/0")]
+    assert [source.split("(")[0] for source in example.sources] == ["f", "g"]
 
 
 def test_flags_that_stand_together_are_counted_over_all_rows(audited: Audit) -> None:
@@ -126,7 +133,8 @@ def test_where_nothing_stands_apart_there_is_a_dash(audited: Audit, tmp_path: Pa
     words = {**audited.word_counts, "apart": nothing}
     some = dataclasses.replace(audited, word_counts=words)
     assert audit_text(some).splitlines()[-1].split()[-2:] == ["–", "–"]
-    assert "without near-duplicates in train 0 – – – –" in Page(write_audit(tmp_path, some)).text
+    page = Page(write_audit(tmp_path, some)).text
+    assert "without near-duplicates in train TF-IDF + logistic regression 0 – –" in page
 
 
 def test_flags_are_audited_each_by_itself(folder: Path, tmp_path: Path) -> None:
@@ -137,7 +145,7 @@ def test_flags_are_audited_each_by_itself(folder: Path, tmp_path: Path) -> None:
     pair = audited.contradictions.examples[0]
     assert sorted(pair.classes) == ["CWE-120", "no flag"]
     words = audited.word_counts["all"].baselines
-    assert set(words) == {"tfidf_lr", "frequency"}
+    assert set(words) == {"tfidf_lr", "length", "frequency"}
     # No function of validation has a flag: nothing to choose a threshold by, so none is given.
     assert words["frequency"] == Scores(pytest.approx(1 / 3), 0)
     assert "each flag's majority answer" in audit_text(audited)
@@ -155,10 +163,15 @@ def test_a_copy_with_one_flag_more_contradicts(tmp_path: Path) -> None:
 
 def test_the_table_is_aligned(audited: Audit) -> None:
     tables = audit_text(audited).split("\n\n")[1:]
-    assert len(tables) == 6
+    tables = [table for table in tables if "---" in table]
+    assert len(tables) == 7
     for table in tables:
-        rows = [line for line in table.splitlines()[1:] if not line.startswith("  such as")]
-        assert len({len(row) for row in rows}) == 1, table
+        lines = table.splitlines()
+        rule = next(line for line in lines if "---" in line)
+        until = next(
+            (n for n, line in enumerate(lines) if line.startswith(("  such", "  Two"))), None
+        )
+        assert {len(row) for row in lines[1:until]} == {len(rule)}, table
 
 
 def test_the_page_is_one_file_that_escapes_what_users_named(audited: Audit, tmp_path: Path) -> None:
@@ -226,3 +239,47 @@ def test_a_tokenizer_that_can_not_be_loaded_is_refused_before_the_data_is_read(
 ) -> None:
     with pytest.raises(ConfigError, match="can't be loaded"):
         audit(RunConfig(data_dir=str(tmp_path / "none")), [str(tmp_path / "no-model")])
+
+
+def test_lengths_are_told_class_by_class(audited: Audit) -> None:
+    characters, tokens, _ = audited.lengths
+    # CWE-476 stands beside another flag alone, and gives way to it.
+    assert set(tokens.classes) == set(audited.class_names) - {"CWE-476"}
+    # "short()" is clean, as are two of the others: three lexer tokens, the longest 128.
+    assert (tokens.classes["clean"].p5, characters.classes["clean"].p5) == (3, len("short()"))
+    assert tokens.classes["CWE-469"].median == tokens.classes["CWE-469"].max > 100
+    assert "Lengths in lexer tokens" in audit_text(audited)
+
+
+def test_length_alone_is_measured_beside_words(tmp_path: Path) -> None:
+    """Vulnerable functions are long, and nothing else tells them."""
+    random = np.random.RandomState(0)
+    for name in ("train", "validate", "test"):
+        classes = ["CWE-119" if random.rand() < 0.5 else "" for _ in range(120)]
+        texts = [
+            f"f(int a) {{ {'a++; ' * random.randint(*((30, 60) if label else (1, 29)))}}}".encode()
+            for label in classes
+        ]
+        write_hdf5_columns(tmp_path / f"VDISC_{name}.hdf5", texts, **flags_of(classes))
+    found = audit(RunConfig(data_dir=str(tmp_path), label_mode="binary"))
+    length, majority = (found.word_counts["all"].baselines[name] for name in ("length", "majority"))
+    assert length is not None
+    assert majority is not None
+    assert length.accuracy > 0.99
+    assert majority.accuracy < 0.7
+    told = [alert for alert in found.alerts if alert.headline.startswith("Length alone")]
+    assert "told from 0.1 on" in told[0].headline
+    assert "Compare the lengths" in told[0].action
+    assert told[0].headline in Page(write_audit(tmp_path / "page", found)).text
+
+
+def test_a_contradictory_pair_stands_side_by_side(audited: Audit, tmp_path: Path) -> None:
+    lines = audit_text(audited).splitlines()
+    start = next(n for n, line in enumerate(lines) if line.startswith("    train/3 (clean)"))
+    assert "test/1 (CWE-120)" in lines[start]
+    assert lines[start + 1].startswith("  ≠ f(int a) { x0")
+    assert "  g(int a) { x0" in lines[start + 1]
+    assert max(map(len, lines[start : start + 2])) <= 80
+    page = Page(write_audit(tmp_path / "page", audited)).text
+    assert "≠ f(int a) { x0 = y0 + 3;" in page
+    assert "g(int a) { x0 = y0 + 3;" in page

@@ -1,0 +1,43 @@
+"""Rounding for people never turns a part into all or nothing."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from enstack.reporting.html import share
+from enstack.reporting.leaderboard import number
+from enstack.rounding import decimal, percent
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (0.9957, 2, ">0.99"),
+        (1, 2, "1.00"),
+        (0, 2, "0.00"),
+        (0.004, 2, "<0.01"),
+        (-0.004, 2, ">-0.01"),
+    ],
+)
+def test_a_jaccard_beside_1_is_not_1(value: float, digits: int, text: str) -> None:
+    assert decimal(value, digits) == text
+
+
+def test_999_of_1000_and_3_of_6372_are_neither_all_nor_none() -> None:
+    assert [share(9996, 10000), share(3, 6372), share(5, 5), share(0, 5)] == [
+        ">99.9%", "<0.1%", "100.0%", "0.0%",
+    ]  # fmt: skip
+    assert percent(0.996, 0) == ">99%"
+    assert number(0.9996) == ">0.999"
+
+
+@given(st.floats(0, 1), st.integers(0, 4))
+def test_all_and_nothing_are_said_of_all_and_nothing_alone(value: float, digits: int) -> None:
+    for text, whole in ((decimal(value, digits), 1), (percent(value, digits), 100)):
+        said = text.removesuffix("%")
+        if not said.startswith(("<", ">")):
+            assert (float(said) == 0) == (value == 0)
+            assert (float(said) == whole) == (value == 1)
+            assert abs(float(said) - value * whole) <= 0.51 * 10**-digits
