@@ -16,7 +16,7 @@ DRIVE_ROOT = Path("/content/drive")
 LOADED_AT = time.time()
 CHOICES_FILE = "notebook.json"
 PLAIN = (bool, int, float, str, list, tuple, type(None))  # what a form or a line would set
-LEFT_OPEN = ("BASE_MODELS", "RUN_DIR", "LOCAL_DIR")
+LEFT_OPEN = ("BASE_MODELS", "RUN_DIR", "LEARNING_RATE", "LOCAL_DIR")
 TOY_SETTINGS: dict[str, Any] = {
     "DATA_DIR": "toy",
     "BASE_MODELS": "tiny-a, tiny-c",
@@ -124,11 +124,6 @@ def settings_from_fields(work: Path, chosen: Mapping[str, Any]) -> dict[str, Any
 
 def _left_open(key: str, value: object) -> bool:
     """Whether a form's field leaves a choice that RunConfig makes where it is not told."""
-    if key == "LEARNING_RATE":
-        # A number's field can't be empty: RunConfig knows what suits the models that are chosen.
-        from enstack.config import PAPER_LEARNING_RATE
-
-        return value == PAPER_LEARNING_RATE
     return key in LEFT_OPEN and str(value if value is not None else "").strip() in ("", "auto")
 
 

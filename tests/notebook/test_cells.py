@@ -158,12 +158,14 @@ def test_a_learning_rate_that_was_left_alone_is_the_one_that_suits_the_models(
     tmp_path: Path,
 ) -> None:
     def rate(**changed: object) -> float:
-        return cells.configure_run(tmp_path, {"LEARNING_RATE": 2e-5, **changed}).learning_rate
+        return cells.configure_run(tmp_path, {"LEARNING_RATE": "auto", **changed}).learning_rate
 
     for models in ("", "tiny-a, tiny-b", ["tiny-a"], "['tiny-a', 'tiny-b']"):
         assert rate(BASE_MODELS=models) == 1e-3
     assert rate(BASE_MODELS="codebert, tiny-a") == rate(DATA_DIR="/data") == 2e-5
-    assert rate(LEARNING_RATE=5e-4) == 5e-4
+    # As Colab's list of choices gives it, and as one would write it.
+    assert rate(LEARNING_RATE="5e-5") == rate(LEARNING_RATE=5e-5) == 5e-5
+    assert rate(LEARNING_RATE=2e-5) == 2e-5, "whoever writes it down means it"
 
 
 def test_the_toy_settings_stand_in_for_every_form(
