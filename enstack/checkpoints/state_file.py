@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import pickle
-import re
-import struct
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ import torch
 
 from enstack.checkpoints.slots import STATE_FILE
 from enstack.errors import CheckpointError
+from enstack.storage.pickles import UNREADABLE, why_unreadable
 
 # Old checkpoints hold metrics as numpy scalars, pickled under numpy 1 or 2; these rebuild a number
 # and can do nothing else.
@@ -27,12 +25,6 @@ NUMPY_SCALARS: list[Any] = [
     type(np.dtype(np.float32)),
     codecs.encode,
 ]
-
-# What torch raises on files that are cut, changed or no training states.
-UNREADABLE = (
-    OSError, RuntimeError, ValueError, EOFError, LookupError, AttributeError, TypeError,
-    ArithmeticError, struct.error, pickle.UnpicklingError,
-)  # fmt: skip
 
 
 def read_state(folder: Path, *, mapped: bool = False) -> dict[str, Any]:
@@ -47,17 +39,7 @@ def read_state(folder: Path, *, mapped: bool = False) -> dict[str, Any]:
         with torch.serialization.safe_globals(NUMPY_SCALARS):
             state = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except UNREADABLE as error:
-        raise CheckpointError(f"{path} can't be read: {_why_unreadable(error)}.") from error
+        raise CheckpointError(f"{path} can't be read: {why_unreadable(error)}.") from error
     if not isinstance(state, dict):
         raise CheckpointError(f"{path} must hold a dictionary, found {type(state).__name__}.")
     return state
-
-
-def _why_unreadable(error: Exception) -> str:
-    text = str(error) or type(error).__name__
-    if not isinstance(error, pickle.UnpicklingError):
-        return text.splitlines()[0]
-    # torch's own text advises to load without its guard, which no user should.
-    named = re.search(r"GLOBAL (\S+)|got <class '(\S+)'>", text)
-    holds = f"it names {named[1] or named[2]}" if named else "its pickle is damaged"
-    return f"{holds}; only tensors, numbers and texts are loaded, and nothing in it was executed"

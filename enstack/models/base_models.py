@@ -27,6 +27,7 @@ from enstack.metrics.one_class import OneClass
 from enstack.models.foreign_code import refuse_foreign_code
 from enstack.storage.files import digest_of_ends, sha256_json
 from enstack.storage.manifest import files_below
+from enstack.storage.pickles import UNREADABLE, why_unreadable
 
 HUB_IDS = {
     "codebert": "microsoft/codebert-base",
@@ -38,10 +39,7 @@ ENCODER_ONLY = "<encoder-only>"
 ATTENTION = "sdpa"  # torch's own
 # What the library raises at files that are absent, cut or say something else than they should;
 # safetensors raises a class of its own, no OSError: a cut file ended in a traceback.
-UNLOADABLE = (
-    OSError, ValueError, LookupError, TypeError, AttributeError,
-    RuntimeError, ImportError, SafetensorError,
-)  # fmt: skip
+UNLOADABLE = (*UNREADABLE, ImportError, SafetensorError)
 
 
 @dataclass(frozen=True)
@@ -231,7 +229,7 @@ def _explained(base_model: BaseModel) -> Iterator[None]:
     try:
         yield
     except UNLOADABLE as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = why_unreadable(error)
         folder = Path(base_model.location)
         # A hub id looks like a relative path: only these are folders for sure.
         if str(folder).startswith(("/", "./", "../")) and not folder.exists():

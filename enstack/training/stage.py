@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,17 @@ def _predict(
     with stop_requests() as stop:
         title = f"Predicting with {job.base_model.name} [{split}]"
         probabilities = job.predict(model.to(job.hardware.device), examples, title, stop)
-    with np.load(best / SEEN_FILE) as arrays:
-        # Stacking refuses rows that the model has seen; ids hold however the data was divided.
-        return probabilities, np.isin(examples.ids, arrays["ids"])
+    # Stacking refuses rows that the model has seen; ids hold however the data was divided.
+    return probabilities, np.isin(examples.ids, _seen_ids(best / SEEN_FILE))
+
+
+def _seen_ids(path: Path) -> np.ndarray:
+    """The functions (n,) that a best model was trained or selected on."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return np.asarray(arrays["ids"])
+    except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile) as error:
+        raise CheckpointError(
+            f"{path} must hold the ids of the functions that the model has seen: {error}. Put a "
+            "good copy back, or train anew with another run_dir."
+        ) from error

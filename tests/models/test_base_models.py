@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -154,3 +156,37 @@ def test_skops_after_transformers_imports_no_image_models() -> None:
     command = [sys.executable, "-c", IN_THE_NOTEBOOKS_ORDER]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+class RunsCode:
+    """A pickle that would make a folder when it is loaded."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, ("executed",)
+
+
+@pytest.mark.parametrize("kind", ["foreign", "plain pickle", "cut", "empty", "text", "a list"])
+def test_weights_that_are_a_foreign_pickle_are_one_clear_error_and_never_executed(
+    micro_model: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = Path(shutil.copytree(micro_model.location, tmp_path / "model"))
+    (folder / "model.safetensors").unlink()
+    path = folder / "pytorch_model.bin"
+    torch.save({"weights": RunsCode()}, path)
+    content = {
+        "foreign": path.read_bytes(),
+        "plain pickle": pickle.dumps({"weights": RunsCode()}, protocol=2),
+        "cut": path.read_bytes()[:200],
+        "empty": b"",
+        "text": b"no weights at all\n" * 9,
+    }
+    if kind == "a list":
+        torch.save([1, 2], path)
+    else:
+        path.write_bytes(content[kind])
+    with pytest.raises(ConfigError, match=r"base model micro can't be loaded from .*") as caught:
+        load_classifier(BaseModel("micro", str(folder)), ("a", "b"), seed=1)
+    assert "weights_only" not in str(caught.value)
+    assert ("nothing in it was executed" in str(caught.value)) or kind in ("cut", "empty", "a list")
+    assert not (tmp_path / "executed").exists()
