@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +11,7 @@ from enstack.config import (
     FIXED_SETTINGS,
     TOLD_BY_THE_DATA,
     RunConfig,
-    asks_for_swa,
     base_model_names,
-    warn_of_swa,
 )
 from enstack.data.functions import VulnerabilityData
 from enstack.data.holdout import SplitPlan, plan_splits
@@ -26,10 +24,10 @@ from enstack.progress.stopping import end_scripts_when_interrupted, ended_by_sig
 from enstack.reporting.leaderboard import leaderboard_text, read_leaderboard_frame
 from enstack.reporting.stage import report_stage
 from enstack.run_folder import WRITTEN_INTO, BaseModelFolder, RunFolder
+from enstack.same_run import refuse_other_run, refuse_unwanted_resume, stored_settings
 from enstack.stacking.stage import stack_base_models
 from enstack.storage.caches import holding_caches
 from enstack.storage.disks import only_one, require_writable
-from enstack.storage.files import read_json_object
 from enstack.storage.links import require_no_links
 from enstack.storage.manifest import is_current
 from enstack.storage.places import require_own_place
@@ -95,12 +93,12 @@ def require_configuration(config: object) -> None:
 
 
 def _run_stages(config: RunConfig, run: RunFolder, *, announce: bool) -> RunResults:
-    _refuse_unwanted_resume(config, run)
+    refuse_unwanted_resume(config, run)
     if run.has_trained():
-        config = config.going_on(run.settings())
+        config = config.going_on(stored_settings(run)[0])
     data = read_run_data(config)
     # After the data is read, for its fingerprint is compared too; before anything is recorded.
-    _refuse_other_run(config, data, run)
+    refuse_other_run(config, data, run)
     # Before any training: validation functions that can fit no stack are refused here.
     plan = plan_splits(
         data, meta_features=config.meta_features, folds=config.folds, seed=config.seed
@@ -121,18 +119,23 @@ def _train_stack_report(
     config: RunConfig, data: VulnerabilityData, plan: SplitPlan, run: RunFolder, *, announce: bool
 ) -> None:
     stages = _base_model_stages(data, config, run)
-    # Asked before the settings are recorded, which a finished training keeps as they were.
-    unfinished = _base_models_to_train(stages, config)
+    unfinished = _base_models_to_train(stages, data, plan, config, run)
+
+    def record() -> None:
+        """Nothing is recorded before every check has passed: a refused command changes no file."""
+        run.record(config, data, plan, trains=bool(unfinished))
+
     # Not before: what has been announced begins.
     say((config.announcement() if announce else "") + config.places())
-    run.record(config, data, plan, trains=bool(unfinished))
     parts = _parts([stage.name for stage in stages], unfinished, config)
     with Bar(len(parts), "Pipeline", unit="stage", level="pipeline", parts=parts) as bar:
         for stage in stages:
-            _base_model_stage(stage, unfinished.get(stage.name), data, plan, config, run)
-            run.record_truncation(stage.name)
+            _base_model_stage(stage, unfinished.get(stage.name), data, plan, config, run, record)
             bar.advance()
         stack_base_models(data, plan, config, run)
+        record()
+        for stage in stages:
+            run.record_truncation(stage.name)
         bar.advance()
         report_stage(run)
         bar.advance()
@@ -187,7 +190,13 @@ def _base_model_stages(
     ]
 
 
-def _base_models_to_train(stages: list[BaseModelStage], config: RunConfig) -> dict[str, BaseModel]:
+def _base_models_to_train(
+    stages: list[BaseModelStage],
+    data: VulnerabilityData,
+    plan: SplitPlan,
+    config: RunConfig,
+    run: RunFolder,
+) -> dict[str, BaseModel]:
     """By name, those not finished; one that can't be loaded is refused before any is trained."""
     unfinished = [stage for stage in stages if not stage.finished()]
     if not unfinished:
@@ -196,7 +205,7 @@ def _base_models_to_train(stages: list[BaseModelStage], config: RunConfig) -> di
     from enstack.training.stage import require_base_models
 
     wanted = {stage.name: base_model(stage.name, stage.model, config) for stage in unfinished}
-    require_base_models(list(wanted.values()), config)
+    require_base_models(list(wanted.values()), data, plan, config, run)
     return wanted
 
 
@@ -207,75 +216,18 @@ def _base_model_stage(
     plan: SplitPlan,
     config: RunConfig,
     run: RunFolder,
+    record: Callable[[], None],
 ) -> None:
-    """Fine-tune and predict; what is not unfinished is skipped."""
+    """Fine-tune and predict; what is not unfinished is skipped.
+
+    record: called when nothing is left that could refuse the training.
+    """
     if unfinished is None:
         say(f"✓ {stage.name}: finished before, skipped")
         return
     from enstack.training.stage import fine_tune_and_predict
 
     say(f"▶ {stage.name}: fine-tuning {stage.model}")
-    fine_tune_and_predict(unfinished, data, plan, config, run, stage.made_from)
+    fine_tune_and_predict(unfinished, data, plan, config, run, stage.made_from, record)
+    run.record_truncation(stage.name)
     run.log("base_model_finished", base_model=stage.name)
-
-
-def _refuse_unwanted_resume(config: RunConfig, run: RunFolder) -> None:
-    """resume=false never deletes: a folder with a run in it is refused, and another one named."""
-    holds_run = run.config_file.exists() or run.has_trained()
-    # What was saved and never copied belongs to this run_dir too.
-    if config.resume or not (holds_run or any(config.scratch_dir.glob("**/manifest.json"))):
-        return
-    holder = f"run_dir {run.path}" if holds_run else f"{config.scratch_dir}, on its way there,"
-    number = 2
-    while (other := run.path.with_name(f"{run.path.name}-{number}")).exists():
-        number += 1
-    raise ConfigError(
-        f"resume=false starts a new run, but {holder} holds one, and no run is ever "
-        f"deleted. Use run_dir={other}, or resume=true to go on."
-    )
-
-
-def _refuse_other_run(config: RunConfig, data: VulnerabilityData, run: RunFolder) -> None:
-    """A run folder belongs to one data set and one set of training settings.
-
-    A run that failed before it trained anything binds nobody.
-    """
-    stored = run.settings()
-    # One warning is enough: the configuration may have given it already.
-    if _asks_for_swa(stored, run) and not config.swa_was_forced_off:
-        warn_of_swa()
-    if not run.has_trained():
-        return
-    wanted = config.model_dump(mode="json")
-    fixed = [*FIXED_SETTINGS, *(["folds"] if config.meta_features == "out_of_fold" else [])]
-    # Before the data: another label_mode makes other data too, and would be refused as that.
-    for key in fixed:
-        # A run that is older than a setting says nothing of it.
-        if key in stored and stored[key] != wanted[key]:
-            raise CheckpointError(
-                f"run_dir {run.path} holds a run with {key}={stored[key]}, asked for is "
-                f"{key}={wanted[key]}. Go back to that value, or name another run_dir."
-            )
-    _refuse_other_data(data, run)
-
-
-def _asks_for_swa(stored: dict[str, Any], run: RunFolder) -> bool:
-    try:
-        return asks_for_swa(stored.get("use_swa", False))
-    except ValueError:
-        raise CheckpointError(
-            f"use_swa in {run.config_file} must be true or false, found {stored['use_swa']!r}. "
-            "Correct it, or remove the file to have it written anew."
-        ) from None
-
-
-def _refuse_other_data(data: VulnerabilityData, run: RunFolder) -> None:
-    if not run.data_file.exists():
-        return
-    before = read_json_object(run.data_file).get("fingerprint")
-    if before != data.fingerprint:
-        raise CheckpointError(
-            f"run_dir {run.path} was begun with other functions or labels (data fingerprint="
-            f"{str(before)[:12]}, now {data.fingerprint[:12]}). Go back to that data_dir, or name "
-            "another run_dir."
-        )

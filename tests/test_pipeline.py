@@ -459,7 +459,7 @@ def test_a_report_of_an_older_page_is_written_again(
     finished_run: RunConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     capsys.readouterr()
-    monkeypatch.setattr("enstack.pipeline.REPORT_EDITION", 10_000)
+    monkeypatch.setattr("enstack.reporting.stage.REPORT_EDITION", 10_000)
     run_pipeline(finished_run)
     said = capsys.readouterr().out
     assert "stacking: finished before, skipped" in said

@@ -79,22 +79,15 @@ class TrainingJob:
     @functools.cached_property
     def identity(self) -> dict[str, Any]:
         """What must be the same for a checkpoint to be gone on from."""
-        made_of = {
-            "architecture": architecture(self.base_model),
-            "base_weights": weights_fingerprint(self.base_model),
-        }
-        return {
-            "base_model": self.base_model.name,
-            **{name: known for name, known in made_of.items() if known is not None},
-            "data": self.data.fingerprint,
-            # With another vocabulary the same ids would stand for other words.
-            "tokenizer": tokenizer_digest(self.tokenizer),
-            # In their order, which is that of the head's rows.
-            "classes": list(self.data.class_names),
-            "train_functions": len(self.data.train),
-            "selection_functions": len(self.data.selection),
-            **{name: getattr(self.config, name) for name in FIXED_SETTINGS},
-        }
+        return identity(
+            self.base_model,
+            self.tokenizer,
+            self.config,
+            task=self.data.task,
+            fingerprint=self.data.fingerprint,
+            n_train=len(self.data.train),
+            n_selection=len(self.data.selection),
+        )
 
     def predict(
         self, model: Any, examples: LabelledTokens, title: str, stop: StopRequest
@@ -116,6 +109,35 @@ class TrainingJob:
         data = dataclasses.replace(self.data, train=self.data.train.take(rows))
         # No old checkpoint was trained on just these rows.
         return dataclasses.replace(self, data=data, folder=folder, old_runs=None)
+
+
+def identity(
+    base_model: BaseModel,
+    tokenizer: Any,
+    config: RunConfig,
+    *,
+    task: LabelTask,
+    fingerprint: str,
+    n_train: int,
+    n_selection: int,
+) -> dict[str, Any]:
+    """What must be the same for a checkpoint to be gone on from; numbers are of functions."""
+    made_of = {
+        "architecture": architecture(base_model),
+        "base_weights": weights_fingerprint(base_model),
+    }
+    return {
+        "base_model": base_model.name,
+        **{name: known for name, known in made_of.items() if known is not None},
+        "data": fingerprint,
+        # With another vocabulary the same ids would stand for other words.
+        "tokenizer": tokenizer_digest(tokenizer),
+        # In their order, which is that of the head's rows.
+        "classes": list(task.class_names),
+        "train_functions": n_train,
+        "selection_functions": n_selection,
+        **{name: getattr(config, name) for name in FIXED_SETTINGS},
+    }
 
 
 def refuse_foreign_checkpoint(stored: dict[str, Any], wanted: dict[str, Any], folder: Path) -> None:

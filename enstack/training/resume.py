@@ -21,6 +21,7 @@ from enstack.models.base_models import (
 from enstack.progress.say import say
 from enstack.run_folder import RunFolder
 from enstack.storage.manifest import read_manifest
+from enstack.training.beginnings import refuse_fewer_epochs
 from enstack.training.job import Log, TrainingData, TrainingJob, refuse_foreign_checkpoint
 from enstack.training.random_state import seed_everything
 from enstack.training.state import TrainingState
@@ -148,11 +149,7 @@ def _load(training: TrainingState, state: dict[str, Any]) -> None:
 
 def _refuse_fewer_epochs(training: TrainingState) -> None:
     complete = training.progress.epoch - 1
-    if complete > training.config.epochs:
-        raise CheckpointError(
-            f"{training.job.folder} is trained for {complete} epochs already, asked for are "
-            f"{training.config.epochs}. Use epochs={complete} or more, or name another run_dir."
-        )
+    refuse_fewer_epochs(training.job.folder, complete, training.config.epochs)
     done = training.progress.batches_done
     if complete == training.config.epochs and done:
         say(

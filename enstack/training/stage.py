@@ -25,21 +25,30 @@ from enstack.progress.stopping import stop_requests
 from enstack.run_folder import RunFolder
 from enstack.storage.folders import replacing_folder
 from enstack.storage.manifest import folder_problems
+from enstack.training.beginnings import refuse_foreign_checkpoints
 from enstack.training.job import TrainingData, TrainingJob
 from enstack.training.resume import check_resume_from
 from enstack.training.state import SEEN_FILE
 from enstack.training.trainer import train_base_model
 
 
-def require_base_models(base_models: list[BaseModel], config: RunConfig) -> None:
+def require_base_models(
+    base_models: list[BaseModel],
+    data: VulnerabilityData,
+    plan: SplitPlan,
+    config: RunConfig,
+    run: RunFolder,
+) -> None:
     """Refuse what can't be trained, before any base model is.
 
-    Base models must be found and read so far; resume_from must serve one of them.
+    Base models must be found and read so far, and their checkpoints be of this run; resume_from
+    must serve one of them.
     """
     for base_model in base_models:
         require_length(base_model, config.max_length)
         # Read only to be refused in time, not when other base models have been trained.
         load_tokenizer(base_model)
+    refuse_foreign_checkpoints(base_models, data, plan, config, run)
     check_resume_from(base_models, config)
 
 
@@ -50,10 +59,12 @@ def fine_tune_and_predict(
     config: RunConfig,
     run: RunFolder,
     made_from: Callable[[], dict[str, Any]],
+    begun: Callable[[], None],
 ) -> None:
     """Leave a best model and the probabilities of every split that stacking needs.
 
-    made_from: asked when all is done, gives the inputs that the probabilities' manifest records.
+    begun: called when nothing is left that could refuse the training. made_from: asked when all is
+    done, gives the inputs that the probabilities' manifest records.
     """
     folder = run.base_model(base_model.name)
     tokenizer = load_tokenizer(base_model)
@@ -69,7 +80,7 @@ def fine_tune_and_predict(
         # An old run may have saved into the very folder that is run_dir today.
         old_runs=Path(config.resume_from or config.run_dir),
     )
-    train_base_model(job)
+    train_base_model(job, begun=begun)
     predicted = {split: _predict(job, examples[split], split) for split in ("validation", "test")}
     if plan.fold_of is not None:
         predicted["train"] = _out_of_fold(job, plan.fold_of)

@@ -28,13 +28,16 @@ LOG_EVERY = 10  # batches; the loss is read from the device then, and only then
 def train_base_model(
     job: TrainingJob,
     stops: Callable[[], AbstractContextManager[StopRequest]] = stop_requests,
+    begun: Callable[[], None] = lambda: None,
 ) -> None:
     """Fine-tune a base model to its last epoch, from wherever it stands.
 
-    stops: what may ask for a stop, Ctrl-C and SIGTERM if nothing else; then it saves at the next
-    batch boundary and raises Interrupted.
+    begun: called when nothing is left that could refuse it, before the first batch. stops: what
+    may ask for a stop, Ctrl-C and SIGTERM if nothing else; then it saves at the next batch boundary
+    and raises Interrupted.
     """
     training = start_or_resume(job)
+    begun()
     epochs = Bar(job.config.epochs, job.base_model.name, unit="epoch", level="epoch")
     with stops() as stop, Saver(training) as saver, epochs:
         watch(training_view(training, saver))

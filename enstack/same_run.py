@@ -1,0 +1,88 @@
+"""Whether a run folder may be gone on with: the same data and settings, or a refusal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from enstack.config import FIXED_SETTINGS, RunConfig, asks_for_swa, warn_of_swa
+from enstack.data.functions import VulnerabilityData
+from enstack.errors import CheckpointError, ConfigError
+from enstack.run_folder import RunFolder
+from enstack.storage.files import read_json_object
+
+
+def refuse_unwanted_resume(config: RunConfig, run: RunFolder) -> None:
+    """resume=false never deletes: a folder with a run in it is refused, and another one named."""
+    holds_run = run.config_file.exists() or run.has_trained()
+    # What was saved and never copied belongs to this run_dir too.
+    if config.resume or not (holds_run or any(config.scratch_dir.glob("**/manifest.json"))):
+        return
+    holder = f"run_dir {run.path}" if holds_run else f"{config.scratch_dir}, on its way there,"
+    number = 2
+    while (other := run.path.with_name(f"{run.path.name}-{number}")).exists():
+        number += 1
+    raise ConfigError(
+        f"resume=false starts a new run, but {holder} holds one, and no run is ever "
+        f"deleted. Use run_dir={other}, or resume=true to go on."
+    )
+
+
+def refuse_other_run(config: RunConfig, data: VulnerabilityData, run: RunFolder) -> None:
+    """A run folder belongs to one data set and one set of training settings.
+
+    A run that failed before it trained anything binds nobody.
+    """
+    stored, told_by = stored_settings(run)
+    # One warning is enough: the configuration may have given it already.
+    if _asks_for_swa(stored, run) and not config.swa_was_forced_off:
+        warn_of_swa()
+    if not run.has_trained():
+        return
+    wanted = config.model_dump(mode="json")
+    fixed = [*FIXED_SETTINGS, *(["folds"] if config.meta_features == "out_of_fold" else [])]
+    # Before the data: another label_mode makes other data too, and would be refused as that.
+    for key in fixed:
+        # A run that is older than a setting says nothing of it.
+        if key in stored and stored[key] != wanted[key]:
+            raise CheckpointError(
+                f"run_dir {run.path} holds a run with {key}={stored[key]}{told_by}, asked for is "
+                f"{key}={wanted[key]}. Go back to that value, or name another run_dir."
+            )
+    _refuse_other_data(data, run)
+
+
+def stored_settings(run: RunFolder) -> tuple[dict[str, Any], str]:
+    """The settings that a run was begun with, and who tells where its record is lost.
+
+    What nobody tells is left out: a default is not what a run was begun with.
+    """
+    if run.config_file.exists() or not run.has_trained():
+        return run.settings(), ""
+    # torch takes seconds to load, and few lose their config.json.
+    from enstack.training.beginnings import settings_of_checkpoints
+
+    return settings_of_checkpoints(run), " (its checkpoints say so, for config.json is missing)"
+
+
+def _asks_for_swa(stored: dict[str, Any], run: RunFolder) -> bool:
+    try:
+        return asks_for_swa(stored.get("use_swa", False))
+    except ValueError:
+        raise CheckpointError(
+            f"use_swa in {run.config_file} must be true or false, found {stored['use_swa']!r}. "
+            "Correct it, or remove the file to have it written anew."
+        ) from None
+
+
+def _refuse_other_data(data: VulnerabilityData, run: RunFolder) -> None:
+    if not run.data_file.exists():
+        return
+    before = read_json_object(run.data_file).get("fingerprint")
+    if before != data.fingerprint:
+        # What draws or drops functions makes other data too, and is not told without its record.
+        lost = "" if run.config_file.exists() else " and settings, put config.json back"
+        raise CheckpointError(
+            f"run_dir {run.path} was begun with other functions or labels (data fingerprint="
+            f"{str(before)[:12]}, now {data.fingerprint[:12]}). Go back to that data_dir{lost}, or "
+            "name another run_dir."
+        )

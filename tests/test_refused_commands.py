@@ -1,0 +1,144 @@
+"""A command that is refused leaves the run as it was: what it asked for is recorded nowhere."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from enstack.config import RunConfig
+from enstack.errors import EnstackError
+from enstack.pipeline import run_pipeline
+from enstack.toy.tiny_models import TinyModel, write_encoder
+from tests.support.equality import tree_digest
+from tests.support.pipeline_runs import changed
+from tests.support.training import Killed, kill_after
+
+Change = Callable[[RunConfig, Path], dict[str, Any]]
+BY_SETTING: list[dict[str, Any]] = [
+    {"seed": 1},
+    {"learning_rate": 1e-4},
+    {"weight_decay": 0.5},
+    {"warmup_ratio": 0.3},
+    {"scheduler": "cosine"},
+    {"max_grad_norm": 3.0},
+    {"max_length": 40},
+    {"max_length": 1024},
+    {"label_mode": "binary"},
+    {"label_mode": "multilabel"},
+    {"label_rule": "strict_single"},
+    {"subset": 30},
+    {"drop_near_duplicates": 0.6},
+    {"class_weights": "balanced"},
+    {"meta_features": "out_of_fold", "folds": 2},
+    {"epochs": 1},
+    {"resume": False},
+    {"base_models": ["/nowhere/model"]},
+    {"data_dir": "/nowhere/data"},
+    {"local_dir": "/etc"},
+]
+
+
+def other_weights(config: RunConfig, place: Path) -> dict[str, Any]:
+    """Another model by the name of the one that the run has trained."""
+    texts = ["int main(void) { return 0; }"] * 9
+    shape = TinyModel(vocabulary=300, hidden=16, layers=1, heads=2)
+    write_encoder(place / "micro", shape, texts, seed=7)
+    return {"base_models": [str(place / "micro")], "epochs": 3}
+
+
+def other_data(config: RunConfig, place: Path) -> dict[str, Any]:
+    shutil.copytree(config.data_dir, place / "data")
+    shutil.copy(place / "data" / "VDISC_test.hdf5", place / "data" / "VDISC_validate.hdf5")
+    return {"data_dir": str(place / "data")}
+
+
+def a_new_model_first(config: RunConfig, place: Path) -> dict[str, Any]:
+    """Hours of another model's training would come before the refusal."""
+    shutil.copytree(config.base_models[0], place / "new")
+    return {"base_models": [str(place / "new"), *config.base_models], "epochs": 1}
+
+
+CHANGES: dict[str, Change] = {
+    **{str(each): (lambda config, place, each=each: each) for each in BY_SETTING},
+    "other weights": other_weights,
+    "other data": other_data,
+    "a new model first": a_new_model_first,
+}
+
+
+@pytest.fixture(scope="module")
+def stopped_run(pipeline_settings: dict[str, Any], tmp_path_factory: Any) -> RunConfig:
+    """A run that was killed in its second epoch; no command here may change it."""
+    folder = tmp_path_factory.mktemp("stopped")
+    config = RunConfig(
+        **{**pipeline_settings, "run_dir": str(folder / "run"), "local_dir": str(folder / "local")}
+    )
+    with pytest.MonkeyPatch.context() as patched, contextlib.suppress(Killed):
+        kill_after(patched, 15)
+        run_pipeline(config)
+    return config
+
+
+@pytest.fixture(params=["finished", "stopped"])
+def begun(request: Any, finished_run: RunConfig, stopped_run: RunConfig) -> RunConfig:
+    return finished_run if request.param == "finished" else stopped_run
+
+
+def as_recorded(config: RunConfig) -> dict[str, str]:
+    """Every file of the run but its log, which may tell of the attempt."""
+    files = tree_digest(Path(config.run_dir))
+    files.pop("events.jsonl")
+    return files
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_a_refused_command_changes_no_file_of_the_run(
+    begun: RunConfig, tmp_path: Path, change: Change, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = change(begun, tmp_path)
+    if asked.get("epochs") == 1 and "stopped" in begun.run_dir:
+        return  # its one complete epoch is all that is asked for
+    before = as_recorded(begun)
+    with pytest.raises(EnstackError) as refused:
+        run_pipeline(changed(begun, **asked))
+    assert refused.value.exit_status in (2, 3, 4)
+    assert as_recorded(begun) == before
+    assert "[Train]" not in capsys.readouterr().out
+    # Nothing of it stands in the way of what the run was.
+    if "finished" in begun.run_dir:
+        run_pipeline(begun)
+
+
+@pytest.mark.parametrize("key", ["drop_near_duplicates", "learning_rate", "label_rule"])
+def test_where_config_json_is_lost_the_checkpoints_tell_the_settings(
+    begun: RunConfig, key: str
+) -> None:
+    other = {"drop_near_duplicates": 0.95, "learning_rate": 1e-4, "label_rule": "strict_single"}
+    (Path(begun.run_dir) / "config.json").unlink(missing_ok=True)
+    before = as_recorded(begun)
+    was, asked = getattr(begun, key), other[key]
+    with pytest.raises(
+        EnstackError, match=rf"holds a run with {key}={was} .*config\.json is missing"
+    ):
+        run_pipeline(changed(begun, **{key: asked}))
+    assert as_recorded(begun) == before
+
+
+def test_a_run_whose_config_json_is_lost_goes_on_as_its_refusal_advises(
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two thresholds that drop the same functions make one fingerprint: the record alone tells."""
+    settings = changed(config, drop_near_duplicates=0.95)
+    with monkeypatch.context() as patched, contextlib.suppress(Killed):
+        kill_after(patched, 15)
+        run_pipeline(settings)
+    (Path(config.run_dir) / "config.json").unlink()
+    for _ in range(2):
+        with pytest.raises(EnstackError, match=r"holds a run with drop_near_duplicates=0\.95"):
+            run_pipeline(config)
+    run_pipeline(settings)
