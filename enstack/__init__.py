@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 from enstack import errors as errors
+
+# Read when torch is loaded. OpenMP's threads spin while they wait for each other: beside another
+# program on the same cores that made both many times as slow, and alone it gains next to nothing.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 TYPE_CHECKING = False  # type checkers take it for true, and importing typing takes longer than json
 if TYPE_CHECKING:
@@ -25,5 +31,5 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     # So that completion offers what is not loaded yet.
-    hidden = ("TYPE_CHECKING", "annotations")
+    hidden = ("TYPE_CHECKING", "annotations", "os")
     return sorted({*__all__, *(name for name in globals() if name not in hidden)})

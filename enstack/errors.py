@@ -50,3 +50,15 @@ class Interrupted(EnstackError):  # noqa: N818 - a stop that was asked for is no
 
     def _render_traceback_(self) -> list[str]:
         return [f"🛑 {self}"]
+
+
+def reason_of(error: BaseException) -> str:
+    """A failure in a few words: the system's own, where it lies behind another one."""
+    # Our own errors say it best.
+    behind = None if isinstance(error, CheckpointError) else error
+    while behind is not None:
+        # torch tells of a full disk as "unexpected pos"; the system's error lies behind that.
+        if isinstance(behind, OSError) and behind.strerror:
+            return behind.strerror
+        behind = behind.__cause__ or behind.__context__
+    return (str(error) or type(error).__name__).rstrip(".")

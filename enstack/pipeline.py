@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Container
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ from enstack.run_folder import WRITTEN_INTO, BaseModelFolder, RunFolder
 from enstack.same_run import refuse_other_run, refuse_unwanted_resume, stored_settings
 from enstack.stacking.stage import stack_base_models
 from enstack.storage.caches import holding_caches
-from enstack.storage.disks import only_one, require_writable
+from enstack.storage.disks import fault_within, only_one, require_writable
 from enstack.storage.links import require_no_links
 from enstack.storage.manifest import is_current
 from enstack.storage.places import require_own_place
@@ -44,6 +45,9 @@ TRAINING_SETTINGS = (
     "epochs",
     "early_stopping_patience",
 )
+
+
+END_SECONDS = 5.0  # for the record of a run's end, on storage that may hang
 
 
 @dataclass(frozen=True)
@@ -107,12 +111,19 @@ def _run_stages(config: RunConfig, run: RunFolder, *, announce: bool) -> RunResu
     try:
         _train_stack_report(config, data, plan, run, announce=announce)
     except (EnstackError, KeyboardInterrupt) as error:
-        run.log("run_stopped", reason=type(error).__name__, message=str(error))
+        _log_end(run, "run_stopped", reason=type(error).__name__, message=str(error))
         raise
-    run.log("run_finished")
+    _log_end(run, "run_finished")
     say("\n" + leaderboard_text(run.path))
     say(f"📄 Report: {run.report_page}")
     return RunResults(run.path, run.report_page, read_leaderboard_frame(run.stacking.leaderboard))
+
+
+def _log_end(run: RunFolder, event: str, **details: Any) -> None:
+    """Record how a run ended, where run_dir takes it: an end neither waits for that nor fails."""
+    fault = fault_within(END_SECONDS, functools.partial(run.log, event, **details))
+    if fault is not None:
+        say(f"⚠️  {run.events_file} can't be written ({fault}): the end of this run is not in it.")
 
 
 def _train_stack_report(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -239,3 +240,21 @@ def test_loading_executes_no_pickle(ensemble: Any) -> None:
         "sys.exit(str(asked) if asked else 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")]
+)
+def test_waiting_threads_sleep_unless_somebody_has_chosen_otherwise(
+    before: dict[str, str], after: str
+) -> None:
+    others = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+    code = "import enstack, os, sys; print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**others, **before},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == [after, "False"]

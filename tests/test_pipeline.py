@@ -1,29 +1,36 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pty
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
 
+from enstack.checkpoints import mirror
+from enstack.checkpoints.slots import LAST
 from enstack.config import ForcedOffWarning, RunConfig
 from enstack.data.functions import VulnerabilityData
 from enstack.errors import CheckpointError, ConfigError, DataError, Interrupted
 from enstack.pipeline import run_pipeline
 from enstack.run_folder import RunFolder
 from enstack.storage.disks import only_one
-from enstack.storage.manifest import read_manifest, write_manifest
+from enstack.storage.manifest import folder_problems, read_manifest, write_manifest
+from enstack.training import trainer
 from tests.support.command_line import enstack_here
 from tests.support.equality import tree_digest
+from tests.support.faults import FaultyDisk, faulty
 from tests.support.pipeline_runs import changed
 
 KINDS = {"base:micro", "stack:lr", "stack:rf", "baseline:tfidf_lr", "baseline:majority"}
@@ -157,7 +164,8 @@ def driver(config: RunConfig, code: str, after: int, how: str) -> list[str]:
 def with_signal(config: RunConfig, code: str, name: str) -> str:
     """Send a signal after the fifth batch; what it printed when it ended as it should."""
     command = driver(config, code, 5, name)
-    stopped = subprocess.run(command, capture_output=True, text=True, check=False)
+    # Far longer than any machine takes: one that would never end is a failure, and no wait.
+    stopped = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert stopped.returncode == 130, stopped.stderr
     assert "Interrupted; progress is saved: micro, epoch 1, 5 of 11 batches." in stopped.stderr
     assert "Traceback" not in stopped.stderr
@@ -210,6 +218,68 @@ def test_a_run_that_was_stopped_goes_on_and_ends_as_the_unbroken_one(
         assert left[kept] == right[kept]
     weights = "base_models/micro/best_model/model.safetensors"
     assert left[weights] == right[weights]
+
+
+HANG = """
+import os, sys
+from pathlib import Path
+from enstack import pipeline
+from enstack.checkpoints import mirror
+from tests.support.faults import HangingDisk, faulty
+run_dir = Path(sys.argv[-3]).parent / "run"
+pipe = run_dir.with_name("pipe")
+os.mkfifo(pipe)
+disk = HangingDisk(run_dir, pipe)
+mirror.PATIENCE, mirror.QUIET, pipeline.END_SECONDS = 2.5, 0.2, 0.2
+start = mirror.Mirror.start
+def start_and_hang(self):
+    disk.hangs = True
+    start(self)
+mirror.Mirror.start = start_and_hang
+layer = faulty(disk)
+layer.__enter__()
+"""
+
+
+def test_a_run_stopped_while_run_dir_hangs_says_what_it_waits_for_and_ends(
+    config: RunConfig, tmp_path: Path
+) -> None:
+    """Every operation below run_dir waits in the system for ever, as on a Drive that is gone."""
+    said = with_signal(config, HANG + COMMAND, "SIGTERM")
+    assert (
+        f"⏳ Waiting for {tmp_path}/run/base_models/micro to take what was saved (no answer" in said
+    )
+    assert f"What was saved is safe in {config.scratch_dir}" in said
+    assert "lacks what was saved last (no answer for" in said
+    assert "Training goes on" not in said.split("⏳")[1]
+    assert f"{tmp_path}/run/events.jsonl can't be written (no answer)" in said
+    assert not RunFolder(tmp_path / "run").has_trained()
+    # Drive is back: what waits on the scratch disk is gone on from.
+    assert folder_problems(config.scratch_dir / "base_models" / "micro" / LAST) == []
+
+
+def test_a_run_stopped_while_run_dir_is_gone_is_told_as_stopped_and_saved(
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(mirror, "PATIENCE", 0.02)
+    disk = FaultyDisk(Path(config.run_dir), 1, 0, errno.ENOTCONN)
+    start, original = mirror.Mirror.start, trainer.train_batch
+
+    def start_and_go(self: mirror.Mirror) -> None:
+        disk.count, disk.times = 0, sys.maxsize
+        start(self)
+
+    def train_and_stop(*args: Any) -> None:
+        original(*args)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(mirror.Mirror, "start", start_and_go)
+    monkeypatch.setattr(trainer, "train_batch", train_and_stop)
+    with faulty(disk), pytest.raises(Interrupted, match="progress is saved: micro, epoch 1, 1 of"):
+        run_pipeline(config)
+    out = capsys.readouterr().out
+    assert "lacks what was saved last (Transport endpoint is not connected)" in out
+    assert "events.jsonl can't be written (Transport endpoint is not connected)" in out
 
 
 def test_stacking_fits_on_no_row_that_selected_or_trained_a_base_model(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from enstack.progress.bars import Bar
@@ -21,6 +22,7 @@ class TransferProgress:
     def __init__(self) -> None:
         self.number = self.total = self.done = self.furthest = 0
         self._listed: list[dict[str, Any]] = []
+        self._owed = False
         self.answered()
 
     def plan(self, listed: list[dict[str, Any]]) -> None:
@@ -36,14 +38,24 @@ class TransferProgress:
         self.furthest = max(self.furthest, min(self.done, self.total))
         self.answered()
 
+    @contextlib.contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Slow storage owes answers while the block runs; between two attempts it owes none."""
+        self.answered()
+        self._owed = True
+        try:
+            yield
+        finally:
+            self._owed = False
+
     def answered(self) -> None:
         """Slow storage has given a sign of life."""
         # Not time.time(): a clock that is set meanwhile would look like silence.
         self._heard = time.monotonic()
 
     def silence(self) -> float:
-        """Seconds since the last sign of life."""
-        return time.monotonic() - self._heard
+        """Seconds for which it has owed an answer, or a part of one."""
+        return time.monotonic() - self._heard if self._owed else 0.0
 
     def share(self) -> float:
         """Of all bytes to be moved, 0 to 1."""

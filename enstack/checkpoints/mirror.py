@@ -24,7 +24,7 @@ from enstack.checkpoints.slots import (
     first_problem,
     keep_aside,
 )
-from enstack.errors import CheckpointError
+from enstack.errors import CheckpointError, reason_of
 from enstack.rounding import percent
 from enstack.storage.links import detach, empty
 from enstack.storage.manifest import HashedFolder, read_manifest
@@ -93,27 +93,30 @@ class Mirror:
         """How the copy stands, in a few words; nothing where all is done."""
         if self.complete():
             return ""
-        if self._error is not None:
-            return f"retrying ({reason_of(self._error)})"
         silence = self._transfer.silence()
+        # Before an earlier error: a hang is what it is waited for now.
         if silence > QUIET:
             return f"no answer for {silence:.0f}s"
+        if self._error is not None:
+            return f"retrying ({reason_of(self._error)})"
         # Less than a mebibyte is there before one could read it.
         return percent(self._transfer.share(), 0) if self._transfer.total > MIB else ""
 
     def news(self) -> list[str]:
         """Lines that a user should read, each of them once."""
         silence = self._transfer.silence()
-        if silence > QUIET and not (self._error or self._told_of_silence or self.complete()):
+        if silence > QUIET and not (self._told_of_silence or self.complete()):
             self._told_of_silence = True
             self._news.append(
-                f"⚠️  {self.folder} has not answered for {silence:.0f} s. Training goes on, and its "
-                f"checkpoints are safe in {self.scratch}."
+                f"⚠️  {self.folder} has not answered for {silence:.0f} s. {self._all_is_safe()}."
             )
         return [self._news.popleft() for _ in range(len(self._news))]
 
-    def wait(self) -> bool:
-        """Wait, with a bar, until run_dir has all; False where nothing moves for PATIENCE."""
+    def wait(self, meanwhile: Callable[[float], None] = lambda waited: None) -> bool:
+        """Wait, with a bar, until run_dir has all; False where nothing moves for PATIENCE.
+
+        meanwhile: called again and again, with the seconds waited.
+        """
         with self._changed:
             self._awaited = True
             self._changed.notify_all()
@@ -123,7 +126,9 @@ class Mirror:
             while not self.complete() and self._thread.is_alive():
                 with self._changed:
                     self._changed.wait_for(self.complete, timeout=0.1)
-                if time.monotonic() - begun > BAR_AFTER:
+                waited = time.monotonic() - begun
+                meanwhile(waited)
+                if waited > BAR_AFTER:
                     bar.draw(self._transfer)
                 if self._place() != place:
                     place, since = self._place(), time.monotonic()
@@ -146,16 +151,21 @@ class Mirror:
 
     def trouble(self) -> str:
         """Why the copy does not come on, where it does not."""
-        if self._error is not None:
-            return reason_of(self._error)
         silence = self._transfer.silence()
-        return f"no answer for {silence:.0f} s" if silence > QUIET and not self.complete() else ""
+        if silence > QUIET and not self.complete():
+            return f"no answer for {silence:.0f} s"
+        return reason_of(self._error) if self._error is not None else ""
+
+    def _all_is_safe(self) -> str:
+        training = "" if self._awaited else "Training goes on. "
+        return f"{training}What was saved is safe in {self.scratch}"
 
     def _work(self) -> None:
         wait = FIRST_WAIT
         while (wanted := self._next()) is not None:
             try:
-                self._bring_all()
+                with self._transfer.at_work():
+                    self._bring_all()
             except Closed:
                 return
             except Exception as error:
@@ -172,8 +182,6 @@ class Mirror:
         """Wait for work; None at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._closing or not self.complete())
-            # Waiting for work is no silence of the storage.
-            self._transfer.answered()
             return None if self._closing else self._wanted
 
     def _pause(self, seconds: float) -> None:
@@ -186,8 +194,8 @@ class Mirror:
         if self._error is None:
             what = "can't be written now" if isinstance(error, OSError) else "lacks a good copy"
             self._news.append(
-                f"⚠️  {self.folder} {what} ({reason_of(error)}). Training goes on, its "
-                f"checkpoints are safe in {self.scratch}, and the copy is tried again."
+                f"⚠️  {self.folder} {what} ({reason_of(error)}). {self._all_is_safe()}, and the "
+                "copy is tried again."
             )
         # A rotation may have been cut in two: what lies there is looked at anew.
         self._error, self._copied = error, {}
@@ -280,15 +288,3 @@ class Mirror:
             if target.read_bytes() != history:
                 raise CheckpointError(f"{target} was not read back as written")
             self._history = history
-
-
-def reason_of(error: BaseException) -> str:
-    """A failure in a few words: the system's own, where it lies behind another one."""
-    # Our own errors say it best.
-    behind = None if isinstance(error, CheckpointError) else error
-    while behind is not None:
-        # torch tells of a full disk as "unexpected pos"; the system's error lies behind that.
-        if isinstance(behind, OSError) and behind.strerror:
-            return behind.strerror
-        behind = behind.__cause__ or behind.__context__
-    return (str(error) or type(error).__name__).rstrip(".")

@@ -6,10 +6,11 @@ import contextlib
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from enstack.errors import CheckpointError, EnstackError
+from enstack.errors import CheckpointError, EnstackError, reason_of
 from enstack.storage.links import is_ours_alone
 
 ROOM_TO_LEAVE = 512 << 20  # bytes of the scratch disk that copies of data leave for what follows
@@ -61,6 +62,29 @@ def is_same(path: Path, descriptor: int) -> bool:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:
         return False
+
+
+def fault_within(seconds: float, work: Callable[[], None]) -> str | None:
+    """Do something small on a disk that may hang or be gone; why it was not done by then, or None.
+
+    For what nothing depends on: work that hangs is left behind, and ends with the process.
+    """
+    fault: str | None = "no answer"
+
+    def attempt() -> None:
+        nonlocal fault
+        try:
+            work()
+            fault = None
+        except OSError as error:
+            fault = reason_of(error)
+
+    # A daemon, or the process would wait for it in the end.
+    thread = threading.Thread(target=attempt, name="small-work", daemon=True)
+    thread.start()
+    with contextlib.suppress(KeyboardInterrupt):  # who presses Ctrl-C will not wait for this
+        thread.join(seconds)
+    return fault
 
 
 @contextlib.contextmanager

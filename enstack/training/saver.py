@@ -14,10 +14,10 @@ import torch
 
 from enstack.checkpoints import slots
 from enstack.checkpoints.host_buffers import HostBuffers
-from enstack.checkpoints.mirror import PATIENCE, Mirror, reason_of
+from enstack.checkpoints.mirror import PATIENCE, Mirror
 from enstack.checkpoints.slots import BEST, HISTORY, KEPT_ON_SCRATCH, LAST, STATE_FILE, WEIGHTS_FILE
 from enstack.checkpoints.weights import write_weights
-from enstack.errors import CheckpointError, EnstackError
+from enstack.errors import CheckpointError, EnstackError, reason_of
 from enstack.models.base_models import classifier_files
 from enstack.progress.say import say
 from enstack.progress.screen import LastCheckpoint
@@ -27,6 +27,8 @@ from enstack.storage.manifest import HashedFolder
 from enstack.training.divergence import refuse_spoilt_save
 from enstack.training.job import TrainingData
 from enstack.training.state import SEEN_FILE, TrainingState
+
+WORTH_A_LINE = 1.0  # seconds of waiting
 
 
 class Saver:
@@ -45,6 +47,7 @@ class Saver:
         self._in_flight: Future[None] | None = None
         self._holds_best = False
         self._saved: tuple[dict[str, int], float] | None = None  # its position, and time.time()
+        self._told_of_wait = False
 
     def __enter__(self) -> Saver:
         # Once for all saves: training changes neither configuration nor tokenizer.
@@ -203,12 +206,7 @@ class Saver:
     def _bring(self, error: BaseException | None) -> None:
         """Wait until run_dir has everything; what can't be brought is said, or raised."""
         self.tell()
-        if trouble := self.mirror.trouble():
-            say(
-                f"⏳ Waiting for {self.job.folder} ({trouble}), for {PATIENCE:.0f} s without "
-                f"progress at most. All is safe in {self.job.scratch}; Ctrl-C leaves it there."
-            )
-        complete = self.mirror.wait()
+        complete = self.mirror.wait(self._tell_of_wait)
         self.tell()
         if complete:
             if self._saved is not None:
@@ -218,6 +216,18 @@ class Saver:
             raise CheckpointError(self._left_behind(self.mirror.trouble()))
         else:
             say(f"⚠️  {self._left_behind(self.mirror.trouble())}")
+
+    def _tell_of_wait(self, waited: float) -> None:
+        """Say once what is waited for, unless that is over in no time; then, what becomes of it."""
+        if waited > WORTH_A_LINE and not self._told_of_wait:
+            self._told_of_wait = True
+            trouble = self.mirror.trouble()
+            say(
+                f"⏳ Waiting for {self.job.folder} to take what was saved"
+                f"{f' ({trouble})' if trouble else ''}, for {PATIENCE:.0f} s without progress at "
+                f"most. All is safe in {self.job.scratch}; Ctrl-C leaves it there."
+            )
+        self.tell()
 
     def _left_behind(self, reason: str) -> str:
         return (

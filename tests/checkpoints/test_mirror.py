@@ -269,6 +269,60 @@ def test_while_storage_hangs_training_goes_on_and_says_so_and_then_the_copy_is_c
     assert folder_problems(tmp_path / "hanging" / LAST) == []
 
 
+def test_a_hang_after_an_earlier_error_shows_the_hang(
+    places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror, "QUIET", 0.01)
+    monkeypatch.setattr(mirror, "PATIENCE", 0.1)
+    scratch, drive = places
+    put(scratch, LAST, 1)
+    disk = FaultyDisk(drive, 1, 1, errno.EIO)
+    copy = Mirror(scratch, drive, 2)
+    failed = copy._failed
+
+    def hang_from_now_on(error: Exception) -> None:
+        failed(error)
+        disk.answers.clear()
+
+    monkeypatch.setattr(copy, "_failed", hang_from_now_on)
+    with faulty(disk):
+        copy.start()
+        assert not copy.wait()
+        assert copy.status().startswith("no answer for")
+        assert copy.trouble().startswith("no answer for")
+        first, second = copy.news()
+        assert "can't be written now (Input/output error)" in first
+        assert "has not answered for" in second
+        disk.answers.set()
+        assert copy.wait()
+        copy.close()
+    assert whole(drive) == [1]
+
+
+def test_between_two_attempts_nothing_is_taken_for_silence(
+    places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror, "QUIET", 0.0)
+    monkeypatch.setattr(mirror, "FIRST_WAIT", 60.0)
+    scratch, drive = places
+    put(scratch, LAST, 1)
+    with faulty(FaultyDisk(drive, 1, 1, errno.EIO)):
+        copy = Mirror(scratch, drive, 2)
+        paused = threading.Event()
+        pause = copy._pause
+
+        def noted(seconds: float) -> None:
+            paused.set()
+            pause(seconds)
+
+        monkeypatch.setattr(copy, "_pause", noted)
+        copy.start()
+        assert paused.wait(60)
+        assert copy.status() == "retrying (Input/output error)"
+        assert copy.trouble() == "Input/output error"
+        copy.close()
+
+
 def test_storage_that_never_comes_back_is_an_error_that_says_where_all_is_safe(
     parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,6 +44,21 @@ class FaultyDisk:
             raise OSError(self.errno, os.strerror(self.errno), str(path))
 
 
+class HangingDisk(FaultyDisk):
+    """Never answers once it hangs: each operation waits in the system, for a pipe without reader.
+
+    pipe: the path of one, made by os.mkfifo, outside of the folder.
+    """
+
+    def __init__(self, folder: Path, pipe: Path) -> None:
+        super().__init__(folder, 0, 0, 0)
+        self.pipe, self.hangs = pipe, False
+
+    def operate(self, path: Any) -> None:
+        if self.hangs:
+            os.open(self.pipe, os.O_WRONLY)
+
+
 class FaultyFile:
     """An open file on a faulty disk."""
 

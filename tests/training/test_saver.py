@@ -123,7 +123,7 @@ def test_a_second_ctrl_c_ends_the_wait_for_the_copy_and_says_where_all_is_safe(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def broken_off(self: Any) -> bool:
+    def broken_off(self: Any, meanwhile: Any) -> bool:
         raise KeyboardInterrupt
 
     config = train_config(tmp_path / "run")
