@@ -135,7 +135,9 @@ def end_scripts_when_interrupted() -> None:
 
 def leave_signals_to_the_parent(_worker: int) -> None:
     """Let a DataLoader worker live through Ctrl-C, so that the batch in work can be finished."""
-    # A terminal sends them to every process of the group.
+    # A terminal, timeout(1) and others send them to every process of the group: a worker that died
+    # of SIGTERM would end the training with it, unsaved.
+    os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     # torch ends a worker that hangs by SIGTERM; the handler that a fork inherits only notes it.

@@ -12,7 +12,6 @@ import pytest
 from enstack.progress.stopping import (
     STOPPING_SIGNALS,
     ended_by_signals,
-    leave_signals_to_the_parent,
     stop_requests,
 )
 
@@ -101,10 +100,30 @@ def test_outside_the_main_thread_nothing_is_caught_and_nothing_breaks() -> None:
     assert seen == [False]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
-def test_what_reaches_all_processes_of_a_terminal_ends_no_loader_process(number: int) -> None:
-    leave_signals_to_the_parent(0)
-    send(number)
+@pytest.mark.parametrize("number", STOPPING_SIGNALS)
+def test_what_reaches_all_processes_of_a_group_ends_no_loader_process(number: int) -> None:
+    code = (
+        "import os, signal, sys\n"
+        "from enstack.progress.stopping import leave_signals_to_the_parent\n"
+        "number = int(sys.argv[1])\n"
+        "signal.signal(number, signal.SIG_DFL)\n"
+        "(ready, begun), (sent, go_on) = os.pipe(), os.pipe()\n"
+        "worker = os.fork()\n"
+        "if not worker:\n"
+        "    os.close(go_on)\n"
+        "    leave_signals_to_the_parent(0)\n"
+        "    os.write(begun, b'x')\n"
+        "    os.read(sent, 1)\n"
+        "    os._exit(0)\n"
+        "os.read(ready, 1)\n"
+        "signal.signal(number, signal.SIG_IGN)\n"
+        "os.killpg(0, number)\n"
+        "os.close(go_on)\n"
+        "sys.exit(os.waitpid(worker, 0)[1] != 0)\n"
+    )
+    # A group of its own, for all of it gets the signal.
+    command = [sys.executable, "-c", code, str(int(number))]
+    subprocess.run(command, check=True, start_new_session=True)
 
 
 def test_a_note_goes_to_no_file_that_took_the_place_of_a_closed_standard_error(

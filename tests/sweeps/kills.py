@@ -157,7 +157,7 @@ def run_on(disk: DoomedDisk, scenario: Scenario) -> None:
         run_pipeline(scenario.config())
 
 
-class StartFailed(Exception):
+class StartFailedError(Exception):
     """A start that nobody killed did not come to its end; its traceback has been printed."""
 
 
@@ -178,7 +178,7 @@ class Runs:
             os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         if os.WIFEXITED(status) and os.WEXITSTATUS(status):
-            raise StartFailed(f"a start ended with status {os.WEXITSTATUS(status)}")
+            raise StartFailedError(f"a start ended with status {os.WEXITSTATUS(status)}")
         return os.WIFEXITED(status)
 
     def outcome(self) -> dict[str, Any]:
@@ -285,14 +285,14 @@ def sweep(kills: int, seed: int) -> dict[str, Any]:
             left = kills - facts["kills"]
             try:
                 done, differences = kill_one_run(runs, left, chance, landed)
-            except StartFailed as failed:
+            except StartFailedError as failed:
                 done, differences = 1, [str(failed)]
             facts["kills"] += done
             facts["runs"] += 1
             facts["identical"] += not differences
             where = f"run {facts['runs']} ({runs.scenario.name}, seed {seed})"
             facts["findings"] += [f"{where}: {difference}" for difference in differences]
-            print(f"{where}: {done} kills, {len(differences)} findings", file=sys.stderr)
+            print(f"{where}: {done} kills, findings: {differences or 'none'}", file=sys.stderr)
     return {**facts, "landed": dict(landed)}
 
 
