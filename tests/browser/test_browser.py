@@ -47,6 +47,13 @@ def test_run_all_ends_with_a_leaderboard(finished: NotebookPage, screenshots: Pa
     assert all(widths), "each figure is drawn"
 
 
+def test_the_report_is_downloaded_by_a_button(finished: NotebookPage) -> None:
+    with finished.page.expect_download() as download:
+        finished.cell(RESULTS).locator("a[download]").click()
+    assert download.value.suggested_filename == "toy-report.html"
+    assert "enstack report" in download.value.path().read_text(encoding="utf-8")
+
+
 def test_a_wrong_folder_is_told_below_its_cell(
     lab: JupyterLab, browser: Browser, screenshots: Path
 ) -> None:
