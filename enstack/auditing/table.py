@@ -71,7 +71,8 @@ def _alerts(alerts: Sequence[Alert]) -> Iterator[str]:
 
 def _pairs(title: str, pairs: Mapping[str, int]) -> str:
     counted = ", ".join(f"{count:,} ({level})" for level, count in pairs.items())
-    return textwrap.fill(f"{title}, each two counted once: {counted}", WIDTH, initial_indent="  ")
+    text = f"{title}, each two counted once: {counted}"
+    return textwrap.fill(text, WIDTH, initial_indent="  ", subsequent_indent="  ")
 
 
 def _table(title: str, columns: Row, rows: Sequence[Row]) -> str:
