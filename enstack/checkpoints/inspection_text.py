@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from enstack.checkpoints.old_checkpoints import MOST_SKIPPED
 from enstack.checkpoints.old_names import is_to_predict_with
 from enstack.checkpoints.slots import BEST, LAST
 
+# The loss scale begins at 2 to the 16th and is halved with each step that is skipped.
+SETTLING = 16
 LAYOUTS = {"enstack": "a checkpoint", "legacy": "a checkpoint of the older program"}
 WHOLE = {
     "enstack": "whole: every file is as it was written (sha256)",
@@ -138,11 +141,22 @@ def _steps(at: Position) -> list[str]:
         return []
     if not skipped:
         return [f"{applied:,} optimizer steps"]
+    if not is_healthy(applied, skipped):
+        told = "all skipped" if not applied else "too many of them skipped"
+        return [
+            f"{applied:,} of {applied + skipped:,} optimizer steps, {told}: fp16 gradients "
+            "overflow; precision=fp32 helps"
+        ]
     return [
         # 997 steps, about 1,000: in the words of the guide that users of old checkpoints have.
         f"{applied:,} optimizer steps, about {applied + skipped:,}: {skipped:,} skipped by fp16 "
         "loss scaling, which is healthy"
     ]
+
+
+def is_healthy(applied: int, skipped: int) -> bool:
+    """Whether loss scaling skipped no more steps than it does while it looks for its scale."""
+    return applied > 0 and skipped <= SETTLING + MOST_SKIPPED * (applied + skipped)
 
 
 def _advice(verdict: Verdict) -> str:

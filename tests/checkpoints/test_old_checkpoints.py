@@ -27,6 +27,7 @@ from enstack.metrics.several_flags import SeveralFlags
 from enstack.models.base_models import BaseModel, load_classifier
 from enstack.models.tokens import LabelledTokens
 from enstack.pipeline import run_pipeline
+from enstack.reporting.stored_run import read_history
 from enstack.toy.tiny_models import TinyModel, write_encoder
 from enstack.training.trainer import train_base_model
 from tests.support.equality import tree_digest
@@ -115,6 +116,29 @@ def test_a_complete_old_epoch_is_validated_and_the_next_one_begins(
         assert "will skip 11 batches (fast-forward), train 0 batches" in out
         assert "Epoch 2 [Train]: 100% 11/11" in out
         assert "Epoch 1 [Train]" not in out
+        assert "Epoch 1: train loss not known, validation loss" in out
+        history = tmp_path / f"run-{step}/base_models/micro/history.jsonl"
+        # As a reader of another language takes it: there is no NaN in JSON.
+        lines = [json.loads(line, parse_constant=pytest.fail) for line in history.open()]
+        assert lines[0]["train_loss"] is None
+        assert [epoch.train_loss is None for epoch in read_history(history)] == [True, False]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_an_old_checkpoint_whose_moments_are_no_numbers_is_passed_over(
+    parts: Any, tmp_path: Path, value: float
+) -> None:
+    place = tmp_path / "micro"
+    write_legacy(place / "checkpoint_epoch1_step3", parts[0], parts[2].class_names, step=3)
+    last = write_legacy(place / "last_checkpoint", parts[0], parts[2].class_names, step=5)
+    state = torch.load(last / "training_state.pth", weights_only=False)
+    state["optimizer_state_dict"]["state"][4]["exp_avg_sq"].view(-1)[0] = value
+    torch.save(state, last / "training_state.pth")
+    old = find_old_checkpoint(tmp_path, "micro", n_classes=6, alone=False)
+    assert old is not None
+    assert old.folder.name == "checkpoint_epoch1_step3"
+    assert "NaN or infinite optimizer moments, in exp_avg_sq of parameter 4" in old.notes[-1]
+    assert "optimizer moments" in inspect_checkpoint(last).problems[0]
 
 
 @pytest.mark.parametrize(
