@@ -20,9 +20,14 @@ from enstack.errors import CheckpointError, ConfigError, EnstackError, Interrupt
 from enstack.inputs import base_model, read_run_data, require_local_dir
 from enstack.progress.bars import Bar
 from enstack.progress.say import say
-from enstack.progress.screen import Part
+from enstack.progress.screen import Part, warn
 from enstack.progress.stopping import end_scripts_when_interrupted, ended_by_signals
-from enstack.reporting.leaderboard import leaderboard_text, read_leaderboard_frame
+from enstack.reporting.leaderboard import (
+    chance_texts,
+    leaderboard_text,
+    read_leaderboard,
+    read_leaderboard_frame,
+)
 from enstack.reporting.stage import report_stage
 from enstack.run_folder import WRITTEN_INTO, BaseModelFolder, RunFolder
 from enstack.same_run import refuse_other_run, refuse_unwanted_resume, stored_settings
@@ -115,6 +120,8 @@ def _run_stages(config: RunConfig, run: RunFolder, *, announce: bool) -> RunResu
         raise
     _log_end(run, "run_finished")
     say("\n" + leaderboard_text(run.path))
+    for told in chance_texts(read_leaderboard(run.stacking.leaderboard)):
+        warn(f"⚠️  {told}")
     say(f"📄 Report: {run.report_page}")
     return RunResults(run.path, run.report_page, read_leaderboard_frame(run.stacking.leaderboard))
 
@@ -132,9 +139,13 @@ def _train_stack_report(
     stages = _base_model_stages(data, config, run)
     unfinished = _base_models_to_train(stages, data, plan, config, run)
 
-    def record() -> None:
+    before, recorded = run.settings(), list[bool]()
+
+    def record(trains: bool) -> None:
         """Nothing is recorded before every check has passed: a refused command changes no file."""
-        run.record(config, data, plan, trains=bool(unfinished))
+        recorded.append(trains)
+        # Where nothing is trained, the settings that did train stay.
+        run.record(config, data, plan, trained_with={} if any(recorded) else before)
 
     # Not before: what has been announced begins.
     say((config.announcement() if announce else "") + config.places())
@@ -144,7 +155,8 @@ def _train_stack_report(
             _base_model_stage(stage, unfinished.get(stage.name), data, plan, config, run, record)
             bar.advance()
         stack_base_models(data, plan, config, run)
-        record()
+        if not recorded:
+            record(trains=False)
         for stage in stages:
             run.record_truncation(stage.name)
         bar.advance()
@@ -227,7 +239,7 @@ def _base_model_stage(
     plan: SplitPlan,
     config: RunConfig,
     run: RunFolder,
-    record: Callable[[], None],
+    record: Callable[[bool], None],
 ) -> None:
     """Fine-tune and predict; what is not unfinished is skipped.
 

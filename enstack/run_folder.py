@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from enstack.config import RunConfig
+from enstack.config import SHAPE_TRAINING_ALONE, RunConfig
 from enstack.data.functions import VulnerabilityData
 from enstack.data.holdout import SplitPlan
 from enstack.data.subset_manifest import subset_manifest
@@ -40,15 +40,6 @@ WRITTEN_INTO = (
     "report/figures",
 )
 Log = Callable[..., None]  # takes an event and its details
-# They shape training alone: once it is finished, another value of theirs would be a false record.
-WITHOUT_EFFECT_WHEN_FINISHED = (
-    "batch_size",
-    "accumulation_steps",
-    "precision",
-    "save_steps",
-    "num_workers",
-    "keep_checkpoints",
-)
 
 
 @dataclass(frozen=True)
@@ -245,15 +236,20 @@ class RunFolder:
         }
 
     def record(
-        self, config: RunConfig, data: VulnerabilityData, plan: SplitPlan, *, trains: bool
+        self,
+        config: RunConfig,
+        data: VulnerabilityData,
+        plan: SplitPlan,
+        *,
+        trained_with: dict[str, Any],
     ) -> None:
         """Write config.json, data.json and, of a subset, subset.json, unless they say so already.
 
-        trains: whether any base model is still to be trained.
+        trained_with: the recorded settings of a training that is finished; none where a base model
+        is still to be trained.
         """
         settings = config.model_dump(mode="json")
-        if not trains:
-            settings |= self._kept_settings(settings)
+        settings |= _kept_settings(settings, trained_with)
         write_if_changed(self.config_file, _as_text(settings))
         recorded = read_json_object(self.data_file) if self.data_file.exists() else {}
         summary = data.summary() | {"holdout": plan.summary(config.meta_features, config.seed)}
@@ -269,18 +265,18 @@ class RunFolder:
         truncated = {**recorded["truncated"], name: self.base_model(name).n_truncated()}
         write_if_changed(self.data_file, _as_text({**recorded, "truncated": truncated}))
 
-    def _kept_settings(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """Settings that a finished training was made with, where others are asked for now."""
-        stored = self.settings()
-        kept = {
-            key: stored[key]
-            for key in WITHOUT_EFFECT_WHEN_FINISHED
-            if key in stored and stored[key] != settings[key]
-        }
-        if kept:
-            said = ", ".join(f"{key} stays {value}" for key, value in kept.items())
-            say(f"   · Training is finished: {said}")
-        return kept
+
+def _kept_settings(asked: dict[str, Any], trained_with: dict[str, Any]) -> dict[str, Any]:
+    """Settings that a finished training was made with, where others are asked for now."""
+    kept = {
+        key: trained_with[key]
+        for key in SHAPE_TRAINING_ALONE
+        if key in trained_with and trained_with[key] != asked[key]
+    }
+    if kept:
+        said = ", ".join(f"{key} stays {value}" for key, value in kept.items())
+        say(f"   · Training is finished: {said}")
+    return kept
 
 
 def _files_digest(folder: Path) -> str:

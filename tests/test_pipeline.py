@@ -437,6 +437,33 @@ def test_a_finished_run_keeps_the_record_of_how_it_was_trained(
     assert (stored["batch_size"], stored["precision"]) == (4, "fp32")
 
 
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_run_that_only_predicts_again_keeps_the_record_of_how_it_was_trained(
+    finished_run: RunConfig, lost: bool
+) -> None:
+    """Probabilities that are lost, and another patience, ask for no training."""
+    if lost:
+        shutil.rmtree(Path(finished_run.run_dir) / "base_models" / "micro" / "probabilities")
+    more = {} if lost else {"early_stopping_patience": 3}
+    run_pipeline(changed(finished_run, batch_size=8, **more))
+    stored = json.loads((Path(finished_run.run_dir) / "config.json").read_text())
+    assert (stored["batch_size"], stored["early_stopping_patience"]) == (4, 0)
+    report = json.loads((Path(finished_run.run_dir) / "report" / "report.json").read_text())
+    assert report["settings"]["batch_size"] == 4
+
+
+def test_epochs_that_were_trained_with_other_settings_are_told_in_the_report(
+    finished_run: RunConfig,
+) -> None:
+    run_pipeline(changed(finished_run, batch_size=8, epochs=3))
+    report = json.loads((Path(finished_run.run_dir) / "report" / "report.json").read_text())
+    assert report["warnings"][-1] == (
+        "micro was trained with changing settings: epochs 1 to 2 with batch_size=4, "
+        "accumulation_steps=1, precision=fp32; epochs 3 to 3 with batch_size=8, "
+        "accumulation_steps=1, precision=fp32."
+    )
+
+
 def test_a_run_that_failed_before_training_binds_nobody(config: RunConfig) -> None:
     with pytest.raises(ConfigError, match="max_length must be at most 512"):
         run_pipeline(changed(config, max_length=1024))

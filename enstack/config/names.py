@@ -27,6 +27,18 @@ FIXED_SETTINGS = (
     "label_rule",
     "class_weights",
 )
+# They shape training alone: once it is finished, another value of theirs would be a false record.
+# Others of the last two train on where they can: where nothing was trained, they had no effect.
+SHAPE_TRAINING_ALONE = (
+    "batch_size",
+    "accumulation_steps",
+    "precision",
+    "save_steps",
+    "num_workers",
+    "keep_checkpoints",
+    "epochs",
+    "early_stopping_patience",
+)
 # What these two decide, the fingerprint of the data tells.
 TOLD_BY_THE_DATA = ("drop_near_duplicates", "label_rule")
 

@@ -161,11 +161,6 @@ class LabelTask(ABC):
             )
 
 
-def no_better_than_chance(mcc: float | None) -> bool:
-    """Whether Matthews' correlation prints as 0.00: a model that does not tell rows apart."""
-    return mcc is not None and abs(mcc) < 0.005
-
-
 def mean_log_loss(of_label: np.ndarray) -> float:
     """The mean of -log of the probabilities (any shape) that the labels were given."""
     # A sure and wrong answer would make the mean of all rows infinite.

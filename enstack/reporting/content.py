@@ -155,6 +155,7 @@ class Epoch:
     val_accuracy: float | None
     val_macro_f1: float | None
     best: bool
+    trained_with: str | None = None  # settings that may change between two epochs
 
 
 @dataclass(frozen=True)
@@ -177,8 +178,9 @@ class ReportContent:
     leaderboard: best macro-F1 first; apart: its rows where train does not hold the answer; natural:
     None where classes come as often as in the whole data; comparisons: the best stack with its best
     member and with the mean vote; chosen: the leaderboard's first row; best_base, best_stack:
-    the best base model and stack, None where that is chosen or there is none; data and settings:
-    data.json and config.json of the run.
+    the best base model and stack, None where that is chosen or there is none; warnings: of
+    base models that learned nothing, or whose epochs were trained with changing settings; data and
+    settings: data.json and config.json of the run.
     """
 
     run: str
@@ -190,6 +192,7 @@ class ReportContent:
     best_base: Evaluation | None
     best_stack: Evaluation | None
     training: list[TrainingCurve]
+    warnings: list[str]
     data: dict[str, Any]
     settings: dict[str, Any]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from enstack.reporting.content import (
     WithoutNearDuplicates,
     WithoutNearDuplicatesRow,
 )
-from enstack.reporting.leaderboard import LeaderboardRow
+from enstack.reporting.leaderboard import LeaderboardRow, chance_texts
 from enstack.reporting.stored_run import StoredRun, read_history, read_run
 from enstack.run_folder import RunFolder
 from enstack.storage.json_text import json_values
@@ -41,6 +42,7 @@ def load_results(run_dir: Path) -> ReportContent:
     """
     stored = read_run(RunFolder(Path(run_dir)))
     best, base, stack = stored.rows[0], stored.first("base"), stored.first("stack")
+    training = _training(stored)
     return ReportContent(
         run=stored.folder.path.resolve().name,
         leaderboard=stored.rows,
@@ -51,10 +53,33 @@ def load_results(run_dir: Path) -> ReportContent:
         # They stand beside the chosen row, and not beside themselves.
         best_base=None if base is None or base is best else _evaluation(stored, base),
         best_stack=None if stack is None or stack is best else _evaluation(stored, stack),
-        training=_training(stored),
+        training=training,
+        warnings=[*_chance_texts(stored), *_changed_settings(training)],
         data=json_values(stored.data),
         settings=json_values(stored.settings),
     )
+
+
+def _chance_texts(stored: StoredRun) -> list[str]:
+    answers = {row.key: stored.task.only_answer(stored.decisions(row)) for row in stored.rows}
+    return chance_texts(stored.rows, answers)
+
+
+def _changed_settings(training: list[TrainingCurve]) -> list[str]:
+    """Of each base model whose epochs were trained with other settings: which with which."""
+    told = []
+    for curve in training:
+        stretches = [
+            (with_what, [epoch.epoch for epoch in epochs])
+            for with_what, epochs in itertools.groupby(curve.epochs, lambda e: e.trained_with)
+        ]
+        if len({with_what for with_what, _ in stretches if with_what}) > 1:
+            parts = [
+                f"epochs {numbers[0]} to {numbers[-1]} with {with_what or 'settings not recorded'}"
+                for with_what, numbers in stretches
+            ]
+            told.append(f"{curve.name} was trained with changing settings: {'; '.join(parts)}.")
+    return told
 
 
 def _training(stored: StoredRun) -> list[TrainingCurve]:

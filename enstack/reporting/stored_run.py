@@ -24,6 +24,7 @@ from enstack.storage.json_text import json_values
 __all__ = ["Contamination", "StoredRun", "read_history", "read_run"]
 
 EPOCH_NUMBERS = ("train_loss", "val_loss", "val_accuracy", "val_macro_f1")
+MAY_CHANGE = ("batch_size", "accumulation_steps", "precision")
 # All that the page reads of data.json, so that a gap is named before anything is drawn.
 DATA_KEYS = {
     "fingerprint": str,
@@ -212,4 +213,11 @@ def _epoch(record: Mapping[str, Any]) -> Epoch:
     numbers = {
         key: None if value is None else json_values(float(value)) for key, value in stated.items()
     }
-    return Epoch(epoch=int(record["epoch"]), **numbers, best=record["best"] is True)
+    # Histories of older programs do not say.
+    named = [f"{key}={record[key]}" for key in MAY_CHANGE if key in record]
+    return Epoch(
+        epoch=int(record["epoch"]),
+        **numbers,
+        best=record["best"] is True,
+        trained_with=", ".join(named) or None,
+    )

@@ -17,7 +17,7 @@ import torch
 from enstack.batches import Segment, rest_of_epoch
 from enstack.checkpoints.finite import spoilt_weights, state_fault
 from enstack.errors import DivergenceError
-from enstack.progress.say import say
+from enstack.progress.screen import warn
 
 if TYPE_CHECKING:
     from enstack.training.state import TrainingState
@@ -114,7 +114,7 @@ def warn_of_standstill(training: TrainingState, attempted: int, applied: int) ->
     # search any more, the gradients overflow by themselves.
     if optimizer.loss_scale() < 1 or epoch == training.config.epochs:
         raise DivergenceError(f"{skipped} {way_on(training)}")
-    say(f"⚠️  {skipped} Loss scaling halves the scale with each, and it mostly passes.")
+    warn(f"⚠️  {skipped} Loss scaling halves the scale with each, and it mostly passes.")
 
 
 def named(ids: list[str]) -> str:

@@ -97,6 +97,7 @@ def start_or_resume(job: TrainingJob) -> TrainingState:
     training = TrainingState(job, model)
     if state is not None:
         _load(training, state)
+        _announce_rate(training, state)
     elif old is not None:
         training.load_old_checkpoint(old)
         _announce_import(old, job.log)
@@ -145,6 +146,19 @@ def _load(training: TrainingState, state: dict[str, Any]) -> None:
             f"The checkpoint in {training.job.folder} was written by another version of enstack "
             f"({error}). Go on with that version, or name another run_dir."
         ) from error
+
+
+def _announce_rate(training: TrainingState, state: dict[str, Any]) -> None:
+    """Another number of epochs lays the schedule out anew: the rate jumps, and that is said."""
+    asked, before = training.config.epochs, state.get("epochs")
+    if before in (None, asked) or training.finished():
+        return
+    rate_before = float(state["scheduler_state_dict"]["_last_lr"][0])
+    say(
+        f"⚠️  epochs={asked}, where the schedule was laid out for {before}: the learning rate goes "
+        f"on at {training.optimizer.next_rate():.3g}, from {rate_before:.3g}. That is not the same "
+        f"as {asked} epochs at once."
+    )
 
 
 def _refuse_fewer_epochs(training: TrainingState) -> None:

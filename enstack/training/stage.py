@@ -59,12 +59,12 @@ def fine_tune_and_predict(
     config: RunConfig,
     run: RunFolder,
     made_from: Callable[[], dict[str, Any]],
-    begun: Callable[[], None],
+    begun: Callable[[bool], None],
 ) -> None:
     """Leave a best model and the probabilities of every split that stacking needs.
 
-    begun: called when nothing is left that could refuse the training. made_from: asked when all is
-    done, gives the inputs that the probabilities' manifest records.
+    begun: told, when nothing is left that could refuse the training, whether there is any to do.
+    made_from: asked when all is done, gives the inputs that the probabilities' manifest records.
     """
     folder = run.base_model(base_model.name)
     tokenizer = load_tokenizer(base_model)
@@ -83,7 +83,7 @@ def fine_tune_and_predict(
     train_base_model(job, begun=begun)
     predicted = {split: _predict(job, examples[split], split) for split in ("validation", "test")}
     if plan.fold_of is not None:
-        predicted["train"] = _out_of_fold(job, plan.fold_of)
+        predicted["train"] = _out_of_fold(job, plan.fold_of, begun)
     # Asked for only now: they name the best model, which training has just made.
     inputs = made_from()
     truncated = {split: tokens.tokens.n_truncated for split, tokens in examples.items()}
@@ -133,7 +133,9 @@ def training_data(
     )
 
 
-def _out_of_fold(job: TrainingJob, fold_of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _out_of_fold(
+    job: TrainingJob, fold_of: np.ndarray, begun: Callable[[bool], None]
+) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities of each training row from a base model that was trained on the other folds.
 
     fold_of: fold (n_train,) of each row, from 0. Returns what `_predict` does, for every row.
@@ -147,7 +149,7 @@ def _out_of_fold(job: TrainingJob, fold_of: np.ndarray) -> tuple[np.ndarray, np.
         say(f"▶ {job.base_model.name}: fold {fold + 1} of {job.config.folds}")
         # In a folder of its own a fold is resumed by itself, and not trained again once finished.
         others = job.with_train_rows(outside, job.folder / "folds" / str(fold + 1))
-        train_base_model(others)
+        train_base_model(others, begun=begun)
         probabilities[inside], seen[inside] = _predict(others, train.take(inside), "train")
     return probabilities, seen
 

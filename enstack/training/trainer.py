@@ -12,7 +12,7 @@ from enstack.models.loader import make_loader, why_waiting
 from enstack.progress.bars import Bar
 from enstack.progress.data_wait import DataWait
 from enstack.progress.say import say
-from enstack.progress.screen import TrainingView, watch
+from enstack.progress.screen import TrainingView, warn, watch
 from enstack.progress.stopping import StopRequest, stop_requests
 from enstack.training.divergence import functions_of, loss_diverged, warn_of_standstill
 from enstack.training.job import TrainingJob
@@ -20,7 +20,7 @@ from enstack.training.resume import start_or_resume
 from enstack.training.saver import Saver
 from enstack.training.state import TrainingState
 from enstack.training.step import Step, in_steps, train_batch
-from enstack.training.validation import epoch_line, validate
+from enstack.training.validation import chance_line, epoch_line, validate
 
 LOG_EVERY = 10  # batches; the loss is read from the device then, and only then
 
@@ -28,16 +28,16 @@ LOG_EVERY = 10  # batches; the loss is read from the device then, and only then
 def train_base_model(
     job: TrainingJob,
     stops: Callable[[], AbstractContextManager[StopRequest]] = stop_requests,
-    begun: Callable[[], None] = lambda: None,
+    begun: Callable[[bool], None] = lambda trains: None,
 ) -> None:
     """Fine-tune a base model to its last epoch, from wherever it stands.
 
-    begun: called when nothing is left that could refuse it, before the first batch. stops: what
+    begun: told, when nothing is left that could refuse it, whether there is any to do. stops: what
     may ask for a stop, Ctrl-C and SIGTERM if nothing else; then it saves at the next batch boundary
     and raises Interrupted.
     """
     training = start_or_resume(job)
-    begun()
+    begun(not training.finished())
     epochs = Bar(job.config.epochs, job.base_model.name, unit="epoch", level="epoch")
     with stops() as stop, Saver(training) as saver, epochs:
         watch(training_view(training, saver))
@@ -46,12 +46,28 @@ def train_base_model(
             train_epoch(training, saver, stop)
             finish_epoch(training, saver, stop)
             epochs.advance()
+        _announce_end(training, saver)
     # Asked for during the last save: the caller has to stop all the same.
     if stop.requested:
         raise Interrupted(
             f"Interrupted; {job.base_model.name} is trained to its end and saved. "
             "Run the same again to go on."
         )
+
+
+def _announce_end(training: TrainingState, saver: Saver) -> None:
+    """Say why training ends before its last epoch, and that it has learned nothing, if so."""
+    progress, config = training.progress, training.config
+    if progress.epoch <= config.epochs:
+        saver.log("stopped_early", epoch=progress.epoch - 1, best_epoch=progress.best_epoch)
+        say(
+            f"⏹️  Early stopping: macro-F1 has not risen above that of epoch {progress.best_epoch} "
+            f"for {progress.stale_epochs} epochs (early_stopping_patience="
+            f"{config.early_stopping_patience}). Epoch {progress.epoch - 1} of {config.epochs} "
+            "was the last."
+        )
+    if told := chance_line(training):
+        warn(f"⚠️  {told}")
 
 
 def training_view(training: TrainingState, saver: Saver) -> TrainingView:
@@ -110,7 +126,7 @@ def finish_epoch(training: TrainingState, saver: Saver, stop: StopRequest) -> No
         _save_and_stop(training, saver)
     progress = training.progress
     best = figures["val_macro_f1"] > progress.best_macro_f1
-    record = {"epoch": progress.epoch, **figures, "best": best}
+    record = {"epoch": progress.epoch, **figures, "best": best, **_trained_with(training)}
     progress.history.append({"event": "epoch", **record})
     progress.stale_epochs = 0 if best else progress.stale_epochs + 1
     if best:
@@ -122,6 +138,16 @@ def finish_epoch(training: TrainingState, saver: Saver, stop: StopRequest) -> No
     training.start_epoch()
     saver.log("epoch_finished", **record)
     saver.save(best=figures if best else None)
+
+
+def _trained_with(training: TrainingState) -> dict[str, Any]:
+    """The settings of an epoch that may be others in the next one."""
+    config = training.config
+    return {
+        "batch_size": config.batch_size,
+        "accumulation_steps": config.accumulation_steps,
+        "precision": training.job.hardware.precision,
+    }
 
 
 def _require_numbers(training: TrainingState, saver: Saver) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import dataclasses
 import json
 import re
 import shutil
@@ -25,7 +26,11 @@ from enstack.metrics.one_class import OneClass
 from enstack.reporting.content import TrainingCurve
 from enstack.reporting.figures import plot_training_curves
 from enstack.reporting.findings import load_results
-from enstack.reporting.leaderboard import leaderboard_text, read_leaderboard_frame
+from enstack.reporting.leaderboard import (
+    chance_texts,
+    leaderboard_text,
+    read_leaderboard_frame,
+)
 from enstack.reporting.page import write_report
 from tests.support.equality import tree_digest
 from tests.support.pages import Page
@@ -411,6 +416,21 @@ def test_undefined_measure_is_null_and_shown_as_a_dash(minimal_run: Path) -> Non
     assert (row.auc, row.mcc) == (None, None)
     assert "AUC –" in Page(write_report(minimal_run)).text
     assert leaderboard_text(minimal_run).splitlines()[2].split()[-2:] == ["–", "–"]
+
+
+@pytest.mark.parametrize(("mcc", "said"), [(0.0, True), (-0.004, True), (0.006, False)])
+def test_a_base_model_at_chance_is_said_on_the_page_and_on_the_console(
+    minimal_run: Path, mcc: float, said: bool
+) -> None:
+    edit_leaderboard(minimal_run, lambda row: row.update(mcc=str(mcc)))
+    content = load_results(minimal_run)
+    assert any("tiny-a " in text for text in content.warnings) == said
+    (row,) = [row for row in content.leaderboard if row.kind == "base"]
+    assert bool(chance_texts([row], {row.key: "clean"})) == said
+    # Only base models learn from functions: a baseline knows nothing, and is to.
+    assert not chance_texts([dataclasses.replace(row, kind="baseline")])
+    page = Page(write_report(minimal_run)).text
+    assert ("class_weights=balanced" in page) == said
 
 
 def test_loss_that_is_not_finite_leaves_a_gap(minimal_run: Path) -> None:

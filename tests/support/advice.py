@@ -15,7 +15,8 @@ from tests.support.command_line import enstack_here
 from tests.support.spoiling import Kind, at, faults_below, spoil
 
 ADVISED = re.compile(r"Run the same with (\w+)=(\w+)")
-TOLD = re.compile(r"epoch (\d+) \(functions .+\)|Weights that are saved must be numbers")
+# By batch and functions; what a last step has spoilt shows in what is saved or validated next.
+TOLD = re.compile(r"epoch \d+ \(functions .+\)|(Weights|probabilities) (that are saved )?must be")
 
 
 def follow_advice(

@@ -13,6 +13,7 @@ import torch
 from enstack.batches import EpochBatches
 from enstack.checkpoints import state_file
 from enstack.errors import CheckpointError, Interrupted
+from enstack.metrics.chance import WHAT_HELPS
 from enstack.models.base_models import BaseModel
 from enstack.models.hardware import Hardware
 from enstack.models.loader import why_waiting
@@ -108,7 +109,11 @@ def test_more_epochs_go_on_after_the_last_one(
 ) -> None:
     run_training(*parts, train_config(tmp_path, epochs=1), monkeypatch)
     run_training(*parts, train_config(tmp_path, epochs=2), monkeypatch)
-    assert "Resuming: 1 of 2 epochs are complete" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "Resuming: 1 of 2 epochs are complete" in out
+    # 22 steps, 2 of them warm-up: half of the way down, where one epoch had ended at 0.
+    told = "epochs=2, where the schedule was laid out for 1: the learning rate goes on at 0.00055, "
+    assert f"⚠️  {told}from 0. That is not the same as 2 epochs at once." in out
     assert state_file.read_state(tmp_path / "last_checkpoint")["epoch"] == 2
 
 
@@ -138,13 +143,16 @@ def test_other_settings_are_refused_by_name_with_both_values(
         run_training(*parts, train_config(tmp_path, epochs=2, **{name: value}), monkeypatch)
 
 
-def test_early_stopping_ends_after_the_patience(
-    parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_early_stopping_ends_after_the_patience_and_says_so(
+    parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     figures = {"train_loss": 1.0, "val_loss": 1.0, "val_accuracy": 0.5, "val_macro_f1": 0.5}
     monkeypatch.setattr(trainer, "validate", lambda training, stop: dict(figures))
     config = train_config(tmp_path, epochs=9, early_stopping_patience=2)
     run_training(*parts, config, monkeypatch)
+    told = "Early stopping: macro-F1 has not risen above that of epoch 1 for 2 epochs"
+    out = capsys.readouterr().out
+    assert f"{told} (early_stopping_patience=2). Epoch 3 of 9 was the last." in out
     lines = (tmp_path / "history.jsonl").read_text().splitlines()
     epochs = [json.loads(line) for line in lines if '"event": "epoch"' in line]
     assert [record["best"] for record in epochs] == [True, False, False]
@@ -329,6 +337,7 @@ class Recorder:
         self.opened: list[tuple[str, str, int]] = []
         self.views: list[Any] = []
         self.saved: set[str] = set()
+        self.warnings: list[str] = []
 
     def open(self, bar: Any) -> None:
         self.opened.append((bar.level, bar.description, bar.total))
@@ -343,6 +352,9 @@ class Recorder:
 
     def watch(self, view: Any) -> None:
         self.views.append(view)
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
 
 
 def test_a_screen_is_shown_the_bars_the_curves_and_the_checkpoints(
@@ -398,3 +410,23 @@ def test_on_a_fast_disk_the_advice_is_about_cores(
     monkeypatch.setattr("enstack.models.loader.slow_storage", lambda path: None)
     assert advice in why_waiting(tmp_path, Hardware(torch.device("cuda"), "fp16", workers))
     assert "the same cores" in why_waiting(tmp_path, Hardware(torch.device("cpu"), "fp32", workers))
+
+
+@pytest.mark.parametrize("mcc", [0.0, 0.004, 0.2])
+def test_a_base_model_that_learned_nothing_is_said_at_its_end_and_on_the_screen(
+    parts: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    mcc: float,
+) -> None:
+    figures = {"train_loss": 1.0, "val_loss": 1.0, "val_accuracy": 0.5, "val_macro_f1": 0.5}
+    more = {"val_mcc": mcc, "only_answer": None if mcc else "clean"}
+    monkeypatch.setattr(trainer, "validate", lambda training, stop: {**figures, **more})
+    screen = Recorder()
+    with shown_on(screen):
+        run_training(*parts, train_config(tmp_path, epochs=1), monkeypatch)
+    said = "says clean of every function" if mcc == 0 else "is no better than chance"
+    told = [line for line in capsys.readouterr().out.splitlines() if "What helps" in line]
+    expected = [f"⚠️  micro {said} on validation (MCC 0.00). {WHAT_HELPS}"] if mcc < 0.1 else []
+    assert told == screen.warnings == expected
