@@ -21,6 +21,10 @@ DISCARDED = ".discarded"
 # No other name is ours: `previous_checkpoint (1)` is a copy that Drive or a user has made.
 KEPT = re.compile(rf"{LAST}|{PREVIOUS}(_([2-9]|[1-9][0-9]+))?")
 HISTORY = "history.jsonl"  # written after a checkpoint: where it lies, one was saved
+OURS = re.compile(
+    rf"{KEPT.pattern}|{BEST}|{'|'.join(map(re.escape, [*BESIDE.values(), DISCARDED]))}"
+    rf"|(\.{HISTORY}\.writing|{HISTORY})|damaged_(checkpoint|{BEST})_[0-9]+"
+)
 KEPT_ON_SCRATCH = 2  # run_dir has the others
 STATE_FILE, WEIGHTS_FILE = "training_state.pth", "model.safetensors"
 
@@ -92,6 +96,15 @@ def discard(folder: Path, remove: Remove = remove) -> None:
     if occupied(folder):
         folder.rename(doomed)
         remove(doomed)
+
+
+def clear(folder: Path) -> None:
+    """Remove all that a training has put into a folder, and the folder if nothing else is in it."""
+    for path in list(folder.iterdir()) if folder.is_dir() else ():
+        if OURS.fullmatch(path.name):
+            discard(path)
+    with contextlib.suppress(OSError):  # a user's own files stay, and so the folder does
+        folder.rmdir()
 
 
 class OpenCheckpoint:

@@ -78,7 +78,7 @@ class Saver:
             self.mirror.close()
         if error is None and self.training.finished():
             # run_dir has it all, read back and verified.
-            slots.discard(self.job.scratch)
+            slots.clear(self.job.scratch)
 
     def log(self, event: str, **details: Any) -> None:
         """Have an event written to run_dir, dated now."""

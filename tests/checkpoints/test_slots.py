@@ -89,3 +89,21 @@ def test_what_merely_looks_like_a_checkpoint_of_ours_is_left_alone(tmp_path: Pat
     assert {name: tree_digest(tmp_path / name) for name in LOOK_ALIKES} == before
     found = {path.name for path in slots.checkpoints_in(tmp_path)}
     assert found == {LAST, "previous_checkpoint"}
+
+
+def test_clearing_removes_what_a_training_made_and_nothing_else(
+    tmp_path: Path, outside: Outside
+) -> None:
+    made = [*OURS, "history.jsonl", ".history.jsonl.writing", "damaged_checkpoint_1"]
+    for folder in (tmp_path / "used", tmp_path / "ours"):
+        for name in made:
+            (folder / name).mkdir(parents=True)
+        link("folder", folder / "damaged_best_model_12", outside)
+    for name in LOOK_ALIKES:
+        (tmp_path / "used" / name).mkdir()
+    before = outside.state()
+    for folder in (tmp_path / "used", tmp_path / "ours", tmp_path / "absent"):
+        slots.clear(folder)
+    assert outside.state() == before
+    assert not (tmp_path / "ours").exists()
+    assert {path.name for path in (tmp_path / "used").iterdir()} == set(LOOK_ALIKES)
