@@ -16,6 +16,7 @@ from enstack.data.holdout import SplitPlan
 from enstack.data.subset_manifest import subset_manifest
 from enstack.errors import CheckpointError
 from enstack.progress.say import say
+from enstack.storage.arrays import read_arrays
 from enstack.storage.files import (
     append_json_line,
     read_json_object,
@@ -96,13 +97,15 @@ class BaseModelFolder:
     def read_probabilities(self, split: str, ids: np.ndarray) -> StoredProbabilities:
         """The probabilities of a split, whose functions (n,) must be these in this order."""
         path = self.probabilities / f"{split}.npz"
-        with np.load(path) as arrays:
-            stored = StoredProbabilities(arrays["ids"], arrays["probabilities"], arrays["seen"])
-        if not np.array_equal(stored.ids, ids):
+        try:
+            stored = StoredProbabilities(**read_arrays(path, ("ids", "probabilities", "seen")))
+            if not np.array_equal(stored.ids, ids):
+                raise ValueError("its ids differ")
+        except (OSError, ValueError) as error:
             raise CheckpointError(
-                f"{path} must hold the functions of the {split} split in their order; its ids "
-                "differ. Delete the folder it lies in and run again: it is made anew."
-            )
+                f"{path} must hold the functions of the {split} split in their order; {error}. "
+                "Delete the folder it lies in and run again: it is made anew."
+            ) from error
         return stored
 
 

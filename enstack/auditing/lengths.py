@@ -15,6 +15,7 @@ from enstack.progress.bars import Bar
 __all__ = ["character_lengths", "summarize_lengths", "tokenizer_lengths"]
 
 FUNCTIONS_AT_ONCE = 1000  # as Python texts: all at once would fill the memory
+CHARACTERS_AT_ONCE = 1 << 20  # of one function
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -30,16 +31,36 @@ def tokenizer_lengths(sources: Sequence[pa.Array], tokenizer: Any, title: str) -
     from enstack.models.base_models import mode_tokens
 
     # UniXcoder's mode tokens are put in by this project, not by the tokenizer.
-    n_more, lengths = len(mode_tokens(tokenizer)), []
+    n_more, lengths = len(mode_tokens(tokenizer)) + tokenizer.num_special_tokens_to_add(), []
     with Bar(sum(map(len, sources)), title) as bar:
         for array in sources:
             for start in range(0, len(array), FUNCTIONS_AT_ONCE):
                 texts = array.slice(start, FUNCTIONS_AT_ONCE).to_pylist()
-                # Nothing is cut; verbose=False keeps back the advice on texts that are too long.
-                batch = tokenizer(texts, return_attention_mask=False, verbose=False)["input_ids"]
-                lengths += [len(input_ids) + n_more for input_ids in batch]
+                lengths += [n_tokens + n_more for n_tokens in _n_tokens(texts, tokenizer)]
                 bar.advance(len(texts))
     return np.array(lengths, dtype=np.int64)
+
+
+def _n_tokens(texts: Sequence[str], tokenizer: Any) -> list[int]:
+    """The tokens of each text, the special ones apart."""
+    # In pieces, for a tokenizer needs twenty times a text's memory; where a piece ends, a token
+    # more may be counted.
+    pieces = [
+        (row, text[start : start + CHARACTERS_AT_ONCE])
+        for row, text in enumerate(texts)
+        for start in range(0, max(len(text), 1), CHARACTERS_AT_ONCE)
+    ]
+    # verbose=False keeps back the advice on texts that are too long for a model.
+    input_ids = tokenizer(
+        [piece for _, piece in pieces],
+        add_special_tokens=False,
+        return_attention_mask=False,
+        verbose=False,
+    )["input_ids"]
+    counts = [0] * len(texts)
+    for (row, _), ids in zip(pieces, input_ids, strict=True):
+        counts[row] += len(ids)
+    return counts
 
 
 def summarize_lengths(

@@ -21,6 +21,8 @@ from enstack.storage.manifest import read_manifest, write_manifest
 
 FORMAT = 1  # raise when the files of a cache change their meaning
 FUNCTIONS_PER_CHUNK = 250  # held as Python objects at once; fewer saved little memory
+# Far longer than any token of a vocabulary, white space before it included.
+CHARACTERS_PER_TOKEN = 2048
 TOKENS_FILE, LENGTHS_FILE = "tokens.arrow", "lengths.npy"  # apart: an order needs lengths alone
 
 
@@ -120,7 +122,11 @@ def cache_inputs(functions: Functions, tokenizer: Any, max_length: int) -> dict[
 def encode(
     sources: list[str], tokenizer: Any, max_length: int
 ) -> tuple[list[list[int]], list[bool]]:
-    """Token ids of each function, at most max_length, and whether it was cut."""
+    """Token ids of each function, at most max_length, and whether it was cut.
+
+    Of a very long function so much is handed over as max_length tokens can't fill; it is cut.
+    """
+    most = CHARACTERS_PER_TOKEN * max_length
     mode = mode_tokens(tokenizer)
     # The tokenizer's own call makes Python lists of masks and types too, and keeps the offsets
     # of every token; nobody reads them.
@@ -128,11 +134,16 @@ def encode(
     backend.no_padding()
     # Room is left for the mode tokens: with them a function is max_length long at most.
     backend.enable_truncation(max_length - len(mode), direction=tokenizer.truncation_side)
-    encodings = backend.encode_batch_fast(sources)
+    # The tokenizer needs twenty times a text's memory: of 300 MB it would take 6 GB, and abort.
+    from_end = tokenizer.truncation_side == "left"
+    parts = [source[-most:] if from_end else source[:most] for source in sources]
+    encodings = backend.encode_batch_fast(parts)
     input_ids = [encoding.ids for encoding in encodings]
     if mode:
         input_ids = [ids[:1] + mode + ids[1:] for ids in input_ids]
-    return input_ids, [bool(encoding.overflowing) for encoding in encodings]
+    too_long = [len(source) > most for source in sources]
+    cut = [bool(encoding.overflowing) for encoding in encodings]
+    return input_ids, [either or other for either, other in zip(cut, too_long, strict=True)]
 
 
 def token_type(tokenizer: Any) -> pa.DataType:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from enstack.reporting.content import Epoch
 from enstack.reporting.leaderboard import LeaderboardRow, read_leaderboard
 from enstack.reporting.stored_files import read_object, read_text, unusable
 from enstack.run_folder import RunFolder
+from enstack.storage.arrays import read_arrays
 from enstack.storage.json_text import json_values
 
 __all__ = ["Contamination", "StoredRun", "read_history", "read_run"]
@@ -131,17 +130,10 @@ def _read_contamination(path: Path, n_rows: int) -> Contamination:
 
 def _read_arrays(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     try:
-        # A pickle could run whatever code its writer put there.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            return {name: stored[name] for name in names}
+        return read_arrays(path, names)
     except FileNotFoundError as error:
         raise unusable(path, "it is missing") from error
-    except KeyError as error:
-        raise unusable(path, error.args[0]) from error
-    # A file that is not whole, not zip, or a bare array: numpy has an exception for each.
-    except (OSError, ValueError, EOFError, TypeError, AttributeError) as error:
-        raise unusable(path, error) from error
-    except (zipfile.BadZipFile, zlib.error) as error:
+    except ValueError as error:
         raise unusable(path, error) from error
 
 

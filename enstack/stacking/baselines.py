@@ -13,6 +13,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from enstack.data.functions import Functions
 from enstack.data.subsets import stratified_parts
+from enstack.duplicates.lexer import LONGEST
 from enstack.metrics.label_task import LabelTask
 from enstack.metrics.one_class import OneClass
 from enstack.metrics.several_flags import SeveralFlags
@@ -176,5 +177,6 @@ def _texts(asked: Sequence[Functions], title: str) -> Iterator[str]:
     with Bar(sum(map(len, asked)), title) as bar:
         for functions in asked:
             for sources in functions.batches(ROWS_AT_ONCE):
-                yield from sources.to_pylist()
+                # Words are counted as far as functions are compared: a list of all would not fit.
+                yield from (source[:LONGEST] for source in sources.to_pylist())
                 bar.advance(len(sources))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from enstack.models.tokens import LabelledTokens, tokenize
 from enstack.progress.say import say
 from enstack.progress.stopping import stop_requests
 from enstack.run_folder import RunFolder
+from enstack.storage.arrays import read_arrays
 from enstack.storage.folders import replacing_folder
 from enstack.storage.manifest import folder_problems
 from enstack.training.beginnings import refuse_foreign_checkpoints
@@ -182,9 +182,8 @@ def _predict(
 def _seen_ids(path: Path) -> np.ndarray:
     """The functions (n,) that a best model was trained or selected on."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return np.asarray(arrays["ids"])
-    except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile) as error:
+        return read_arrays(path, ("ids",))["ids"]
+    except (OSError, ValueError) as error:
         raise CheckpointError(
             f"{path} must hold the ids of the functions that the model has seen: {error}. Put a "
             "good copy back, or train anew with another run_dir."

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from enstack.auditing import lengths
 from enstack.auditing.content import Audit, Scores, WordCounts
+from enstack.auditing.lengths import tokenizer_lengths
 from enstack.auditing.measures import audit
 from enstack.auditing.page import write_audit
 from enstack.auditing.table import audit_text
@@ -112,6 +115,18 @@ def test_a_tokenizer_cuts_as_many_functions_as_a_run_does(
         assert found.splits[split].truncated == tokens(split, middle).n_truncated
         assert found.splits[split].max == tokens(split, 9999).lengths.max()
     assert 0 < found.splits["train"].truncated < len(toy_data.splits["train"])
+
+
+def test_a_very_long_function_is_tokenized_in_pieces(
+    micro_tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = pa.array(["f();\n" * 400, "", "größe();"], type=pa.large_string())
+    whole = tokenizer_lengths([texts], micro_tokenizer, "t")
+    assert whole.tolist() == [len(ids) for ids in micro_tokenizer(texts.to_pylist())["input_ids"]]
+    monkeypatch.setattr(lengths, "CHARACTERS_AT_ONCE", 100)
+    in_pieces = tokenizer_lengths([texts], micro_tokenizer, "t")
+    assert whole[0] <= in_pieces[0] <= whole[0] + 20
+    assert in_pieces[1:].tolist() == whole[1:].tolist()
 
 
 def test_word_counts_are_measured_on_test_with_and_without_near_duplicates(

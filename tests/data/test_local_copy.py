@@ -122,7 +122,8 @@ def test_data_on_slow_storage_is_read_from_its_copy_and_is_the_same_data(
     near = inputs.read_run_data(
         RunConfig(data_dir=str(toy_folder), local_dir=str(tmp_path / "near"), run_dir="unused")
     )
-    config = RunConfig(data_dir=str(toy_folder), local_dir=str(tmp_path), run_dir=str(tmp_path))
+    local = tmp_path / "local"
+    config = RunConfig(data_dir=str(toy_folder), local_dir=str(local), run_dir="unused")
     monkeypatch.setattr(inputs, "slow_storage", lambda path: "fuse.drive")
     read: list[Path] = []
     whole = inputs.read_data
@@ -132,7 +133,7 @@ def test_data_on_slow_storage_is_read_from_its_copy_and_is_the_same_data(
         lambda folder, **rest: (read.append(folder), whole(folder, **rest))[1],
     )
     far = inputs.read_run_data(config)
-    assert read[0].parent == tmp_path / "staged"
+    assert read[0].parent == local / "staged"
     assert far.fingerprint == near.fingerprint
     assert far.summary() == near.summary()
     inputs.read_run_data(config)

@@ -149,6 +149,57 @@ def test_a_spoilt_cache_is_made_again(
     assert tree_digest(tmp_path) == before
 
 
+VERY_LONG = {
+    "code": "int a = b(c); /* größe */\n" * 4000,
+    "white space": " " * 90_000 + "f();",
+    "one word": "x" * 90_000,
+    "digits and signs": "0x1f," * 20_000,
+    "wide characters": "長🙂" * 40_000,
+}
+
+
+@pytest.mark.parametrize("name", VERY_LONG)
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_the_tokens_of_a_very_long_function_are_those_of_all_of_it(
+    unixcoder_like: Any, monkeypatch: pytest.MonkeyPatch, name: str, side: str
+) -> None:
+    sources, max_length = [VERY_LONG[name], "f()"], 16
+    monkeypatch.setattr(unixcoder_like, "truncation_side", side)
+    handed: list[int] = []
+
+    class Backend:
+        """The tokenizer's own, which tells how much it was handed."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(type(unixcoder_like).backend_tokenizer.fget(unixcoder_like), name)
+
+        def encode_batch_fast(self, texts: list[str]) -> Any:
+            handed.extend(map(len, texts))
+            return self.__getattr__("encode_batch_fast")(texts)
+
+    class Told:
+        backend_tokenizer = Backend()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(unixcoder_like, name)
+
+    found = encode(sources, Told(), max_length)
+    assert max(handed) <= 2048 * max_length < len(sources[0])
+    monkeypatch.setattr(tokens_module, "CHARACTERS_PER_TOKEN", 10**9)
+    assert encode(sources, unixcoder_like, max_length) == found
+    assert found[1] == [True, False]
+
+
+def test_what_is_not_handed_over_counts_as_cut_though_little_is_left_to_read(
+    micro_tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens_module, "CHARACTERS_PER_TOKEN", 1)
+    texts = ["f();" * 8, "f();" * 2]
+    ids, cut = encode(texts, micro_tokenizer, 16)
+    assert cut == [True, False]
+    assert ids[0] == micro_tokenizer("f();" * 4, truncation=True, max_length=16)["input_ids"]
+
+
 def test_unixcoder_gets_its_mode_token_within_max_length(unixcoder_like: Any) -> None:
     mode = unixcoder_like.get_vocab()["<encoder-only>"]
     (short, long), cut = encode(["f()", "g(int a);" * 50], unixcoder_like, 32)
