@@ -67,7 +67,9 @@ def aligned_table(
         table.add_row(*map(Text, row))
     margin = " " * indent
     text = _drawn(table, sum(widths) + GAP * len(widths))
-    return "\n".join(f"{margin}{line}" for line in text.splitlines())
+    # rich 13, which Colab ships, draws one more blank behind the last column.
+    whole = sum(widths) + GAP * (len(widths) - 1)
+    return "\n".join(f"{margin}{set_cell_size(line, whole)}" for line in text.splitlines())
 
 
 def _drawn(table: Table, width: int) -> str:
