@@ -50,6 +50,8 @@ WRITTEN = (
     "config.json", "data.json", "subset.json", "events.jsonl", "history.jsonl", "manifest.json",
     "report.html", "report.json", "leaderboard.csv",
 )  # fmt: skip
+# With another's text or checkpoint in the place of one of these, a run is refused at once.
+RECORDS = (*SLOTS, "config.json", "data.json", "subset.json", "history.jsonl")
 BESIDE = (
     ".saving", ".saving_best", ".discarded", "damaged_checkpoint_1", "damaged_best_model_1",
     *(f".{name}.writing" for name in (*WRITTEN, "probabilities", "stacking", "report")),
@@ -139,7 +141,8 @@ def _plant_one(path: Path, outside: Outside, chance: random.Random) -> int:
     # Of what is there most stays, or no run would come far.
     if path.is_symlink() or path.is_file() or chance.random() > (0.15 if there else 0.7):
         return 0
-    link("folder" if there else chance.choice(KINDS), path, outside)
+    kinds = ("folder",) if there else ("nowhere",) if path.name in RECORDS else KINDS
+    link(chance.choice(kinds), path, outside)
     return 1
 
 
@@ -171,7 +174,9 @@ def fail_to_save(config: RunConfig, chance: random.Random) -> None:
 def meet_damage(config: RunConfig, chance: random.Random) -> None:
     """A file of a checkpoint is cut, by a new file in its place: links are none of its business."""
     slots = [Path(config.run_dir), Path(config.local_dir)]
-    files = [path for root in slots for path in root.rglob("*_checkpoint/*") if path.is_file()]
+    found = [path for root in slots for path in root.rglob("*_checkpoint/*") if path.is_file()]
+    # Not by way of a link: this would be the change that is looked for.
+    files = [path for path in found if not path.parent.is_symlink()]
     for path in chance.sample(sorted(files), min(2, len(files))):
         path.unlink()
         path.write_bytes(b"cut")
@@ -247,7 +252,7 @@ def main(runs: int, seed: int) -> int:
         began = _beginnings(world, folder)
         for number in range(runs):
             fault = FAULTS[number % len(FAULTS)]
-            start = chance.choice(sorted(began))
+            start = sorted(began)[(number + number // len(FAULTS)) % len(began)]
             world.put(began[start])
             world.local.mkdir(parents=True, exist_ok=True)
             planted = plant(world, chance)
