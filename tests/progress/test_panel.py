@@ -233,10 +233,14 @@ def test_an_estimate_goes_by_what_this_session_has_trained(
 
 
 def test_a_bar_of_nothing_is_not_shown(
-    panel: Panel, shown: list[Any], monkeypatch: pytest.MonkeyPatch
+    panel: Panel,
+    shown: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     with shown_on(panel), Bar(0, "Pairs, verified"):
         assert "Pairs" not in texts(shown[0])
+    assert capsys.readouterr().out == "", "and the panel goes on"
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     with Bar(0, "Pairs, verified") as bar:
         assert bar._drawn is None
