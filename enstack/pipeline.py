@@ -148,7 +148,8 @@ def _train_stack_report(
         run.record(config, data, plan, trained_with={} if any(recorded) else before)
 
     # Not before: what has been announced begins.
-    say((config.announcement() if announce else "") + config.places())
+    # Where the form has announced the settings, what follows needs a head of its own.
+    say((config.announcement() if announce else "▶ This run:\n") + config.places())
     parts = _parts([stage.name for stage in stages], unfinished, config)
     with Bar(len(parts), "Pipeline", unit="stage", level="pipeline", parts=parts) as bar:
         for stage in stages:
