@@ -14,10 +14,30 @@ TYPE_CHECKING = False  # type checkers take it for true, and importing typing ta
 if TYPE_CHECKING:
     from typing import Any
 
-    from enstack.api import audit, configure, inspect, load, report, run
+    from enstack.api import (
+        audit,
+        configure,
+        doctor,
+        init,
+        inspect,
+        load,
+        report,
+        run,
+        write_toy,
+    )
 
 __version__ = "0.1.0"
-__all__ = ["audit", "configure", "inspect", "load", "report", "run"]
+__all__ = [
+    "audit",
+    "configure",
+    "doctor",
+    "init",
+    "inspect",
+    "load",
+    "report",
+    "run",
+    "write_toy",
+]
 
 
 def __getattr__(name: str) -> Any:

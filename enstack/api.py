@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from enstack.errors import CheckpointError, ConfigError
 
 # Each call imports what it needs itself, so that `import enstack` takes no time.
 if TYPE_CHECKING:
@@ -49,9 +52,8 @@ def load(run_dir: str | Path, name: str | None = None) -> TrainedModel:
     that is unfinished or damaged.
     """
     from enstack.bundle import load as load_run
-    from enstack.config.names import home_expanded
 
-    return load_run(home_expanded(run_dir), name)
+    return load_run(_folder(run_dir), name)
 
 
 def inspect(path: str | Path) -> Verdict:
@@ -61,9 +63,8 @@ def inspect(path: str | Path) -> Verdict:
     checkpoint.
     """
     from enstack.checkpoints.inspection import inspect_path
-    from enstack.config.names import home_expanded
 
-    return inspect_path(home_expanded(path))
+    return inspect_path(_folder(path))
 
 
 def audit(folder: str | Path, *, tokenizers: Sequence[str] = (), **settings: Any) -> Audit:
@@ -78,8 +79,13 @@ def audit(folder: str | Path, *, tokenizers: Sequence[str] = (), **settings: Any
 
     if "label_mode" not in map(str.lower, settings):
         settings["label_mode"] = "cwe_or_clean"
+    if "data_dir" in map(str.lower, settings):
+        raise ConfigError("The data must be named once, as the first argument; leave data_dir out.")
     names = tokenizers.split(",") if isinstance(tokenizers, str) else tokenizers
-    return measure(RunConfig(data_dir=str(folder), **settings), [name.strip() for name in names])
+    if not isinstance(names, Sequence) or not all(isinstance(n, str | Path) for n in names):
+        raise ConfigError(f"tokenizers must be a list of base models, found {tokenizers!r:.80}.")
+    config = RunConfig(data_dir=folder, **settings)
+    return measure(config, [str(name).strip() for name in names])
 
 
 def report(run_dir: str | Path) -> Path:
@@ -87,7 +93,65 @@ def report(run_dir: str | Path) -> Path:
 
     Raises CheckpointError where something that it shows is missing or damaged.
     """
-    from enstack.config.names import home_expanded
     from enstack.reporting.stage import rewrite_report
 
-    return rewrite_report(home_expanded(run_dir))
+    folder = _folder(run_dir)
+    try:
+        return rewrite_report(folder)
+    except OSError as error:
+        raise CheckpointError(
+            f"The report must be written into {folder}: {error.strerror or error} "
+            f"({error.filename})."
+        ) from error
+
+
+def _folder(path: str | Path) -> Path:
+    """A path as the system knows it; what can't be one, or can't be looked at, is told in words."""
+    from enstack.config.names import home_expanded
+
+    if not isinstance(path, str | Path):
+        raise ConfigError(f"A path must be text or a pathlib.Path, found {path!r:.80}.")
+    folder = home_expanded(path)
+    try:
+        os.stat(folder)  # noqa: PTH116 - exists() would answer no
+    except (FileNotFoundError, NotADirectoryError):
+        return folder  # whoever asks says what is missing
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CheckpointError(f"{str(folder)!r:.80} can't be read: {reason}.") from None
+    return folder
+
+
+def init(path: str | Path = "enstack.yaml") -> Path:
+    """Write a commented configuration, in which nothing is set yet, and return its path.
+
+    Raises ConfigError where there is a file already.
+    """
+    from enstack.config.template import write_template
+
+    return write_template(path)
+
+
+def doctor(run_dir: str | Path | None = None) -> None:
+    """Print what this machine computes with, and what a report of a fault needs.
+
+    run_dir: a run whose last events are printed too.
+    """
+    from enstack.notebook.cells import show_hardware
+    from enstack.notebook.fault_report import show_events, show_machine
+
+    show_hardware()
+    show_machine(Path.cwd(), Path.home())
+    if run_dir is not None:
+        show_events(_folder(run_dir))
+
+
+def write_toy(folder: str | Path, vdisc: int | None = None, seed: int = 42) -> Path:
+    """Write made-up data into a folder without any, and return the folder.
+
+    vdisc: so many functions in the shape of Draper VDISC. Raises ConfigError for a folder that
+    holds data, or can't be written to.
+    """
+    from enstack.toy.folder import write_toy as write
+
+    return write(_folder(folder), vdisc, seed)

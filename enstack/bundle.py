@@ -22,6 +22,7 @@ from enstack.progress.stopping import stop_requests
 from enstack.run_folder import RunFolder
 from enstack.stacking.meta_features import BaseModelProbabilities, mean_vote
 from enstack.stacking.stack import MetaClassifier, load_meta_classifier
+from enstack.stacking.titles import TITLES
 from enstack.storage.files import read_json_object
 from enstack.storage.manifest import read_manifest
 from enstack.verify_run import require_finished, require_whole
@@ -189,7 +190,15 @@ def _chosen(run: RunFolder, config: RunConfig, name: str | None) -> str:
     if name is None:
         # Never by the test figures: chosen by them, they would be a training result.
         return str(read_json_object(run.stacking.selection)["best"])
-    meant = [key for key in known if name == key or name in key.split(":")]
+    asked = str(name).casefold()
+    # By key, by name, or as the leaderboard calls it; in any case.
+    meant = [
+        key
+        for key in known
+        if asked in (part.casefold() for part in (key, *key.split(":"), TITLES.get(key, key)))
+    ]
+    # Two base models may differ by case alone.
+    meant = [key for key in meant if name in (key, *key.split(":"))] or meant
     if len(meant) != 1:
         found = f"found {name!r}" if not meant else f"{name!r} may be {' or '.join(meant)}"
         raise ConfigError(f"The model must be one of {', '.join(known)}; {found}.")

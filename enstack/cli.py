@@ -10,11 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
-from enstack import api
+from enstack import __version__, api
 from enstack.bench import BENCHMARKS, load_benchmark
 from enstack.config import RunConfig, load_config
 from enstack.console import put, take_standard_streams
-from enstack.errors import ConfigError
+from enstack.errors import CheckpointError, ConfigError
 from enstack.exit_status import (
     DEBUG,
     finish_output,
@@ -22,15 +22,18 @@ from enstack.exit_status import (
     report_errors,
     show_warning,
 )
+from enstack.progress.quiet import quietly
 from enstack.storage.disks import require_writable
 from enstack.storage.json_text import json_text
 
 app = typer.Typer(
     help="Fine-tune code models to find vulnerabilities in C/C++ functions, and stack them.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+ANYWHERE = (DEBUG, "-q", "--quiet")  # options of all commands, wherever they stand in the line
+_chosen = {"quiet": False}  # of the options above, for the one command of a process
 # Learnt well by the tiny models on the toy data in about a minute.
 DEMO_SETTINGS: dict[str, Any] = {
     "data_dir": "toy",
@@ -40,13 +43,39 @@ DEMO_SETTINGS: dict[str, Any] = {
 }
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        print_result(f"enstack {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            is_eager=True,
+            callback=_print_version,
+            help="Print the version and end.",
+        ),
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Results and errors alone, no progress.")
+    ] = False,
+    debug: Annotated[bool, typer.Option(DEBUG, help="Show the traceback of an error too.")] = False,
+) -> None:
+    """Fine-tune code models to find vulnerabilities in C/C++ functions, and stack them."""
+    _chosen["quiet"] = quiet
+
+
 @app.command()
 def demo(
     run_dir: Annotated[Path, typer.Option(help="Where results live.")] = Path("enstack_runs/demo"),
 ) -> None:
     """The whole pipeline on the toy data, on the CPU, without a network."""
     with report_errors():
-        api.run(RunConfig(**DEMO_SETTINGS, run_dir=str(run_dir)), announce=True)
+        _run(RunConfig(**DEMO_SETTINGS, run_dir=str(run_dir)))
 
 
 @app.command()
@@ -59,7 +88,7 @@ def run(
 ) -> None:
     """The whole pipeline; the same command again goes on where it stopped."""
     with report_errors():
-        api.run(load_config(config, settings or ()), announce=True)
+        _run(load_config(config, settings or ()))
 
 
 @app.command()
@@ -69,9 +98,15 @@ def inspect(
 ) -> None:
     """Is it whole, what is in it, and from where will training go on? Changes nothing."""
     with report_errors():
-        from enstack.checkpoints.inspection_text import verdict_text
+        from enstack.checkpoints.inspection_text import Verdict, verdict_text
 
-        verdict = api.inspect(path)
+        try:
+            verdict = api.inspect(path)
+        except CheckpointError as error:
+            if not as_json:
+                raise
+            # A program that reads JSON gets an object, whatever the path is.
+            verdict = Verdict(path, layout=None, problems=[str(error)])
         print_result(json_text(verdict.to_json(), indent=2) if as_json else verdict_text(verdict))
         if not verdict.valid:
             # The status of a CheckpointError.
@@ -96,8 +131,9 @@ def audit(
     ] = "cwe_or_clean",  # which leaves no function out
     max_length: Annotated[int, typer.Option(help="Tokens that a model reads.")] = 512,
     local_dir: Annotated[
-        str, typer.Option(help="The scratch disk, as in a run; ~/.cache/enstack if left out.")
-    ] = "",
+        str | None,
+        typer.Option(help="The scratch disk, as in a run; ~/.cache/enstack if left out."),
+    ] = None,
 ) -> None:
     """What is in the data: classes, lengths, duplicates, contradictions, what word counts tell."""
     with report_errors():
@@ -107,13 +143,13 @@ def audit(
         from enstack.auditing.table import audit_text
 
         # Progress is no result.
-        with contextlib.redirect_stdout(sys.stderr):
+        with _progress():
             audited = api.audit(
                 data,
                 tokenizers=tokenizer or (),
                 label_mode=label_mode,
                 max_length=max_length,
-                local_dir=local_dir,
+                **({} if local_dir is None else {"local_dir": local_dir}),
             )
         if output is not None:
             from enstack.auditing.page import write_audit
@@ -160,18 +196,72 @@ def bench(
     with report_errors():
         benchmark = load_benchmark(name)
         # Libraries print what they like; standard output is for the result alone.
-        with contextlib.redirect_stdout(sys.stderr):
+        with _progress():
             results = benchmark.measure()
         print_result(json_text(results, indent=2) if as_json else benchmark.table(results))
+
+
+@app.command()
+def init(
+    file: Annotated[Path, typer.Argument(help="A new .yaml file.")] = Path("enstack.yaml"),
+) -> None:
+    """Write a commented configuration: every setting with its meaning and default."""
+    with report_errors():
+        print_result(str(api.init(file)))
+
+
+@app.command()
+def doctor(
+    run_dir: Annotated[
+        Path | None, typer.Argument(help="A run folder whose last events are printed too.")
+    ] = None,
+) -> None:
+    """What this machine computes with, and what a report of a fault needs."""
+    with report_errors():
+        api.doctor(run_dir)
+
+
+@app.command()
+def toy(
+    folder: Annotated[Path, typer.Argument(help="A folder without data in it.")],
+    vdisc: Annotated[
+        int | None, typer.Option(help="So many functions in the shape of Draper VDISC.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 42,
+) -> None:
+    """Write made-up data: the toy's functions, or a stand-in for Draper VDISC of any size."""
+    with report_errors(), _progress():
+        print_result(str(api.write_toy(folder, vdisc, seed)))
+
+
+def _run(config: RunConfig) -> None:
+    if not _is_quiet():
+        api.run(config, announce=True)
+        return
+    with quietly():
+        results = api.run(config)
+    from enstack.reporting.leaderboard import leaderboard_text
+
+    print_result(f"{leaderboard_text(results.run_dir)}\n{results.report}")
+
+
+def _is_quiet() -> bool:
+    return _chosen["quiet"]
+
+
+def _progress() -> contextlib.AbstractContextManager[Any]:
+    """Where progress goes while a result is made: to standard error, or nowhere."""
+    return quietly() if _is_quiet() else contextlib.redirect_stdout(sys.stderr)
 
 
 def main() -> None:
     """Run the command line."""
     take_standard_streams()
     warnings.showwarning = show_warning
-    # Taken out before typer looks, so that it may stand anywhere in the line.
-    if DEBUG in sys.argv:
-        sys.argv.remove(DEBUG)
+    anywhere = [word for word in sys.argv[1:] if word in ANYWHERE]
+    others = [word for word in sys.argv[1:] if word not in ANYWHERE]
+    # Typer knows options of all commands before the command alone.
+    sys.argv[1:] = [*anywhere, *others]
     try:
         app()
     except KeyboardInterrupt:

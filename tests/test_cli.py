@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,13 @@ import h5py
 import numpy as np
 import pytest
 
+import enstack as enstack_package
 from enstack import verify_resume
+from enstack.cli import main
+from enstack.config import RunConfig, load_config
+from enstack.config.defaults import DEFAULT_RULES
+from enstack.config.settings import Settings
+from enstack.errors import CheckpointError, ConfigError
 from tests.support.command_line import enstack, enstack_here, refused
 from tests.support.data_files import write_hdf5_columns
 from tests.support.equality import tree_digest
@@ -203,3 +210,135 @@ def test_a_scratch_folder_that_can_not_be_written_to_is_named_with_its_setting(
 ) -> None:
     done = enstack_here("run", configuration, "local_dir=/proc/x")
     refused(done, 2, "local_dir must be a folder")
+
+
+def test_inspect_json_is_one_object_for_every_path(
+    tmp_path: Path, finished_run: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "empty").mkdir()
+    run_dir = Path(finished_run.run_dir)
+    whole = json.loads(enstack_here("inspect", run_dir, "--json").stdout)
+    assert (whole["valid"], whole["base_model"]) == (True, "micro")
+    assert list(whole["base_models"]) == ["micro"]
+    one = run_dir / "base_models" / "micro" / "last_checkpoint"
+    assert json.loads(enstack_here("inspect", one, "--json").stdout)["base_model"] == "micro"
+    for path in ("absent", "file", "empty", "x" * 300):
+        done = enstack_here("inspect", tmp_path / path, "--json")
+        said = json.loads(done.stdout)
+        assert (done.returncode, said["valid"], len(said["problems"])) == (4, False, 1)
+        assert {*said} <= {*whole}, "the same keys"
+
+    def unreadable(self: Path) -> object:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", unreadable)
+    said = json.loads(enstack_here("inspect", tmp_path / "empty", "--json").stdout)
+    assert "can't be read: Permission denied" in said["problems"][0]
+
+
+def test_a_run_with_more_epochs_is_told_by_the_base_model_in_training(
+    finished_run: RunConfig,
+) -> None:
+    """Another base model, later in the order, has the fewer epochs of before."""
+    run_dir = Path(finished_run.run_dir)
+    shutil.copytree(run_dir / "base_models" / "micro", run_dir / "base_models" / "after")
+    settings = json.loads((run_dir / "config.json").read_text())
+    models = {"base_models": [*settings["base_models"], "x/after", "x/later"], "epochs": 3}
+    (run_dir / "config.json").write_text(json.dumps({**settings, **models}))
+    verdict = enstack_package.inspect(run_dir)
+    assert verdict.base_model == "micro"
+    assert list(verdict.base_models or {}) == ["after", "micro", "later"]
+    said = enstack_here("inspect", run_dir).stdout
+    assert "Nothing needs to be trained again" in said
+    assert "it goes on at epoch 3, batch 0" in said
+
+
+def test_init_writes_every_setting_commented_and_overwrites_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    assert enstack_here("init", path).stdout == f"{path}\n"
+    text = path.read_text()
+    assert load_config(path) == RunConfig()
+    for key, field in Settings.model_fields.items():
+        assert f"\n#{key}:" in text
+        assert str(field.description).replace("`", "")[:40] in text
+    # Each line without its # is a setting that means the default.
+    keys = {*RunConfig.model_fields} - {*DEFAULT_RULES}
+    lines = [line[1:] for line in text.splitlines() if line[1:].partition(":")[0] in keys]
+    path.write_text("\n".join(lines))
+    assert len(lines) == len(keys)
+    assert load_config(path) == RunConfig()
+    refused(enstack_here("init", path), 2, "is there already, and is kept")
+    refused(enstack_here("init", tmp_path / "run.json"), 2, "must be a .yaml or .yml file")
+    refused(enstack_here("init", tmp_path / "no" / "run.yaml"), 2, "can't be written")
+
+
+def test_doctor_says_versions_hardware_and_disks(finished_run: RunConfig) -> None:
+    done = enstack_here("doctor", finished_run.run_dir)
+    assert done.returncode == 0, done.stderr
+    for said in ("No GPU", "Precision: fp32", "torch ", "GiB free at", "run_finished"):
+        assert said in done.stdout
+
+
+def test_quiet_prints_results_and_nothing_else(finished_run: RunConfig) -> None:
+    done = enstack_here("-q", "run", Path(finished_run.run_dir) / "config.json")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("#  kind")
+    assert lines[-1].endswith("report.html")
+    assert "Configuration updated" not in done.stdout
+    assert enstack_here("run", Path(finished_run.run_dir) / "config.json").stdout != done.stdout
+
+
+@pytest.mark.parametrize("words", [["--version"], ["run", "--debug", "-h"], ["-h"]])
+def test_version_and_help_are_asked_for_in_the_usual_ways(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["enstack", *words])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 0
+    said = capsys.readouterr().out
+    assert ("enstack 0.1.0" if words == ["--version"] else "Usage:") in said
+
+
+@pytest.mark.parametrize("wrong", [None, 5, b"x", ["a"]])
+def test_what_is_no_path_is_refused_in_words(wrong: object) -> None:
+    for call in (
+        enstack_package.load,
+        enstack_package.inspect,
+        enstack_package.report,
+        enstack_package.write_toy,
+    ):
+        with pytest.raises(ConfigError, match=r"must be text or a pathlib\.Path, found"):
+            call(wrong)  # type: ignore[operator]
+    for wrong_names in (None, 5, [None]):
+        with pytest.raises(ConfigError, match="tokenizers must be a list of base models"):
+            enstack_package.audit("toy", tokenizers=wrong_names)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="must be named once"):
+        enstack_package.audit("toy", data_dir="x")
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b"])
+def test_a_name_that_no_disk_takes_is_refused_in_words(name: str) -> None:
+    for call in (enstack_package.load, enstack_package.inspect, enstack_package.report):
+        with pytest.raises(CheckpointError, match="can't be read"):
+            call(name)
+
+
+def test_a_report_that_can_not_be_written_is_told_in_words(
+    finished_run: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_only(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "report.html")
+
+    monkeypatch.setattr("enstack.reporting.stage.write_report", read_only)
+    with pytest.raises(CheckpointError, match=r"must be written into .*Permission denied"):
+        enstack_package.report(finished_run.run_dir)
+
+
+@pytest.mark.parametrize("name", ["LR", "Logistic Regression", "stack:LR"])
+def test_a_model_is_loaded_by_what_the_leaderboard_calls_it(
+    name: str, finished_run: RunConfig
+) -> None:
+    assert enstack_package.load(finished_run.run_dir, name).name == "stack:lr"

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from enstack.config import RunConfig
+from enstack.config.defaults import DEFAULT_RULES
 
 PREAMBLE = """\
 # Configuration
@@ -40,14 +41,6 @@ settings may change between two calls of one run is in
 | key | default | values | meaning |
 |---|---|---|---|
 """
-# Defaults that depend on another setting or on the machine.
-FILLED_IN = {
-    "base_models": "`codebert, graphcodebert, unixcoder`; on the toy data `tiny-a, tiny-b, tiny-c`",
-    "learning_rate": "`2e-5`; for tiny models alone `1e-3`",
-    "resume_from": "none",
-    "run_dir": "`enstack_runs/<data>`",
-    "local_dir": "`~/.cache/enstack`",
-}
 BOUNDS = (
     ("at least", "ge", "minimum"),
     ("above", "gt", "exclusiveMinimum"),
@@ -79,8 +72,8 @@ def settings_rows() -> list[str]:
 
 def default_of(key: str) -> str:
     """A setting's default as a reader would type it, in Markdown."""
-    if key in FILLED_IN:
-        return FILLED_IN[key]
+    if key in DEFAULT_RULES:
+        return DEFAULT_RULES[key]
     value = RunConfig.model_fields[key].get_default(call_default_factory=True)
     if isinstance(value, list):
         return f"`{', '.join(value)}`"

@@ -27,7 +27,7 @@ from enstack.checkpoints.old_names import (
 )
 from enstack.checkpoints.slots import KEPT, LAST, STATE_FILE, WEIGHTS_FILE, saved_number
 from enstack.checkpoints.state_file import read_state
-from enstack.config import scratch_dir
+from enstack.config import base_model_names, scratch_dir
 from enstack.errors import CheckpointError
 from enstack.storage.files import read_json_object
 from enstack.storage.manifest import MANIFEST, folder_problems, read_manifest
@@ -40,11 +40,15 @@ def inspect_path(path: Path) -> Verdict:
     """The verdict on a checkpoint, a base model's folder or a run folder.
 
     A folder of several checkpoints gives, of each base model, the one that training would go on
-    from; the verdict is that of the base model that has come least far, every checkpoint stands
-    under `checkpoints`, and whatever is damaged among the problems.
+    from; the verdict is that of the base model in training, every checkpoint stands under
+    `checkpoints`, and whatever is damaged among the problems.
     """
     if not path.is_dir():
         raise CheckpointError(f"A checkpoint is a folder; {path} is none.{_beside(path)}")
+    try:
+        next(path.iterdir(), None)
+    except OSError as error:
+        raise CheckpointError(f"{path} can't be read: {error.strerror or error}.") from None
     if _is_checkpoint(path):
         return inspect_checkpoint(path)
     models = _checkpoints_below(path)
@@ -59,10 +63,24 @@ def inspect_path(path: Path) -> Verdict:
     }
     models = {name: _without_leftovers(folders, verdicts) for name, folders in models.items()}
     verdicts = {name: verdicts[name] for folders in models.values() for name in folders}
-    chosen = [_goes_on_from(folders, verdicts) for folders in models.values()]
+    chosen = {
+        model: dataclasses.replace(
+            _goes_on_from(folders, verdicts), base_model=(path / model).resolve().name
+        )
+        for model, folders in models.items()
+    }
     problems = [f"{name}: {fault}" for name, one in verdicts.items() for fault in one.problems]
-    least = min(chosen, key=_resume_place)
-    return dataclasses.replace(least, path=path, problems=problems, checkpoints=verdicts)
+    named = {one.base_model or model: one for model, one in chosen.items()}
+    for name in _recorded_models(path):
+        not_begun = Verdict(path / "base_models" / name, None, notes=["not begun"], base_model=name)
+        named.setdefault(name, not_begun)
+    return dataclasses.replace(
+        _in_training(path, list(chosen.values())),
+        path=path,
+        problems=problems,
+        checkpoints=verdicts,
+        base_models=named,
+    )
 
 
 def _beside(path: Path) -> str:
@@ -83,6 +101,7 @@ def inspect_checkpoint(folder: Path) -> Verdict:
     return Verdict(
         folder,
         layout="enstack" if ours else "legacy",
+        base_model=folder.resolve().parent.name,
         problems=problems or ([fault] if fault else []),
         notes=notes,
         position=position,
@@ -172,10 +191,8 @@ def _checkpoints_below(path: Path) -> dict[str, dict[str, Path]]:
 
 def _scratch_of(path: Path) -> Path | None:
     """Where this machine keeps what a run folder still lacks."""
-    if not (path / "config.json").is_file():
-        return None
     # The run's own record tells: whoever inspects names a folder, and no settings.
-    local_dir = read_json_object(path / "config.json").get("local_dir")
+    local_dir = _recorded(path).get("local_dir")
     return scratch_dir(Path(local_dir), path) if isinstance(local_dir, str) else None
 
 
@@ -215,6 +232,40 @@ def _goes_on_from(folders: dict[str, Path], verdicts: dict[str, Verdict]) -> Ver
         return one.layout == "enstack", saved_number(folders[name]), _resume_place(one)
 
     return verdicts[max(whole, key=age)]
+
+
+def _in_training(path: Path, chosen: list[Verdict]) -> Verdict:
+    """The verdict on the base model that a run would go on with: its first that is unfinished.
+
+    Without a record of a run, or where all are finished, on the one that has come least far.
+    """
+    epochs = _recorded(path).get("epochs")
+    by_name = {one.base_model: one for one in chosen}
+    if isinstance(epochs, int):
+        for one in (by_name[name] for name in _recorded_models(path) if name in by_name):
+            # More epochs may be asked for than when it was saved.
+            if (one.position.resume_epoch or 1) <= epochs and not _predicted(path, one, epochs):
+                at = dataclasses.replace(one.position, epochs=epochs)
+                return dataclasses.replace(one, position=at)
+    return min(chosen, key=_resume_place)
+
+
+def _recorded(path: Path) -> dict[str, Any]:
+    """The settings of a run, where the path is a run folder."""
+    config = path / "config.json"
+    return read_json_object(config) if config.is_file() else {}
+
+
+def _recorded_models(path: Path) -> list[str]:
+    """The base models of a run in their order, by the names they go by."""
+    asked = _recorded(path).get("base_models")
+    return base_model_names(asked) if isinstance(asked, list) else []
+
+
+def _predicted(path: Path, verdict: Verdict, epochs: int) -> bool:
+    """Whether a base model is finished for so many epochs, such as one that stopped early."""
+    folder = path / "base_models" / str(verdict.base_model) / "probabilities"
+    return ((read_manifest(folder) or {}).get("made_from") or {}).get("epochs") == epochs
 
 
 def _resume_place(verdict: Verdict) -> tuple[int, int]:

@@ -46,18 +46,21 @@ class Verdict:
     """Whether a checkpoint, or a folder of several, is whole, and where training goes on.
 
     layout: "enstack", or "legacy" for the program before. weights_bytes, state_bytes: sizes of the
-    two large files, None where one is missing. checkpoints: by name, the verdicts on those in a
-    folder of several; None for a checkpoint itself.
+    two large files, None where one is missing. base_model: the one it is of. checkpoints: by name,
+    the verdicts on those in a folder of several, and base_models: of each the one that training
+    would go on from; None for a checkpoint itself.
     """
 
     path: Path
-    layout: str
+    layout: str | None  # None where there is nothing to look at
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     position: Position = Position()
     weights_bytes: int | None = None
     state_bytes: int | None = None
+    base_model: str | None = None
     checkpoints: dict[str, Verdict] | None = None
+    base_models: dict[str, Verdict] | None = None
 
     @property
     def valid(self) -> bool:
@@ -72,6 +75,7 @@ class Verdict:
             "valid": self.valid,
             "problems": self.problems,
             "layout": self.layout,
+            "base_model": self.base_model,
             "notes": self.notes,
             "epoch": at.epoch,
             "step": at.step,
@@ -89,7 +93,8 @@ class Verdict:
         if self.checkpoints is None:
             return verdict
         inner = {name: one.to_json() for name, one in self.checkpoints.items()}
-        return {**verdict, "checkpoints": inner}
+        models = {name: one.to_json() for name, one in (self.base_models or {}).items()}
+        return {**verdict, "base_models": models, "checkpoints": inner}
 
 
 def is_trained(name: str) -> bool:
@@ -104,7 +109,7 @@ def verdict_text(verdict: Verdict) -> str:
     if len(several) > 1:
         told = [f"{name}: {', '.join(_contents(inner))}" for name, inner in several.items()]
     else:
-        told = [*_contents(verdict), *([WHOLE[verdict.layout]] if verdict.valid else [])]
+        told = [*_contents(verdict), *([WHOLE[str(verdict.layout)]] if verdict.valid else [])]
     told += [f"problem: {problem}" for problem in verdict.problems]
     told += [f"note: {note}" for note in verdict.notes if verdict.valid or several]
     return "\n   ".join([f"{mark} {verdict.path}", *told, _advice(verdict)])
@@ -125,7 +130,7 @@ def _contents(verdict: Verdict) -> list[str]:
 
 
 def _saved_at(verdict: Verdict) -> str:
-    layout, at = LAYOUTS[verdict.layout], verdict.position
+    layout, at = LAYOUTS[str(verdict.layout)], verdict.position
     if at.epoch is None:
         return layout
     # Of a best model the epoch alone is known: it is chosen when that is complete.

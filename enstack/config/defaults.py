@@ -12,6 +12,15 @@ PAPER_LEARNING_RATE = 2e-5
 # At the paper's, models with random weights learn nothing in ten epochs of the toy data.
 TINY_LEARNING_RATE = 1e-3
 
+# In words, where they depend on another setting or on the machine.
+DEFAULT_RULES = {
+    "base_models": "`codebert, graphcodebert, unixcoder`; on the toy data `tiny-a, tiny-b, tiny-c`",
+    "learning_rate": "`2e-5`; for tiny models alone `1e-3`",
+    "resume_from": "none",
+    "run_dir": "`enstack_runs/<data>`",
+    "local_dir": "`~/.cache/enstack`",
+}
+
 
 # Each takes the settings that stand before its own, checked; a wrong one is not among them, and
 # then it does not matter what comes out: the configuration is refused.

@@ -36,6 +36,14 @@ class RunConfig(Settings):
         if self._swa_was_forced_off:
             warn_of_swa()
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in type(self).model_fields:
+            raise ConfigError(
+                f"A configuration is frozen: {name} can't be changed in it. Make another, such as "
+                f"configure({name.upper()}=...)."
+            )
+        super().__setattr__(name, value)
+
     @property
     def swa_was_forced_off(self) -> bool:
         """Whether averaging was asked for, and the warning of it given."""

@@ -29,6 +29,15 @@ def show_troubleshooting(work: Path, names: Mapping[str, Any]) -> None:
 
     names: the notebook's globals(); without a configuration among them the rest is printed.
     """
+    show_machine(work, Path.home())  # local_dir lies at home unless another is set
+    if names.get("config") is None:
+        say("No configuration: cell 5 was not run, or refused its form.")
+        return
+    show_events(require_run_dir(names["config"]))
+
+
+def show_machine(*places: Path) -> None:
+    """Print versions, commit, hardware, and the room on the disks of some places."""
     import torch
 
     from enstack.models.hardware import Hardware
@@ -40,12 +49,12 @@ def show_troubleshooting(work: Path, names: Mapping[str, Any]) -> None:
     say(", ".join(versions))
     say(gpu_line(device) if device.type == "cuda" else "No GPU")
     say(f"CUDA of torch: {torch.version.cuda}; CPU cores: {os.cpu_count()}")
-    for place in (work, Path.home()):  # local_dir lies at home unless another is set
+    for place in places:
         say(f"{_free(place)} free at {place}")
-    if names.get("config") is None:
-        say("No configuration: cell 5 was not run, or refused its form.")
-        return
-    run_dir = require_run_dir(names["config"])
+
+
+def show_events(run_dir: Path) -> None:
+    """Print the last events of a run folder."""
     say(f"Last events of {run_dir}:")
     for line in _last_events(run_dir):
         say(f"   {line}")

@@ -17,7 +17,6 @@ from enstack.console import Output, printable
 
 __all__ = ["aligned_table"]
 
-WIDTH_WITHOUT_TERMINAL = 100
 GAP = 2  # between two columns
 SHORTEST = 8  # cells of the column that shrinks, however narrow the terminal is
 # A file or a pipe may be read by programs that know ASCII alone.
@@ -35,16 +34,22 @@ def aligned_table(
     """A head, a rule and rows, as text of the terminal's width at most.
 
     left: the columns that are aligned on the left, by number; shrinks: the one whose cells are cut
-    in their middle until a line fits. Numbers are never cut: a terminal that is too narrow for
-    them wraps the line.
+    in their middle until a line fits. Numbers are never cut: where there is no room for them, the
+    last columns are left out, and a line says which.
     """
     output = Output.around(sys.stdout)
     on_terminal = output.isatty()
-    width = shutil.get_terminal_size().columns if on_terminal else WIDTH_WITHOUT_TERMINAL
+    # 80 where there is none, unless COLUMNS says otherwise.
+    width = shutil.get_terminal_size().columns
     # First, for widths change: a control character has none, the ? in its place takes a cell.
     cells = [[printable(cell) for cell in row] for row in (titles, *rows)]
     widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
-    others = sum(widths) - widths[shrinks] + GAP * (len(widths) - 1) + indent
+    left_out: list[str] = []
+    while (others := _width_of_others(widths, shrinks) + indent) > width - SHORTEST and (
+        len(widths) > max(shrinks, *left, 1) + 1
+    ):
+        left_out.insert(0, cells[0][-1])
+        cells, widths = [row[:-1] for row in cells], widths[:-1]
     widths[shrinks] = min(widths[shrinks], max(width - others, SHORTEST))
     for row in cells:
         # rich would cut the ends, and names of models differ there.
@@ -69,7 +74,15 @@ def aligned_table(
     text = _drawn(table, sum(widths) + GAP * len(widths))
     # rich 13, which Colab ships, draws one more blank behind the last column.
     whole = sum(widths) + GAP * (len(widths) - 1)
-    return "\n".join(f"{margin}{set_cell_size(line, whole)}" for line in text.splitlines())
+    lines = [f"{margin}{set_cell_size(line, whole)}" for line in text.splitlines()]
+    if left_out:
+        lines.append(f"{margin}No room for: {', '.join(left_out)} (report and --json have them)")
+    return "\n".join(lines)
+
+
+def _width_of_others(widths: Sequence[int], shrinks: int) -> int:
+    """What a line takes beside the column that shrinks, the gaps included."""
+    return sum(widths) - widths[shrinks] + GAP * (len(widths) - 1)
 
 
 def _drawn(table: Table, width: int) -> str:

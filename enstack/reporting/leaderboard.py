@@ -17,7 +17,7 @@ from enstack.reporting.console import aligned_table
 from enstack.reporting.stored_files import read_text, unusable
 from enstack.rounding import decimal
 from enstack.run_folder import RunFolder
-from enstack.stacking.baselines import BASELINE_TITLES
+from enstack.stacking.titles import TITLES
 from enstack.storage.files import read_json
 
 __all__ = [
@@ -36,14 +36,6 @@ __all__ = [
 
 # In the order in which rows with equal macro-F1 are listed: the simplest first.
 KINDS = {"baseline": "baseline", "base": "base model", "vote": "vote", "stack": "stack"}
-TITLES = {
-    "stack:lr": "logistic regression",
-    "stack:svm": "SVM",
-    "stack:rf": "random forest",
-    "stack:xgboost": "XGBoost",
-    "vote:mean": "mean of the base models",
-    **{f"baseline:{name}": title for name, title in BASELINE_TITLES.items()},
-}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pytest
 
 from enstack.config import RunConfig
 from tools.cli_page import command_names
-from tools.configuration_page import FILLED_IN, default_of
+from tools.configuration_page import DEFAULT_RULES, default_of
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -76,7 +76,7 @@ def test_the_vietnamese_table_has_every_setting_with_its_default() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (.+?) \| .+ \|$", VIETNAMESE, flags=re.MULTILINE)
     assert [key for key, _ in rows] == list(RunConfig.model_fields)
     for key, default in rows:
-        if key not in FILLED_IN:
+        if key not in DEFAULT_RULES:
             assert default == default_of(key), key
-        for code in re.findall(r"`[^`]+`", FILLED_IN.get(key, "")):
+        for code in re.findall(r"`[^`]+`", DEFAULT_RULES.get(key, "")):
             assert code in default, key

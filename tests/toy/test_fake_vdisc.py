@@ -3,7 +3,6 @@ from __future__ import annotations
 import re
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -12,8 +11,8 @@ import pytest
 from enstack.data.functions import read_data
 from enstack.data.labels import CWE_CLASSES
 from enstack.errors import ConfigError
-from enstack.toy.__main__ import main
 from enstack.toy.fake_vdisc import LEXER, LONGEST, SHORTEST, split_sizes, write_fake_vdisc
+from tests.support.command_line import enstack_here, refused
 
 COMMENT = re.compile(r"/\*.*?\*/|//.*")
 
@@ -116,47 +115,38 @@ def test_some_functions_are_near_duplicates_and_hardly_any_is_another(sources: l
 def test_the_stand_in_can_be_read_and_is_what_the_command_writes(
     folder: Path, tmp_path: Path
 ) -> None:
-    main([str(tmp_path / "fake"), "--vdisc", "12000"])
+    assert enstack_here("toy", tmp_path / "fake", "--vdisc", 12000).returncode == 0
     data = read_data(tmp_path / "fake", label_mode="cwe_or_clean")
     assert data.fingerprint == read_data(folder, label_mode="cwe_or_clean").fingerprint
     assert sum(len(split) for split in data.splits.values()) == 12_000
 
 
 def test_without_a_size_the_command_writes_the_toy_data(tmp_path: Path) -> None:
-    main([str(tmp_path / "toy")])
+    assert enstack_here("toy", tmp_path / "toy").returncode == 0
     assert len(read_data(tmp_path / "toy", label_mode="binary").splits["train"]) == 600
 
 
 @pytest.mark.parametrize("size", [[], ["--vdisc", "20"]])
-def test_made_up_functions_never_take_the_place_of_data(
-    tmp_path: Path, size: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_made_up_functions_never_take_the_place_of_data(tmp_path: Path, size: list[str]) -> None:
     (tmp_path / "VDISC_test.hdf5").write_text("an hour's download")
-    with pytest.raises(SystemExit) as left:
-        main([str(tmp_path), *size])
-    assert left.value.code == 2
-    assert "holds VDISC_test.hdf5. Name another folder" in capsys.readouterr().err
+    done = enstack_here("toy", tmp_path, *size)
+    refused(done, 2, "holds VDISC_test.hdf5. Name another folder")
     assert [path.name for path in tmp_path.iterdir()] == ["VDISC_test.hdf5"]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "message"),
+    ("arguments", "message"),
     [
-        (["made", "--vdisc", "3"], 2, "ask for 10 or more"),
-        (["made", "--vdisc", "-5"], 2, "ask for 10 or more"),
-        (["file/made", "--vdisc", "20"], 4, "can't be written: Not a directory"),
+        (["made", "--vdisc", "3"], "ask for 10 or more"),
+        (["made", "--vdisc", "-5"], "ask for 10 or more"),
+        (["file/made", "--vdisc", "20"], "file/made: Not a directory"),
     ],
 )
-def test_mistakes_are_told_in_a_line(
-    tmp_path: Path, arguments: list[str], status: int, message: str, capsys: Any
-) -> None:
+def test_mistakes_are_told_in_a_line(tmp_path: Path, arguments: list[str], message: str) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(SystemExit) as left:
-        main([str(tmp_path / arguments[0]), *arguments[1:]])
-    assert left.value.code == status
-    told = capsys.readouterr().err
-    assert message in told
-    assert told.count("\n") == 1
+    done = enstack_here("toy", tmp_path / arguments[0], *arguments[1:])
+    refused(done, 2, message)
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_stopped_writing_leaves_no_file_that_looks_whole(
