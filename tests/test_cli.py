@@ -276,7 +276,7 @@ def test_init_writes_every_setting_commented_and_overwrites_nothing(tmp_path: Pa
 def test_doctor_says_versions_hardware_and_disks(finished_run: RunConfig) -> None:
     done = enstack_here("doctor", finished_run.run_dir)
     assert done.returncode == 0, done.stderr
-    for said in ("No GPU", "Precision: fp32", "torch ", "GiB free at", "run_finished"):
+    for said in ("No GPU", "Precision: ", "torch ", "GiB free at", "run_finished"):
         assert said in done.stdout
 
 

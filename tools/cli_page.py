@@ -20,7 +20,9 @@ PREAMBLE = """\
 
 `enstack` and `python -m enstack` are the same. A mistake is told in a line or two on standard
 error: the rule, what was found, what to do. `--debug`, anywhere in the line, shows the traceback
-too. `--help` after a command prints what stands here.
+too. `-h` or `--help` after a command prints what stands here. `-q` (`--quiet`) prints results and
+errors alone, `--version` the version; `enstack --install-completion` lets the shell complete
+commands and options.
 
 | exit status | means |
 |---|---|
