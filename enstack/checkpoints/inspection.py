@@ -25,11 +25,16 @@ from enstack.checkpoints.old_names import (
     leftovers_beside,
     slot_of,
 )
+from enstack.checkpoints.run_record import (
+    in_training,
+    recorded,
+    recorded_models,
+    resume_place,
+)
 from enstack.checkpoints.slots import KEPT, LAST, STATE_FILE, WEIGHTS_FILE, saved_number
 from enstack.checkpoints.state_file import read_state
-from enstack.config import base_model_names, scratch_dir
+from enstack.config import scratch_dir
 from enstack.errors import CheckpointError
-from enstack.storage.files import read_json_object
 from enstack.storage.manifest import MANIFEST, folder_problems, read_manifest
 
 State = dict[str, Any]
@@ -71,11 +76,11 @@ def inspect_path(path: Path) -> Verdict:
     }
     problems = [f"{name}: {fault}" for name, one in verdicts.items() for fault in one.problems]
     named = {one.base_model or model: one for model, one in chosen.items()}
-    for name in _recorded_models(path):
+    for name in recorded_models(path):
         not_begun = Verdict(path / "base_models" / name, None, notes=["not begun"], base_model=name)
         named.setdefault(name, not_begun)
     return dataclasses.replace(
-        _in_training(path, list(chosen.values())),
+        in_training(path, list(chosen.values())),
         path=path,
         problems=problems,
         checkpoints=verdicts,
@@ -192,7 +197,7 @@ def _checkpoints_below(path: Path) -> dict[str, dict[str, Path]]:
 def _scratch_of(path: Path) -> Path | None:
     """Where this machine keeps what a run folder still lacks."""
     # The run's own record tells: whoever inspects names a folder, and no settings.
-    local_dir = _recorded(path).get("local_dir")
+    local_dir = recorded(path).get("local_dir")
     return scratch_dir(Path(local_dir), path) if isinstance(local_dir, str) else None
 
 
@@ -229,48 +234,9 @@ def _goes_on_from(folders: dict[str, Path], verdicts: dict[str, Verdict]) -> Ver
         """Ours after old ones; ours by their number, old ones by how far they have come."""
         one = verdicts[name]
         # As training chooses: what inspect says must be what a run then does.
-        return one.layout == "enstack", saved_number(folders[name]), _resume_place(one)
+        return one.layout == "enstack", saved_number(folders[name]), resume_place(one)
 
     return verdicts[max(whole, key=age)]
-
-
-def _in_training(path: Path, chosen: list[Verdict]) -> Verdict:
-    """The verdict on the base model that a run would go on with: its first that is unfinished.
-
-    Without a record of a run, or where all are finished, on the one that has come least far.
-    """
-    epochs = _recorded(path).get("epochs")
-    by_name = {one.base_model: one for one in chosen}
-    if isinstance(epochs, int):
-        for one in (by_name[name] for name in _recorded_models(path) if name in by_name):
-            # More epochs may be asked for than when it was saved.
-            if (one.position.resume_epoch or 1) <= epochs and not _predicted(path, one, epochs):
-                at = dataclasses.replace(one.position, epochs=epochs)
-                return dataclasses.replace(one, position=at)
-    return min(chosen, key=_resume_place)
-
-
-def _recorded(path: Path) -> dict[str, Any]:
-    """The settings of a run, where the path is a run folder."""
-    config = path / "config.json"
-    return read_json_object(config) if config.is_file() else {}
-
-
-def _recorded_models(path: Path) -> list[str]:
-    """The base models of a run in their order, by the names they go by."""
-    asked = _recorded(path).get("base_models")
-    return base_model_names(asked) if isinstance(asked, list) else []
-
-
-def _predicted(path: Path, verdict: Verdict, epochs: int) -> bool:
-    """Whether a base model is finished for so many epochs, such as one that stopped early."""
-    folder = path / "base_models" / str(verdict.base_model) / "probabilities"
-    return ((read_manifest(folder) or {}).get("made_from") or {}).get("epochs") == epochs
-
-
-def _resume_place(verdict: Verdict) -> tuple[int, int]:
-    """Epoch and batch to go on at, for comparing; what can't be gone on from comes first."""
-    return verdict.position.resume_epoch or 0, verdict.position.resume_step or 0
 
 
 def _position(state: State) -> Position:
