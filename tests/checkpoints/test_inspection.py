@@ -21,7 +21,8 @@ from enstack.storage.manifest import HashedFolder
 from tests.support.equality import tree_digest
 
 KEYS = {
-    "path", "valid", "problems", "layout", "epoch", "step", "total_batches", "epoch_complete",
+    "path", "valid", "problems", "layout",
+    "base_model", "epoch", "step", "total_batches", "epoch_complete",
     "optimizer_steps", "skipped_optimizer_steps", "weights_bytes", "resume_epoch", "resume_step",
     "remaining_batches", "epochs", "state_bytes", "notes",
 }  # fmt: skip
