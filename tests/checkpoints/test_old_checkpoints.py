@@ -119,7 +119,8 @@ def test_a_complete_old_epoch_is_validated_and_the_next_one_begins(
         assert "Epoch 1: train loss not known, validation loss" in out
         history = tmp_path / f"run-{step}/base_models/micro/history.jsonl"
         # As a reader of another language takes it: there is no NaN in JSON.
-        lines = [json.loads(line, parse_constant=pytest.fail) for line in history.open()]
+        text = history.read_text()
+        lines = [json.loads(line, parse_constant=pytest.fail) for line in text.splitlines()]
         assert lines[0]["train_loss"] is None
         assert [epoch.train_loss is None for epoch in read_history(history)] == [True, False]
 
