@@ -573,7 +573,23 @@ def test_probabilities_that_do_not_fit_are_refused(
         load_results(minimal_run)
 
 
-def test_leaderboard_text_is_aligned_and_fits_100_columns(full_run: Path) -> None:
+@pytest.mark.parametrize("columns", [80, 60, 40])
+def test_leaderboard_text_fits_without_a_terminal_and_names_what_has_no_room(
+    full_run: Path, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    if columns != 80:  # which is what there is where nobody says
+        monkeypatch.setenv("COLUMNS", str(columns))
+    *table, _ = leaderboard_text(full_run).splitlines()
+    lost = [line for line in table if line.startswith("No room for: ")]
+    assert all(cell_len(line) <= columns for line in table if line not in lost)
+    assert bool(lost) == (columns < 80)
+    assert all("AUC, MCC" in line for line in lost)
+
+
+def test_leaderboard_text_is_aligned_and_fits_100_columns(
+    full_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
     head, rule, *rows, foot = leaderboard_text(full_run).splitlines()
     assert len(rows) == len(FULL)
     assert {len(line) for line in (head, rule, *rows)} == {len(head)}
