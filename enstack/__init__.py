@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from enstack.api import (
         audit,
+        clean,
         configure,
         doctor,
         init,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "audit",
+    "clean",
     "configure",
     "doctor",
     "init",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from enstack.auditing.content import Audit
     from enstack.bundle import TrainedModel
     from enstack.checkpoints.inspection_text import Verdict
+    from enstack.cleaning import Cleaning
     from enstack.config import RunConfig
     from enstack.pipeline import RunResults
 
@@ -155,3 +156,19 @@ def write_toy(folder: str | Path, vdisc: int | None = None, seed: int = 42) -> P
     from enstack.toy.folder import write_toy as write
 
     return write(_folder(folder), vdisc, seed)
+
+
+def clean(local_dir: str | Path = "", *, yes: bool = False) -> Cleaning:
+    """What the scratch disk keeps that no run needs; with yes=True it is removed.
+
+    local_dir: as in a run, ~/.cache/enstack if left out. The result has `.removable`, `.kept` with
+    reasons, `.size` in bytes and `.text()`. What a running process uses is kept, and so are
+    checkpoints that run_dir does not hold yet.
+    """
+    from enstack.cleaning import look
+    from enstack.config import RunConfig
+
+    found = look(Path(RunConfig(local_dir=str(local_dir)).local_dir))
+    if yes:
+        found.remove()
+    return found

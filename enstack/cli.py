@@ -17,6 +17,7 @@ from enstack.console import put, take_standard_streams
 from enstack.errors import CheckpointError, ConfigError
 from enstack.exit_status import (
     DEBUG,
+    confirmed,
     finish_output,
     print_result,
     report_errors,
@@ -185,6 +186,29 @@ def report(
     """Write the report again from what is stored."""
     with report_errors():
         print_result(str(api.report(run_dir)))
+
+
+@app.command()
+def clean(
+    local_dir: Annotated[
+        str, typer.Option(help="The scratch disk, as in a run; ~/.cache/enstack if left out.")
+    ] = "",
+    config: Annotated[
+        Path | None, typer.Option(help="Settings, YAML or JSON, whose local_dir is meant.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
+) -> None:
+    """List what the scratch disk keeps that no run needs, with sizes, and remove it when told to.
+
+    Caches are made again when a run wants them. What a running process uses is kept, and so are
+    checkpoints that run_dir does not hold yet.
+    """
+    with report_errors():
+        place = load_config(config, ()).local_dir if config and not local_dir else local_dir
+        found = api.clean(place)
+        print_result(found.text())
+        if found.removable and (yes or confirmed(f"Remove {found.size / 2**20:,.1f} MiB?")):
+            print_result(f"Removed {found.remove() / 2**20:,.1f} MiB.")
 
 
 @app.command()

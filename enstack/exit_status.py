@@ -12,7 +12,7 @@ import typer
 
 from enstack.config import ForcedOffWarning
 from enstack.console import Output, put
-from enstack.errors import EnstackError
+from enstack.errors import ConfigError, EnstackError
 from enstack.progress.stopping import ended_by_signals
 
 DEBUG = "--debug"
@@ -49,6 +49,18 @@ def print_result(text: str) -> None:
     # A reader who has left, as `| head` does, has had enough: that is no failure.
     if Output.around(sys.stdout).failure is not None:
         raise typer.Exit(4)
+
+
+def confirmed(question: str) -> bool:
+    """The answer of whoever is at the terminal; a ConfigError where nobody is."""
+    try:
+        return typer.confirm(question)
+    except typer.Abort:  # the end of standard input, where nobody can answer
+        typer.echo()
+        raise ConfigError(
+            "What is removed must be confirmed, and nobody answered: nothing was removed. With "
+            "--yes nobody is asked."
+        ) from None
 
 
 def finish_output() -> None:

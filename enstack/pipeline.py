@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from enstack.base_model_stage import BaseModelStage, base_model_stages
 from enstack.config import (
-    FIXED_SETTINGS,
-    TOLD_BY_THE_DATA,
     RunConfig,
-    base_model_names,
 )
 from enstack.data.functions import VulnerabilityData
 from enstack.data.holdout import SplitPlan, plan_splits
@@ -29,13 +27,12 @@ from enstack.reporting.leaderboard import (
     read_leaderboard_frame,
 )
 from enstack.reporting.stage import report_stage
-from enstack.run_folder import WRITTEN_INTO, BaseModelFolder, RunFolder
+from enstack.run_folder import WRITTEN_INTO, RunFolder
 from enstack.same_run import refuse_other_run, refuse_unwanted_resume, stored_settings
 from enstack.stacking.stage import stack_base_models
 from enstack.storage.caches import holding_caches
 from enstack.storage.disks import fault_within, only_one, require_writable
 from enstack.storage.links import require_no_links
-from enstack.storage.manifest import is_current
 from enstack.storage.places import require_own_place
 
 # For annotations alone: a finished run is shown again without loading torch.
@@ -43,13 +40,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from enstack.models.base_models import BaseModel
-
-# Settings that decide what a finished base model is; the batch size may differ and be right still.
-TRAINING_SETTINGS = (
-    *(key for key in FIXED_SETTINGS if key not in TOLD_BY_THE_DATA),
-    "epochs",
-    "early_stopping_patience",
-)
 
 
 END_SECONDS = 5.0  # for the record of a run's end, on storage that may hang
@@ -136,7 +126,7 @@ def _log_end(run: RunFolder, event: str, **details: Any) -> None:
 def _train_stack_report(
     config: RunConfig, data: VulnerabilityData, plan: SplitPlan, run: RunFolder, *, announce: bool
 ) -> None:
-    stages = _base_model_stages(data, config, run)
+    stages = base_model_stages(data, config, run)
     unfinished = _base_models_to_train(stages, data, plan, config, run)
 
     before, recorded = run.settings(), list[bool]()
@@ -170,48 +160,6 @@ def _parts(names: list[str], unfinished: Container[str], config: RunConfig) -> l
     trainings = 1 + (config.folds if config.meta_features == "out_of_fold" else 0)
     epochs = {name: config.epochs * trainings * (name in unfinished) for name in names}
     return [*(Part(*one) for one in epochs.items()), Part("stacking"), Part("report")]
-
-
-@dataclass(frozen=True)
-class BaseModelStage:
-    """One base model of a run: its name, how it was asked for, its folder, what decides on it."""
-
-    name: str
-    model: str
-    folder: BaseModelFolder
-    settings: dict[str, Any]
-
-    def made_from(self) -> dict[str, Any]:
-        """The inputs of its probabilities, the best model's files as they are now among them."""
-        return {**self.settings, "best_model": self.folder.best_model_digest()}
-
-    def finished(self) -> bool:
-        """Whether its probabilities were made from these inputs, and the report can show it."""
-        return self.folder.history.is_file() and is_current(
-            self.folder.probabilities, self.made_from()
-        )
-
-
-def _base_model_stages(
-    data: VulnerabilityData, config: RunConfig, run: RunFolder
-) -> list[BaseModelStage]:
-    settings = {key: getattr(config, key) for key in TRAINING_SETTINGS}
-    # Base models that were finished before there was this setting do not name it.
-    if config.class_weights == "none":
-        del settings["class_weights"]
-    if config.meta_features == "out_of_fold":
-        # Without out-of-fold features nothing depends on the number of folds.
-        settings["folds"] = config.folds
-    named = zip(base_model_names(config.base_models), config.base_models, strict=True)
-    return [
-        BaseModelStage(
-            name,
-            model,
-            run.base_model(name),
-            {"data": data.fingerprint, "base_model": model, **settings},
-        )
-        for name, model in named
-    ]
 
 
 def _base_models_to_train(
@@ -248,6 +196,8 @@ def _base_model_stage(
     """
     if unfinished is None:
         say(f"✓ {stage.name}: finished before, skipped")
+        for sentence in stage.damage():
+            say(f"⚠️  {sentence}")
         return
     from enstack.training.stage import fine_tune_and_predict
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from enstack.base_model_folder import BaseModelFolder
 from enstack.config import SHAPE_TRAINING_ALONE, RunConfig
 from enstack.data.functions import VulnerabilityData
 from enstack.data.holdout import SplitPlan
 from enstack.data.subset_manifest import subset_manifest
-from enstack.errors import CheckpointError
 from enstack.progress.say import say
-from enstack.storage.arrays import read_arrays
 from enstack.storage.files import (
     append_json_line,
     read_json_object,
@@ -28,7 +24,6 @@ from enstack.storage.files import (
 from enstack.storage.json_text import json_text
 from enstack.storage.manifest import read_manifest
 
-SLOT = re.compile(r"last_checkpoint|previous_checkpoint(_([2-9]|[1-9][0-9]+))?|best_model")
 # Folders that a run writes into; checkpoints are not among them, they are replaced whole.
 WRITTEN_INTO = (
     "base_models",
@@ -41,72 +36,6 @@ WRITTEN_INTO = (
     "report/figures",
 )
 Log = Callable[..., None]  # takes an event and its details
-
-
-@dataclass(frozen=True)
-class StoredProbabilities:
-    """What a base model said of the functions of a split, row by row.
-
-    ids: (n,) unicode; probabilities: (n, k) float32; seen: (n,) bool, True where the base model was
-    trained on the function or was selected on it.
-    """
-
-    ids: np.ndarray
-    probabilities: np.ndarray
-    seen: np.ndarray
-
-
-@dataclass(frozen=True)
-class BaseModelFolder:
-    """The place of one base model in a run folder."""
-
-    path: Path
-
-    @property
-    def best_model(self) -> Path:
-        """The weights of the best epoch, with tokenizer and configuration."""
-        return self.path / "best_model"
-
-    @property
-    def history(self) -> Path:
-        """A JSON line for each logged step and each epoch."""
-        return self.path / "history.jsonl"
-
-    @property
-    def probabilities(self) -> Path:
-        """What the best model says of each split."""
-        return self.path / "probabilities"
-
-    def checkpoints(self) -> list[Path]:
-        """Every checkpoint and best model, those of folds too; none that was kept aside."""
-        manifests = sorted(self.path.rglob("manifest.json"))
-        return [path.parent for path in manifests if SLOT.fullmatch(path.parent.name)]
-
-    def best_model_digest(self) -> str:
-        """Tells the best model's files, as its manifest lists them, from others."""
-        return _files_digest(self.best_model)
-
-    def probabilities_digest(self) -> str:
-        """Tells the stored probabilities, as their manifest lists them, from others."""
-        return _files_digest(self.probabilities)
-
-    def n_truncated(self) -> dict[str, int]:
-        """Functions of each split that were too long for the base model."""
-        return dict((read_manifest(self.probabilities) or {})["truncated"])
-
-    def read_probabilities(self, split: str, ids: np.ndarray) -> StoredProbabilities:
-        """The probabilities of a split, whose functions (n,) must be these in this order."""
-        path = self.probabilities / f"{split}.npz"
-        try:
-            stored = StoredProbabilities(**read_arrays(path, ("ids", "probabilities", "seen")))
-            if not np.array_equal(stored.ids, ids):
-                raise ValueError("its ids differ")
-        except (OSError, ValueError) as error:
-            raise CheckpointError(
-                f"{path} must hold the functions of the {split} split in their order; {error}. "
-                "Delete the folder it lies in and run again: it is made anew."
-            ) from error
-        return stored
 
 
 @dataclass(frozen=True)
@@ -209,11 +138,23 @@ class RunFolder:
         """The lines of events.jsonl, none where there is no such file."""
         if not self.events_file.exists():
             return []
-        return self.events_file.read_text(encoding="utf-8").splitlines()
+        return self.events_file.read_text(encoding="utf-8", errors="replace").splitlines()
 
     def log(self, event: str, **details: Any) -> None:
         """Add a line to events.jsonl: time, event, details."""
         append_json_line(self.events_file, {"time": timestamp(), "event": event, **details})
+
+    def recorded(self, key: str) -> tuple[Any, Path] | None:
+        """What a base model was made with, and the folder whose manifest says so.
+
+        config.json and data.json are for people, and can be edited: where the two differ, this is
+        right. None where nothing is trained yet, or what is there is older than such records.
+        """
+        for folder in sorted(self.base_models.glob("*/")):
+            found = BaseModelFolder(folder).recorded(key)
+            if found is not None:
+                return found
+        return None
 
     def has_trained(self) -> bool:
         """Whether any checkpoint or best model lies here."""
@@ -252,7 +193,8 @@ class RunFolder:
         is still to be trained.
         """
         settings = config.model_dump(mode="json")
-        settings |= _kept_settings(settings, trained_with)
+        if trained_with:
+            settings |= _kept_settings(settings, {**trained_with, **self._trained_with()})
         write_if_changed(self.config_file, _as_text(settings))
         recorded = read_json_object(self.data_file) if self.data_file.exists() else {}
         summary = data.summary() | {"holdout": plan.summary(config.meta_features, config.seed)}
@@ -268,6 +210,19 @@ class RunFolder:
         truncated = {**recorded["truncated"], name: self.base_model(name).n_truncated()}
         write_if_changed(self.data_file, _as_text({**recorded, "truncated": truncated}))
 
+    def _trained_with(self) -> dict[str, Any]:
+        """What the manifests of the base models say in place of config.json, which can be edited.
+
+        Base models may differ in them: then config.json is right where it agrees with any.
+        """
+        every = [BaseModelFolder(folder).trained_with() for folder in self.base_models.glob("*/")]
+        known, stored = [one for one in every if one], self.settings()
+        return {
+            key: known[-1][key]
+            for key in SHAPE_TRAINING_ALONE
+            if known and stored.get(key) not in [one.get(key) for one in known]
+        }
+
 
 def _kept_settings(asked: dict[str, Any], trained_with: dict[str, Any]) -> dict[str, Any]:
     """Settings that a finished training was made with, where others are asked for now."""
@@ -280,11 +235,6 @@ def _kept_settings(asked: dict[str, Any], trained_with: dict[str, Any]) -> dict[
         said = ", ".join(f"{key} stays {value}" for key, value in kept.items())
         say(f"   · Training is finished: {said}")
     return kept
-
-
-def _files_digest(folder: Path) -> str:
-    # The manifest's hashes stand for the files: a gigabyte is not read for it.
-    return sha256_json((read_manifest(folder) or {}).get("files"))
 
 
 def _digest_if_there(path: Path) -> str | None:

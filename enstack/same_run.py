@@ -7,6 +7,7 @@ from typing import Any
 from enstack.config import FIXED_SETTINGS, RunConfig, asks_for_swa, warn_of_swa
 from enstack.data.functions import VulnerabilityData
 from enstack.errors import CheckpointError, ConfigError
+from enstack.progress.say import say
 from enstack.run_folder import RunFolder
 from enstack.storage.files import read_json_object
 
@@ -48,6 +49,7 @@ def refuse_other_run(config: RunConfig, data: VulnerabilityData, run: RunFolder)
                 f"run_dir {run.path} holds a run with {key}={stored[key]}{told_by}, asked for is "
                 f"{key}={wanted[key]}. Go back to that value, or name another run_dir."
             )
+    _tell_what_was_edited(run, stored)
     _refuse_other_data(data, run)
 
 
@@ -57,11 +59,24 @@ def stored_settings(run: RunFolder) -> tuple[dict[str, Any], str]:
     What nobody tells is left out: a default is not what a run was begun with.
     """
     if run.config_file.exists() or not run.has_trained():
-        return run.settings(), ""
+        # What base models were trained with says more than a file that anybody may edit.
+        trained_with = {key: run.recorded(key) for key in FIXED_SETTINGS}
+        known = {key: found[0] for key, found in trained_with.items() if found is not None}
+        return {**run.settings(), **known}, ""
     # torch takes seconds to load, and few lose their config.json.
     from enstack.training.beginnings import settings_of_checkpoints
 
     return settings_of_checkpoints(run), " (its checkpoints say so, for config.json is missing)"
+
+
+def _tell_what_was_edited(run: RunFolder, stored: dict[str, Any]) -> None:
+    """Say which settings config.json has otherwise than the base models were trained with."""
+    for key, value in run.settings().items():
+        if key in FIXED_SETTINGS and stored[key] != value:
+            say(
+                f"⚠️  {run.config_file} says {key}={value}, but the run was trained with "
+                f"{key}={stored[key]}: it is written anew."
+            )
 
 
 def _asks_for_swa(stored: dict[str, Any], run: RunFolder) -> bool:
@@ -75,14 +90,14 @@ def _asks_for_swa(stored: dict[str, Any], run: RunFolder) -> bool:
 
 
 def _refuse_other_data(data: VulnerabilityData, run: RunFolder) -> None:
-    if not run.data_file.exists():
-        return
-    before = read_json_object(run.data_file).get("fingerprint")
-    if before != data.fingerprint:
+    recorded = run.recorded("data")
+    if recorded is None and run.data_file.exists():
+        recorded = read_json_object(run.data_file).get("fingerprint"), run.data_file
+    if recorded is not None and recorded[0] != data.fingerprint:
         # What draws or drops functions makes other data too, and is not told without its record.
         lost = "" if run.config_file.exists() else " and settings, put config.json back"
         raise CheckpointError(
             f"run_dir {run.path} was begun with other functions or labels (data fingerprint="
-            f"{str(before)[:12]}, now {data.fingerprint[:12]}). Go back to that data_dir{lost}, or "
-            "name another run_dir."
+            f"{str(recorded[0])[:12]} in {recorded[1].relative_to(run.path)}, now "
+            f"{data.fingerprint[:12]}). Go back to that data_dir{lost}, or name another run_dir."
         )

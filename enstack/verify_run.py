@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from enstack.errors import CheckpointError
 from enstack.progress.bars import Bar
@@ -40,17 +41,36 @@ def require_finished(run: RunFolder) -> None:
 
 def require_as_reported(run: RunFolder) -> None:
     """Raise CheckpointError where what a run's report tells of has changed since."""
-    made_from = (read_manifest(run.report) or {}).get("made_from", {})
-    now = run.report_inputs()
+    manifest = read_manifest(run.report)
+    if manifest is None:
+        raise CheckpointError(
+            f"{run.report / MANIFEST} is damaged: what the report was made of is not known. "
+            f"Run it again (enstack run {run.config_file}): what is finished is skipped."
+        )
+    made_from, now = manifest.get("made_from", {}), run.report_inputs()
     changed = [what for what in now if made_from.get(what) != now[what]]
     if changed:
+        named = [_changed_settings(run, manifest) if what == "config" else what for what in changed]
         # Training that went on and was stopped looks like a hand that changed the files.
         raise CheckpointError(
-            f"{run.path} is not as its run left it: {', '.join(changed)} changed since its report "
+            f"{run.path} is not as its run left it: {', '.join(named)} changed since its report "
             f"was written. If training went on since, {_run_again(run)}; if not, put a good copy "
             "back."
         )
+    require_stacked(run)
+
+
+def require_stacked(run: RunFolder) -> None:
+    """Raise CheckpointError unless every file of the stacking folder is as it was written."""
     _require_no_problem(run.stacking.path)
+
+
+def _changed_settings(run: RunFolder, manifest: dict[str, Any]) -> str:
+    """config.json, with the settings that differ from those that were reported on."""
+    before, now = manifest.get("settings", {}), run.settings()
+    changed = [key for key in now if key in before and before[key] != now[key]]
+    named = ", ".join(f"{key}={now[key]}, was {before[key]}" for key in changed)
+    return f"config ({named})" if named else "config"
 
 
 def require_whole(run: RunFolder, names: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from enstack.checkpoints.finite import checkpoint_fault
 from enstack.checkpoints.slots import (
@@ -58,15 +59,16 @@ def newest(scratch: Path, folder: Path, keep: int) -> Path | None:
     return None
 
 
-def whole_best(scratch: Path, folder: Path) -> Path | None:
+def whole_best(scratch: Path, folder: Path, identity: dict[str, Any]) -> Path | None:
     """The best model that verifies, on the scratch disk or in the run folder, or None.
 
-    A damaged one is named and kept aside.
+    identity: what it must have been made with, as far as it says so. A damaged one, or another base
+    model's, is named and kept aside.
     """
     # Saves reach the scratch disk first, and it is the faster one to read.
     for best in (scratch / BEST, folder / BEST):
         if best.is_dir():
-            fault = _fault_of(best)
+            fault = _fault_of(best, identity)
             if fault is None:
                 return best
             say(keep_aside(best, fault, "another one is looked for"))
@@ -92,9 +94,12 @@ def _fetch(path: Path, scratch: Path) -> str | None:
     return fault
 
 
-def _fault_of(folder: Path) -> str | None:
-    """What keeps a checkpoint from being gone on from: changed files, or what is no number."""
-    return first_problem(folder) or checkpoint_fault(folder)
+def _fault_of(folder: Path, identity: dict[str, Any] | None = None) -> str | None:
+    """What keeps a checkpoint from being gone on from: changed files, or what is no number.
+
+    identity: what it must have been made with, as far as it says so.
+    """
+    return first_problem(folder, agrees_with=identity) or checkpoint_fault(folder)
 
 
 def _all_damaged(folder: Path, faults: dict[Path, str]) -> str:

@@ -146,9 +146,11 @@ class OpenCheckpoint:
                 raise CheckpointError(f"{self.folder / name} has other content than was written.")
 
 
-def first_problem(folder: Path, moved: Moved = ignore) -> str | None:
-    """The first fault that keeps a folder from being whole, or None."""
-    return next(iter(folder_problems(folder, moved)), None)
+def first_problem(
+    folder: Path, moved: Moved = ignore, *, agrees_with: dict[str, Any] | None = None
+) -> str | None:
+    """The first fault that keeps a folder from being whole and of these inputs, or None."""
+    return next(iter(folder_problems(folder, moved, agrees_with=agrees_with)), None)
 
 
 def saved_number(folder: Path) -> int:

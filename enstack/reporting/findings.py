@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from enstack.base_model_folder import BaseModelFolder
 from enstack.data.subsets import NOT_DRAWN
 from enstack.metrics.bootstrap import bootstrap
+from enstack.progress.say import say
 from enstack.reporting.content import (
     Bin,
     Comparison,
+    Epoch,
     Evaluation,
     FlagEvaluation,
     NaturalFrequencies,
@@ -85,9 +88,16 @@ def _changed_settings(training: list[TrainingCurve]) -> list[str]:
 def _training(stored: StoredRun) -> list[TrainingCurve]:
     # By name, not by rank, so that a model has the same colour in every report of a run.
     names = sorted(row.name for row in stored.rows if row.kind == "base")
-    return [
-        TrainingCurve(name, read_history(stored.folder.base_model(name).history)) for name in names
-    ]
+    return [TrainingCurve(name, _epochs(stored.folder.base_model(name))) for name in names]
+
+
+def _epochs(folder: BaseModelFolder) -> list[Epoch]:
+    """The epochs of a base model; none where its history is not the one that it was trained by."""
+    problem = folder.history_problem()
+    if problem is not None and folder.probabilities.is_dir():
+        say(f"⚠️  {problem}: the report leaves its curves out.")
+        return []
+    return read_history(folder.history)
 
 
 def _evaluation(stored: StoredRun, row: LeaderboardRow) -> Evaluation:

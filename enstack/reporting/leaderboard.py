@@ -19,6 +19,7 @@ from enstack.rounding import decimal
 from enstack.run_folder import RunFolder
 from enstack.stacking.titles import TITLES
 from enstack.storage.files import read_json
+from enstack.storage.manifest import MANIFEST, folder_problems
 
 __all__ = [
     "KINDS",
@@ -168,6 +169,12 @@ def read_report_leaderboard(path: Path) -> list[LeaderboardRow]:
     """
     if not path.is_file():
         return []
+    # A report without a manifest was stopped half-way, or is older: its rows are read as they are.
+    if (path.parent / MANIFEST).exists() and (problems := folder_problems(path.parent)):
+        raise CheckpointError(
+            f"{path.parent} must be as it was written, but {problems[0]}. Run `enstack report "
+            f"{path.parent.parent}` to have it written again."
+        )
     try:
         return [LeaderboardRow(**row) for row in read_json(path)["leaderboard"]]
     # A row with a field more or less than LeaderboardRow's is a TypeError.

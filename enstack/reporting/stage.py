@@ -11,7 +11,7 @@ from enstack.reporting.page import REPORT_EDITION, write_report
 from enstack.run_folder import WRITTEN_INTO, RunFolder
 from enstack.storage.links import require_no_links
 from enstack.storage.manifest import MANIFEST, is_current, write_manifest
-from enstack.verify_run import require_as_reported
+from enstack.verify_run import require_as_reported, require_stacked
 
 
 def report_stage(run: RunFolder) -> None:
@@ -32,12 +32,15 @@ def rewrite_report(run_dir: Path) -> Path:
     require_no_links(run.path, WRITTEN_INTO, "run_dir", CheckpointError)
     if (run.report / MANIFEST).exists():
         require_as_reported(run)
+    else:
+        require_stacked(run)
     return _write(run)
 
 
 def _write(run: RunFolder) -> Path:
     write_report(run.path)
-    write_manifest(run.report, made_from=_inputs(run))
+    # The settings, so that one which is changed by hand can be named.
+    write_manifest(run.report, made_from=_inputs(run), settings=run.settings())
     return run.report_page
 
 

@@ -131,23 +131,42 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
 
 
 def folder_problems(
-    folder: Path, moved: Moved = ignore, *, made_from: dict[str, Any] | None = None
+    folder: Path,
+    moved: Moved = ignore,
+    *,
+    made_from: dict[str, Any] | None = None,
+    agrees_with: dict[str, Any] | None = None,
+    content: bool = True,
 ) -> list[str]:
     """What keeps a folder from being whole, and of what it must be; a sentence each, or none.
 
     This is the rule for every cache and every stored result: its manifest can be read, says that it
-    was made from just these inputs, where they are given, and every file is as it was written.
+    was made from these inputs, and every file is as it was written. made_from: just these;
+    agrees_with: these as far as both name them, for older folders name fewer. content: False looks
+    at the sizes of files alone.
     """
     if not folder.is_dir():
         return [f"{folder} does not exist"]
     manifest = read_manifest(folder)
     if manifest is None:
         return [f"{folder / MANIFEST} is missing or damaged: the folder was never finished"]
-    if made_from is not None and manifest.get("made_from") != _as_stored(made_from):
-        return [f"{folder} was made from other inputs"]
+    other = _other_input(manifest.get("made_from", {}), made_from, agrees_with)
+    if other is not None:
+        return [f"{folder} was made from another {other}"]
     entries = manifest["files"].items()
-    looked_at = [_file_problem(folder / name, entry, moved) for name, entry in entries]
+    looked_at = [_file_problem(folder / name, entry, moved, content) for name, entry in entries]
     return [problem for problem in looked_at if problem]
+
+
+def _other_input(
+    stored: dict[str, Any], made_from: dict[str, Any] | None, agrees_with: dict[str, Any] | None
+) -> str | None:
+    """The name of an input that is not what it must be, or None."""
+    wanted = _as_stored(agrees_with or {} if made_from is None else made_from)
+    both = [name for name in wanted if name in stored]
+    if made_from is not None and len(both) < len({*wanted, *stored}):
+        return "set of inputs"
+    return next((name for name in both if stored[name] != wanted[name]), None)
 
 
 def is_current(folder: Path, made_from: dict[str, Any]) -> bool:
@@ -160,13 +179,13 @@ def _as_stored(made_from: dict[str, Any]) -> Any:
     return json.loads(json_text(made_from, default=str))
 
 
-def _file_problem(path: Path, entry: dict[str, Any], moved: Moved) -> str | None:
+def _file_problem(path: Path, entry: dict[str, Any], moved: Moved, content: bool) -> str | None:
     if not path.is_file():
         return f"{path.name} is missing"
     # The size first: a file that was cut is told without reading a gigabyte.
     size = path.stat().st_size
     if size != entry["bytes"]:
         return f"{path.name} has {size:,} bytes, {entry['bytes']:,} were written"
-    if sha256_file(path, moved) != entry["sha256"]:
+    if content and sha256_file(path, moved) != entry["sha256"]:
         return f"{path.name} has other content than was written (sha256 differs)"
     return None

@@ -177,7 +177,7 @@ def _choose_best_anew_if_lost(training: TrainingState) -> None:
     progress, folder = training.progress, training.job.folder
     if not progress.best_epoch:
         return
-    best = newest_whole.whole_best(training.job.scratch, folder)
+    best = newest_whole.whole_best(training.job.scratch, folder, training.identity)
     # One of a later epoch was saved just before a kill: that epoch is trained again.
     stored = (best and read_manifest(best)) or {}
     if stored.get("best_epoch", 0) >= progress.best_epoch:

@@ -156,10 +156,10 @@ class Saver:
         refuse_spoilt_save(self.training, weights, state)
         # The best model first: a checkpoint must not name a best epoch whose weights are lost.
         if best is not None:
-            details = {"best_epoch": progress["best_epoch"], **best}
+            details = {"best_epoch": progress["best_epoch"], **best, "made_from": state["identity"]}
             self._write_folder(BEST, weights, {SEEN_FILE: self._seen}, None, details)
         position = {key: state[key] for key in ("epoch", "step", "total_batches")}
-        details = {"saved": progress["saves"], **position}
+        details = {"saved": progress["saves"], **position, "made_from": state["identity"]}
         self._write_folder(LAST, weights, {}, state, details)
         # After the checkpoint: a resume takes a history for the sign that one was saved.
         self._write_history(progress["history"])

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from enstack.base_model_folder import BaseModelFolder
 from enstack.checkpoints.slots import BEST
-from enstack.config import RunConfig
+from enstack.config import SHAPE_TRAINING_ALONE, RunConfig
 from enstack.data.functions import VulnerabilityData
 from enstack.data.holdout import SplitPlan
 from enstack.errors import CheckpointError
@@ -24,7 +25,7 @@ from enstack.progress.stopping import stop_requests
 from enstack.run_folder import RunFolder
 from enstack.storage.arrays import read_arrays
 from enstack.storage.folders import replacing_folder
-from enstack.storage.manifest import folder_problems
+from enstack.storage.manifest import folder_problems, is_current
 from enstack.training.beginnings import refuse_foreign_checkpoints
 from enstack.training.job import TrainingData, TrainingJob
 from enstack.training.resume import check_resume_from
@@ -81,25 +82,42 @@ def fine_tune_and_predict(
         old_runs=Path(config.resume_from or config.run_dir),
     )
     train_base_model(job, begun=begun)
+    # Asked for only now: they name the best model, which training has just made.
+    inputs = made_from()
+    # As where only the history was lost, which training has written again.
+    if not is_current(folder.probabilities, inputs):
+        _store_probabilities(job, examples, plan, inputs, folder, begun)
+    # The next base model needs the room on the GPU that this one's reference cycles still hold.
+    gc.collect()
+    torch.cuda.empty_cache()
+
+
+def _store_probabilities(
+    job: TrainingJob,
+    examples: dict[str, LabelledTokens],
+    plan: SplitPlan,
+    inputs: dict[str, Any],
+    folder: BaseModelFolder,
+    begun: Callable[[bool], None],
+) -> None:
+    """Predict what stacking needs, and record what it was made of and with."""
     predicted = {split: _predict(job, examples[split], split) for split in ("validation", "test")}
     if plan.fold_of is not None:
         predicted["train"] = _out_of_fold(job, plan.fold_of, begun)
-    # Asked for only now: they name the best model, which training has just made.
-    inputs = made_from()
     truncated = {split: tokens.tokens.n_truncated for split, tokens in examples.items()}
+    settings = job.config.model_dump(mode="json")
     details = {
         "made_from": inputs,
         "truncated": truncated,
         "precision": job.hardware.precision,  # what "auto" was here, for later predictions
+        "history": folder.history_digest(),
+        "settings": {key: settings[key] for key in SHAPE_TRAINING_ALONE},
     }
     with replacing_folder(folder.probabilities, details) as beside:
         for split, (probabilities, seen) in predicted.items():
             save_probabilities(
                 beside / f"{split}.npz", examples[split].ids, probabilities, seen, inputs
             )
-    # The next base model needs the room on the GPU that this one's reference cycles still hold.
-    gc.collect()
-    torch.cuda.empty_cache()
 
 
 def tokenize_splits(
@@ -160,7 +178,7 @@ def _predict(
     """Probabilities (n, k) of the best model, and whether that model has seen each row, (n,)."""
     best = job.folder / BEST
     # Training may have ended in an earlier session: what lies there now is what predicts.
-    problems = folder_problems(best)
+    problems = folder_problems(best, agrees_with=job.identity)
     if problems:
         raise CheckpointError(
             f"{best} must be whole to predict with, but {problems[0]}. Put a good copy back, or "

@@ -1,0 +1,89 @@
+"""A base model as a stage of a run: whether its results stand, and what is damaged beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from enstack.base_model_folder import BaseModelFolder
+from enstack.config import FIXED_SETTINGS, TOLD_BY_THE_DATA, RunConfig, base_model_names
+from enstack.data.functions import VulnerabilityData
+from enstack.run_folder import RunFolder
+from enstack.storage.disks import slow_storage
+from enstack.storage.manifest import is_current, read_manifest
+
+# Settings that decide what a finished base model is; the batch size may differ and be right still.
+TRAINING_SETTINGS = (
+    *(key for key in FIXED_SETTINGS if key not in TOLD_BY_THE_DATA),
+    "epochs",
+    "early_stopping_patience",
+)
+
+
+@dataclass(frozen=True)
+class BaseModelStage:
+    """One base model of a run: its name, how it was asked for, its folder, what decides on it."""
+
+    name: str
+    model: str
+    folder: BaseModelFolder
+    settings: dict[str, Any]
+
+    def made_from(self) -> dict[str, Any]:
+        """The inputs of its probabilities, the best model's files as they are now among them."""
+        return {**self.settings, "best_model": self.folder.best_model_digest()}
+
+    def finished(self) -> bool:
+        """Whether its results stand, and the report can show how it was trained.
+
+        A best model that is damaged since takes nothing away from what it has predicted.
+        """
+        stored = (read_manifest(self.folder.probabilities) or {}).get("made_from", {})
+        made_from = {**self.settings, "best_model": stored.get("best_model")}
+        if not is_current(self.folder.probabilities, made_from):
+            return False
+        # A checkpoint holds the history too: one that is lost or changed is written again from it.
+        return not (self.folder.history_problem() and self.folder.can_restore_history())
+
+    def damage(self) -> list[str]:
+        """What is damaged though the results stand: a sentence each."""
+        # At every start a gigabyte is read from this machine's own disk in a second, from Drive in
+        # minutes: there only sizes are looked at, and whatever loads the model reads all.
+        content = slow_storage(self.folder.path) is None
+        lost = self.folder.best_model_problem(content=content)
+        history = self.folder.history_problem()
+        sentences = []
+        if lost:
+            sentences.append(
+                f"{self.folder.best_model} is damaged ({lost}). Its results stand, but it can't be "
+                "loaded. Put a good copy back."
+            )
+        if history:
+            sentences.append(
+                f"{history}, and no checkpoint is left to write it from. The results stand; the "
+                "report leaves its curves out. Put a good copy back."
+            )
+        return sentences
+
+
+def base_model_stages(
+    data: VulnerabilityData, config: RunConfig, run: RunFolder
+) -> list[BaseModelStage]:
+    """The base models of a run in their order, each with what decides whether it is finished."""
+    settings = {key: getattr(config, key) for key in TRAINING_SETTINGS}
+    # Base models that were finished before there was this setting do not name it.
+    if config.class_weights == "none":
+        del settings["class_weights"]
+    if config.meta_features == "out_of_fold":
+        # Without out-of-fold features nothing depends on the number of folds.
+        settings["folds"] = config.folds
+    named = zip(base_model_names(config.base_models), config.base_models, strict=True)
+    return [
+        BaseModelStage(
+            name,
+            model,
+            run.base_model(name),
+            {"data": data.fingerprint, "base_model": model, **settings},
+        )
+        for name, model in named
+    ]

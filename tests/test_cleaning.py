@@ -1,0 +1,175 @@
+"""`enstack clean` removes what no run needs, and nothing that it does not know exactly."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+import enstack
+from enstack.checkpoints import slots
+from enstack.config.names import run_key
+from enstack.storage import disks
+from enstack.storage.manifest import HashedFolder, write_manifest
+from tests.support.command_line import enstack_here, refused
+from tests.support.equality import tree_digest
+
+KEY, OTHER_KEY = "a" * 64, "b" * 64
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Path:
+    """A scratch disk with a cache, what a killed process left, and things of other people."""
+    local = tmp_path / "local"
+    for place in (f"tokens/{KEY}", "toy/models/tiny-a", f"columns/{KEY[:16]}"):
+        (local / place).mkdir(parents=True)
+        (local / place / "a.bin").write_bytes(bytes(1000))
+        write_manifest(local / place)
+    (local / "tokens" / f".{OTHER_KEY}.{KEY[:16]}.writing").mkdir()
+    (local / "near_duplicates").mkdir()
+    (local / "near_duplicates" / f"{KEY}.json").write_text("[]")
+    return local
+
+
+def strangers(local: Path) -> list[Path]:
+    """Names that merely look like ours, and links under names that are."""
+    made = []
+    for name in (f"tokens/{KEY} (1)", f"tokens/{KEY}_backup", "toy/mine", "photos", "tokens/short"):
+        (local / name).mkdir()
+        (local / name / "file").write_text("mine")
+        made.append(local / name / "file")
+    elsewhere = local.with_name("elsewhere")
+    (elsewhere / KEY).mkdir(parents=True)
+    (elsewhere / KEY / "file").write_text("mine")
+    (local / "tokens" / OTHER_KEY).symlink_to(elsewhere / KEY)
+    (local / "staged").symlink_to(elsewhere)
+    return [*made, elsewhere / KEY / "file", local / "tokens" / OTHER_KEY]
+
+
+def test_caches_and_leftovers_go_and_what_is_not_ours_is_never_touched(local: Path) -> None:
+    others = strangers(local)
+    found = enstack.clean(local)
+    assert len(found.removable) == 5
+    assert found.size > 3000
+    assert found.kept == []
+    assert all(entry.path.exists() for entry in found.removable)  # it was only listed
+    enstack.clean(local, yes=True)
+    assert not any(entry.path.exists() for entry in found.removable)
+    assert all(path.exists() for path in others)
+    assert enstack.clean(local).removable == []
+
+
+def test_what_a_running_process_holds_stays(local: Path) -> None:
+    held = [local / "tokens" / KEY, local / "tokens" / f".{OTHER_KEY}.{KEY[:16]}.writing"]
+    descriptors = [disks.lock(held[0], shared=True), disks.lock(held[1])]
+    found = enstack.clean(local, yes=True)
+    assert sorted(entry.path for entry in found.kept) == sorted(held)
+    assert all(path.exists() for path in held)
+    for descriptor in descriptors:
+        assert descriptor is not None
+        os.close(descriptor)
+    enstack.clean(local, yes=True)
+    assert not any(path.exists() for path in held)
+
+
+def test_files_of_the_user_in_a_cache_stay(local: Path) -> None:
+    (local / "tokens" / KEY / "notes.txt").write_text("mine")
+    enstack.clean(local, yes=True)
+    assert [path.name for path in (local / "tokens" / KEY).iterdir()] == ["notes.txt"]
+
+
+def save(folder: Path, name: str, text: str, **details: int) -> None:
+    def write_files(new: HashedFolder) -> None:
+        with new.file("model.safetensors") as file:
+            file.write(text.encode())
+
+    folder.mkdir(parents=True, exist_ok=True)
+    slots.write(folder, name, write_files, **details)
+    slots.install(folder, name, keep=2)
+
+
+@pytest.fixture
+def scratch(local: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """A base model's place on the scratch disk, and in its run folder, alike."""
+    run_dir = tmp_path / "run"
+    place = local / "checkpoints" / run_key(run_dir) / "base_models" / "micro"
+    for number in (1, 2):
+        save(place, slots.LAST, f"weights {number}", saved=number)
+    save(place, slots.BEST, "best", best_epoch=1)
+    shutil.copytree(place, run_dir / "base_models" / "micro")
+    with disks.only_one(local / "locks" / run_key(run_dir), "run_dir", str(run_dir)):
+        pass
+    return place, run_dir / "base_models" / "micro"
+
+
+def test_checkpoints_that_run_dir_holds_too_are_removed(
+    local: Path, scratch: tuple[Path, Path]
+) -> None:
+    in_run_dir = tree_digest(scratch[1])
+    enstack.clean(local, yes=True)
+    assert not scratch[0].exists()
+    assert tree_digest(scratch[1]) == in_run_dir
+
+
+def test_checkpoints_are_kept_until_run_dir_holds_the_same_whole(
+    local: Path, scratch: tuple[Path, Path]
+) -> None:
+    place, copy = scratch
+    weights = copy / "last_checkpoint" / "model.safetensors"
+    whole = weights.read_bytes()
+
+    def kept() -> str:
+        (entry,) = enstack.clean(local, yes=True).kept
+        assert place.is_dir()
+        return str(entry.kept_because)
+
+    weights.write_bytes(b"rotten")
+    assert "base_models/micro/last_checkpoint is not in" in kept()
+    weights.write_bytes(whole)
+    # What a kill left whole beside is newer than all that was copied.
+    save(place, slots.LAST, "weights 3", saved=3)
+    (place / "last_checkpoint").rename(place / ".saving")
+    assert ".saving is not in" in kept()
+    shutil.rmtree(place / ".saving")
+    shutil.rmtree(copy / "best_model")
+    assert "best_model is not in" in kept()
+    shutil.copytree(place / "best_model", copy / "best_model")
+    (place / "previous_checkpoint" / "manifest.json").write_text("torn")
+    assert "previous_checkpoint is not in" in kept()
+    shutil.rmtree(place / "previous_checkpoint")
+    copy.parents[1].rename(copy.parents[1].with_name("unmounted"))
+    assert "is not there" in kept()
+
+
+def test_checkpoints_of_a_run_at_work_or_of_one_that_is_not_known_are_kept(
+    local: Path, scratch: tuple[Path, Path], tmp_path: Path
+) -> None:
+    key = run_key(tmp_path / "run")
+    with disks.only_one(local / "locks" / key, "run_dir", str(tmp_path / "run")):
+        (entry,) = enstack.clean(local, yes=True).kept
+        assert entry.kept_because == "a run is at work in it"
+    (local / "locks" / key).write_text("")  # an older program's
+    (entry,) = enstack.clean(local, yes=True).kept
+    assert "older program" in str(entry.kept_because)
+    (local / "locks" / key).unlink()
+    (entry,) = enstack.clean(local, yes=True).kept
+    assert entry.kept_because == "its run folder is not known"
+    assert scratch[0].is_dir()
+
+
+def test_the_command_lists_asks_first_and_removes_when_told_to(
+    local: Path,
+) -> None:
+    before = tree_digest(local)
+    unanswered = enstack_here("clean", "--local-dir", local)
+    refused(unanswered, 2, "--yes")
+    assert "MiB" in unanswered.stdout
+    assert tree_digest(local) == before
+    settings = local.with_name("settings.yaml")
+    settings.write_text(f"local_dir: {local}\n")
+    done = enstack_here("clean", "--config", settings, "--yes")
+    assert done.returncode == 0
+    assert "Removed 0.0 MiB." in done.stdout
+    assert tree_digest(local) == {}
