@@ -46,7 +46,8 @@ def refuse_other_run(config: RunConfig, data: VulnerabilityData, run: RunFolder)
         # A run that is older than a setting says nothing of it.
         if key in stored and stored[key] != wanted[key]:
             raise CheckpointError(
-                f"run_dir {run.path} holds a run with {key}={stored[key]}{told_by}, asked for is "
+                f"run_dir {run.path} holds a run with {key}={stored[key]}"
+                f"{told_by or _differs_from_record(run, key)}, asked for is "
                 f"{key}={wanted[key]}. Go back to that value, or name another run_dir."
             )
     _tell_what_was_edited(run, stored)
@@ -67,6 +68,14 @@ def stored_settings(run: RunFolder) -> tuple[dict[str, Any], str]:
     from enstack.training.beginnings import settings_of_checkpoints
 
     return settings_of_checkpoints(run), " (its checkpoints say so, for config.json is missing)"
+
+
+def _differs_from_record(run: RunFolder, key: str) -> str:
+    """Which folder says so, where config.json says something else."""
+    found, recorded = run.recorded(key), run.settings().get(key)
+    if found is None or found[0] == recorded:
+        return ""
+    return f" (so says {found[1].relative_to(run.path)}; config.json says {recorded})"
 
 
 def _tell_what_was_edited(run: RunFolder, stored: dict[str, Any]) -> None:

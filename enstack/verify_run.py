@@ -50,7 +50,7 @@ def require_as_reported(run: RunFolder) -> None:
     made_from, now = manifest.get("made_from", {}), run.report_inputs()
     changed = [what for what in now if made_from.get(what) != now[what]]
     if changed:
-        named = [_changed_settings(run, manifest) if what == "config" else what for what in changed]
+        named = [_named_change(what, run, manifest, made_from, now) for what in changed]
         # Training that went on and was stopped looks like a hand that changed the files.
         raise CheckpointError(
             f"{run.path} is not as its run left it: {', '.join(named)} changed since its report "
@@ -61,8 +61,31 @@ def require_as_reported(run: RunFolder) -> None:
 
 
 def require_stacked(run: RunFolder) -> None:
-    """Raise CheckpointError unless every file of the stacking folder is as it was written."""
+    """Raise CheckpointError unless the stacks are as they were written, and of these probabilities.
+
+    A report shows what probabilities vouch for, such as histories, beside the stacks themselves.
+    """
     _require_no_problem(run.stacking.path)
+    made_from = (read_manifest(run.stacking.path) or {}).get("made_from", {})
+    for name, digest in made_from.get("probabilities", {}).items():
+        base_model = run.base_model(name)
+        if base_model.probabilities_digest() != digest:
+            raise CheckpointError(
+                f"{base_model.probabilities} must hold what the stacks were fitted on, it has "
+                f"changed since. Put a good copy back, or {_run_again(run)}: it is made anew."
+            )
+
+
+def _named_change(
+    what: str, run: RunFolder, manifest: dict[str, Any], before: dict[str, Any], now: dict[str, Any]
+) -> str:
+    """An input of a report that has changed, with what of it has, where that can be told."""
+    if what == "config":
+        return _changed_settings(run, manifest)
+    if what == "histories":
+        one, other = before.get(what, {}), now[what]
+        return f"histories of {', '.join(n for n in other if other[n] != one.get(n)) or 'any'}"
+    return what
 
 
 def _changed_settings(run: RunFolder, manifest: dict[str, Any]) -> str:

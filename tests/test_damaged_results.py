@@ -142,6 +142,18 @@ def test_a_report_is_never_written_from_a_changed_leaderboard(
         enstack.report(run.path)
 
 
+def test_a_report_is_never_written_beside_the_probabilities_of_something_else(
+    finished_run: RunConfig,
+) -> None:
+    run = RunFolder(Path(finished_run.run_dir))
+    folder = run.base_model("micro").probabilities
+    manifest = read_manifest(folder) or {}
+    (folder / "more.npz").write_bytes(b"other")
+    write_manifest(folder, **{key: manifest[key] for key in manifest if key != "files"})
+    with pytest.raises(CheckpointError, match="probabilities must hold what the stacks were"):
+        enstack.report(run.path)
+
+
 def test_a_changed_report_is_named_where_its_figures_are_shown(finished_run: RunConfig) -> None:
     path = RunFolder(Path(finished_run.run_dir)).report_data
     assert read_report_leaderboard(path)
@@ -164,3 +176,12 @@ def test_the_best_model_of_another_base_model_is_not_taken(
     with pytest.raises(CheckpointError, match="has lost its best_model"):
         run_pipeline(both)
     assert "was made from another base_model" in capsys.readouterr().out
+
+
+def test_a_checkpoint_in_the_place_of_another_base_model_is_named_by_inspect(
+    finished_run: RunConfig, tmp_path: Path
+) -> None:
+    folder = Path(finished_run.run_dir) / "base_models" / "micro"
+    assert enstack.inspect(shutil.copytree(folder / "last_checkpoint", tmp_path / "copy")).valid
+    folder.rename(folder.with_name("other"))
+    assert "was made from another base_model" in enstack.inspect(finished_run.run_dir).problems[0]

@@ -149,6 +149,12 @@ def _not_numbers(folder: Path) -> list[str]:
     return [fault] if fault else []
 
 
+def _base_model_of(folder: Path) -> dict[str, str]:
+    """The base model that a checkpoint in a run folder must be of; nothing is known elsewhere."""
+    in_run = folder.parents[1].name == "base_models" if len(folder.parents) > 1 else False
+    return {"base_model": folder.parent.name} if in_run else {}
+
+
 def _look_at_old(folder: Path, state: State | None) -> Look:
     """What the import of an old checkpoint makes of it, so that both always say the same."""
     needs_state = not is_to_predict_with(folder.name)
