@@ -131,7 +131,7 @@ def _size(path: Path) -> int | None:
 
 
 def _look_at_ours(folder: Path, state: State | None) -> Look:
-    problems = folder_problems(folder) or _not_numbers(folder)
+    problems = folder_problems(folder, agrees_with=_base_model_of(folder)) or _not_numbers(folder)
     if state is None:
         # A best model has no training state: its manifest names the epoch.
         best_epoch = (read_manifest(folder) or {}).get("best_epoch")
