@@ -6,7 +6,7 @@ Fields are the keys of report.json, in their order.
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from enstack.reporting.leaderboard import LeaderboardRow
@@ -147,7 +147,10 @@ class FlagEvaluation(Evaluation):
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch of a base model; None for a loss that was not finite. best: best so far."""
+    """One epoch of a base model; None for a loss that was not finite.
+
+    best: best so far; trained_with: the settings that may change between two epochs.
+    """
 
     epoch: int
     train_loss: float | None
@@ -155,7 +158,7 @@ class Epoch:
     val_accuracy: float | None
     val_macro_f1: float | None
     best: bool
-    trained_with: str | None = None  # settings that may change between two epochs
+    trained_with: dict[str, Any] = field(default_factory=dict)  # empty where not recorded
 
 
 @dataclass(frozen=True)
@@ -180,7 +183,7 @@ class ReportContent:
     member and with the mean vote; chosen: the leaderboard's first row; best_base, best_stack:
     the best base model and stack, None where that is chosen or there is none; warnings: of
     base models that learned nothing, or whose epochs were trained with changing settings; data and
-    settings: data.json and config.json of the run.
+    settings: data.json and config.json of the run, as far as they are for its readers.
     """
 
     run: str

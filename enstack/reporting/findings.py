@@ -29,6 +29,7 @@ from enstack.reporting.content import (
     WithoutNearDuplicatesRow,
 )
 from enstack.reporting.leaderboard import LeaderboardRow, chance_texts
+from enstack.reporting.shown_settings import shown_settings, without_home
 from enstack.reporting.stored_run import StoredRun, read_history, read_run
 from enstack.run_folder import RunFolder
 from enstack.storage.json_text import json_values
@@ -58,8 +59,8 @@ def load_results(run_dir: Path) -> ReportContent:
         best_stack=None if stack is None or stack is best else _evaluation(stored, stack),
         training=training,
         warnings=[*_chance_texts(stored), *_changed_settings(training)],
-        data=json_values(stored.data),
-        settings=json_values(stored.settings),
+        data=json_values(without_home(stored.data)),
+        settings=json_values(shown_settings(stored.settings, training)),
     )
 
 
@@ -74,15 +75,23 @@ def _changed_settings(training: list[TrainingCurve]) -> list[str]:
     for curve in training:
         stretches = [
             (with_what, [epoch.epoch for epoch in epochs])
-            for with_what, epochs in itertools.groupby(curve.epochs, lambda e: e.trained_with)
+            for with_what, epochs in itertools.groupby(curve.epochs, _trained_with)
         ]
         if len({with_what for with_what, _ in stretches if with_what}) > 1:
             parts = [
-                f"epochs {numbers[0]} to {numbers[-1]} with {with_what or 'settings not recorded'}"
+                f"{_numbered(numbers)} with {with_what or 'settings not recorded'}"
                 for with_what, numbers in stretches
             ]
             told.append(f"{curve.name} was trained with changing settings: {'; '.join(parts)}.")
     return told
+
+
+def _numbered(epochs: list[int]) -> str:
+    return f"epochs {epochs[0]} to {epochs[-1]}" if len(epochs) > 1 else f"epoch {epochs[0]}"
+
+
+def _trained_with(epoch: Epoch) -> str:
+    return ", ".join(f"{key}={value}" for key, value in epoch.trained_with.items())
 
 
 def _training(stored: StoredRun) -> list[TrainingCurve]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import jinja2
 
+from enstack.counting import counted, joined
 from enstack.reporting.leaderboard import interval, number
 from enstack.rounding import decimal, percent
 
@@ -29,6 +30,7 @@ def render_page(
     )
     environment.filters.update(number=number, interval=interval, place=place, share=share)
     environment.filters.update(decimal=decimal, percent=percent)
+    environment.globals.update(counted=counted, joined=joined)
     # Inside the page, which is to open offline wherever it is copied to.
     encoded = {name: base64.b64encode(png).decode() for name, png in images.items()}
     return environment.from_string(source).render(values, images=encoded)

@@ -206,10 +206,9 @@ def _epoch(record: Mapping[str, Any]) -> Epoch:
         key: None if value is None else json_values(float(value)) for key, value in stated.items()
     }
     # Histories of older programs do not say.
-    named = [f"{key}={record[key]}" for key in MAY_CHANGE if key in record]
     return Epoch(
         epoch=int(record["epoch"]),
         **numbers,
         best=record["best"] is True,
-        trained_with=", ".join(named) or None,
+        trained_with={key: record[key] for key in MAY_CHANGE if key in record},
     )

@@ -284,6 +284,72 @@ def test_a_report_of_the_toy_data_says_that_its_functions_are_made_up(tmp_path: 
     assert said not in Page(write_report(run_dir)).text
 
 
+def with_settings(folder: Path, /, **changed: Any) -> str:
+    """The page of a run with some settings changed, as text."""
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changed}))
+    return Page(write_report(folder)).text
+
+
+def trained_in(run_dir: Path, base_model: str, *precisions: str) -> None:
+    """Let the epochs of a base model have been trained so, one after another."""
+    path = run_dir / "base_models" / base_model / "history.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines:
+        if line["event"] == "epoch":
+            line["precision"] = precisions[min(line["epoch"], len(precisions)) - 1]
+    path.write_text("\n".join(map(json.dumps, lines)) + "\n")
+
+
+def test_the_report_names_the_precision_that_auto_was(minimal_run: Path, tmp_path: Path) -> None:
+    assert "precision auto" in with_settings(minimal_run, precision="auto"), "nobody recorded it"
+    trained_in(minimal_run, "tiny-a", "bf16")
+    assert "precision auto, which was bf16" in with_settings(minimal_run)
+    assert "precision fp32" in with_settings(minimal_run, precision="fp32")
+    run_dir = write_binary_run(tmp_path / "two")
+    trained_in(run_dir, "tiny-a", "bf16", "fp32")
+    trained_in(run_dir, "tiny-b", "fp16")
+    text = with_settings(run_dir, precision="auto")
+    assert "precision auto, which was bf16, then fp32 (tiny-a); fp16 (tiny-b)" in text
+
+
+def test_a_report_says_nothing_of_home_folders_and_of_the_scratch_disk(
+    minimal_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/somewhere/anna")
+    data = json.loads((minimal_run / "data.json").read_text())
+    notes = ["read from /somewhere/anna/data.csv, not /somewhere/annabel/x"]
+    (minimal_run / "data.json").write_text(json.dumps({**data, "notes": notes}))
+    text = with_settings(
+        minimal_run,
+        data_dir="/somewhere/anna",
+        base_models=["/home/bert/models/mine", "microsoft/codebert-base"],
+        run_dir="/Users/carl/runs/first",
+        local_dir="/scratch/anna/cache",
+        resume_from="",
+    )
+    stored = (minimal_run / "report" / "report.json").read_text()
+    for said in (text, stored):
+        assert not re.search(r"/somewhere/anna\b|bert/|carl|scratch", said)
+    assert "base_models ~/models/mine, microsoft/codebert-base" in text
+    assert "run_dir ~/runs/first" in text
+    assert "read from ~/data.csv, not /somewhere/annabel/x" in text
+    assert "resume_from none" in text
+
+
+def test_what_models_are_selected_on_is_said_in_words(minimal_run: Path) -> None:
+    text = Page(write_report(minimal_run)).text
+    assert "base models selected on 120 functions of validation" in text
+    assert "stacks fitted on 120 functions of validation" in text
+    data = json.loads((minimal_run / "data.json").read_text())
+    data["holdout"] |= {"folds": [60, 59, 1], "selection": {"split": "train", "functions": 1}}
+    (minimal_run / "data.json").write_text(json.dumps(data))
+    text = Page(write_report(minimal_run)).text
+    assert "base models selected on 1 function of train" in text
+    assert "folds 60, 59 and 1 functions of train" in text
+    assert "split:" not in text
+
+
 def test_flags_and_weaknesses_are_explained_in_a_line_each(full_run: Path, tmp_path: Path) -> None:
     text = Page(full_run / "report" / "report.html").text
     assert "CWE-469 a size is worked out by subtracting pointers" in text
