@@ -14,8 +14,11 @@ from enstack.storage.files import append_json_line, write_json
 from enstack.storage.json_text import json_text
 from enstack.storage.manifest import read_manifest, write_manifest
 
-# These go into no file: a search text, tensors' shapes, a message, a digest.
-NOT_WRITTEN = {"resume.py", "weights.py", "foreign_code.py", "files.py", "json_text.py"}
+# These write no JSON: a search text, tensors' shapes, a message, a digest, a default in YAML.
+NOT_WRITTEN = {
+    *("resume.py", "weights.py", "foreign_code.py", "files.py", "template.py"),
+    "json_text.py",
+}
 VALUES = st.recursive(
     st.floats() | st.integers() | st.text() | st.none() | st.booleans(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
