@@ -22,12 +22,13 @@ from enstack.checkpoints import mirror
 from enstack.checkpoints.slots import LAST
 from enstack.config import ForcedOffWarning, RunConfig
 from enstack.data.functions import VulnerabilityData
-from enstack.errors import CheckpointError, ConfigError, DataError, Interrupted
+from enstack.errors import CheckpointError, ConfigError, DataError, DivergenceError, Interrupted
 from enstack.pipeline import run_pipeline
 from enstack.run_folder import RunFolder
 from enstack.storage.disks import only_one
 from enstack.storage.manifest import folder_problems, read_manifest, write_manifest
 from enstack.training import trainer
+from enstack.training.job import TrainingJob
 from tests.support.command_line import enstack_here
 from tests.support.equality import tree_digest
 from tests.support.faults import FaultyDisk, faulty
@@ -450,6 +451,29 @@ def test_a_run_that_only_predicts_again_keeps_the_record_of_how_it_was_trained(
     assert (stored["batch_size"], stored["early_stopping_patience"]) == (4, 0)
     report = json.loads((Path(finished_run.run_dir) / "report" / "report.json").read_text())
     assert report["settings"]["batch_size"] == 4
+
+
+def test_predictions_that_are_no_numbers_are_refused_and_made_again_as_advised(
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The chosen weights are numbers; on other functions half precision overflows."""
+    original = TrainingJob.predict
+
+    def overflow(self: TrainingJob, model: Any, examples: Any, title: str, stop: Any) -> Any:
+        probabilities = original(self, model, examples, title, stop)
+        if "[test]" in title:
+            probabilities[[2, 5]] = np.nan
+        return probabilities
+
+    halved = changed(config, precision="bf16")
+    with monkeypatch.context() as patched:
+        patched.setattr(TrainingJob, "predict", overflow)
+        found = r"2 of 10 test functions are not .*Run the same with precision=fp32 \(it was bf16\)"
+        with pytest.raises(DivergenceError, match=found):
+            run_pipeline(halved)
+    assert not (Path(config.run_dir) / "base_models" / "micro" / "probabilities").exists()
+    monkeypatch.setattr("enstack.training.trainer.train_epoch", None)  # nothing is trained again
+    run_pipeline(config)
 
 
 def test_epochs_that_were_trained_with_other_settings_are_told_in_the_report(

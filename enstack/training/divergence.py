@@ -73,16 +73,35 @@ def loss_diverged(
     )
 
 
-def refuse_spoilt_probabilities(training: TrainingState, probabilities: np.ndarray) -> None:
+def refuse_spoilt_validation(training: TrainingState, probabilities: np.ndarray) -> None:
     """Raise where a model's probabilities (n, k) for validation are no numbers."""
+    if fault := _spoilt_rows(probabilities, training.job.data.selection.ids, "validation"):
+        raise DivergenceError(f"{fault}, after epoch {training.progress.epoch}. {way_on(training)}")
+
+
+def refuse_spoilt_predictions(
+    probabilities: np.ndarray, ids: np.ndarray, split: str, precision: str
+) -> None:
+    """Raise where the best model's probabilities (n, k) of a split, ids (n,), are no numbers."""
+    if fault := _spoilt_rows(probabilities, ids, split):
+        # Its weights are numbers, or it would not have been chosen: half precision overflows.
+        way = "Train anew with a lower learning_rate and another run_dir."
+        if precision != "fp32":
+            way = (
+                f"Run the same with precision=fp32 (it was {precision}): nothing is trained again."
+            )
+        raise DivergenceError(f"{fault}. {way}")
+
+
+def _spoilt_rows(probabilities: np.ndarray, ids: np.ndarray, split: str) -> str:
     rows = np.flatnonzero(~np.isfinite(probabilities).all(axis=1))
-    if len(rows):
-        ids = [str(training.job.data.selection.ids[row]) for row in rows]
-        raise DivergenceError(
-            f"A model's probabilities must be numbers; those of {len(rows):,} of "
-            f"{len(probabilities):,} validation functions are not ({named(ids)}), after epoch "
-            f"{training.progress.epoch}. {way_on(training)}"
-        )
+    if not len(rows):
+        return ""
+    bad = named([str(ids[row]) for row in rows])
+    return (
+        f"A model's probabilities must be numbers; those of {len(rows):,} of "
+        f"{len(probabilities):,} {split} functions are not ({bad})"
+    )
 
 
 def refuse_spoilt_save(

@@ -27,6 +27,7 @@ from enstack.storage.arrays import read_arrays
 from enstack.storage.folders import replacing_folder
 from enstack.storage.manifest import folder_problems, is_current
 from enstack.training.beginnings import refuse_foreign_checkpoints
+from enstack.training.divergence import refuse_spoilt_predictions
 from enstack.training.job import TrainingData, TrainingJob
 from enstack.training.resume import check_resume_from
 from enstack.training.state import SEEN_FILE
@@ -193,6 +194,7 @@ def _predict(
     with stop_requests() as stop:
         title = f"Predicting with {job.base_model.name} [{split}]"
         probabilities = job.predict(model.to(job.hardware.device), examples, title, stop)
+    refuse_spoilt_predictions(probabilities, examples.ids, split, job.hardware.precision)
     # Stacking refuses rows that the model has seen; ids hold however the data was divided.
     return probabilities, np.isin(examples.ids, _seen_ids(best / SEEN_FILE))
 

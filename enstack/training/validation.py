@@ -6,7 +6,7 @@ from typing import Any
 
 from enstack.metrics.chance import chance_text
 from enstack.progress.stopping import StopRequest
-from enstack.training.divergence import refuse_spoilt_probabilities
+from enstack.training.divergence import refuse_spoilt_validation
 from enstack.training.state import TrainingState
 
 
@@ -19,7 +19,7 @@ def validate(training: TrainingState, stop: StopRequest) -> dict[str, Any]:
     job, data = training.job, training.job.data.selection
     title = f"Epoch {training.progress.epoch} [Validate]"
     probabilities = job.predict(training.model, data, title, stop)
-    refuse_spoilt_probabilities(training, probabilities)
+    refuse_spoilt_validation(training, probabilities)
     task = job.data.task
     decisions = task.decide(probabilities, task.choose_thresholds(data.labels, probabilities))
     accuracy, macro_f1 = task.accuracy_and_macro_f1(data.labels, decisions)
