@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["counted", "joined"]
 
-HISSES = ("s", "x", "z", "ch", "sh")  # words that end so take es: classes, batches
+HISSES = ("s", "x", "z", "tch", "sh")  # words that end so take es; an epoch's ch is a k
 
 
 def counted(n: int, one: str, many: str | None = None) -> str:

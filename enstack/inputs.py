@@ -12,6 +12,7 @@ from enstack.config import (
     TINY_MODELS,
     RunConfig,
 )
+from enstack.counting import counted
 from enstack.data.column_cache import is_cached
 from enstack.data.formats import split_files
 from enstack.data.functions import VulnerabilityData, read_data
@@ -77,7 +78,8 @@ def read_run_data(config: RunConfig) -> VulnerabilityData:
     if config.drop_near_duplicates:
         data = _without_near_duplicates(data, config)
     sizes = ", ".join(f"{len(functions):,} {split}" for split, functions in data.splits.items())
-    say(f"▶ Data: {sizes} functions, {len(data.class_names)} classes ({config.label_mode})")
+    classes = counted(len(data.class_names), "class")
+    say(f"▶ Data: {sizes} functions, {classes} ({config.label_mode})")
     for note in data.notes:
         say(f"   · {note}")
     return data

@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from enstack.checkpoints import state_file
 from enstack.checkpoints.slots import BEST, HISTORY, LAST, WEIGHTS_FILE
 from enstack.config import RunConfig
+from enstack.counting import counted
 from enstack.data.holdout import plan_splits
 from enstack.errors import CheckpointError, Interrupted
 from enstack.inputs import read_run_data, tiny_model
@@ -107,10 +108,10 @@ def _prepare(config: RunConfig, folder: Path) -> Trial:
 def _announce(trial: Trial, seed: int) -> None:
     config, hardware = trial.config, trial.hardware
     say(
-        f"▶ A tiny model on {len(trial.data.train)} functions, {config.epochs} epochs, batches of "
-        f"{config.batch_size}, accumulation {config.accumulation_steps}, workers "
-        f"{config.num_workers}, {hardware.device.type}, {hardware.precision}; "
-        f"seed of the interruptions: {seed}"
+        f"▶ A tiny model on {counted(len(trial.data.train), 'function')}, "
+        f"{counted(config.epochs, 'epoch')}, batches of {config.batch_size}, accumulation "
+        f"{config.accumulation_steps}, workers {config.num_workers}, {hardware.device.type}, "
+        f"{hardware.precision}; seed of the interruptions: {seed}"
     )
 
 

@@ -608,7 +608,7 @@ def test_train_functions_that_stand_in_test_are_dropped_and_told(
     reason = "near-duplicate of validation or test, Jaccard >= 1"
     assert facts["dropped"]["train"][reason] == 7
     assert sum(facts["counts"]["train"].values()) == 42 - 7
-    assert "7 of 42 functions stand in validation or test" in facts["notes"][-1]
+    assert "7 of 42 functions in validation or test too" in facts["notes"][-1]
     apart = json.loads((Path(settings.run_dir) / "report" / "report.json").read_text())["apart"]
     assert apart["n"] == 7
     capsys.readouterr()

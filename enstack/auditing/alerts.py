@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from enstack.auditing.content import Alert, Audit, Scores
+from enstack.counting import counted
 from enstack.duplicates.contamination import NEAR
 from enstack.rounding import decimal, percent
 
@@ -37,7 +38,8 @@ def _in_train(audit: Audit) -> Iterator[Alert]:
     same, *_, near = levels
     if n_same := levels[same]["test"]["train"]:
         yield Alert(
-            f"{n_same:,} test functions stand word for word in train (told from 1 on)",
+            f"{counted(n_same, 'test function stands', 'test functions stand')} word for word in "
+            "train (told from 1 on)",
             f"Take them out of train: drop_near_duplicates={NEAR}, or 1.0 for copies alone.",
         )
     n_near = levels[near]["test"]["train"]
@@ -55,7 +57,7 @@ def _other_labels(audit: Audit) -> Iterator[Alert]:
     same, near, *_ = levels
     if n_same := audit.contradictions.pairs[same]:
         yield Alert(
-            f"{n_same:,} pairs of the same text have different labels (told from 1 on)",
+            f"{counted(n_same, 'pair')} of the same text with different labels (told from 1 on)",
             "One label of each is wrong, or the text was cut too short: look at the pairs below, "
             "and leave out both where nobody can tell.",
         )

@@ -16,6 +16,7 @@ from enstack.auditing.content import (
 )
 from enstack.auditing.side_by_side import side_by_side
 from enstack.console import printable
+from enstack.counting import counted
 from enstack.reporting.console import aligned_table
 from enstack.reporting.html import share
 from enstack.reporting.leaderboard import number
@@ -70,8 +71,8 @@ def _alerts(alerts: Sequence[Alert]) -> Iterator[str]:
 
 
 def _pairs(title: str, pairs: Mapping[str, int]) -> str:
-    counted = ", ".join(f"{count:,} ({level})" for level, count in pairs.items())
-    text = f"{title}, each two counted once: {counted}"
+    numbers = ", ".join(f"{count:,} ({level})" for level, count in pairs.items())
+    text = f"{title}, each two counted once: {numbers}"
     return textwrap.fill(text, WIDTH, initial_indent="  ", subsequent_indent="  ")
 
 
@@ -138,8 +139,8 @@ def _contradiction_rows(audit: Audit) -> list[list[str]]:
 def _crowded(n_crowded: int) -> Iterator[str]:
     if n_crowded:
         yield (
-            f"  {n_crowded:,} functions are in crowds too large to compare all in them: "
-            "near-duplicates and contradictions may be more than these."
+            f"  {counted(n_crowded, 'function is', 'functions are')} in crowds too large to "
+            "compare all in them: near-duplicates and contradictions may be more than these."
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from enstack.checkpoints.old_checkpoints import MOST_SKIPPED
 from enstack.checkpoints.old_names import is_to_predict_with
 from enstack.checkpoints.slots import BEST, LAST
+from enstack.counting import counted
 
 # The loss scale begins at 2 to the 16th and is halved with each step that is skipped.
 SETTLING = 16
@@ -145,17 +146,17 @@ def _steps(at: Position) -> list[str]:
     if applied is None:
         return []
     if not skipped:
-        return [f"{applied:,} optimizer steps"]
+        return [counted(applied, "optimizer step")]
     if not is_healthy(applied, skipped):
         told = "all skipped" if not applied else "too many of them skipped"
         return [
-            f"{applied:,} of {applied + skipped:,} optimizer steps, {told}: fp16 gradients "
-            "overflow; precision=fp32 helps"
+            f"{applied:,} of {counted(applied + skipped, 'optimizer step')}, {told}: fp16 "
+            "gradients overflow; precision=fp32 helps"
         ]
     return [
         # 997 steps, about 1,000: in the words of the guide that users of old checkpoints have.
-        f"{applied:,} optimizer steps, about {applied + skipped:,}: {skipped:,} skipped by fp16 "
-        "loss scaling, which is healthy"
+        f"{counted(applied, 'optimizer step')}, about {applied + skipped:,}: {skipped:,} skipped "
+        "by fp16 loss scaling, which is healthy"
     ]
 
 
@@ -180,9 +181,8 @@ def _advice(verdict: Verdict) -> str:
     old = f" with resume_from={verdict.path}" if verdict.layout == "legacy" else ""
     if not verdict.valid:
         return f"Run the pipeline again{old}: it goes on from what is whole, at {where}."
-    left = (
-        f"; {at.remaining_batches} batches of that epoch are left" if at.remaining_batches else ""
-    )
+    n_left = at.remaining_batches
+    left = f"; {counted(n_left, 'batch')} of that epoch to train" if n_left else ""
     goes_on = f"it goes on at {where}{left}."
     return f"Nothing needs to be trained again: run the pipeline{old}, and {goes_on}"
 

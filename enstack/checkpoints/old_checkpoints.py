@@ -25,6 +25,7 @@ from enstack.checkpoints.old_names import (
 )
 from enstack.checkpoints.slots import LAST, STATE_FILE
 from enstack.checkpoints.state_file import read_state
+from enstack.counting import counted
 from enstack.errors import CheckpointError
 
 MOST_SKIPPED = 0.05  # more missing steps than this are no loss scaling, but accumulation
@@ -79,9 +80,9 @@ class OldCheckpoint:
         size = -(-n_functions // self.total_batches)
         if -(-n_functions // size) != self.total_batches:
             raise CheckpointError(
-                f"{self.folder} had {self.total_batches:,} batches an epoch, which fits no batch "
-                f"size for these {n_functions:,} training functions: it was trained on other data. "
-                "Use the same data and label_mode."
+                f"{self.folder} had {counted(self.total_batches, 'batch')} an epoch, which fits no "
+                f"batch size for these {n_functions:,} training functions: it was trained on "
+                "other data. Use the same data and label_mode."
             )
         return size
 
@@ -153,7 +154,7 @@ def read_old_checkpoint(folder: Path, n_classes: int, *, mapped: bool = False) -
     stored = class_count(folder)
     if stored != n_classes:
         raise CheckpointError(
-            f"{folder} was trained for {stored} classes, this run has {n_classes}: check "
+            f"{folder} was trained for {counted(stored, 'class')}, this run has {n_classes}: check "
             "label_mode."
         )
     old = interpret_state(folder, read_state(folder, mapped=mapped))
@@ -189,12 +190,12 @@ def _implausible(old: OldCheckpoint) -> str | None:
     if max(old.step, total, done, applied) > MOST_BATCHES:
         return f"nobody has trained {max(old.step, total, done, applied):,} batches"
     if total and old.step > 2 * total:
-        return f"it says {old.step:,} of {total:,} batches"
+        return f"it says {old.step:,} of {counted(total, 'batch')}"
     # Without the batches of an epoch, those before this one are not known.
     if not total and old.epoch > 1:
         return None
     if applied > MOST_REPEATED * max(done, 1) or done > MOST_ACCUMULATED * applied > 0:
-        return f"it says {done:,} batches, its optimizer {applied:,} steps"
+        return f"it says {counted(done, 'batch')}, its optimizer {counted(applied, 'step')}"
     return None
 
 
@@ -255,7 +256,7 @@ def _note_on_total(old: OldCheckpoint) -> list[str]:
 def note_on_steps(old: OldCheckpoint) -> list[str]:
     """Why AdamW's count is not that of the batches, where that is known."""
     done, applied, skipped = old.batches_done(), old.applied_steps, old.skipped_steps()
-    told = f"{applied:,} optimizer steps for {done:,} batches: "
+    told = f"{counted(applied, 'optimizer step')} for {counted(done, 'batch')}: "
     if skipped:
         return [f"{told}fp16 loss scaling skipped {skipped}, which is healthy."]
     if skipped == 0 or old.total_batches is None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from enstack.counting import counted
 from enstack.data.column_cache import Columns, batches_of, digest_of, read_columns, release
 from enstack.data.columns import Table
 from enstack.data.csv_tables import backslash_notes
@@ -203,12 +204,14 @@ def _label_notes(
         notes.append(f"{table.path.name}: the five CWE columns were used, its label column not.")
     n_rows, n_unflagged = len(labelling.labels), _n_left_out(labelling).get(NO_FLAG, 0)
     if n_unflagged:
-        notes.append(f"{split}: {n_unflagged:,} of {n_rows:,} functions have no flag, dropped")
+        notes.append(
+            f"{split}: {n_unflagged:,} of {counted(n_rows, 'function')} without a flag, dropped"
+        )
     if not labelling.kept.any():
         wanted = "exactly one flag" if label_rule == "strict_single" else "a flag"
         raise DataError(
             f"{table.path.name} must hold functions of {', '.join(CWE_CLASSES)} for label_mode="
-            f"{label_mode}, none of its {n_rows:,} functions has {wanted}."
+            f"{label_mode}, none of its {counted(n_rows, 'function')} has {wanted}."
         )
     return notes
 
@@ -225,10 +228,10 @@ def _with_text(
     labelled = kept[texts.rows]
     n_latin = int((labelled & texts.decoded_otherwise).sum())
     if n_latin:
-        notes.append(f"{split}: {n_latin:,} functions are not UTF-8 and were read as latin-1")
+        notes.append(f"{split}: {counted(n_latin, 'function')} not in UTF-8, read as latin-1")
     n_blank = int(kept.sum() - labelled.sum())
     if n_blank:
-        notes.append(f"{split}: {n_blank:,} functions without any text, dropped")
+        notes.append(f"{split}: {counted(n_blank, 'function')} without any text, dropped")
     if not labelled.any():
         raise DataError(
             f"{columns.table.path.name} must hold functions, all {n_blank:,} texts are blank."
@@ -264,7 +267,7 @@ def _subset_notes(
     """How many functions a subset leaves out, and the classes that have none in the split."""
     notes = []
     if dropped[NOT_DRAWN]:
-        notes.append(f"{split}: {dropped[NOT_DRAWN]:,} functions are not in the subset")
+        notes.append(f"{split}: {counted(dropped[NOT_DRAWN], 'function')} not in the subset")
     counts = task.class_counts(functions.labels)
     absent = [name for name, count in counts.items() if not count]
     if absent:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from enstack.counting import counted
 from enstack.data.columns import Table
 from enstack.data.formats import CWE_COLUMNS
 from enstack.data.label_column import (
@@ -134,7 +135,7 @@ def label_sentence(tables: Mapping[str, Table], label_mode: str, label_rule: str
     # Of the files, not of a subset: how much the rule decides is a fact of the data.
     n_several = sum(counts[SEVERAL_FLAGS].values())
     n_vulnerable = n_several + sum(counts[ONE_FLAG].values())
-    share = f"{n_several:,} of {n_vulnerable:,} vulnerable functions read"
+    share = f"{n_several:,} of {counted(n_vulnerable, 'vulnerable function')} read"
     if label_mode == "multilabel":
         return (
             f"A function keeps every flag it has, several at a time ({share}); one without any "
@@ -156,7 +157,7 @@ def label_notes(tables: Mapping[str, Table], label_mode: str, label_rule: str) -
         done = "dropped" if label_rule == "strict_single" else "the first of them won"
         several = flag_counts(tables).get(SEVERAL_FLAGS, {})
         notes += [
-            f"{split}: {count:,} functions have several flags, {done}"
+            f"{split}: {counted(count, 'function')} with several flags, {done}"
             for split, count in several.items()
             if count
         ]

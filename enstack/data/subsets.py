@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from enstack.counting import counted
+
 __all__ = [
     "NOT_DRAWN",
     "PAPER_COUNTS",
@@ -42,13 +44,13 @@ def shortages(counts: dict[str, int], n_functions: int, subset: str | int, split
     """What a subset asks for and a split lacks, in numbers; counts: its functions per class."""
     if subset == "paper":
         return [
-            f"{split}: {name} has {have:,} functions, {want - have:,} fewer than the paper's "
-            f"{want:,}"
+            f"{split}: {name} has {counted(have, 'function')}, {want - have:,} fewer than the "
+            f"paper's {want:,}"
             for (name, have), want in zip(counts.items(), PAPER_COUNTS[split], strict=True)
             if have < want
         ]
     if subset != "all" and n_functions < int(subset):
-        return [f"{split}: has {n_functions:,} functions, subset asks for {subset:,}"]
+        return [f"{split}: has {counted(n_functions, 'function')}, subset asks for {subset:,}"]
     return []
 
 

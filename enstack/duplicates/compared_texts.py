@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from enstack.counting import counted
 from enstack.data.functions import Functions, VulnerabilityData
 from enstack.duplicates.lexer import LONGEST, comment_kept_from
 
@@ -65,5 +66,4 @@ def _too_long(batch: pa.Array) -> np.ndarray:
 def _named(functions: Functions, rows: list[int]) -> str:
     names = ", ".join(str(functions.ids[row]) for row in islice(rows, N_NAMED))
     more = ", ..." if len(rows) > N_NAMED else ""
-    verb = "function is" if len(rows) == 1 else "functions are"
-    return f"{len(rows):,} {verb} ({names}{more})"
+    return f"{counted(len(rows), 'function is', 'functions are')} ({names}{more})"

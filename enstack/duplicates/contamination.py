@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from enstack.counting import counted
 from enstack.data.functions import VulnerabilityData
 from enstack.duplicates.near_duplicates import NearDuplicates, find_near_duplicates
 from enstack.errors import DataError
@@ -55,9 +56,9 @@ def train_rows_to_keep(data: VulnerabilityData, threshold: float) -> np.ndarray:
     ]
     raise DataError(
         f"drop_near_duplicates={threshold:g} must leave half of train, and would drop "
-        f"{n_train - len(kept):,} of its {n_train:,} functions, which stand in validation or test "
-        "too. See with `enstack audit` whether the splits were made of the same functions; then "
-        f"divide the data anew, or use {' or '.join([*others[:1], '0, which drops none'])}."
+        f"{n_train - len(kept):,} of its {counted(n_train, 'function')}, which stand in validation "
+        "or test too. See with `enstack audit` whether the splits were made of the same functions; "
+        f"then divide the data anew, or use {' or '.join([*others[:1], '0, which drops none'])}."
     )
 
 
@@ -84,12 +85,13 @@ def drop_from_train(
     train = data.splits["train"]
     n_before, n_dropped = len(train), len(train) - len(kept)
     advice = (
-        f"With drop_near_duplicates={threshold:g}, {len(kept):,} of its {n_before:,} functions are "
-        "left: use a higher drop_near_duplicates, or 0, which drops none."
+        f"With drop_near_duplicates={threshold:g}, {len(kept):,} of its "
+        f"{counted(n_before, 'function')} are left: use a higher drop_near_duplicates, or 0, which "
+        "drops none."
     )
     data.task.require_two_sides(train.labels[kept], "The training split", advice)
     note = (
-        f"train: {n_dropped:,} of {n_before:,} functions stand in validation or test "
+        f"train: {n_dropped:,} of {counted(n_before, 'function')} in validation or test too "
         f"(Jaccard of token 4-grams >= {threshold:g}), dropped"
     )
     reason = f"near-duplicate of validation or test, Jaccard >= {threshold:g}"

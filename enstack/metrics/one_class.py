@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
+from enstack.counting import counted
 from enstack.errors import DataError
 from enstack.metrics.calibration import calibration
 from enstack.metrics.classes import confusion_cells, evaluate_classes, resampled_classes
@@ -104,8 +105,8 @@ class OneClass(LabelTask):
             return
         only = f"are {self.label_name(labels[0])}" if len(labels) else "have none"
         raise DataError(
-            f"{place} must hold at least two classes, all of its {len(labels):,} functions {only}. "
-            f"{advice}"
+            f"{place} must hold at least two classes, all of its "
+            f"{counted(len(labels), 'function')} {only}. {advice}"
         )
 
     def require_fittable(self, labels: np.ndarray) -> None:

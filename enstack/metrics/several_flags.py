@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from enstack.counting import counted
 from enstack.errors import DataError
 from enstack.metrics.calibration import calibration
 from enstack.metrics.flags import (
@@ -109,8 +110,8 @@ class SeveralFlags(LabelTask):
         """Some functions must have a flag that others lack."""
         if not self.learnable(labels):
             raise DataError(
-                f"{place} must hold functions with and without a flag, its {len(labels):,} "
-                f"functions are all alike. {advice}"
+                f"{place} must hold functions with and without a flag, all of "
+                f"its {counted(len(labels), 'function')} are alike. {advice}"
             )
 
     def require_fittable(self, labels: np.ndarray) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from enstack.counting import counted
 from enstack.progress.say import duration, say
 
 if TYPE_CHECKING:
@@ -229,7 +230,8 @@ def _lines(
 def _line(one: ModelTime, config: RunConfig) -> str:
     folds = f" and {config.folds} folds" if config.meta_features == "out_of_fold" else ""
     memory = f"; {one.cost.memory / GIB:.1f} GiB of GPU memory" if one.cost.memory else ""
+    epochs = f"{counted(one.work.epochs, 'epoch')} of {duration(one.epoch)}"
     return (
-        f"   - {one.name}: {duration(one.total)}, {one.work.epochs} epochs of {duration(one.epoch)}"
+        f"   - {one.name}: {duration(one.total)}, {epochs}"
         f"{folds}, with tokens and predictions{memory}"
     )

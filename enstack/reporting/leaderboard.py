@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from enstack.counting import counted
 from enstack.errors import CheckpointError
 from enstack.metrics.chance import chance_text
 from enstack.reporting.console import aligned_table
@@ -235,5 +236,5 @@ def leaderboard_text(run_dir: Path) -> str:
         shrinks=titles.index("name"),
     )
     # Every row was measured on the same functions.
-    foot = f"Measured on {rows[0].n:,} test functions; the intervals are bootstrapped."
+    foot = f"Measured on {counted(rows[0].n, 'test function')}; the intervals are bootstrapped."
     return f"{text}\n{foot}"

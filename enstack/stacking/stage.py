@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from enstack.config import RunConfig, base_model_names
+from enstack.counting import counted
 from enstack.data.functions import VulnerabilityData
 from enstack.data.holdout import SplitPlan
 from enstack.duplicates.contamination import NEAR, contaminated
@@ -41,7 +42,7 @@ def stack_base_models(
     if is_current(run.stacking.path, made_from):
         say("✓ stacking: finished before, skipped")
         return
-    say(f"▶ Stacking {len(names)} base models: {', '.join(config.meta_classifiers)}")
+    say(f"▶ Stacking {counted(len(names), 'base model')}: {', '.join(config.meta_classifiers)}")
     with replacing_folder(run.stacking.path, {"made_from": made_from}) as beside:
         folder = StackingFolder(beside)
         probabilities = _every_model(data, plan, config, run, folder)

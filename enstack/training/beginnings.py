@@ -7,6 +7,7 @@ from typing import Any
 
 from enstack.checkpoints import slots, state_file
 from enstack.config import FIXED_SETTINGS, RunConfig
+from enstack.counting import counted
 from enstack.data.functions import VulnerabilityData
 from enstack.data.holdout import SplitPlan
 from enstack.errors import CheckpointError
@@ -51,8 +52,8 @@ def refuse_fewer_epochs(folder: Path, complete: int, epochs: int) -> None:
     """Raise CheckpointError where more epochs are trained than are asked for."""
     if complete > epochs:
         raise CheckpointError(
-            f"{folder} is trained for {complete} epochs already, asked for are "
-            f"{epochs}. Use epochs={complete} or more, or name another run_dir."
+            f"{folder} is trained for {counted(complete, 'epoch')} already, epochs={epochs} is "
+            f"asked for. Use epochs={complete} or more, or name another run_dir."
         )
 
 

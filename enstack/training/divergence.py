@@ -126,7 +126,7 @@ def warn_of_standstill(training: TrainingState, attempted: int, applied: int) ->
     if not tried or optimizer.applied_steps() > applied:
         return
     skipped = (
-        f"All {tried} optimizer steps of epoch {epoch} were skipped, for fp16 gradients "
+        f"All optimizer steps of epoch {epoch} were skipped ({tried:,}), for fp16 gradients "
         "overflowed: the weights stand still."
     )
     # It begins at 2 to the 16th and is halved with each step that is skipped: below 1 it is no

@@ -10,6 +10,7 @@ from enstack.checkpoints import newest_whole, slots, state_file
 from enstack.checkpoints.old_checkpoints import OldCheckpoint, find_old_checkpoint
 from enstack.checkpoints.old_names import old_candidates, under_other_names
 from enstack.config import RunConfig
+from enstack.counting import counted
 from enstack.errors import CheckpointError
 from enstack.metrics.one_class import OneClass
 from enstack.models.base_models import (
@@ -157,7 +158,7 @@ def _announce_rate(training: TrainingState, state: dict[str, Any]) -> None:
     say(
         f"⚠️  epochs={asked}, where the schedule was laid out for {before}: the learning rate goes "
         f"on at {training.optimizer.next_rate():.3g}, from {rate_before:.3g}. That is not the same "
-        f"as {asked} epochs at once."
+        f"as {counted(asked, 'epoch')} at once."
     )
 
 
@@ -167,8 +168,8 @@ def _refuse_fewer_epochs(training: TrainingState) -> None:
     done = training.progress.batches_done
     if complete == training.config.epochs and done:
         say(
-            f"⚠️  {done} batches of epoch {complete + 1} are set aside: asked for are {complete} "
-            f"epochs. With epochs={complete + 1} or more they are gone on from."
+            f"⚠️  {counted(done, 'batch')} of epoch {complete + 1} set aside: epochs={complete} is "
+            f"asked for. With epochs={complete + 1} or more it is gone on with."
         )
 
 
@@ -249,4 +250,5 @@ def _announce_import(old: OldCheckpoint, log: Log) -> None:
 def _announce_epochs(training: TrainingState) -> None:
     complete = training.progress.epoch - 1
     if complete and not training.progress.batches_done and not training.finished():
-        say(f"⏭️  Resuming: {complete} of {training.config.epochs} epochs are complete")
+        total = training.config.epochs
+        say(f"⏭️  Resuming: {complete} of {counted(total, 'epoch is', 'epochs are')} complete")

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NoReturn
 
+from enstack.counting import counted
 from enstack.errors import Interrupted
 from enstack.models.loader import make_loader, why_waiting
 from enstack.progress.bars import Bar
@@ -62,7 +63,7 @@ def _announce_end(training: TrainingState, saver: Saver) -> None:
         saver.log("stopped_early", epoch=progress.epoch - 1, best_epoch=progress.best_epoch)
         say(
             f"⏹️  Early stopping: macro-F1 has not risen above that of epoch {progress.best_epoch} "
-            f"for {progress.stale_epochs} epochs (early_stopping_patience="
+            f"for {counted(progress.stale_epochs, 'epoch')} (early_stopping_patience="
             f"{config.early_stopping_patience}). Epoch {progress.epoch - 1} of {config.epochs} "
             "was the last."
         )
@@ -230,7 +231,7 @@ def _save_and_stop(training: TrainingState, saver: Saver) -> NoReturn:
     saver.settle(required=True)
     progress = training.progress
     raise Interrupted(
-        f"Interrupted; progress is saved: {training.job.base_model.name}, epoch "
-        f"{progress.epoch}, {progress.batches_done} of {training.total_batches()} batches. "
+        f"Interrupted; progress is saved: {training.job.base_model.name}, epoch {progress.epoch}, "
+        f"{progress.batches_done} of {counted(training.total_batches(), 'batch')}. "
         "Run the same again to go on."
     )

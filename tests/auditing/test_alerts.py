@@ -69,13 +69,13 @@ def test_nothing_is_told_where_nothing_is_to_be_done() -> None:
 @pytest.mark.parametrize(
     ("below", "passed", "headline"),
     [
-        ({}, {"duplicates": duplicated(LEVELS[0], 1)}, "1 test functions stand word for word"),
+        ({}, {"duplicates": duplicated(LEVELS[0], 1)}, "1 test function stands word for word"),
         (
             {"duplicates": duplicated(LEVELS[2], 9)},
             {"duplicates": duplicated(LEVELS[2], 10)},
             "1.0% of test has a near-duplicate",
         ),
-        ({}, {"contradictions": contradicted(LEVELS[0], 1)}, "1 pairs of the same text"),
+        ({}, {"contradictions": contradicted(LEVELS[0], 1)}, "1 pair of the same text"),
         (
             {"contradictions": contradicted(LEVELS[1], 49)},
             {"contradictions": contradicted(LEVELS[1], 50)},

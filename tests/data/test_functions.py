@@ -43,7 +43,7 @@ def test_cwe_mode_keeps_vulnerable_functions_only_and_says_how_many_went(tmp_pat
     assert data.class_names == CWE_CLASSES
     assert data.splits["train"].labels.tolist() == [0, 1, 2, 3, 4]
     assert data.splits["train"].sources.to_pylist() == SOURCES[:5]
-    assert "train: 1 of 6 functions have no flag, dropped" in data.notes
+    assert "train: 1 of 6 functions without a flag, dropped" in data.notes
 
 
 def test_clean_is_the_last_of_six_classes(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_the_first_of_several_flags_wins_and_the_number_is_recorded(tmp_path: Pa
     flags[3, 4] = flags[4, 1] = True
     data = read_data(write_all_hdf5(tmp_path, flags=flags))
     assert data.splits["train"].labels.tolist() == [0, 1, 2, 3, 1]
-    assert "train: 2 functions have several flags, the first of them won" in data.notes
+    assert "train: 2 functions with several flags, the first of them won" in data.notes
     assert "6 of 15 vulnerable functions" in data.label_rule
     assert "CWE-119 > CWE-120 > CWE-469 > CWE-476 > CWE-other" in data.label_rule
 
@@ -286,7 +286,7 @@ def test_latin_1_bytes_are_read_as_latin_1_and_counted(tmp_path: Path, mixed: bo
     assert data.splits["train"].sources[1].as_py() == 'f() { puts("café"); }'
     if mixed:
         assert data.splits["train"].sources[2].as_py() == 'f() { puts("café"); }'
-    assert "train: 1 functions are not UTF-8 and were read as latin-1" in data.notes
+    assert "train: 1 function not in UTF-8, read as latin-1" in data.notes
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
@@ -301,7 +301,7 @@ def test_latin_1_bytes_in_text_files_are_counted_too(tmp_path: Path, suffix: str
     data = read_data(tmp_path)
     assert data.splits["train"].sources[1].as_py() == "f() { puts('café'); }"
     assert data.splits["train"].sources[2].as_py() == "f() { puts('é'); }"
-    assert "train: 1 functions are not UTF-8 and were read as latin-1" in data.notes
+    assert "train: 1 function not in UTF-8, read as latin-1" in data.notes
 
 
 @quick

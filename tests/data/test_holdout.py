@@ -51,7 +51,7 @@ def test_too_few_functions_to_divide_are_refused(toy_data: VulnerabilityData) ->
         (
             "multilabel",
             np.zeros((20, 6), dtype=bool),
-            "with and without a flag, its 10 functions are all alike",
+            "with and without a flag, all of its 10 functions are alike",
         ),
     ],
 )

@@ -213,7 +213,7 @@ def test_clean_functions_are_left_out_under_cwe_and_counted(tmp_path: Path) -> N
     assert data.splits["train"].ids.tolist() == ["train/0", "train/2"]
     assert data.splits["train"].labels.tolist() == [1, 0]
     assert data.dropped["train"]["no flag"] == 2
-    assert "train: 2 of 4 functions have no flag, dropped" in data.notes
+    assert "train: 2 of 4 functions without a flag, dropped" in data.notes
     assert named(tmp_path, "cwe_or_clean").splits["test"].labels.tolist() == [1, 5, 0, 5]
 
 

@@ -54,7 +54,7 @@ def test_strict_single_drops_the_functions_with_several_flags_and_changes_no_oth
     assert strict.dropped["train"]["several flags"] == len(several)
     assert strict.summary()["flags_become"]["several flags"] == "dropped"
     assert "label_rule=strict_single" in strict.label_rule
-    assert any(f"{len(several):,} functions have several flags, dropped" in n for n in strict.notes)
+    assert any(f"{len(several):,} functions with several flags, dropped" in n for n in strict.notes)
 
 
 def test_the_priority_takes_the_first_flag(folder: Path, flags: dict[str, list[bool]]) -> None:
@@ -123,7 +123,9 @@ def test_under_strict_single_a_file_without_any_single_flag_says_what_it_lacks(
 def test_flags_that_no_function_or_every_function_has_are_refused(tmp_path: Path) -> None:
     alike = np.zeros((4, 5), dtype=bool)
     alike[:, 2] = True
-    with pytest.raises(DataError, match="with and without a flag, its 4 functions are all alike"):
+    with pytest.raises(
+        DataError, match="with and without a flag, all of its 4 functions are alike"
+    ):
         FLAGS.require_two_sides(alike, "The training split", "Choose.")
     alike[0, 4] = True
     FLAGS.require_two_sides(alike, "The training split", "Choose.")

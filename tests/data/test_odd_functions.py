@@ -56,7 +56,7 @@ def test_every_odd_function_is_read_as_it_is_and_replaced_bytes_are_counted(
     data = read_data(tmp_path, cache_dir=tmp_path / "cache" if cached else None)
     for functions in data.splits.values():
         assert functions.sources.to_pylist() == [expected(*pair) for pair in ODD.items()]
-    assert "train: 2 functions are not UTF-8 and were read as latin-1" in data.notes
+    assert "train: 2 functions not in UTF-8, read as latin-1" in data.notes
     assert data.dropped["train"] == {"no flag": 0, "no text": 0, "not in the subset": 0}
 
 
@@ -71,7 +71,7 @@ def test_functions_without_text_are_counted_by_reason_and_in_a_note(tmp_path: Pa
 def test_a_subset_tells_how_many_it_leaves_out(tmp_path: Path) -> None:
     data = read_texts(tmp_path, ODD.values(), subset=6)
     assert data.dropped["test"]["not in the subset"] == len(ODD) - 6
-    assert f"test: {len(ODD) - 6} functions are not in the subset" in data.notes
+    assert f"test: {len(ODD) - 6} functions not in the subset" in data.notes
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
@@ -98,7 +98,7 @@ def test_lone_surrogates_are_read_and_counted(tmp_path: Path) -> None:
     rows = [{"func": f"f() {{ {text} }}", "label": 2 * n} for n, text in enumerate(("\ud800", "b"))]
     data = read_data(write_rows(tmp_path, "jsonl", rows))
     assert len(data.splits["train"]) == 2
-    assert "train: 1 functions are not UTF-8 and were read as latin-1" in data.notes
+    assert "train: 1 function not in UTF-8, read as latin-1" in data.notes
 
 
 def test_every_odd_function_becomes_tokens_and_the_cut_ones_are_counted(

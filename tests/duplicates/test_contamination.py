@@ -61,7 +61,7 @@ def test_what_is_dropped_is_told_with_its_reason_and_count() -> None:
     assert left.fingerprint != data.fingerprint
     reason = "near-duplicate of validation or test, Jaccard >= 0.9"
     assert left.summary()["dropped"]["train"][reason] == 1
-    assert "1 of 6 functions stand in validation or test" in left.notes[-1]
+    assert "1 of 6 functions in validation or test too" in left.notes[-1]
     assert reason not in data.summary()["dropped"].get("train", {})
 
 

@@ -139,9 +139,9 @@ def test_an_epoch_whose_steps_are_all_skipped_is_said_and_ends_the_run_when_it_g
     config = train_config(tmp_path, epochs=3, precision="fp16")
     with monkeypatch.context() as patched:
         spoil(patched, lambda training: True, "gradient")
-        with pytest.raises(DivergenceError, match=r"All 11.*epoch 2 were skipped.*precision=fp32"):
+        with pytest.raises(DivergenceError, match=r"All.*epoch 2 were skipped.*precision=fp32"):
             train_base_model(job_of(parts, config))
-    assert "⚠️  All 11 optimizer steps of epoch 1 were skipped" in capsys.readouterr().out
+    assert "⚠️  All optimizer steps of epoch 1 were skipped (11)" in capsys.readouterr().out
     verdict = verdict_text(inspect_path(tmp_path / "last_checkpoint"))
     assert "healthy" not in verdict
     assert "all skipped" in verdict

@@ -231,4 +231,4 @@ def test_fewer_epochs_say_what_they_set_aside(
             *parts, train_config(tmp_path / "run", **settings()), monkeypatch, stop_after=8
         )
     run_training(*parts, train_config(tmp_path / "run", **settings(epochs=1)), monkeypatch)
-    assert "2 batches of epoch 2 are set aside" in capsys.readouterr().out
+    assert "2 batches of epoch 2 set aside" in capsys.readouterr().out
