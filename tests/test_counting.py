@@ -24,6 +24,7 @@ AS_THEY_ARE = (
     "about {} batches were accumulated",
     "nobody has trained {} batches",
     "AdamW has counted {} steps",
+    "those of {} of {} {} functions",
 )
 
 
