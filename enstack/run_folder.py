@@ -12,6 +12,7 @@ from enstack.config import SHAPE_TRAINING_ALONE, RunConfig
 from enstack.data.functions import VulnerabilityData
 from enstack.data.holdout import SplitPlan
 from enstack.data.subset_manifest import subset_manifest
+from enstack.errors import CheckpointError
 from enstack.progress.say import say
 from enstack.storage.files import (
     append_json_line,
@@ -165,7 +166,16 @@ class RunFolder:
         if not self.config_file.exists():
             return {}
         # Old folders have USE_SWA and the like.
-        return {key.lower(): value for key, value in read_json_object(self.config_file).items()}
+        settings = {key.lower(): value for key, value in read_json_object(self.config_file).items()}
+        strangers = settings.keys() - RunConfig.model_fields
+        # A key or two may be another version's; another file in its place has few of ours.
+        if len(strangers) > len(settings) / 2:
+            found = ", ".join(sorted(strangers))
+            raise CheckpointError(
+                f"{self.config_file} must hold a run's settings, found {found}. Put a good copy "
+                "back, or remove it: then the checkpoints tell the settings."
+            )
+        return settings
 
     def report_inputs(self) -> dict[str, Any]:
         """What a report is made of, as digests: another value, and it is out of date."""

@@ -84,7 +84,9 @@ def _named_change(
         return _changed_settings(run, manifest)
     if what == "histories":
         one, other = before.get(what, {}), now[what]
-        return f"histories of {', '.join(n for n in other if other[n] != one.get(n)) or 'any'}"
+        changed = [name for name in {**one, **other} if one.get(name) != other.get(name)]
+        # No names: a report that is older than this record of histories.
+        return f"histories of {', '.join(changed)}" if changed else what
     return what
 
 

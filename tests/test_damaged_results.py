@@ -120,6 +120,16 @@ def test_settings_edited_by_hand_are_not_believed(
         run_pipeline(changed(finished_run, seed=43))
 
 
+@pytest.mark.parametrize("gone", ["history.jsonl", ""])
+def test_a_history_that_is_gone_is_named_by_its_base_model(
+    finished_run: RunConfig, gone: str
+) -> None:
+    path = Path(finished_run.run_dir) / "base_models" / "micro" / gone
+    path.unlink() if gone else shutil.rmtree(path)
+    with pytest.raises(CheckpointError, match="histories of micro changed"):
+        enstack.report(finished_run.run_dir)
+
+
 def test_a_fingerprint_edited_by_hand_refuses_no_run(finished_run: RunConfig) -> None:
     path, before = Path(finished_run.run_dir) / "data.json", results(finished_run)
     data: dict[str, Any] = json.loads(path.read_text())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from enstack.config import RunConfig
-from enstack.errors import EnstackError
+from enstack.errors import CheckpointError, EnstackError
 from enstack.pipeline import run_pipeline
 from enstack.toy.tiny_models import TinyModel, write_encoder
 from tests.support.equality import tree_digest
@@ -142,3 +143,19 @@ def test_a_run_whose_config_json_is_lost_goes_on_as_its_refusal_advises(
         with pytest.raises(EnstackError, match=r"holds a run with drop_near_duplicates=0\.95"):
             run_pipeline(config)
     run_pipeline(settings)
+
+
+def test_another_file_in_the_place_of_config_json_is_named_and_can_be_removed(
+    stopped_run: RunConfig, tmp_path: Path
+) -> None:
+    config = changed(stopped_run, run_dir=str(tmp_path / "run"))
+    shutil.copytree(stopped_run.run_dir, config.run_dir)
+    record, data = (tmp_path / "run" / name for name in ("config.json", "data.json"))
+    record.write_text(data.read_text())
+    data.write_text(json.dumps(config.model_dump(mode="json")))
+    with pytest.raises(CheckpointError, match="must hold a run's settings, found available, class"):
+        run_pipeline(config)
+    record.unlink()
+    run_pipeline(config)
+    assert json.loads(record.read_text())["seed"] == config.seed
+    assert json.loads(data.read_text())["fingerprint"]
