@@ -5,7 +5,7 @@ A file may be as it was written and still be worth nothing: training that diverg
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from enstack.checkpoints.slots import STATE_FILE, WEIGHTS_FILE
 from enstack.checkpoints.state_file import read_state
 from enstack.errors import CheckpointError
+from enstack.finite import first_spoilt
 
 LOST = "they are lost"
 
@@ -38,7 +39,7 @@ def weights_fault(path: Path) -> str | None:
     """The first tensor of a safetensors file that is not finite, in words, or None."""
     with safe_open(str(path), framework="pt") as file:
         # As a generator: one tensor at a time is in memory.
-        name = _first_spoilt((name, file.get_tensor(name)) for name in file.keys())  # noqa: SIM118
+        name = first_spoilt((name, file.get_tensor(name)) for name in file.keys())  # noqa: SIM118
     return name and f"{path.name} holds NaN or infinite weights, in {name}: {LOST}"
 
 
@@ -56,25 +57,17 @@ def moments_fault(optimizer: Mapping[str, Any]) -> str | None:
         for name in ("exp_avg", "exp_avg_sq")
         if isinstance(slot.get(name), torch.Tensor)
     )
-    name = _first_spoilt(moments)
+    name = first_spoilt(moments)
     return name and f"{STATE_FILE} holds NaN or infinite optimizer moments, in {name}: {LOST}"
 
 
 def _losses_fault(state: Mapping[str, Any]) -> str | None:
     losses = state.get("losses", {})
     sums = ((name, torch.as_tensor(losses[name])) for name in ("epoch", "window") if name in losses)
-    name = _first_spoilt(sums)
+    name = first_spoilt(sums)
     return name and f"{STATE_FILE} holds a loss that is no number, of the {name} in work"
 
 
 def spoilt_weights(weights: Mapping[str, torch.Tensor]) -> str | None:
     """The name of the first tensor that is not finite, or None."""
-    return _first_spoilt(iter(weights.items()))
-
-
-def _first_spoilt(tensors: Iterator[tuple[str, torch.Tensor]]) -> str | None:
-    for name, tensor in tensors:
-        # Both ends of the range are NaN where any number is; nothing is copied for it.
-        if tensor.numel() and not torch.stack(tensor.aminmax()).isfinite().all():
-            return name
-    return None
+    return first_spoilt(weights.items())

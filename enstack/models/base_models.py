@@ -25,6 +25,7 @@ from enstack.config import TINY_MODELS
 from enstack.errors import ConfigError
 from enstack.metrics.one_class import OneClass
 from enstack.models.foreign_code import refuse_foreign_code
+from enstack.models.whole import require_vocabulary, require_whole_encoder
 from enstack.storage.files import digest_of_ends, sha256_json
 from enstack.storage.manifest import files_below
 from enstack.storage.pickles import UNREADABLE, why_unreadable
@@ -55,6 +56,8 @@ def load_tokenizer(base_model: BaseModel) -> Any:
     with _quiet(), _explained(base_model):
         refuse_foreign_code(base_model.location)
         tokenizer = AutoTokenizer.from_pretrained(base_model.location, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(base_model.location, trust_remote_code=False)
+        require_vocabulary(tokenizer, config)
     # Functions go to the tokenizer's backend directly; slow tokenizers have none.
     if not getattr(tokenizer, "is_fast", False):
         raise ConfigError(
@@ -116,7 +119,7 @@ def load_classifier(
     )
     with _quiet(), _explained(base_model), torch.random.fork_rng():
         torch.manual_seed(seed)
-        model: torch.nn.Module = AutoModelForSequenceClassification.from_pretrained(
+        model, loaded = AutoModelForSequenceClassification.from_pretrained(
             base_model.location,
             config=config,
             attn_implementation=ATTENTION,
@@ -125,7 +128,9 @@ def load_classifier(
             dtype=torch.float32,
             # A folder fine-tuned for other classes lends its encoder, not its head.
             ignore_mismatched_sizes=True,
+            output_loading_info=True,
         )
+        require_whole_encoder(model, loaded)
     return _detached_from_file(model)
 
 
@@ -228,16 +233,25 @@ def _explained(base_model: BaseModel) -> Iterator[None]:
     """Turn a failed load into one sentence that says which files to put where."""
     try:
         yield
-    except UNLOADABLE as error:
+    except Exception as error:
+        # Of damaged files the tokenizers library raises no class of its own.
+        if not isinstance(error, UNLOADABLE) and type(error) is not Exception:
+            raise
         reason = why_unreadable(error)
+        if isinstance(error, SafetensorError):
+            reason = f"its model.safetensors is cut or damaged: {reason}."
         folder = Path(base_model.location)
         # A hub id looks like a relative path: only these are folders for sure.
         if str(folder).startswith(("/", "./", "../")) and not folder.exists():
             reason = "there is no such folder."
-        where = "the folder" if folder.is_dir() else "a folder (and name it in base_models)"
+        files = (
+            "config.json, model.safetensors and the tokenizer's files (tokenizer.json, or "
+            "vocab.json and merges.txt)"
+        )
+        advice = f"Put {files} into a folder (and name it in base_models), or go online."
+        if folder.is_dir():
+            advice = f"Put {files}, all good copies of one model, into the folder."
         raise ConfigError(
             f"The base model {base_model.name} can't be loaded from {base_model.location}: "
-            f"{reason}{_suggestion(base_model)}\n"
-            "Put config.json, model.safetensors and the tokenizer's files (tokenizer.json, or "
-            f"vocab.json and merges.txt) into {where}, or go online."
+            f"{reason}{_suggestion(base_model)}\n{advice}"
         ) from error
