@@ -67,6 +67,9 @@ class BaseModelFolder:
 
     def trained_with(self) -> dict[str, Any]:
         """Settings that shaped the training alone, as they were when it ended; empty if unknown."""
+        # Trained on since, and stopped before it predicted: then the stored ones are older.
+        if self.history_problem():
+            return {}
         return dict((read_manifest(self.probabilities) or {}).get("settings", {}))
 
     def history_digest(self) -> str:

@@ -22,12 +22,16 @@ TRAINING_SETTINGS = (
 
 @dataclass(frozen=True)
 class BaseModelStage:
-    """One base model of a run: its name, how it was asked for, its folder, what decides on it."""
+    """One base model of a run: its name, how it was asked for, its folder, what decides on it.
+
+    trained_with: the settings that shaped its training before this start, where they are known.
+    """
 
     name: str
     model: str
     folder: BaseModelFolder
     settings: dict[str, Any]
+    trained_with: dict[str, Any]
 
     def made_from(self) -> dict[str, Any]:
         """The inputs of its probabilities, the best model's files as they are now among them."""
@@ -77,6 +81,8 @@ def base_model_stages(
     if config.meta_features == "out_of_fold":
         # Without out-of-fold features nothing depends on the number of folds.
         settings["folds"] = config.folds
+    # Read before any is trained: another one's training changes what config.json says.
+    trained_with = run.trained_with()
     named = zip(base_model_names(config.base_models), config.base_models, strict=True)
     return [
         BaseModelStage(
@@ -84,6 +90,7 @@ def base_model_stages(
             model,
             run.base_model(name),
             {"data": data.fingerprint, "base_model": model, **settings},
+            {**trained_with, **run.base_model(name).trained_with()},
         )
         for name, model in named
     ]

@@ -129,13 +129,13 @@ def _train_stack_report(
     stages = base_model_stages(data, config, run)
     unfinished = _base_models_to_train(stages, data, plan, config, run)
 
-    before, recorded = run.settings(), list[bool]()
+    kept, recorded = _kept_settings(config, run), list[bool]()
 
     def record(trains: bool) -> None:
         """Nothing is recorded before every check has passed: a refused command changes no file."""
         recorded.append(trains)
         # Where nothing is trained, the settings that did train stay.
-        run.record(config, data, plan, trained_with={} if any(recorded) else before)
+        run.record(config, data, plan, kept={} if any(recorded) else kept)
 
     # Not before: what has been announced begins.
     # Where the form has announced the settings, what follows needs a head of its own.
@@ -148,11 +148,21 @@ def _train_stack_report(
         stack_base_models(data, plan, config, run)
         if not recorded:
             record(trains=False)
+        if kept and not any(recorded):
+            told = ", ".join(f"{key} stays {value}" for key, value in kept.items())
+            say(f"   · Training is finished: {told}")
         for stage in stages:
             run.record_truncation(stage.name)
         bar.advance()
         report_stage(run)
         bar.advance()
+
+
+def _kept_settings(config: RunConfig, run: RunFolder) -> dict[str, Any]:
+    """What shaped the training so far, where something else is asked for now."""
+    return {
+        key: value for key, value in run.trained_with().items() if value != getattr(config, key)
+    }
 
 
 def _parts(names: list[str], unfinished: Container[str], config: RunConfig) -> list[Part]:
@@ -202,6 +212,8 @@ def _base_model_stage(
     from enstack.training.stage import fine_tune_and_predict
 
     say(f"▶ {stage.name}: fine-tuning {stage.model}")
-    fine_tune_and_predict(unfinished, data, plan, config, run, stage.made_from, record)
+    fine_tune_and_predict(
+        unfinished, data, plan, config, run, stage.made_from, stage.trained_with, record
+    )
     run.record_truncation(stage.name)
     run.log("base_model_finished", base_model=stage.name)

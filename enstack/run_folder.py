@@ -13,7 +13,6 @@ from enstack.data.functions import VulnerabilityData
 from enstack.data.holdout import SplitPlan
 from enstack.data.subset_manifest import subset_manifest
 from enstack.errors import CheckpointError
-from enstack.progress.say import say
 from enstack.storage.files import (
     append_json_line,
     read_json_object,
@@ -195,16 +194,13 @@ class RunFolder:
         data: VulnerabilityData,
         plan: SplitPlan,
         *,
-        trained_with: dict[str, Any],
+        kept: dict[str, Any],
     ) -> None:
         """Write config.json, data.json and, of a subset, subset.json, unless they say so already.
 
-        trained_with: the recorded settings of a training that is finished; none where a base model
-        is still to be trained.
+        kept: settings that stay as they are recorded, whatever is asked for now.
         """
-        settings = config.model_dump(mode="json")
-        if trained_with:
-            settings |= _kept_settings(settings, {**trained_with, **self._trained_with()})
+        settings = config.model_dump(mode="json") | kept
         write_if_changed(self.config_file, _as_text(settings))
         recorded = read_json_object(self.data_file) if self.data_file.exists() else {}
         summary = data.summary() | {"holdout": plan.summary(config.meta_features, config.seed)}
@@ -220,31 +216,20 @@ class RunFolder:
         truncated = {**recorded["truncated"], name: self.base_model(name).n_truncated()}
         write_if_changed(self.data_file, _as_text({**recorded, "truncated": truncated}))
 
-    def _trained_with(self) -> dict[str, Any]:
-        """What the manifests of the base models say in place of config.json, which can be edited.
+    def trained_with(self) -> dict[str, Any]:
+        """Settings that shaped the training alone, as they were when it ended; empty if unknown.
 
-        Base models may differ in them: then config.json is right where it agrees with any.
+        config.json can be edited: it is right where it agrees with the manifest of any base model,
+        for base models may differ.
         """
         every = [BaseModelFolder(folder).trained_with() for folder in self.base_models.glob("*/")]
         known, stored = [one for one in every if one], self.settings()
-        return {
+        agreed = {
             key: known[-1][key]
             for key in SHAPE_TRAINING_ALONE
             if known and stored.get(key) not in [one.get(key) for one in known]
         }
-
-
-def _kept_settings(asked: dict[str, Any], trained_with: dict[str, Any]) -> dict[str, Any]:
-    """Settings that a finished training was made with, where others are asked for now."""
-    kept = {
-        key: trained_with[key]
-        for key in SHAPE_TRAINING_ALONE
-        if key in trained_with and trained_with[key] != asked[key]
-    }
-    if kept:
-        said = ", ".join(f"{key} stays {value}" for key, value in kept.items())
-        say(f"   · Training is finished: {said}")
-    return kept
+        return {key: stored[key] for key in SHAPE_TRAINING_ALONE if key in stored} | agreed
 
 
 def _digest_if_there(path: Path) -> str | None:

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import pty
+import random
 import shutil
 import signal
 import subprocess
@@ -451,6 +452,82 @@ def test_a_run_that_only_predicts_again_keeps_the_record_of_how_it_was_trained(
     assert (stored["batch_size"], stored["early_stopping_patience"]) == (4, 0)
     report = json.loads((Path(finished_run.run_dir) / "report" / "report.json").read_text())
     assert report["settings"]["batch_size"] == 4
+
+
+OTHER_VALUES = {
+    "batch_size": [4, 8],
+    "precision": ["fp32", "bf16"],
+    "early_stopping_patience": [0, 1, 3],
+    "save_steps": [3, 5],
+    "keep_checkpoints": [2, 3],
+}
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_however_often_other_settings_are_asked_for_the_record_is_of_what_trained(
+    finished_run: RunConfig, seed: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each call twice, and between them probabilities are lost or damaged at times."""
+    run, draw = RunFolder(Path(finished_run.run_dir)), random.Random(seed)
+    trained = run.config_file.read_bytes()
+    for _ in range(2):
+        asked = {key: draw.choice(values) for key, values in OTHER_VALUES.items()}
+        # Never what trained, so that there is always something to say.
+        config = changed(finished_run, **asked, accumulation_steps=2)
+        for damage in (None, draw.choice([None, "test.npz", "manifest.json", ""])):
+            if damage is not None:
+                spoil(run.base_model("micro").probabilities / damage)
+            run_pipeline(config)
+            assert run.config_file.read_bytes() == trained
+            assert json.loads(run.report_data.read_text())["settings"]["batch_size"] == 4
+            out = capsys.readouterr().out
+            (told,) = [line for line in out.splitlines() if "Training is finished" in line]
+            assert "accumulation_steps stays 1" in told
+            assert ("batch_size stays 4" in told) == (asked["batch_size"] == 8)
+
+
+def spoil(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.write_bytes(b"{")
+
+
+def test_epochs_that_were_added_before_an_interruption_stay_in_the_record(
+    finished_run: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trained on to its end and stopped before it predicted: the stored probabilities are older."""
+    run, more = RunFolder(Path(finished_run.run_dir)), {"epochs": 3, "batch_size": 8}
+
+    def stop(*_: Any) -> None:
+        raise Interrupted("stopped")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("enstack.training.stage._predict", stop)
+        with pytest.raises(Interrupted, match="stopped"):
+            run_pipeline(changed(finished_run, **more))
+    for asked in (more, {**more, "batch_size": 2}, {**more, "batch_size": 2}):
+        run_pipeline(changed(finished_run, **asked))
+        assert run.settings()["epochs"] == 3
+        assert run.settings()["batch_size"] == 8
+
+
+def test_base_models_trained_with_different_settings_keep_their_own_records(
+    finished_run: RunConfig, two_models: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second is trained later: the record is of the last training, and nothing is kept."""
+    run = RunFolder(Path(finished_run.run_dir))
+    spoil(run.base_model("micro").probabilities)
+    both = changed(finished_run, base_models=two_models, batch_size=8, max_length=32)
+    run_pipeline(both)
+    assert "Training is finished" not in capsys.readouterr().out
+    for asked in (both, changed(both, early_stopping_patience=1, batch_size=2)):
+        run_pipeline(asked)
+        sizes = [
+            run.base_model(name).trained_with()["batch_size"] for name in ("micro", "with-mode")
+        ]
+        assert (sizes, run.settings()["batch_size"]) == ([4, 8], 8)
+    assert capsys.readouterr().out.count("Training is finished: batch_size stays 8") == 1
 
 
 def test_predictions_that_are_no_numbers_are_refused_and_made_again_as_advised(

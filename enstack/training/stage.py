@@ -61,13 +61,21 @@ def fine_tune_and_predict(
     config: RunConfig,
     run: RunFolder,
     made_from: Callable[[], dict[str, Any]],
+    trained_with: dict[str, Any],
     begun: Callable[[bool], None],
 ) -> None:
     """Leave a best model and the probabilities of every split that stacking needs.
 
     begun: told, when nothing is left that could refuse the training, whether there is any to do.
     made_from: asked when all is done, gives the inputs that the probabilities' manifest records.
+    trained_with: the settings that shaped the training so far; recorded where nothing is trained.
     """
+    trains: list[bool] = []
+
+    def begin(this: bool) -> None:
+        trains.append(this)
+        begun(this)
+
     folder = run.base_model(base_model.name)
     tokenizer = load_tokenizer(base_model)
     examples = tokenize_splits(base_model, tokenizer, data, config)
@@ -82,31 +90,43 @@ def fine_tune_and_predict(
         # An old run may have saved into the very folder that is run_dir today.
         old_runs=Path(config.resume_from or config.run_dir),
     )
-    train_base_model(job, begun=begun)
+    train_base_model(job, begun=begin)
     # Asked for only now: they name the best model, which training has just made.
     inputs = made_from()
     # As where only the history was lost, which training has written again.
     if not is_current(folder.probabilities, inputs):
-        _store_probabilities(job, examples, plan, inputs, folder, begun)
+        predicted = _predictions(job, examples, plan, begin)
+        kept = {} if any(trains) else trained_with
+        _store_probabilities(job, examples, predicted, inputs, kept, folder)
     # The next base model needs the room on the GPU that this one's reference cycles still hold.
     gc.collect()
     torch.cuda.empty_cache()
 
 
-def _store_probabilities(
+def _predictions(
     job: TrainingJob,
     examples: dict[str, LabelledTokens],
     plan: SplitPlan,
-    inputs: dict[str, Any],
-    folder: BaseModelFolder,
     begun: Callable[[bool], None],
-) -> None:
-    """Predict what stacking needs, and record what it was made of and with."""
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """What stacking needs: `_predict`'s answer for each split; folds are trained first."""
     predicted = {split: _predict(job, examples[split], split) for split in ("validation", "test")}
     if plan.fold_of is not None:
         predicted["train"] = _out_of_fold(job, plan.fold_of, begun)
+    return predicted
+
+
+def _store_probabilities(
+    job: TrainingJob,
+    examples: dict[str, LabelledTokens],
+    predicted: dict[str, tuple[np.ndarray, np.ndarray]],
+    inputs: dict[str, Any],
+    kept: dict[str, Any],
+    folder: BaseModelFolder,
+) -> None:
+    """Store them with what they were made of and with; kept: settings that are not this call's."""
     truncated = {split: tokens.tokens.n_truncated for split, tokens in examples.items()}
-    settings = job.config.model_dump(mode="json")
+    settings = job.config.model_dump(mode="json") | kept
     details = {
         "made_from": inputs,
         "truncated": truncated,
