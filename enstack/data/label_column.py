@@ -46,9 +46,11 @@ def require_labels_of_mode(
         if table.flags is None
     }
     words = set().union(*by_file.values())
+    # Beside names of CWEs 0 may be the first of them, or clean: in no mode can it be told.
+    _refuse_names_beside_numbers(by_file, CWE_COLUMNS)
     if label_mode != "binary":
         _refuse_labels_without_a_class(words, label_mode)
-        _refuse_mixed_labels(by_file)
+        _refuse_names_beside_numbers(by_file, ("clean",))
         _refuse_numbers_without_zero(words, class_names)
     for table in tables.values():
         if table.flags is None:
@@ -68,7 +70,13 @@ def label_column_notes(tables: Mapping[str, Table], class_names: Sequence[str]) 
     if not numbers:
         return []
     meaning = ", ".join(f"{number} {class_names[number]}" for number in numbers)
-    return [f"labels are numbers, read as {meaning}"]
+    others = sorted(words - {str(number) for number in numbers})
+    if not others:
+        return [f"labels are numbers, read as {meaning}"]
+    # Other modes refuse what is no number beside numbers.
+    known = _known_labels("binary", class_names)
+    meaning += "".join(f", {word} {class_names[known[word]]}" for word in others)
+    return [f"labels are written in several ways, read as {meaning}"]
 
 
 def _refuse_labels_without_a_class(words: set[str], label_mode: str) -> None:
@@ -83,9 +91,9 @@ def _refuse_labels_without_a_class(words: set[str], label_mode: str) -> None:
         )
 
 
-def _refuse_mixed_labels(by_file: Mapping[str, set[str]]) -> None:
+def _refuse_names_beside_numbers(by_file: Mapping[str, set[str]], refused: Sequence[str]) -> None:
     words = set().union(*by_file.values())
-    names = words & {*CWE_COLUMNS, "clean"}
+    names = words & set(refused)
     numbers = words & {str(number) for number in range(len(CWE_COLUMNS) + 1)}
     if names and numbers:
         name, number = (
@@ -118,8 +126,23 @@ def _require_known_labels(
         raise DataError(
             f"{table.path.name}: label must be 0 to {len(class_names) - 1} or one of "
             f"{', '.join(class_names)}, row {bad[0]} has {_shown(_values(table)[bad[0]])} "
-            f"(rows count from 0; {len(bad):,} such rows).{_mode_advice(words)}"
+            f"(rows count from 0; {len(bad):,} such rows)."
+            f"{_mode_advice(words) or _value_advice(_values(table)[bad[0]], class_names)}"
         )
+
+
+def _value_advice(value: Any, class_names: Sequence[str]) -> str:
+    """What to write in the place of a label that is none."""
+    if isinstance(value, (list, tuple, dict, np.ndarray)):
+        return (
+            " A row has one label: write that alone, or the five CWE columns where a function has "
+            "several."
+        )
+    if _word(value).strip().lower() in MISSING_WORDS:
+        return " Write the label of these rows, or remove them."
+    if tuple(class_names) == VULNERABILITY:
+        return " Write 0 or clean for clean functions, 1 or vulnerable for the others."
+    return " Write one of these names in their place, or remove these rows."
 
 
 def _mode_advice(words: set[str]) -> str:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from enstack.data.columns import Table
 from enstack.data.formats import SPLITS
 from enstack.data.functions import VulnerabilityData, read_data
-from enstack.data.labels import CLASS_NAMES, label_functions, require_labels
+from enstack.data.labels import CLASS_NAMES, label_functions, label_notes, require_labels
 from enstack.errors import DataError
 from tests.support.command_line import enstack_here
 from tests.support.data_files import label_rows, write_rows
@@ -156,9 +156,38 @@ def test_names_and_numbers_together_are_refused_with_both_files(odd: Any, place:
         read(tables_of(labels), "cwe_or_clean")
 
 
-def test_under_binary_names_numbers_and_true_agree() -> None:
-    tables = tables_of([[0, "CWE-119", True], ["clean", 1.0], ["cwe_other", False]])
+@pytest.mark.parametrize("label_mode", MODES)
+@pytest.mark.parametrize("beside", [[], ["clean"], [True], ["vulnerable", False]])
+def test_names_of_cwes_beside_numbers_are_refused_under_every_mode(
+    label_mode: str, beside: list[Any]
+) -> None:
+    labels: list[list[Any]] = [["CWE-119", *beside], ["CWE-120"], [0, 1]]
+    expected = r"found CWE-119 in train\.jsonl and 0 in test\.jsonl"
+    with pytest.raises(DataError, match=expected):
+        read(tables_of(labels), label_mode)
+
+
+def test_under_binary_clean_false_and_0_agree_and_the_note_has_them_all() -> None:
+    tables = tables_of([[0, "vulnerable", True], ["clean", 1.0], ["Vulnerable", False]])
     assert read(tables, "binary") == [[0, 1, 1], [0, 1], [1, 0]]
+    assert label_notes(tables, "binary", "priority") == [
+        "labels are written in several ways, read as 0 clean, 1 vulnerable, clean clean, "
+        "false clean, true vulnerable, vulnerable vulnerable"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("bad", "advice"),
+    [
+        (-1, "Write 0 or clean for clean functions, 1 or vulnerable"),
+        ("good", "Write 0 or clean for clean functions, 1 or vulnerable"),
+        ([0, 1], "A row has one label"),
+        (None, "Write the label of these rows, or remove them"),
+    ],
+)
+def test_what_is_no_label_is_refused_with_what_to_write(bad: Any, advice: str) -> None:
+    with pytest.raises(DataError, match=advice):
+        read(tables_of([[0, 1], [1, bad], [0]]), "binary")
 
 
 @pytest.mark.parametrize(
