@@ -17,6 +17,7 @@ from enstack.config import RunConfig, load_config
 from enstack.config.defaults import DEFAULT_RULES
 from enstack.config.settings import Settings
 from enstack.errors import CheckpointError, ConfigError
+from enstack.storage.manifest import MANIFEST, write_manifest
 from tests.support.command_line import enstack, enstack_here, refused
 from tests.support.data_files import write_hdf5_columns
 from tests.support.equality import tree_digest
@@ -242,7 +243,11 @@ def test_a_run_with_more_epochs_is_told_by_the_base_model_in_training(
 ) -> None:
     """Another base model, later in the order, has the fewer epochs of before."""
     run_dir = Path(finished_run.run_dir)
-    shutil.copytree(run_dir / "base_models" / "micro", run_dir / "base_models" / "after")
+    copied = shutil.copytree(run_dir / "base_models" / "micro", run_dir / "base_models" / "after")
+    for path in copied.rglob(MANIFEST):
+        manifest = json.loads(path.read_text())
+        made_from = {**manifest.get("made_from", {}), "base_model": "after"}
+        write_manifest(path.parent, **{**manifest, "made_from": made_from})
     settings = json.loads((run_dir / "config.json").read_text())
     models = {"base_models": [*settings["base_models"], "x/after", "x/later"], "epochs": 3}
     (run_dir / "config.json").write_text(json.dumps({**settings, **models}))

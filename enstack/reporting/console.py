@@ -58,7 +58,6 @@ def aligned_table(
         box=SIMPLE_HEAD if on_terminal and output.encoding.lower() == "utf-8" else PLAIN_HEAD,
         show_edge=False,
         padding=(0, GAP - 1, 0, 0),  # the box's own line between two columns is a blank
-        pad_edge=False,
     )
     for place, title in enumerate(cells[0]):
         table.add_column(
@@ -72,7 +71,7 @@ def aligned_table(
         table.add_row(*map(Text, row))
     margin = " " * indent
     text = _drawn(table, sum(widths) + GAP * len(widths))
-    # rich 13, which Colab ships, draws one more blank behind the last column.
+    # The last column's gap is cut off here: without edges, rich 13 and 15 make it of other widths.
     whole = sum(widths) + GAP * (len(widths) - 1)
     lines = [f"{margin}{set_cell_size(line, whole)}" for line in text.splitlines()]
     if left_out:
