@@ -65,7 +65,7 @@ class StackingFolder:
 
     @property
     def contamination(self) -> Path:
-        """Which test functions have a near-duplicate in train."""
+        """Which test functions have a near-duplicate in train, and which are alike among them."""
         return self.path / "near_train.npz"
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,8 +13,9 @@ from enstack.errors import DataError
 
 __all__ = [
     "NEAR",
-    "contaminated",
+    "DuplicatesOfTest",
     "drop_from_train",
+    "duplicates_of_test",
     "split_of_each",
     "train_rows_to_keep",
 ]
@@ -28,13 +29,25 @@ def split_of_each(data: VulnerabilityData) -> np.ndarray:
     return np.repeat(np.arange(len(data.splits)), [len(split) for split in data.splits.values()])
 
 
-def contaminated(data: VulnerabilityData, threshold: float) -> np.ndarray:
-    """Whether each test function has a near-duplicate in train: (n_test,) bool."""
+@dataclass(frozen=True)
+class DuplicatesOfTest:
+    """What each of n test functions is a near-duplicate of.
+
+    near_train: (n,) bool, of a train function; clusters: (n,) int64 from 0, test functions that
+    near-duplicates link share a number, and one without any has a number of its own.
+    """
+
+    near_train: np.ndarray
+    clusters: np.ndarray
+
+
+def duplicates_of_test(data: VulnerabilityData, threshold: float) -> DuplicatesOfTest:
+    """The near-duplicates of the test functions in train, and among themselves."""
     train, test = data.splits["train"].sources, data.splits["test"].sources
     duplicates = find_near_duplicates([train, test], threshold, "Test functions near train")
     is_test = np.repeat([0, 1], [len(train), len(test)])
-    near: np.ndarray = duplicates.neighbours(is_test, 2, threshold)[len(train) :, 0] > 0
-    return near
+    near = duplicates.neighbours(is_test, 2, threshold)[len(train) :, 0] > 0
+    return DuplicatesOfTest(near, duplicates.clusters(np.flatnonzero(is_test), threshold))
 
 
 def train_rows_to_keep(data: VulnerabilityData, threshold: float) -> np.ndarray:

@@ -76,6 +76,20 @@ class NearDuplicates:
         similarity[row] = 0
         return similarity
 
+    def clusters(self, rows: np.ndarray, threshold: float) -> np.ndarray:
+        """The cluster (m,) int64 of each of some rows (m,): those that pairs of them link share it.
+
+        Clusters are numbered from 0 in the order of their first rows; threshold as in neighbours.
+        """
+        groups, group_of = np.unique(self.tokens[rows], return_inverse=True)
+        linked = self.pairs[self.jaccard >= threshold]
+        # By these rows alone: a row of another split that is like two of them makes no pair.
+        pairs = np.searchsorted(groups, linked[np.isin(linked, groups).all(axis=1)])
+        component = _components(pairs, len(groups))[group_of]
+        _, first, cluster = np.unique(component, return_index=True, return_inverse=True)
+        numbers: np.ndarray = np.argsort(np.argsort(first))[cluster]
+        return numbers
+
     def _near(self, counts: np.ndarray, threshold: float) -> np.ndarray:
         # By groups of the same tokens: a pair names each group once, however many functions it has,
         # and is stored in one direction, which the transpose completes.
@@ -180,9 +194,15 @@ def _verified(
 
 def _by_component(pairs: np.ndarray, n_groups: int) -> np.ndarray:
     """An order (m,) of the pairs in which those that share functions stand side by side."""
-    links = csr_array((np.ones(len(pairs), np.int8), pairs.T), shape=(n_groups, n_groups))
-    _, component = connected_components(links, directed=False)
+    component = _components(pairs, n_groups)
     return np.lexsort((pairs[:, 1], pairs[:, 0], component[pairs[:, 0]]))
+
+
+def _components(pairs: np.ndarray, n_groups: int) -> np.ndarray:
+    """The connected component (n_groups,) of each group; pairs: (m, 2) link them."""
+    links = csr_array((np.ones(len(pairs), np.int8), pairs.T), shape=(n_groups, n_groups))
+    component: np.ndarray = connected_components(links, directed=False)[1]
+    return component
 
 
 def _texts(sources: Sequence[pa.Array], rows: np.ndarray) -> list[str]:

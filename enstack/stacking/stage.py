@@ -8,7 +8,7 @@ from enstack.config import RunConfig, base_model_names
 from enstack.counting import counted
 from enstack.data.functions import VulnerabilityData
 from enstack.data.holdout import SplitPlan
-from enstack.duplicates.contamination import NEAR, contaminated
+from enstack.duplicates.contamination import NEAR, duplicates_of_test
 from enstack.progress.say import say
 from enstack.run_folder import RunFolder, StackingFolder
 from enstack.stacking.baselines import plain_baselines
@@ -20,7 +20,7 @@ from enstack.storage.files import write_json
 from enstack.storage.folders import replacing_folder
 from enstack.storage.manifest import is_current
 
-STACKING_EDITION = 2  # raise when the folder holds something else, so that it is made again
+STACKING_EDITION = 3  # raise when the folder holds something else, so that it is made again
 
 
 def stack_base_models(
@@ -45,6 +45,7 @@ def stack_base_models(
     say(f"▶ Stacking {counted(len(names), 'base model')}: {', '.join(config.meta_classifiers)}")
     with replacing_folder(run.stacking.path, {"made_from": made_from}) as beside:
         folder = StackingFolder(beside)
+        duplicates = duplicates_of_test(data, NEAR)
         probabilities = _every_model(data, plan, config, run, folder)
         _write_results(data, plan, config, probabilities, folder)
         np.savez(
@@ -52,7 +53,8 @@ def stack_base_models(
             allow_pickle=False,
             ids=data.splits["test"].ids,
             # Kept beside the probabilities, so that the report needs no texts.
-            near=contaminated(data, NEAR),
+            near=duplicates.near_train,
+            clusters=duplicates.clusters,
             threshold=NEAR,
         )
     run.log("stacking_finished")

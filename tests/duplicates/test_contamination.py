@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from enstack.data.functions import Functions, VulnerabilityData
 from enstack.duplicates.contamination import (
-    contaminated,
     drop_from_train,
+    duplicates_of_test,
     split_of_each,
     train_rows_to_keep,
 )
 from enstack.errors import DataError
-from tests.support.similar_texts import TEXTS, brute_force, edited
+from tests.support.similar_texts import TEXTS, brute_force, components, edited
 
 
 def made(texts: list[str], sizes: tuple[int, int, int]) -> VulnerabilityData:
@@ -49,7 +49,10 @@ def test_rows_of_train_that_stay_are_like_none_of_another_split(
     else:
         assert train_rows_to_keep(data, threshold).tolist() == np.flatnonzero(~elsewhere).tolist()
     of_test = alike[len(texts) - n_test :, :n_train].any(axis=1)
-    assert contaminated(data, threshold).tolist() == of_test.tolist()
+    of_each = duplicates_of_test(data, threshold)
+    assert of_each.near_train.tolist() == of_test.tolist()
+    expected = components(alike[len(texts) - n_test :, len(texts) - n_test :])
+    assert of_each.clusters.tolist() == expected.tolist()
 
 
 def test_what_is_dropped_is_told_with_its_reason_and_count() -> None:
@@ -102,3 +105,12 @@ def test_a_test_split_that_is_train_itself_leaves_0_as_the_only_advice() -> None
 
 def test_functions_are_counted_split_after_split() -> None:
     assert split_of_each(made(["a"] * 6, (3, 1, 2))).tolist() == [0, 0, 0, 1, 2, 2]
+
+
+def test_test_functions_that_only_a_function_of_train_links_are_no_cluster() -> None:
+    tokens = [f"t{place}" for place in range(60)]
+    between, one, other = (" ".join(each) for each in (tokens, tokens[3:], tokens[:-3]))
+    data = made([between, one, other], (1, 0, 2))
+    of_each = duplicates_of_test(data, 0.9)
+    assert of_each.near_train.tolist() == [True, True]
+    assert of_each.clusters.tolist() == [0, 1]

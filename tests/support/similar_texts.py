@@ -39,3 +39,17 @@ def brute_force(texts: list[str], threshold: float | None) -> np.ndarray:
         equal = texts[i] == texts[j]
         alike[i, j] = alike[j, i] = equal if threshold is None else jaccard >= threshold
     return alike
+
+
+def components(alike: np.ndarray) -> np.ndarray:
+    """The number (n,) of each row's group, linked over any number of rows; from 0, as they come."""
+    number_of = np.full(len(alike), -1)
+    for row in range(len(alike)):
+        waiting = [row] if number_of[row] < 0 else []
+        number = number_of.max(initial=-1) + 1
+        while waiting:
+            one = waiting.pop()
+            if number_of[one] < 0:
+                number_of[one] = number
+                waiting += np.flatnonzero(alike[one]).tolist()
+    return number_of
