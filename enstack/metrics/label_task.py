@@ -14,6 +14,7 @@ import numpy as np
 
 from enstack.errors import DataError
 
+SMALLEST = 1e-12  # a sure and wrong answer would make the mean of all rows infinite
 Measure = Callable[[np.ndarray], np.ndarray]  # drawn rows -> accuracy and macro-F1
 
 
@@ -71,6 +72,21 @@ class LabelTask(ABC):
     @abstractmethod
     def log_loss(self, labels: np.ndarray, probabilities: np.ndarray) -> float:
         """Mean cross-entropy of the classes, or of the flags, each by itself."""
+
+    @abstractmethod
+    def choices(self, probabilities: np.ndarray) -> np.ndarray:
+        """What each decision is between (m, c) float64: a row's classes; of each flag, no and yes.
+
+        Probabilities (n, k) make m = n decisions between classes, or m = n * k about flags.
+        """
+
+    @abstractmethod
+    def of_choices(self, choices: np.ndarray) -> np.ndarray:
+        """The probabilities (n, k) that these are the choices of."""
+
+    @abstractmethod
+    def taken(self, labels: np.ndarray) -> np.ndarray:
+        """Which of its choices is right for each decision: (m,) int64."""
 
     @abstractmethod
     def evaluate(
@@ -163,5 +179,4 @@ class LabelTask(ABC):
 
 def mean_log_loss(of_label: np.ndarray) -> float:
     """The mean of -log of the probabilities (any shape) that the labels were given."""
-    # A sure and wrong answer would make the mean of all rows infinite.
-    return float(-np.log(np.clip(of_label, 1e-12, 1)).mean())
+    return float(-np.log(np.clip(of_label, SMALLEST, 1)).mean())

@@ -47,6 +47,18 @@ class OneClass(LabelTask):
         """Mean cross-entropy of the classes."""
         return mean_log_loss(probabilities.astype(np.float64)[np.arange(len(labels)), labels])
 
+    def choices(self, probabilities: np.ndarray) -> np.ndarray:
+        """The classes."""
+        return probabilities.astype(np.float64)
+
+    def of_choices(self, choices: np.ndarray) -> np.ndarray:
+        """The same."""
+        return choices
+
+    def taken(self, labels: np.ndarray) -> np.ndarray:
+        """The class."""
+        return labels.astype(np.int64)
+
     def evaluate(
         self, labels: np.ndarray, probabilities: np.ndarray, thresholds: np.ndarray | None = None
     ) -> dict[str, Any]:

@@ -55,6 +55,19 @@ class SeveralFlags(LabelTask):
         chances = probabilities.astype(np.float64)
         return mean_log_loss(np.where(labels, chances, 1 - chances))
 
+    def choices(self, probabilities: np.ndarray) -> np.ndarray:
+        """Flag after flag of each row."""
+        chances = probabilities.astype(np.float64).ravel()
+        return np.column_stack([1 - chances, chances])
+
+    def of_choices(self, choices: np.ndarray) -> np.ndarray:
+        """Each flag's yes."""
+        return choices[:, 1].reshape(-1, self.n_classes)
+
+    def taken(self, labels: np.ndarray) -> np.ndarray:
+        """Yes (1) where the flag is there."""
+        return labels.ravel().astype(np.int64)
+
     def evaluate(
         self, labels: np.ndarray, probabilities: np.ndarray, thresholds: np.ndarray | None = None
     ) -> dict[str, Any]:
