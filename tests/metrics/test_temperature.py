@@ -95,7 +95,8 @@ def test_no_temperature_changes_the_highest_class_or_the_order_of_flags(
     assert found.dtype == dtype
     if task.has_thresholds:
         order = np.argsort(probabilities.ravel(), kind="stable")
-        assert (np.diff(found.ravel()[order]) >= 0).all()
+        # Two that are alike but for the last bits of float64 may be rounded past each other.
+        assert (np.diff(found.ravel()[order]) >= -1e-15).all()
     else:
         np.testing.assert_array_equal(found.argmax(axis=1), probabilities.argmax(axis=1))
         np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
