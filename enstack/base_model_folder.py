@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,14 @@ class StoredProbabilities:
     """What a base model said of the functions of a split, row by row.
 
     ids: (n,) unicode; probabilities: (n, k) float32; seen: (n,) bool, True where the base model was
-    trained on the function or was selected on it.
+    trained on the function or was selected on it; made_from: digests of data, weights, tokenizer,
+    configuration and of all ids that were seen, empty in files that are older than these.
     """
 
     ids: np.ndarray
     probabilities: np.ndarray
     seen: np.ndarray
+    made_from: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,12 @@ class BaseModelFolder:
     def probabilities(self) -> Path:
         """What the best model says of each split."""
         return self.path / "probabilities"
+
+    @property
+    def folds(self) -> list[BaseModelFolder]:
+        """Of out-of-fold features, the models that each left one fold out, in their order."""
+        numbered = [path for path in self.path.glob("folds/*") if path.name.isdecimal()]
+        return [BaseModelFolder(path) for path in sorted(numbered, key=lambda one: int(one.name))]
 
     def checkpoints(self) -> list[Path]:
         """Every checkpoint and best model, those of folds too; none that was kept aside."""
@@ -127,7 +135,8 @@ class BaseModelFolder:
         """The probabilities of a split, whose functions (n,) must be these in this order."""
         path = self.probabilities / f"{split}.npz"
         try:
-            stored = StoredProbabilities(**read_arrays(path, ("ids", "probabilities", "seen")))
+            arrays = read_arrays(path, ("ids", "probabilities", "seen", "made_from"))
+            stored = StoredProbabilities(**{**arrays, "made_from": _origin(arrays["made_from"])})
             if not np.array_equal(stored.ids, ids):
                 raise ValueError("its ids differ")
         except (OSError, ValueError) as error:
@@ -136,6 +145,17 @@ class BaseModelFolder:
                 "Delete the folder it lies in and run again: it is made anew."
             ) from error
         return stored
+
+
+def _origin(stored: np.ndarray) -> dict[str, Any]:
+    """What a file says of its origin; one digest of all inputs, as older files have it, is none."""
+    text = str(stored)
+    return dict(json.loads(text)) if text.startswith("{") else {}
+
+
+def configuration_digest(made_from: dict[str, Any]) -> str:
+    """Tells data and settings from others; made_from: as the manifest of probabilities has it."""
+    return sha256_json({key: value for key, value in made_from.items() if key != "best_model"})
 
 
 def _files_digest(folder: Path) -> str:

@@ -19,7 +19,7 @@ from enstack.models.tokens import LabelledTokens
 from enstack.progress.bars import Bar
 from enstack.progress.screen import Level
 from enstack.progress.stopping import StopRequest
-from enstack.storage.files import sha256_json
+from enstack.storage.json_text import json_text
 
 # By the label task's problem_type: what makes probabilities of logits (n, k).
 ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -94,6 +94,10 @@ def save_probabilities(
     seen: np.ndarray,
     made_from: dict[str, Any],
 ) -> None:
-    """Write ids (n,), probabilities float32 (n, n_classes), seen bool (n,), and their inputs."""
-    digest = np.array(sha256_json(made_from))
-    np.savez(path, ids=ids, probabilities=probabilities, seen=seen, made_from=digest)
+    """Write ids (n,), probabilities float32 (n, n_classes), seen bool (n,), and their origin.
+
+    seen: whether the model was trained or selected on the row; made_from: digests of weights,
+    data, tokenizer and configuration, as JSON.
+    """
+    origin = np.array(json_text(made_from))
+    np.savez(path, ids=ids, probabilities=probabilities, seen=seen, made_from=origin)

@@ -12,6 +12,7 @@ from enstack.duplicates.contamination import NEAR, duplicates_of_test
 from enstack.progress.say import say
 from enstack.run_folder import RunFolder, StackingFolder
 from enstack.stacking.baselines import plain_baselines
+from enstack.stacking.leak_guard import refuse_foreign_files, tell_unknown_origins
 from enstack.stacking.meta_features import BaseModelProbabilities, mean_vote, refuse_leaks
 from enstack.stacking.ranking import leaderboard
 from enstack.stacking.selection import select_model
@@ -105,6 +106,7 @@ def _every_model(
     functions that selected the base models: they choose the thresholds too.
     """
     names, task = base_model_names(config.base_models), data.task
+    _refuse_foreign_files(data, plan, names, run)
     asked = [_probabilities(run, name, data, "test") for name in names]
     # Of test too: a model would be measured on functions that it knows by heart.
     refuse_leaks(asked)
@@ -132,6 +134,21 @@ def _every_model(
         save_meta_classifier(folder.meta_classifier(name), meta_classifier)
     plain = plain_baselines(data.splits["train"], functions, task)
     return {**probabilities, **{f"baseline:{name}": values for name, values in plain.items()}}
+
+
+def _refuse_foreign_files(
+    data: VulnerabilityData, plan: SplitPlan, names: list[str], run: RunFolder
+) -> None:
+    """Refuse files of probabilities that are of another run, before anything is made of them."""
+    splits = dict.fromkeys(("test", "validation", plan.meta_split))
+    folders = [run.base_model(name) for name in names]
+    files = {
+        (folder.path.name, split): folder.read_probabilities(split, data.splits[split].ids)
+        for folder in folders
+        for split in splits
+    }
+    refuse_foreign_files(folders, data.fingerprint, files)
+    tell_unknown_origins(files)
 
 
 def _joined(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from enstack.base_model_folder import BaseModelFolder
+from enstack.base_model_folder import BaseModelFolder, configuration_digest
 from enstack.checkpoints.slots import BEST
 from enstack.config import SHAPE_TRAINING_ALONE, RunConfig
 from enstack.data.functions import VulnerabilityData
@@ -24,6 +25,7 @@ from enstack.progress.say import say
 from enstack.progress.stopping import stop_requests
 from enstack.run_folder import RunFolder
 from enstack.storage.arrays import read_arrays
+from enstack.storage.files import sha256_json
 from enstack.storage.folders import replacing_folder
 from enstack.storage.manifest import folder_problems, is_current
 from enstack.training.beginnings import refuse_foreign_checkpoints
@@ -32,6 +34,19 @@ from enstack.training.job import TrainingData, TrainingJob
 from enstack.training.resume import check_resume_from
 from enstack.training.state import SEEN_FILE
 from enstack.training.trainer import train_base_model
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What models say of some functions: probabilities (n, k), and which rows they have seen (n,).
+
+    weights, seen_ids: a digest for each model, of its files and of all functions that it has seen.
+    """
+
+    probabilities: np.ndarray
+    seen: np.ndarray
+    weights: list[str]
+    seen_ids: list[str]
 
 
 def require_base_models(
@@ -108,8 +123,11 @@ def _predictions(
     examples: dict[str, LabelledTokens],
     plan: SplitPlan,
     begun: Callable[[bool], None],
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """What stacking needs: `_predict`'s answer for each split; folds are trained first."""
+) -> dict[str, Predicted]:
+    """What stacking needs of each split; folds are trained first.
+
+    Validation and test are predicted by the model of all of train, never by those of the folds.
+    """
     predicted = {split: _predict(job, examples[split], split) for split in ("validation", "test")}
     if plan.fold_of is not None:
         predicted["train"] = _out_of_fold(job, plan.fold_of, begun)
@@ -119,7 +137,7 @@ def _predictions(
 def _store_probabilities(
     job: TrainingJob,
     examples: dict[str, LabelledTokens],
-    predicted: dict[str, tuple[np.ndarray, np.ndarray]],
+    predicted: dict[str, Predicted],
     inputs: dict[str, Any],
     kept: dict[str, Any],
     folder: BaseModelFolder,
@@ -135,10 +153,22 @@ def _store_probabilities(
         "settings": {key: settings[key] for key in SHAPE_TRAINING_ALONE},
     }
     with replacing_folder(folder.probabilities, details) as beside:
-        for split, (probabilities, seen) in predicted.items():
-            save_probabilities(
-                beside / f"{split}.npz", examples[split].ids, probabilities, seen, inputs
-            )
+        for split, said in predicted.items():
+            path, ids = beside / f"{split}.npz", examples[split].ids
+            origin = _origin(job, inputs, said)
+            save_probabilities(path, ids, said.probabilities, said.seen, origin)
+
+
+def _origin(job: TrainingJob, inputs: dict[str, Any], said: Predicted) -> dict[str, Any]:
+    """What a file of probabilities tells of itself, so that it is known wherever it is found."""
+    return {
+        "base_model": job.base_model.name,
+        "data": job.data.fingerprint,
+        "tokenizer": job.identity["tokenizer"],
+        "configuration": configuration_digest(inputs),
+        "weights": said.weights,
+        "seen_ids": said.seen_ids,
+    }
 
 
 def tokenize_splits(
@@ -172,31 +202,30 @@ def training_data(
     )
 
 
-def _out_of_fold(
-    job: TrainingJob, fold_of: np.ndarray, begun: Callable[[bool], None]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities of each training row from a base model that was trained on the other folds.
+def _out_of_fold(job: TrainingJob, fold_of: np.ndarray, begun: Callable[[bool], None]) -> Predicted:
+    """What is said of each training row by a base model that was trained on the other folds.
 
-    fold_of: fold (n_train,) of each row, from 0. Returns what `_predict` does, for every row.
+    fold_of: fold (n_train,) of each row, from 0.
     """
     train = job.data.train
     probabilities = np.zeros((len(fold_of), len(job.data.class_names)), dtype=np.float32)
     # Seen until a model that has not seen them says otherwise: leaks are refused later.
     seen = np.ones(len(fold_of), dtype=bool)
+    weights, seen_ids = list[str](), list[str]()
     for fold in range(job.config.folds):
         inside, outside = np.flatnonzero(fold_of == fold), np.flatnonzero(fold_of != fold)
         say(f"▶ {job.base_model.name}: fold {fold + 1} of {job.config.folds}")
         # In a folder of its own a fold is resumed by itself, and not trained again once finished.
         others = job.with_train_rows(outside, job.folder / "folds" / str(fold + 1))
         train_base_model(others, begun=begun)
-        probabilities[inside], seen[inside] = _predict(others, train.take(inside), "train")
-    return probabilities, seen
+        said = _predict(others, train.take(inside), "train")
+        probabilities[inside], seen[inside] = said.probabilities, said.seen
+        weights, seen_ids = weights + said.weights, seen_ids + said.seen_ids
+    return Predicted(probabilities, seen, weights, seen_ids)
 
 
-def _predict(
-    job: TrainingJob, examples: LabelledTokens, split: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities (n, k) of the best model, and whether that model has seen each row, (n,)."""
+def _predict(job: TrainingJob, examples: LabelledTokens, split: str) -> Predicted:
+    """What the best model says of some functions."""
     best = job.folder / BEST
     # Training may have ended in an earlier session: what lies there now is what predicts.
     problems = folder_problems(best, agrees_with=job.identity)
@@ -216,7 +245,13 @@ def _predict(
         probabilities = job.predict(model.to(job.hardware.device), examples, title, stop)
     refuse_spoilt_predictions(probabilities, examples.ids, split, job.hardware.precision)
     # Stacking refuses rows that the model has seen; ids hold however the data was divided.
-    return probabilities, np.isin(examples.ids, _seen_ids(best / SEEN_FILE))
+    seen = _seen_ids(best / SEEN_FILE)
+    return Predicted(
+        probabilities,
+        np.isin(examples.ids, seen),
+        [BaseModelFolder(job.folder).best_model_digest()],
+        [sha256_json(seen.tolist())],
+    )
 
 
 def _seen_ids(path: Path) -> np.ndarray:
