@@ -136,7 +136,8 @@ class BaseModelFolder:
         path = self.probabilities / f"{split}.npz"
         try:
             arrays = read_arrays(path, ("ids", "probabilities", "seen", "made_from"))
-            stored = StoredProbabilities(**{**arrays, "made_from": _origin(arrays["made_from"])})
+            origin = _origin(arrays.pop("made_from"))
+            stored = StoredProbabilities(**arrays, made_from=origin)
             if not np.array_equal(stored.ids, ids):
                 raise ValueError("its ids differ")
         except (OSError, ValueError) as error:
