@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
@@ -22,9 +24,11 @@ from enstack.stacking.own_name import mask_own_name
 
 __all__ = [
     "BASELINE_TITLES",
+    "WordCounts",
+    "at_most",
+    "fit_word_counts",
     "length_alone",
     "plain_baselines",
-    "tfidf_logistic_regression",
     "with_absent_classes",
 ]
 
@@ -34,6 +38,8 @@ BASELINE_TITLES = {
     "majority": "majority class",
     "frequency": "each flag's majority answer",
 }
+# Features of n functions, and the plainest answer (n, k) to each -> probabilities (n, k).
+Predict = Callable[[Any, np.ndarray], np.ndarray]
 # A word or one sign of punctuation: brackets and operators tell C functions apart.
 TOKEN = r"\w+|[^\w\s]"
 MAX_TRAIN_FUNCTIONS = 100_000
@@ -42,36 +48,56 @@ ROWS_AT_ONCE = 4096
 MAX_LEAVES, MIN_FUNCTIONS = 16, 5  # of the tree that knows lengths alone
 
 
+@dataclass(frozen=True)
+class WordCounts:
+    """Counted words with a linear classifier, fitted, to be asked of any functions.
+
+    predict: texts' features (n, d), and what is said of a class from which nothing could be learned
+    (n, k) -> probabilities (n, k). None of both where nothing was learned.
+    """
+
+    train: Functions
+    task: LabelTask
+    words: TfidfVectorizer | None
+    predict: Predict | None
+
+    def predict_proba(self, asked: Sequence[Functions]) -> np.ndarray:
+        """Probabilities (n, k) float32 of n functions in all."""
+        plainest = self.task.plainest_probabilities(self.train.labels, sum(map(len, asked)))
+        if self.words is None or self.predict is None:
+            return plainest
+        return self.predict(
+            self.words.transform(_texts(asked, "Counting words to predict from")), plainest
+        )
+
+
 def plain_baselines(
-    train: Functions, asked: Sequence[Functions], task: LabelTask
+    train: Functions, asked: Sequence[Functions], task: LabelTask, words: WordCounts | None = None
 ) -> dict[str, np.ndarray]:
     """Probabilities (n, k) float32 of every baseline, by name, of functions one by one.
 
-    asked: the functions, n in all; those of `train` have labels to learn from.
+    asked: the functions, n in all; those of `train` have labels to learn from. words: where they
+    are counted and learned from already.
     """
     n_rows = sum(map(len, asked))
     return {
-        "tfidf_lr": tfidf_logistic_regression(train, asked, task),
+        "tfidf_lr": (words or fit_word_counts(train, task)).predict_proba(asked),
         task.plainest: task.plainest_probabilities(train.labels, n_rows),
     }
 
 
-def tfidf_logistic_regression(
-    train: Functions, asked: Sequence[Functions], task: LabelTask
-) -> np.ndarray:
-    """Probabilities (n, k) float32 from TF-IDF of 1- and 2-grams of tokens.
+def fit_word_counts(train: Functions, task: LabelTask) -> WordCounts:
+    """TF-IDF of 1- and 2-grams of tokens, and what is learned from them.
 
-    asked: n functions in all. A one-vs-rest logistic regression (C=10, balanced classes) on
-    sublinear TF-IDF of what stands in two functions at least, or of flags one regression each. The
-    function's own name is masked; comments stay as they are. It learns from at most
-    MAX_TRAIN_FUNCTIONS functions, a stratified choice, so that counting the 2-grams of a whole
-    VDISC fits in memory. A class that train lacks gets probability 0.
+    A one-vs-rest logistic regression (C=10, balanced classes) on sublinear TF-IDF of what stands in
+    two functions at least, or of flags one regression each. The function's own name is masked;
+    comments stay as they are. It learns from at most MAX_TRAIN_FUNCTIONS functions, a stratified
+    choice, so that counting the 2-grams of a whole VDISC fits in memory. A class that train lacks
+    gets probability 0.
     """
-    train = _at_most(train, task, MAX_TRAIN_FUNCTIONS)
-    # What is said of a class or flag from which nothing can be learned.
-    plainest = task.plainest_probabilities(train.labels, sum(map(len, asked)))
+    train = at_most(train, task, MAX_TRAIN_FUNCTIONS)
     if not task.learnable(train.labels):
-        return plainest
+        return WordCounts(train, task, None, None)
     tfidf = TfidfVectorizer(
         # A name tells the class in made-up suites, and the file in real code: memory, not skill.
         preprocessor=mask_own_name,
@@ -86,13 +112,14 @@ def tfidf_logistic_regression(
     try:
         learned = tfidf.fit_transform(_texts([train], "Counting words to learn from"))
     except ValueError:  # no word stands in two functions
-        return plainest
-    unknown = tfidf.transform(_texts(asked, "Counting words to predict from"))
+        return WordCounts(train, task, None, None)
     # liblinear runs in one thread and is the fastest here.
     regression = LogisticRegression(
         C=10.0, class_weight="balanced", solver="liblinear", random_state=0
     )
-    return FITTED[task.problem_type](regression, learned, train.labels, unknown, plainest)
+    return WordCounts(
+        train, task, tfidf, FITTED[task.problem_type](regression, learned, train.labels)
+    )
 
 
 def length_alone(
@@ -112,36 +139,31 @@ def length_alone(
         class_weight="balanced",
         random_state=0,
     )
-    return FITTED[task.problem_type](tree, lengths, labels, asked, plainest)
+    return FITTED[task.problem_type](tree, lengths, labels)(asked, plainest)
 
 
-def _fit_classes(
-    classifier: Any,
-    learned: Any,
-    labels: np.ndarray,
-    unknown: Any,
-    plainest: np.ndarray,
-) -> np.ndarray:
+def _fit_classes(classifier: Any, learned: Any, labels: np.ndarray) -> Predict:
     """One class against the rest; a class that train lacks gets probability 0."""
     each = OneVsRestClassifier(classifier)  # liblinear needs the wrapper since 1.8
     each.fit(learned, labels)
-    chances = each.predict_proba(unknown)
-    return with_absent_classes(chances, np.unique(labels), plainest.shape[1])
+    classes = np.unique(labels)
+    return lambda unknown, plainest: with_absent_classes(
+        each.predict_proba(unknown), classes, plainest.shape[1]
+    )
 
 
-def _fit_flags(
-    classifier: Any,
-    learned: Any,
-    flags: np.ndarray,
-    unknown: Any,
-    plainest: np.ndarray,
-) -> np.ndarray:
+def _fit_flags(classifier: Any, learned: Any, flags: np.ndarray) -> Predict:
     """One classifier each; a flag that all functions have, or none, keeps the plainest answer."""
-    chances = plainest.copy()
-    for flag in np.flatnonzero(flags.any(axis=0) & ~flags.all(axis=0)):
-        classifier.fit(learned, flags[:, flag])
-        chances[:, flag] = classifier.predict_proba(unknown)[:, 1]
-    return chances
+    learnable = np.flatnonzero(flags.any(axis=0) & ~flags.all(axis=0))
+    each = {flag: clone(classifier).fit(learned, flags[:, flag]) for flag in learnable}
+
+    def predict(unknown: Any, plainest: np.ndarray) -> np.ndarray:
+        chances = plainest.copy()
+        for flag, fitted in each.items():
+            chances[:, flag] = fitted.predict_proba(unknown)[:, 1]
+        return chances
+
+    return predict
 
 
 # By the label task's problem_type.
@@ -162,7 +184,7 @@ def with_absent_classes(
     return whole
 
 
-def _at_most(functions: Functions, task: LabelTask, n_functions: int) -> Functions:
+def at_most(functions: Functions, task: LabelTask, n_functions: int) -> Functions:
     """All functions, or a stratified choice of no more than n_functions."""
     if len(functions) <= n_functions:
         return functions

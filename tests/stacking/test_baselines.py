@@ -15,9 +15,9 @@ from enstack.metrics.one_class import OneClass
 from enstack.metrics.several_flags import SeveralFlags
 from enstack.stacking import baselines
 from enstack.stacking.baselines import (
+    fit_word_counts,
     length_alone,
     plain_baselines,
-    tfidf_logistic_regression,
     with_absent_classes,
 )
 
@@ -37,11 +37,13 @@ def make_functions(labels: list[int], split: str = "train") -> Functions:
     return Functions(ids, pa.array(texts, type=pa.large_string()), np.array(labels, dtype=np.int64))
 
 
+def word_counts(train: Functions, asked: list[Functions], task: LabelTask) -> np.ndarray:
+    return fit_word_counts(train, task).predict_proba(asked)
+
+
 def test_tfidf_finds_the_class_that_a_pair_of_tokens_tells():
     test = make_functions([3, 2, 1, 0] * 5, "test")
-    found = tfidf_logistic_regression(
-        make_functions([0, 1, 2, 3] * 20), [test], OneClass(NAMES[:4])
-    )
+    found = word_counts(make_functions([0, 1, 2, 3] * 20), [test], OneClass(NAMES[:4]))
     np.testing.assert_array_equal(found.argmax(axis=1), test.labels)
 
 
@@ -50,12 +52,12 @@ def test_tfidf_tells_functions_apart_by_operators_alone():
     labels = np.array([0, 1] * 10)
     ids = np.array([str(row) for row in range(20)])
     functions = Functions(ids, pa.array(texts, type=pa.large_string()), labels)
-    found = tfidf_logistic_regression(functions, [functions], OneClass(NAMES[:2]))
+    found = word_counts(functions, [functions], OneClass(NAMES[:2]))
     np.testing.assert_array_equal(found.argmax(axis=1), labels)
 
 
 def test_tfidf_gives_float32_rows_that_sum_to_one():
-    found = tfidf_logistic_regression(
+    found = word_counts(
         make_functions([0, 1, 2, 3] * 5), [make_functions([0, 1, 2], "test")], OneClass(NAMES[:4])
     )
     assert (found.shape, found.dtype) == ((3, 4), np.float32)
@@ -64,34 +66,28 @@ def test_tfidf_gives_float32_rows_that_sum_to_one():
 
 @pytest.mark.parametrize("labels", [[0, 2, 3], [0, 3]])
 def test_a_class_that_train_lacks_gets_probability_zero(labels: list[int]):
-    found = tfidf_logistic_regression(
-        make_functions(labels * 5), [make_functions([0, 3])], OneClass(NAMES[:5])
-    )
+    found = word_counts(make_functions(labels * 5), [make_functions([0, 3])], OneClass(NAMES[:5]))
     absent = sorted(set(range(5)) - set(labels))
     assert (found[:, absent] == 0).all()
     assert (found[:, labels] > 0).all()
 
 
 def test_train_of_a_single_class_gives_that_class():
-    found = tfidf_logistic_regression(
-        make_functions([2, 2]), [make_functions([0, 1])], OneClass(NAMES[:4])
-    )
+    found = word_counts(make_functions([2, 2]), [make_functions([0, 1])], OneClass(NAMES[:4]))
     np.testing.assert_array_equal(found, [[0, 0, 1, 0]] * 2)
 
 
 def test_two_runs_are_equal():
     train, test = make_functions([0, 1, 2, 3] * 10), make_functions([0, 1], "test")
-    first, again = (tfidf_logistic_regression(train, [test], OneClass(NAMES[:4])) for _ in range(2))
+    first, again = (word_counts(train, [test], OneClass(NAMES[:4])) for _ in range(2))
     np.testing.assert_array_equal(first, again)
 
 
 def test_texts_in_several_slices_are_all_read(monkeypatch: pytest.MonkeyPatch):
     train, test = make_functions([0, 1, 2, 3] * 10), make_functions([0, 1, 2], "test")
-    whole = tfidf_logistic_regression(train, [test], OneClass(NAMES[:4]))
+    whole = word_counts(train, [test], OneClass(NAMES[:4]))
     monkeypatch.setattr(baselines, "ROWS_AT_ONCE", 2)
-    np.testing.assert_array_equal(
-        tfidf_logistic_regression(train, [test], OneClass(NAMES[:4])), whole
-    )
+    np.testing.assert_array_equal(word_counts(train, [test], OneClass(NAMES[:4])), whole)
 
 
 def test_more_functions_than_the_bound_are_thinned_class_by_class(monkeypatch: pytest.MonkeyPatch):
@@ -104,7 +100,7 @@ def test_more_functions_than_the_bound_are_thinned_class_by_class(monkeypatch: p
         lambda self, features, labels: (seen.append(labels), fit(self, features, labels))[1],
     )
     train = make_functions([0] * 90 + [1] * 9)
-    tfidf_logistic_regression(train, [make_functions([0, 1], "test")], OneClass(NAMES[:2]))
+    word_counts(train, [make_functions([0, 1], "test")], OneClass(NAMES[:2]))
     counts = np.bincount(seen[0])
     assert counts.sum() <= 30
     assert counts[1] in (2, 3)
@@ -140,7 +136,7 @@ def make_flagged(rows: list[tuple[int, ...]], split: str = "train") -> Functions
 def test_tfidf_finds_each_flag_by_itself_and_gives_a_constant_one_its_frequency():
     train = make_flagged([(0, 3), (1, 3), (0, 1, 3), (3,)] * 8)
     asked = [make_flagged([(0, 1, 3), (3,)], "test"), make_flagged([(1, 3)], "validation")]
-    found = tfidf_logistic_regression(train, asked, SeveralFlags(NAMES[:4]))
+    found = word_counts(train, asked, SeveralFlags(NAMES[:4]))
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found[:, :2] > 0.5, [[1, 1], [0, 0], [0, 1]])
     np.testing.assert_array_equal(found[:, 2:], [[0, 1]] * 3)
@@ -181,7 +177,7 @@ def test_the_name_of_a_function_tells_nothing():
     labels = [0, 1] * 20
     texts = [f"{('good', 'bad')[label]}(int a) {{ return a; }}" for label in labels]
     train = functions_of(texts, labels)
-    found = tfidf_logistic_regression(train, [train], OneClass(NAMES[:2]))
+    found = word_counts(train, [train], OneClass(NAMES[:2]))
     np.testing.assert_allclose(found, 0.5, atol=1e-6)
 
 
@@ -193,7 +189,7 @@ def test_a_rare_class_is_not_given_up_for_the_frequent_one():
         for row, label in enumerate(labels)
     ]
     train = functions_of(texts, labels)
-    found = tfidf_logistic_regression(train, [train], OneClass(NAMES[:2])).argmax(axis=1)
+    found = word_counts(train, [train], OneClass(NAMES[:2])).argmax(axis=1)
     assert (found[labels.index(1) :] == 1).all()
 
 
@@ -201,13 +197,13 @@ def test_what_a_single_function_has_is_no_feature():
     labels = [0, 1] * 10
     texts = [f"f(a) {{ only{row}; }}" for row in range(20)]
     train = functions_of(texts, labels)
-    found = tfidf_logistic_regression(train, [train], OneClass(NAMES[:2]))
+    found = word_counts(train, [train], OneClass(NAMES[:2]))
     np.testing.assert_allclose(found, 0.5, atol=1e-6)
 
 
 def test_words_that_no_two_functions_share_leave_the_plainest_answer():
     train = functions_of(["a", "b", "c"], [0, 1, 1])
-    found = tfidf_logistic_regression(train, [train], OneClass(NAMES[:2]))
+    found = word_counts(train, [train], OneClass(NAMES[:2]))
     np.testing.assert_array_equal(found, [[0, 1]] * 3)
 
 
