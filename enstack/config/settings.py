@@ -182,6 +182,13 @@ class Settings(BaseModel):
         default_factory=lambda: list(META_CLASSIFIERS),
         description="Meta-classifiers to fit, out of the paper's `lr`, `svm`, `rf`, `xgboost`",
     )
+    primary_measure: Annotated[
+        Literal["macro_f1", "accuracy", "mcc"],
+        Field(
+            description="What the verdict is about; `macro_f1`: over the classes with at least 30 "
+            "test functions"
+        ),
+    ] = "macro_f1"  # accuracy says little where one class is most of the functions
     run_dir: PathText = Field(
         default_factory=default_run_dir, description="The folder where results live"
     )
