@@ -8,6 +8,7 @@ from typing import Any
 from enstack.base_model_folder import BaseModelFolder
 from enstack.config import FIXED_SETTINGS, TOLD_BY_THE_DATA, RunConfig, base_model_names
 from enstack.data.functions import VulnerabilityData
+from enstack.data.holdout import SplitPlan
 from enstack.run_folder import RunFolder
 from enstack.storage.disks import slow_storage
 from enstack.storage.manifest import is_current, read_manifest
@@ -71,7 +72,7 @@ class BaseModelStage:
 
 
 def base_model_stages(
-    data: VulnerabilityData, config: RunConfig, run: RunFolder
+    data: VulnerabilityData, plan: SplitPlan, config: RunConfig, run: RunFolder
 ) -> list[BaseModelStage]:
     """The base models of a run in their order, each with what decides whether it is finished."""
     settings = {key: getattr(config, key) for key in TRAINING_SETTINGS}
@@ -81,6 +82,8 @@ def base_model_stages(
     if config.meta_features == "out_of_fold":
         # Without out-of-fold features nothing depends on the number of folds.
         settings["folds"] = config.folds
+    if plan.folds_digest is not None:
+        settings["folds_digest"] = plan.folds_digest
     # Read before any is trained: another one's training changes what config.json says.
     trained_with = run.trained_with()
     named = zip(base_model_names(config.base_models), config.base_models, strict=True)

@@ -13,7 +13,7 @@ from enstack.config import (
     RunConfig,
 )
 from enstack.data.functions import VulnerabilityData
-from enstack.data.holdout import SplitPlan, plan_splits
+from enstack.data.holdout import SplitPlan
 from enstack.errors import CheckpointError, ConfigError, EnstackError, Interrupted
 from enstack.inputs import base_model, read_run_data, require_local_dir
 from enstack.progress.bars import Bar
@@ -28,7 +28,12 @@ from enstack.reporting.leaderboard import (
 )
 from enstack.reporting.stage import report_stage
 from enstack.run_folder import WRITTEN_INTO, RunFolder
-from enstack.same_run import refuse_other_run, refuse_unwanted_resume, stored_settings
+from enstack.same_run import (
+    plan_of_run,
+    refuse_other_run,
+    refuse_unwanted_resume,
+    stored_settings,
+)
 from enstack.stacking.stage import stack_base_models
 from enstack.storage.caches import holding_caches
 from enstack.storage.disks import fault_within, only_one, require_writable
@@ -99,9 +104,7 @@ def _run_stages(config: RunConfig, run: RunFolder, *, announce: bool) -> RunResu
     # After the data is read, for its fingerprint is compared too; before anything is recorded.
     refuse_other_run(config, data, run)
     # Before any training: validation functions that can fit no stack are refused here.
-    plan = plan_splits(
-        data, meta_features=config.meta_features, folds=config.folds, seed=config.seed
-    )
+    plan = plan_of_run(config, data, run)
     run.log("run_started", base_models=config.base_models)
     try:
         _train_stack_report(config, data, plan, run, announce=announce)
@@ -126,7 +129,7 @@ def _log_end(run: RunFolder, event: str, **details: Any) -> None:
 def _train_stack_report(
     config: RunConfig, data: VulnerabilityData, plan: SplitPlan, run: RunFolder, *, announce: bool
 ) -> None:
-    stages = base_model_stages(data, config, run)
+    stages = base_model_stages(data, plan, config, run)
     unfinished = _base_models_to_train(stages, data, plan, config, run)
 
     kept, recorded = _kept_settings(config, run), list[bool]()

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import io
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from enstack.base_model_folder import BaseModelFolder
 from enstack.config import SHAPE_TRAINING_ALONE, RunConfig
 from enstack.data.functions import VulnerabilityData
-from enstack.data.holdout import SplitPlan
+from enstack.data.holdout import Folds, SplitPlan
 from enstack.data.subset_manifest import subset_manifest
 from enstack.errors import CheckpointError
+from enstack.storage.arrays import read_arrays
 from enstack.storage.files import (
     append_json_line,
     read_json_object,
     sha256_file,
     sha256_json,
     timestamp,
+    write_bytes,
     write_if_changed,
 )
 from enstack.storage.json_text import json_text
@@ -94,6 +100,11 @@ class RunFolder:
     def subset_file(self) -> Path:
         """Which functions a subset drew, and how."""
         return self.path / "subset.json"
+
+    @property
+    def folds_file(self) -> Path:
+        """Of out-of-fold features, the fold of each training function."""
+        return self.path / "folds.npz"
 
     @property
     def events_file(self) -> Path:
@@ -207,8 +218,27 @@ class RunFolder:
         # Base models add theirs when they are done: what was added before is kept.
         summary["truncated"] = recorded.get("truncated", {})
         write_if_changed(self.data_file, _as_text(summary))
+        if plan.folds is not None and plan.folds.kept_together:
+            self._write_folds(data.splits["train"].ids, plan.folds)
         if config.subset != "all":
             write_if_changed(self.subset_file, _as_text(subset_manifest(config, data)))
+
+    def _write_folds(self, ids: np.ndarray, folds: Folds) -> None:
+        stored = self.read_folds(ids)
+        if stored is None or stored.digest != folds.digest:
+            file = io.BytesIO()
+            together = np.array(json_text(folds.kept_together))
+            np.savez_compressed(file, ids=ids, fold_of=folds.fold_of, kept_together=together)
+            write_bytes(self.folds_file, file.getvalue())
+
+    def read_folds(self, ids: np.ndarray) -> Folds | None:
+        """The folds of these training functions (n,), None where no file tells them."""
+        try:
+            arrays = read_arrays(self.folds_file, ("ids", "fold_of", "kept_together"))
+            folds = Folds(arrays["fold_of"], dict(json.loads(str(arrays["kept_together"]))))
+        except (OSError, ValueError, TypeError):
+            return None  # lost: they are made again, and held against their digest
+        return folds if np.array_equal(arrays["ids"], ids) else None
 
     def record_truncation(self, name: str) -> None:
         """Add to data.json how many functions were too long for a base model, per split."""

@@ -1,4 +1,4 @@
-"""Whether a run folder may be gone on with: the same data and settings, or a refusal."""
+"""Whether a run folder may be gone on with: the same data, settings and folds, or a refusal."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any
 
 from enstack.config import FIXED_SETTINGS, RunConfig, asks_for_swa, warn_of_swa
 from enstack.data.functions import VulnerabilityData
+from enstack.data.holdout import Folds, SplitPlan, divide_in_folds, plan_splits
+from enstack.duplicates.clusters import train_clusters
 from enstack.errors import CheckpointError, ConfigError
 from enstack.progress.say import say
 from enstack.run_folder import RunFolder
@@ -52,6 +54,35 @@ def refuse_other_run(config: RunConfig, data: VulnerabilityData, run: RunFolder)
             )
     _tell_what_was_edited(run, stored)
     _refuse_other_data(data, run)
+
+
+def plan_of_run(config: RunConfig, data: VulnerabilityData, run: RunFolder) -> SplitPlan:
+    """How a run divides its functions; one that has begun keeps its folds.
+
+    Raises DataError for data that can't be divided, CheckpointError where the folds that the run
+    began with are lost and can't be made again.
+    """
+    folds = _folds(config, data, run) if config.meta_features == "out_of_fold" else config.folds
+    return plan_splits(data, meta_features=config.meta_features, folds=folds, seed=config.seed)
+
+
+def _folds(config: RunConfig, data: VulnerabilityData, run: RunFolder) -> Folds | int:
+    # What was saved and not copied yet was begun with its folds too.
+    places = [run, RunFolder(config.scratch_dir)]
+    recorded = next((one for place in places if (one := place.recorded("folds_digest"))), None)
+    if recorded is None and any(place.has_trained() for place in places):
+        return config.folds  # begun when folds heeded classes alone
+    folds = run.read_folds(data.splits["train"].ids) if recorded else None
+    if folds is None or (recorded and folds.digest != recorded[0]):
+        clusters, how = train_clusters(data, config.folds)
+        folds = divide_in_folds(data, clusters, config.folds, config.seed, how)
+    if recorded and folds.digest != recorded[0]:
+        raise CheckpointError(
+            f"{run.folds_file} must hold the folds that the run began with (digest "
+            f"{str(recorded[0])[:12]} in {recorded[1]}), and they can't be made again: those "
+            f"found now are {folds.digest[:12]}. Put a good copy back, or name another run_dir."
+        )
+    return folds
 
 
 def stored_settings(run: RunFolder) -> tuple[dict[str, Any], str]:

@@ -13,6 +13,7 @@ __all__ = [
     "NOT_DRAWN",
     "PAPER_COUNTS",
     "choose",
+    "grouped_parts",
     "shortages",
     "stratified_parts",
     "wanted_counts",
@@ -80,6 +81,50 @@ def stratified_parts(groups: np.ndarray, n_parts: int, seed: int) -> np.ndarray:
     # the first part, the parts of many small groups would differ in size by as many rows.
     parts[by_group] = random.permutation(n_parts)[np.arange(len(groups)) % n_parts]
     return parts
+
+
+def grouped_parts(groups: np.ndarray, clusters: np.ndarray, n_parts: int, seed: int) -> np.ndarray:
+    """The part (n,) int64 of each row: no cluster in two parts, groups spread evenly otherwise.
+
+    groups: (n,) int64, the strata of the label task; clusters: (n,) int64 from 0. Where every row
+    is a cluster of its own, sizes are as those of stratified_parts.
+    """
+    random = np.random.RandomState(seed)
+    parts = np.full(len(groups), -1, dtype=np.int64)
+    # Rows of each part and group so far; what a row of a group weighs, rare groups the most.
+    counts, total = np.zeros((n_parts, int(groups.max()) + 1)), np.bincount(groups)
+    weight = 1 / np.maximum(total, 1) ** 2
+    for rows in _clusters_of_several(clusters, random):
+        own = np.bincount(groups[rows], minlength=len(total))
+        # The whole counts as a group too: of parts that have as much of these, the smaller one.
+        load = counts @ (weight * own) + counts.sum(axis=1) * len(rows) / len(groups) ** 2
+        parts[rows] = part = int(load.argmin())
+        counts[part] += own
+    for group in range(len(total)):
+        rows = random.permutation(np.flatnonzero((groups == group) & (parts < 0)))
+        # The smallest parts first, where two have as many of the group.
+        order = np.argsort(counts.sum(axis=1), kind="stable")
+        dealt = order[_evened_out(counts[order, group], len(rows))]
+        parts[rows] = dealt
+        counts[:, group] += np.bincount(dealt, minlength=n_parts)
+    return parts
+
+
+def _clusters_of_several(clusters: np.ndarray, random: Any) -> list[np.ndarray]:
+    """The rows of each cluster that has more than one, large clusters first, else shuffled."""
+    sizes = np.bincount(clusters)
+    shuffled = random.permutation(len(sizes))
+    order = shuffled[np.argsort(-sizes[shuffled], kind="stable")]
+    by_cluster = np.split(np.argsort(clusters, kind="stable"), np.cumsum(sizes)[:-1])
+    return [by_cluster[number] for number in order[: int((sizes > 1).sum())]]
+
+
+def _evened_out(counts: np.ndarray, n_rows: int) -> np.ndarray:
+    """The places (n_rows,) in counts that so many rows go to, each to the one with the fewest."""
+    # The rows stand on what is there already: of all steps on all stairs, the lowest ones.
+    steps = counts[:, None] + np.arange(n_rows)
+    lowest: np.ndarray = np.argsort(steps.T, axis=None, kind="stable")[:n_rows] % len(counts)
+    return lowest
 
 
 def _shares(available: np.ndarray, n_rows: int) -> np.ndarray:

@@ -43,6 +43,7 @@ def refuse_foreign_checkpoints(
             fingerprint=data.fingerprint,
             n_train=len(data.splits["train"]),
             n_selection=len(plan.selection),
+            folds_digest=plan.folds_digest,
         )
         refuse_foreign_checkpoint(state.get("identity", {}), wanted, folder)
         refuse_fewer_epochs(folder, _complete_epochs(state), config.epochs)

@@ -33,12 +33,16 @@ Log = Callable[..., None]  # takes an event and its details
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What one base model trains on and is selected on."""
+    """What one base model trains on and is selected on.
+
+    folds_digest: of the run's folds, where it keeps what is alike together in them.
+    """
 
     train: LabelledTokens
     selection: LabelledTokens
     task: LabelTask
     fingerprint: str
+    folds_digest: str | None = None
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -87,6 +91,7 @@ class TrainingJob:
             fingerprint=self.data.fingerprint,
             n_train=len(self.data.train),
             n_selection=len(self.data.selection),
+            folds_digest=self.data.folds_digest,
         )
 
     def predict(
@@ -120,6 +125,7 @@ def identity(
     fingerprint: str,
     n_train: int,
     n_selection: int,
+    folds_digest: str | None,
 ) -> dict[str, Any]:
     """What must be the same for a checkpoint to be gone on from; numbers are of functions."""
     made_of = {
@@ -136,6 +142,8 @@ def identity(
         "classes": list(task.class_names),
         "train_functions": n_train,
         "selection_functions": n_selection,
+        # As many rows may be other rows. Runs without folds, or of folds by class alone, name none.
+        **({} if folds_digest is None else {"folds_digest": folds_digest}),
         **{name: getattr(config, name) for name in FIXED_SETTINGS},
     }
 

@@ -199,6 +199,7 @@ def training_data(
         selection=examples["validation"].take(plan.selection),
         task=data.task,
         fingerprint=data.fingerprint,
+        folds_digest=plan.folds_digest,
     )
 
 
