@@ -191,6 +191,10 @@ def _base_models_to_train(
 
     wanted = {stage.name: base_model(stage.name, stage.model, config) for stage in unfinished}
     require_base_models(list(wanted.values()), data, plan, config, run)
+    if plan.fold_of is not None:
+        from enstack.training.run_time import tell_price_of_folds
+
+        tell_price_of_folds(list(wanted.values()), data, config, run)
     return wanted
 
 

@@ -77,8 +77,12 @@ def stopped(config: RunConfig, monkeypatch: pytest.MonkeyPatch, batches: int) ->
         run_pipeline(config)
 
 
-def test_no_fold_trains_on_what_is_nearly_the_same_as_what_it_predicts(alike: RunConfig) -> None:
+def test_no_fold_trains_on_what_is_nearly_the_same_as_what_it_predicts(
+    alike: RunConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
     run_pipeline(alike)
+    before_training, _ = capsys.readouterr().out.split("fine-tuning", 1)
+    assert "Out-of-fold: 2 more trainings of each of 1 base model" in before_training
     train = {f"train/{row}" for row in range(24)}
     for fold in (1, 2):
         inside = {int(each.split("/")[1]) % 12 for each in train - seen_of_fold(alike, fold)}

@@ -16,8 +16,9 @@ from enstack.data.functions import VulnerabilityData
 from enstack.errors import ConfigError
 from enstack.models.base_models import BaseModel
 from enstack.notebook import run_time
-from enstack.notebook.run_time import batch_widths, show_run_time, work_left
+from enstack.notebook.run_time import show_run_time
 from enstack.training.epoch_time import BatchCost
+from enstack.training.run_time import batch_widths, work_left
 from tests.support.training import train_config
 
 PER_TOKEN = 0.01
@@ -32,7 +33,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         sizes.append(asked)
         return BatchCost(0.0, PER_TOKEN, 0.0)
 
-    monkeypatch.setattr("enstack.training.epoch_time.measure_batch", measure)
+    monkeypatch.setattr("enstack.training.run_time.measure_batch", measure)
     monkeypatch.setattr(run_time, "STACKING_SECONDS_PER_FUNCTION", 0.0)
     return sizes
 
@@ -85,13 +86,13 @@ def test_every_stage_counts(
     tmp_path: Path, toy_folder: Path, toy_data: VulnerabilityData, micro_model: BaseModel
 ) -> None:
     holdout = config_of(tmp_path, toy_folder, micro_model, epochs=10)
-    work = work_left(toy_data, holdout, 10)
+    work = work_left(toy_data, holdout, 10, 0)
     assert (work.trained, work.tokenized) == (10 * 42, 72)
     assert work.predicted == 10 * 10 + 20 + 10, "half of validation each epoch, then both splits"
     folds = config_of(
         tmp_path, toy_folder, micro_model, epochs=10, meta_features="out_of_fold", folds=3
     )
-    assert work_left(toy_data, folds, 10).trained == 10 * 42 + 10 * 2 * 42
+    assert work_left(toy_data, folds, 10, 3 * 10).trained == 10 * 42 + 10 * 2 * 42
 
 
 def test_what_is_done_already_takes_no_time(
