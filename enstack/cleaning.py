@@ -28,6 +28,7 @@ CACHES = {
     "columns": (SHORT, "columns of a data file"),
     "tokens": (LONG, "tokens of a split"),
     "near_duplicates": (rf"{LONG}|{LONG}\.json", "near-duplicates"),
+    "flawfinder": ("functions", "functions that Flawfinder was to read"),
     "toy": ("data", "the toy data"),
     "toy/models": ("|".join(TINY_MODELS), "a tiny model"),
 }

@@ -29,7 +29,7 @@ from enstack.duplicates.near_duplicates import NearDuplicates, find_near_duplica
 from enstack.inputs import base_model, data_folder, read_run_data
 from enstack.metrics.label_task import LabelTask
 from enstack.progress.say import say
-from enstack.stacking.baselines import length_alone, plain_baselines
+from enstack.stacking.baselines import plain_baselines
 from enstack.storage.caches import holding_caches
 
 __all__ = ["audit"]
@@ -60,7 +60,7 @@ def audit(config: RunConfig, tokenizers: Sequence[str] = ()) -> Audit:
         lengths=_lengths(data, near, characters, models, config.max_length),
         duplicates=_duplicates(data, near),
         contradictions=find_contradictions(data, near, LEVELS, _rows(data)),
-        word_counts=_word_counts(data, near, np.stack([characters, near.lengths], axis=1)),
+        word_counts=_word_counts(data, near),
         alerts=[],
     )
     return dataclasses.replace(found, alerts=alerts_of(found))
@@ -148,12 +148,9 @@ def _duplicates(data: VulnerabilityData, near: NearDuplicates) -> Duplicates:
     return Duplicates(levels, pairs, near.n_crowded)
 
 
-def _word_counts(
-    data: VulnerabilityData, near: NearDuplicates, lengths: np.ndarray
-) -> dict[str, WordCounts]:
+def _word_counts(data: VulnerabilityData, near: NearDuplicates) -> dict[str, WordCounts]:
     """Accuracy and macro-F1 of counted words on test, beside length alone and the plainest answer.
 
-    lengths: (n, 2) of all functions, split after split.
     all: on every test function; apart: on those without a near-duplicate in train. Thresholds of
     flags are chosen on validation.
     """
@@ -166,13 +163,7 @@ def _word_counts(
     validation = data.splits["validation"]
     # Classes need no thresholds: of a million functions, each split counts for a minute.
     asked = [test, validation] if task.has_thresholds else [test]
-    asked_rows = [rows["test"], rows["validation"]][: len(asked)]
-    words = plain_baselines(train, asked, task)
-    length = length_alone(
-        lengths[rows["train"]], train.labels, lengths[np.concatenate(asked_rows)], task
-    )
-    # The plainest answer stays the last of them.
-    models = {"tfidf_lr": words.pop("tfidf_lr"), "length": length, **words}
+    models = plain_baselines(train, asked, task)
     thresholds = {
         # Behind the rows of test stand those of validation, where they were asked for.
         name: task.choose_thresholds(validation.labels, values[len(test) :])

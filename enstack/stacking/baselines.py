@@ -1,4 +1,4 @@
-"""What any base model must beat: counted tokens with a linear classifier, and the majority."""
+"""What any base model must beat: counted words, length alone, and the majority."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 from sklearn.base import clone
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -15,19 +16,21 @@ from sklearn.tree import DecisionTreeClassifier
 
 from enstack.data.functions import Functions
 from enstack.data.subsets import stratified_parts
-from enstack.duplicates.lexer import LONGEST
+from enstack.duplicates.lexer import LONGEST, lexer_tokens
 from enstack.metrics.label_task import LabelTask
 from enstack.metrics.one_class import OneClass
 from enstack.metrics.several_flags import SeveralFlags
 from enstack.progress.bars import Bar
+from enstack.stacking.costs import Clocks
 from enstack.stacking.own_name import mask_own_name
 
 __all__ = [
     "BASELINE_TITLES",
+    "LengthAlone",
     "WordCounts",
     "at_most",
+    "fit_length_alone",
     "fit_word_counts",
-    "length_alone",
     "plain_baselines",
     "with_absent_classes",
 ]
@@ -35,6 +38,7 @@ __all__ = [
 BASELINE_TITLES = {
     "tfidf_lr": "TF-IDF + logistic regression",
     "length": "length alone",
+    "flawfinder": "Flawfinder (a source of VDISC's labels)",
     "majority": "majority class",
     "frequency": "each flag's majority answer",
 }
@@ -71,19 +75,51 @@ class WordCounts:
         )
 
 
+@dataclass(frozen=True)
+class LengthAlone:
+    """A tree that knows nothing of a function but its length, fitted, to be asked of any functions.
+
+    predict: as that of WordCounts, with lengths (n, 2) for features; None where nothing was
+    learned.
+    """
+
+    train: Functions
+    task: LabelTask
+    predict: Predict | None
+
+    def predict_proba(self, asked: Sequence[Functions]) -> np.ndarray:
+        """Probabilities (n, k) float32 of n functions in all."""
+        plainest = self.task.plainest_probabilities(self.train.labels, sum(map(len, asked)))
+        return plainest if self.predict is None else self.predict(_lengths(asked), plainest)
+
+
 def plain_baselines(
-    train: Functions, asked: Sequence[Functions], task: LabelTask, words: WordCounts | None = None
+    train: Functions,
+    asked: Sequence[Functions],
+    task: LabelTask,
+    words: WordCounts | None = None,
+    clocks: Clocks | None = None,
 ) -> dict[str, np.ndarray]:
-    """Probabilities (n, k) float32 of every baseline, by name, of functions one by one.
+    """Probabilities (n, k) float32 of every baseline that learns, by name, the plainest one last.
 
     asked: the functions, n in all; those of `train` have labels to learn from. words: where they
-    are counted and learned from already.
+    are counted and learned from already. clocks: are told what each takes.
     """
-    n_rows = sum(map(len, asked))
-    return {
-        "tfidf_lr": (words or fit_word_counts(train, task)).predict_proba(asked),
-        task.plainest: task.plainest_probabilities(train.labels, n_rows),
+    clocks = Clocks() if clocks is None else clocks
+    fits: dict[str, Callable[[], WordCounts | LengthAlone]] = {
+        "tfidf_lr": lambda: words or fit_word_counts(train, task),
+        "length": lambda: fit_length_alone(train, task),
     }
+    found = {}
+    for name, fit in fits.items():
+        clock = clocks[f"baseline:{name}"]
+        with clock.learns():
+            fitted = fit()
+        with clock.predicts():
+            found[name] = fitted.predict_proba(asked)
+    with clocks[f"baseline:{task.plainest}"].predicts():
+        found[task.plainest] = task.plainest_probabilities(train.labels, sum(map(len, asked)))
+    return found
 
 
 def fit_word_counts(train: Functions, task: LabelTask) -> WordCounts:
@@ -122,24 +158,24 @@ def fit_word_counts(train: Functions, task: LabelTask) -> WordCounts:
     )
 
 
-def length_alone(
-    lengths: np.ndarray, labels: np.ndarray, asked: np.ndarray, task: LabelTask
-) -> np.ndarray:
-    """Probabilities (n, k) float32 from lengths alone: what size tells without a word read.
+def fit_length_alone(train: Functions, task: LabelTask) -> LengthAlone:
+    """What length alone tells of the classes, or flags, without a word read.
 
-    lengths: (m, d) of functions with labels; asked: (n, d). A decision tree of at most MAX_LEAVES
-    leaves for each class, or flag, with balanced classes.
+    A decision tree of at most MAX_LEAVES leaves for each, with balanced classes, on characters and
+    lexer tokens; it learns from the functions that word counts learn from.
     """
-    plainest = task.plainest_probabilities(labels, len(asked))
-    if not task.learnable(labels):
-        return plainest
+    train = at_most(train, task, MAX_TRAIN_FUNCTIONS)
+    if not task.learnable(train.labels):
+        return LengthAlone(train, task, None)
     tree = DecisionTreeClassifier(
         max_leaf_nodes=MAX_LEAVES,
         min_samples_leaf=MIN_FUNCTIONS,
         class_weight="balanced",
         random_state=0,
     )
-    return FITTED[task.problem_type](tree, lengths, labels)(asked, plainest)
+    return LengthAlone(
+        train, task, FITTED[task.problem_type](tree, _lengths([train]), train.labels)
+    )
 
 
 def _fit_classes(classifier: Any, learned: Any, labels: np.ndarray) -> Predict:
@@ -202,3 +238,14 @@ def _texts(asked: Sequence[Functions], title: str) -> Iterator[str]:
                 # Words are counted as far as functions are compared: a list of all would not fit.
                 yield from (source[:LONGEST] for source in sources.to_pylist())
                 bar.advance(len(sources))
+
+
+def _lengths(asked: Sequence[Functions]) -> np.ndarray:
+    """Characters and lexer tokens of each function, one by one: (n, 2) int64."""
+    lengths = [np.zeros((0, 2), dtype=np.int64)]
+    for functions in asked:
+        for sources in functions.batches(ROWS_AT_ONCE):
+            characters = pc.utf8_length(sources).to_numpy(zero_copy_only=False)
+            tokens = [len(lexer_tokens(source)) for source in sources.to_pylist()]
+            lengths.append(np.column_stack([characters, tokens]))
+    return np.concatenate(lengths)

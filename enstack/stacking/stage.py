@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from enstack.config import RunConfig, base_model_names
 from enstack.counting import counted
-from enstack.data.functions import VulnerabilityData
+from enstack.data.functions import Functions, VulnerabilityData
 from enstack.data.holdout import SplitPlan
 from enstack.duplicates.contamination import NEAR, duplicates_of_test
 from enstack.progress.say import say
 from enstack.run_folder import RunFolder, StackingFolder
 from enstack.stacking.baselines import plain_baselines
+from enstack.stacking.flawfinder import class_probabilities, flawfinder_version, risk_levels
 from enstack.stacking.leak_guard import refuse_foreign_files, tell_unknown_origins
 from enstack.stacking.meta_features import BaseModelProbabilities, mean_vote, refuse_leaks
 from enstack.stacking.ranking import leaderboard
@@ -19,9 +22,13 @@ from enstack.stacking.selection import select_model
 from enstack.stacking.stack import fit_meta_classifiers, save_meta_classifier
 from enstack.storage.files import write_json
 from enstack.storage.folders import replacing_folder
-from enstack.storage.manifest import is_current
+from enstack.storage.manifest import is_current, read_manifest
 
-STACKING_EDITION = 3  # raise when the folder holds something else, so that it is made again
+STACKING_EDITION = 4  # raise when the folder holds something else, so that it is made again
+NO_FLAWFINDER = (
+    "   · Flawfinder, a source of VDISC's labels, is not installed here: its row is left out. To "
+    "have it, `pip install flawfinder` and run the same again."
+)
 
 
 def stack_base_models(
@@ -40,14 +47,23 @@ def stack_base_models(
         "probabilities": {name: run.base_model(name).probabilities_digest() for name in names},
         "edition": STACKING_EDITION,
     }
+    # Another machine may have none, or another one: what was finished with one stands.
+    finished_with = _recorded_flawfinder(run)
+    made_from["flawfinder"] = finished_with or flawfinder_version(_scratch(config))
     if is_current(run.stacking.path, made_from):
         say("✓ stacking: finished before, skipped")
         return
+    if finished_with:
+        made_from["flawfinder"] = flawfinder_version(_scratch(config))
+    if made_from["flawfinder"] is None:
+        say(NO_FLAWFINDER)
     say(f"▶ Stacking {counted(len(names), 'base model')}: {', '.join(config.meta_classifiers)}")
     with replacing_folder(run.stacking.path, {"made_from": made_from}) as beside:
         folder = StackingFolder(beside)
         duplicates = duplicates_of_test(data, NEAR)
         probabilities = _every_model(data, plan, config, run, folder)
+        if made_from["flawfinder"]:
+            probabilities["baseline:flawfinder"] = _flawfinder(data, plan, config)
         _write_results(data, plan, config, probabilities, folder)
         np.savez(
             folder.contamination,
@@ -59,6 +75,32 @@ def stack_base_models(
             threshold=NEAR,
         )
     run.log("stacking_finished")
+
+
+def _recorded_flawfinder(run: RunFolder) -> str | None:
+    """The version that a finished stacking was made with."""
+    made_from = (read_manifest(run.stacking.path) or {}).get("made_from", {})
+    version: str | None = made_from.get("flawfinder")
+    return version
+
+
+def _flawfinder(data: VulnerabilityData, plan: SplitPlan, config: RunConfig) -> np.ndarray:
+    """Flawfinder's probabilities of the functions of `_every_model`."""
+    functions, task = _asked_functions(data, plan), data.task
+    plainest = task.plainest_probabilities(data.splits["train"].labels, sum(map(len, functions)))
+    return class_probabilities(risk_levels(functions, _scratch(config)), task, plainest)
+
+
+def _asked_functions(data: VulnerabilityData, plan: SplitPlan) -> list[Functions]:
+    """Those of test, and of flags those of validation that choose the thresholds."""
+    if not data.task.has_thresholds:
+        # Counting the words of a whole validation split would be in vain.
+        return [data.splits["test"]]
+    return [data.splits["test"], data.splits["validation"].take(plan.selection)]
+
+
+def _scratch(config: RunConfig) -> Path:
+    return Path(config.local_dir) / "flawfinder"
 
 
 def _write_results(
@@ -110,14 +152,12 @@ def _every_model(
     asked = [_probabilities(run, name, data, "test") for name in names]
     # Of test too: a model would be measured on functions that it knows by heart.
     refuse_leaks(asked)
-    functions = [data.splits["test"]]
-    # Classes need no threshold: counting the words of a whole validation split would be in vain.
+    # Classes need no threshold.
     if task.has_thresholds:
         chosen_by = [
             _probabilities(run, name, data, "validation", plan.selection) for name in names
         ]
         asked = [_joined(*pair) for pair in zip(asked, chosen_by, strict=True)]
-        functions.append(data.splits["validation"].take(plan.selection))
     on_meta = [_probabilities(run, name, data, plan.meta_split, plan.meta_rows) for name in names]
     labels = data.splits[plan.meta_split].labels[plan.meta_rows]
     chosen = select_model(on_meta, labels, task, config.meta_classifiers, seed=config.seed)
@@ -132,7 +172,7 @@ def _every_model(
     for name, meta_classifier in fitted.items():
         probabilities[f"stack:{name}"] = meta_classifier.predict_proba(asked, task.n_classes)
         save_meta_classifier(folder.meta_classifier(name), meta_classifier)
-    plain = plain_baselines(data.splits["train"], functions, task)
+    plain = plain_baselines(data.splits["train"], _asked_functions(data, plan), task)
     return {**probabilities, **{f"baseline:{name}": values for name, values in plain.items()}}
 
 

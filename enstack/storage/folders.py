@@ -39,15 +39,25 @@ def folder_beside(folder: Path, made_from: dict[str, Any] | None = None) -> Iter
     """
     for path in leftovers(folder.parent, folder.name):
         remove_leftover(path)
-    beside, descriptor = _locked_beside(folder)
-    try:
+    # Gone also after a success of another: a copy of the data takes gigabytes.
+    with passing_folder(folder) as beside:
         yield beside
         # Two that find a damaged folder at once must not replace each other's good one.
         with _placing_in(folder.parent):
             if made_from is None or not is_current(folder, made_from):
                 _put_in_place(beside, folder)
+
+
+@contextlib.contextmanager
+def passing_folder(folder: Path) -> Iterator[Path]:
+    """Make an empty folder beside `folder`, which need not exist, that is gone after the block.
+
+    It is locked meanwhile: what a killed process leaves is told from what a living one uses.
+    """
+    beside, descriptor = _locked_beside(folder)
+    try:
+        yield beside
     finally:
-        # Also after a success of another: a copy of the data takes gigabytes.
         shutil.rmtree(beside, ignore_errors=True)
         os.close(descriptor)
 

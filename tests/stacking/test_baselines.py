@@ -15,11 +15,12 @@ from enstack.metrics.one_class import OneClass
 from enstack.metrics.several_flags import SeveralFlags
 from enstack.stacking import baselines
 from enstack.stacking.baselines import (
+    fit_length_alone,
     fit_word_counts,
-    length_alone,
     plain_baselines,
     with_absent_classes,
 )
+from enstack.stacking.costs import Clocks
 
 NAMES = ("a", "b", "c", "d", "e")
 COPIES = (
@@ -151,11 +152,11 @@ def test_the_plainest_answer_of_flags_is_how_often_train_has_them():
 @pytest.mark.parametrize(
     ("task", "train", "names"),
     [
-        (OneClass(NAMES[:4]), make_functions([0, 1, 2, 3] * 5), {"tfidf_lr", "majority"}),
+        (OneClass(NAMES[:4]), make_functions([0, 1, 2, 3] * 5), {"tfidf_lr", "length", "majority"}),
         (
             SeveralFlags(NAMES[:4]),
             make_flagged([(0,), (1,), (0, 1), ()] * 5),
-            {"tfidf_lr", "frequency"},
+            {"tfidf_lr", "length", "frequency"},
         ),
     ],
 )
@@ -207,24 +208,58 @@ def test_words_that_no_two_functions_share_leave_the_plainest_answer():
     np.testing.assert_array_equal(found, [[0, 1]] * 3)
 
 
+def functions_of_lengths(lengths: np.ndarray, labels: np.ndarray) -> Functions:
+    ids = np.array([str(row) for row in range(len(lengths))])
+    texts = ["x" * length for length in lengths]
+    return Functions(ids, pa.array(texts, type=pa.large_string()), labels)
+
+
 def test_length_alone_finds_a_class_in_the_middle_and_no_more_than_lengths_tell():
     random = np.random.RandomState(0)
-    lengths = random.randint(10, 300, (600, 2))
-    labels = np.where((lengths[:, 0] > 100) & (lengths[:, 0] < 200), 1, 0)
+    lengths = random.randint(10, 300, 600)
     task = OneClass(NAMES[:3])
-    found = length_alone(lengths[:400], labels[:400], lengths[400:], task)
-    assert found.dtype == np.float32
-    assert (found.argmax(axis=1) == labels[400:]).mean() > 0.97
-    assert (found[:, 2] == 0).all()
-    shuffled = random.permutation(labels)
-    found = length_alone(lengths[:400], shuffled[:400], lengths[400:], task)
-    assert (found.argmax(axis=1) == shuffled[400:]).mean() < 0.75
+
+    def right_on_the_rest(labels: np.ndarray) -> float:
+        functions = functions_of_lengths(lengths, labels)
+        fitted = fit_length_alone(functions.take(np.arange(400)), task)
+        found = fitted.predict_proba([functions.take(np.arange(400, 600))])
+        assert found.dtype == np.float32
+        assert (found[:, 2] == 0).all()
+        return float((found.argmax(axis=1) == labels[400:]).mean())
+
+    labels = np.where((lengths > 100) & (lengths < 200), 1, 0)
+    assert right_on_the_rest(labels) > 0.97
+    assert right_on_the_rest(random.permutation(labels)) < 0.75
+
+
+def test_length_alone_tells_lexer_tokens_from_characters():
+    texts = ["a + b + c + d", "a_long_name_1"] * 20
+    labels = np.array([0, 1] * 20)
+    functions = functions_of(texts, labels.tolist())
+    found = fit_length_alone(functions, OneClass(NAMES[:2])).predict_proba([functions])
+    np.testing.assert_array_equal(found.argmax(axis=1), labels)
 
 
 def test_length_alone_of_flags_and_of_a_single_class():
-    lengths = np.arange(40).reshape(-1, 1)
-    flags = np.stack([lengths[:, 0] >= 20, np.zeros(40, dtype=bool)], axis=1)
-    found = length_alone(lengths, flags, lengths, SeveralFlags(NAMES[:2]))
+    lengths = np.arange(1, 41)
+    flags = np.stack([lengths > 20, np.zeros(40, dtype=bool)], axis=1)
+    functions = functions_of_lengths(lengths, flags)
+    found = fit_length_alone(functions, SeveralFlags(NAMES[:2])).predict_proba([functions])
     np.testing.assert_array_equal(found > 0.5, flags)
-    found = length_alone(lengths, np.ones(40, dtype=int), lengths, OneClass(NAMES[:2]))
+    functions = functions_of_lengths(lengths, np.ones(40, dtype=int))
+    found = fit_length_alone(functions, OneClass(NAMES[:2])).predict_proba([functions])
     np.testing.assert_array_equal(found, [[0, 1]] * 40)
+
+
+def test_what_baselines_take_is_told_to_their_clocks():
+    train, clocks = make_functions([0, 1, 2, 3] * 20), Clocks()
+    plain_baselines(train, [train], OneClass(NAMES[:4]), clocks=clocks)
+    assert set(clocks) == {"baseline:tfidf_lr", "baseline:length", "baseline:majority"}
+    words = clocks["baseline:tfidf_lr"]
+    assert words.learning > 0
+    assert words.predicting > 0
+    # Nobody learned: words that were counted before cost nothing here.
+    again = Clocks()
+    fitted = fit_word_counts(train, OneClass(NAMES[:4]))
+    plain_baselines(train, [train], OneClass(NAMES[:4]), fitted, again)
+    assert again["baseline:tfidf_lr"].learning < words.learning / 2
