@@ -717,3 +717,27 @@ def test_results_without_near_duplicates_leave_out_what_stands_in_train(
     assert (found["n"], found["threshold"]) == (0, 0.7)
     assert {row["key"] for row in found["rows"]} == KINDS
     assert all(row["accuracy"] is None for row in found["rows"])
+
+
+def test_a_model_that_learned_nothing_and_stopped_early_is_told_so_everywhere_once(
+    config: RunConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On the console, at each start, by inspect, and in the report."""
+    idle = changed(config, learning_rate=1e-12, epochs=9, early_stopping_patience=2)
+    said, how = [], "stopped early after epoch 3: no better for 2 epochs"
+    for start in ("first", "later"):
+        run_pipeline(idle)
+        lines = capsys.readouterr().out.splitlines()
+        (told,) = [line for line in lines if "(MCC 0.00)" in line]
+        said.append(told.removeprefix("⚠️  "))
+        assert (f"✓ micro: finished before ({how}), skipped" in lines) == (start == "later")
+    assert " of every function on validation" in said[0]
+    assert " on test (MCC 0.00)" in said[0] or "validation and test (MCC 0.00)" in said[0]
+    report = json.loads(RunFolder(Path(idle.run_dir)).report_data.read_text())
+    assert [said[0], said[0], *report["warnings"]] == [*said, said[0]]
+    assert report["training"][0]["stopped_early"] == how
+    assert how in RunFolder(Path(idle.run_dir)).report_page.read_text()
+    assert f"Training is finished: {how}" in enstack_here("inspect", idle.run_dir).stdout
+    # Another setting, and it goes on where it stopped.
+    run_pipeline(changed(idle, early_stopping_patience=0, epochs=4))
+    assert "Epoch 4: train loss" in capsys.readouterr().out

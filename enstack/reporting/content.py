@@ -163,10 +163,11 @@ class Epoch:
 
 @dataclass(frozen=True)
 class TrainingCurve:
-    """The epochs of one base model, in order."""
+    """The epochs of one base model, in order; stopped_early: how, where training did."""
 
     name: str
     epochs: list[Epoch]
+    stopped_early: str | None = None
 
     @property
     def kept(self) -> Epoch | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ import pandas as pd
 
 from enstack.counting import counted
 from enstack.errors import CheckpointError
-from enstack.metrics.chance import chance_text
 from enstack.reporting.console import aligned_table
 from enstack.reporting.stored_files import read_text, unusable
 from enstack.rounding import decimal
@@ -26,7 +25,6 @@ __all__ = [
     "KINDS",
     "MEASURES",
     "LeaderboardRow",
-    "chance_texts",
     "interval",
     "leaderboard_cells",
     "leaderboard_text",
@@ -207,21 +205,6 @@ def leaderboard_cells(row: LeaderboardRow) -> dict[str, str]:
         "95 % interval": interval(row, first.field),
         **{measure.title: number(getattr(row, measure.field)) for measure in others},
     }
-
-
-def chance_texts(
-    rows: Sequence[LeaderboardRow], only_answers: Mapping[str, str | None] | None = None
-) -> list[str]:
-    """What is to be said of base models that are no better than chance on test.
-
-    only_answers: by the rows' keys, what a model says of every function, where that is known.
-    """
-    told = (
-        chance_text(row.title, row.mcc, "test", (only_answers or {}).get(row.key))
-        for row in rows
-        if row.kind == "base"
-    )
-    return [text for text in told if text]
 
 
 def leaderboard_text(run_dir: Path) -> str:

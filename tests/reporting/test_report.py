@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import csv
-import dataclasses
 import json
 import re
 import shutil
@@ -22,12 +21,12 @@ from rich.cells import cell_len
 
 from enstack.data.weaknesses import FLAG, MEANINGS
 from enstack.errors import CheckpointError
+from enstack.metrics.chance import WHAT_HELPS, chance_text
 from enstack.metrics.one_class import OneClass
 from enstack.reporting.content import TrainingCurve
 from enstack.reporting.figures import plot_training_curves
 from enstack.reporting.findings import load_results
 from enstack.reporting.leaderboard import (
-    chance_texts,
     leaderboard_text,
     read_leaderboard_frame,
 )
@@ -484,19 +483,35 @@ def test_undefined_measure_is_null_and_shown_as_a_dash(minimal_run: Path) -> Non
     assert leaderboard_text(minimal_run).splitlines()[2].split()[-2:] == ["–", "–"]
 
 
-@pytest.mark.parametrize(("mcc", "said"), [(0.0, True), (-0.004, True), (0.006, False)])
-def test_a_base_model_at_chance_is_said_on_the_page_and_on_the_console(
-    minimal_run: Path, mcc: float, said: bool
+@pytest.mark.parametrize("on_test", [0.0, -0.004, 0.006])
+@pytest.mark.parametrize("on_validation", [0.001, 0.4, None])
+def test_a_base_model_at_chance_is_told_in_one_sentence_that_names_where(
+    minimal_run: Path, on_test: float, on_validation: float | None
 ) -> None:
-    edit_leaderboard(minimal_run, lambda row: row.update(mcc=str(mcc)))
-    content = load_results(minimal_run)
-    assert any("tiny-a " in text for text in content.warnings) == said
-    (row,) = [row for row in content.leaderboard if row.kind == "base"]
-    assert bool(chance_texts([row], {row.key: "clean"})) == said
-    # Only base models learn from functions: a baseline knows nothing, and is to.
-    assert not chance_texts([dataclasses.replace(row, kind="baseline")])
+    edit_leaderboard(minimal_run, lambda row: row.update(mcc=str(on_test)))
+    path = minimal_run / "base_models" / "tiny-a" / "history.jsonl"
+    records = history_lines(1, 0.35)
+    if on_validation is not None:  # older histories know no MCC
+        records[-1] |= {"val_mcc": on_validation, "only_answer": "CWE-119"}
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    said = {
+        "validation": on_validation == 0.001 and "says CWE-119 of every function on validation",
+        "test": abs(on_test) < 0.005 and "is no better than chance on test",
+    }
+    expected = ", and ".join(text for text in said.values() if text)
+    warnings = [f"tiny-a {expected} (MCC 0.00). {WHAT_HELPS}"] if expected else []
+    assert load_results(minimal_run).warnings == warnings
     page = Page(write_report(minimal_run)).text
-    assert ("class_weights=balanced" in page) == said
+    assert page.count("class_weights=balanced") == len(warnings)
+    assert expected in page
+
+
+def test_alike_on_both_splits_is_said_of_both_at_once() -> None:
+    alike = chance_text("a", {"validation": (0.0, "clean"), "test": (-0.001, "clean")})
+    assert (
+        alike == f"a says clean of every function on validation and test (MCC 0.00). {WHAT_HELPS}"
+    )
+    assert chance_text("a", {"validation": (0.2, None), "test": (None, None)}) is None
 
 
 def test_loss_that_is_not_finite_leaves_a_gap(minimal_run: Path) -> None:
