@@ -6,13 +6,16 @@ import contextlib
 import errno
 import os
 import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
 # What our own libraries colour and move lines with: rich's styles, tqdm's step to the line above.
 OWN_SEQUENCE = r"\x1b\[[0-9;]*[mA]"
 CONTROL = re.compile(rf"({OWN_SEQUENCE})|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+MARK = re.compile(r"\s*[^\w\s(\[/~]+\s+")  # ahead of a line's text, such as a bullet or a sign
 # The reader has gone, or the terminal, or there never was one: nobody will ever read there.
 GONE = (errno.EPIPE, errno.EIO, errno.EBADF, errno.ENXIO)
 
@@ -33,6 +36,42 @@ def put(text: str, stream: TextIO | Output | None) -> None:
     output.write(printable(text, keep="\n\t") + "\n")
     # Into a file or a pipe Python would keep lines back until some thousands of bytes are full.
     output.flush()
+
+
+def put_sentences(text: str, stream: TextIO | Output | None) -> None:
+    """The same of text for people, which a terminal shall not break inside of words."""
+    on_terminal = Output.around(stream).isatty()
+    # First, for widths change: what stands for a control character takes a cell.
+    shown = printable(text, keep="\n\t")
+    put(wrapped(shown, shutil.get_terminal_size().columns) if on_terminal else shown, stream)
+
+
+def wrapped(text: str, width: int) -> str:
+    """A text whose lines a terminal of so many cells does not break inside of words.
+
+    What goes on in a line below stands under the text of the first one, beside its mark.
+    """
+    return "\n".join(_wrapped_line(line, width) for line in text.split("\n"))
+
+
+def _wrapped_line(line: str, width: int) -> str:
+    from rich.cells import cell_len  # here, for this module is imported before much else
+
+    if cell_len(line) <= width:
+        return line
+    # Of a mark with its blanks, such as "   · "; other lines go on a little further in.
+    mark = MARK.match(line)
+    beside = cell_len(mark[0]) if mark else len(line) - len(line.lstrip()) + 3
+    return textwrap.fill(
+        line,
+        # It counts letters: those that take two cells are taken off for every line.
+        max(width - 1 - (cell_len(line) - len(line)), 2 * beside, 20),
+        subsequent_indent=" " * beside,
+        replace_whitespace=False,
+        # Paths and numbers stay whole, so that they can be copied.
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 class Output:

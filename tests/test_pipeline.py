@@ -88,6 +88,7 @@ def test_settings_are_announced_once_nothing_speaks_against_them(finished_run: R
     announced = (
         f"{finished_run.announcement()}   - Data: {finished_run.data_dir} (cwe_or_clean)\n"
         f"   - Base Models: micro\n   - Run Folder: {finished_run.run_dir}\n"
+        "   - Learning Rate: 2e-05\n   - Also Set: max_length=32, precision=fp32, meta_class"
     )
     assert announced in done.stdout, done.stderr
     assert done.stdout.index("▶ Data:") < done.stdout.index("✅ Configuration updated:")
@@ -110,7 +111,7 @@ def test_a_run_that_was_begun_at_the_papers_rate_goes_on_with_it(
     after = tree_digest(Path(finished_run.run_dir))
     assert before.pop("events.jsonl") != after.pop("events.jsonl")
     assert after == before
-    assert "Learning Rate" not in capsys.readouterr().out
+    assert "   - Learning Rate: 2e-05\n" in capsys.readouterr().out
     with pytest.raises(CheckpointError, match=r"with learning_rate=2e-05, asked for is .*0.001"):
         run_pipeline(RunConfig(**settings, learning_rate=1e-3))
 

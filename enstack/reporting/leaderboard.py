@@ -17,7 +17,7 @@ from enstack.reporting.console import aligned_table
 from enstack.reporting.stored_files import read_text, unusable
 from enstack.rounding import decimal
 from enstack.run_folder import RunFolder
-from enstack.stacking.titles import TITLES
+from enstack.stacking.titles import SHORT_TITLES, TITLES
 from enstack.storage.files import read_json
 from enstack.storage.manifest import MANIFEST, folder_problems
 
@@ -210,7 +210,15 @@ def leaderboard_cells(row: LeaderboardRow) -> dict[str, str]:
 def leaderboard_text(run_dir: Path) -> str:
     """The leaderboard of a run folder as a table for the console, best macro-F1 first."""
     rows = read_leaderboard(RunFolder(Path(run_dir)).stacking.leaderboard)
-    table = [{"#": str(rank), **leaderboard_cells(row)} for rank, row in enumerate(rows, start=1)]
+    table = [
+        {
+            "#": str(rank),
+            **leaderboard_cells(row),
+            # Cut in their middle, the long ones can't be told apart.
+            "name": SHORT_TITLES.get(row.key, row.title),
+        }
+        for rank, row in enumerate(rows, start=1)
+    ]
     titles = list(table[0])
     text = aligned_table(
         titles,

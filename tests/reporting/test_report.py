@@ -10,6 +10,7 @@ import shutil
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import matplotlib
@@ -19,18 +20,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from enstack.data.made_up import MADE_UP_NOTE
 from enstack.data.weaknesses import FLAG, MEANINGS
 from enstack.errors import CheckpointError
 from enstack.metrics.chance import WHAT_HELPS, chance_text
 from enstack.metrics.one_class import OneClass
+from enstack.plots import STYLE
 from enstack.reporting.content import TrainingCurve
-from enstack.reporting.figures import plot_training_curves
+from enstack.reporting.figures import plot_class_f1, plot_training_curves
 from enstack.reporting.findings import load_results
 from enstack.reporting.leaderboard import (
     leaderboard_text,
     read_leaderboard_frame,
 )
 from enstack.reporting.page import write_report
+from enstack.stacking.titles import TITLES
 from tests.support.equality import tree_digest
 from tests.support.pages import Page
 
@@ -281,6 +285,9 @@ def test_a_report_of_the_toy_data_says_that_its_functions_are_made_up(tmp_path: 
     settings = json.loads((run_dir / "config.json").read_text())
     (run_dir / "config.json").write_text(json.dumps({**settings, "data_dir": "/data/vdisc"}))
     assert said not in Page(write_report(run_dir)).text
+    data = json.loads((run_dir / "data.json").read_text())
+    (run_dir / "data.json").write_text(json.dumps({**data, "notes": [MADE_UP_NOTE]}))
+    assert said in Page(write_report(run_dir)).text, "as of a folder that `enstack toy` wrote"
 
 
 def with_settings(folder: Path, /, **changed: Any) -> str:
@@ -553,6 +560,22 @@ def test_name_that_starts_with_an_underscore_has_its_place_in_the_legend() -> No
     assert not labels[0].startswith("_")
 
 
+@pytest.mark.parametrize("classes", [CWE, BINARY, tuple("abcdefghijklmnop")])
+def test_no_diamond_lies_on_the_name_of_its_class(classes: Sequence[str]) -> None:
+    """A base model that gives no function a class has its diamond at 0, beside the name."""
+    per_class = [{"class": name, "f1": 0.0, "support": 40} for name in classes]
+    evaluation = SimpleNamespace(per_class=per_class, title="any")
+    with matplotlib.rc_context(STYLE):
+        figure = plot_class_f1(evaluation, evaluation)  # type: ignore[arg-type]
+        figure.draw_without_rendering()
+        (axes,), scale = figure.axes, figure.dpi / 72
+        (diamonds,) = axes.lines
+        half = diamonds.get_markersize() / 2 + diamonds.get_markeredgewidth()
+        left = axes.transData.transform((0, 0))[0] - half * scale
+        ends = [label.get_window_extent().x1 for label in axes.get_yticklabels()]
+        assert max(ends) < left
+
+
 def test_plotting_settings_of_the_caller_stay(minimal_run: Path) -> None:
     before = dict(matplotlib.rcParams)
     write_report(minimal_run)
@@ -675,8 +698,20 @@ def test_leaderboard_text_is_aligned_and_fits_100_columns(
     assert len(rows) == len(FULL)
     assert {len(line) for line in (head, rule, *rows)} == {len(head)}
     assert len(head) <= 100
-    assert rows[0].split()[:4] == ["1", "stack", "logistic", "regression"]
+    assert rows[0].split()[:3] == ["1", "stack", "LR"]
     assert "240 test functions" in foot
+
+
+def test_no_name_of_ours_is_cut_in_a_table_of_80_columns(tmp_path: Path) -> None:
+    """In any label mode; names of base models are their users'."""
+    leans = {"base:graphcodebert": 1.0, **dict.fromkeys(TITLES, 1.0)}
+    run_dir = write_run(tmp_path / "run", leans, SUPPORT, CWE, 1)
+    text = leaderboard_text(run_dir)
+    assert "…" not in text
+    assert "No room" not in text
+    short = [" ".join(line.split()[1:-5]) for line in text.splitlines()[2:-1]]
+    assert len({*short}) == len(leans), "each is told from the others"
+    assert {row.title for row in load_results(run_dir).leaderboard} > {*TITLES.values()}
 
 
 def test_leaderboard_text_fits_a_terminal_of_80_columns_by_shortening_names(
