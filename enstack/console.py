@@ -8,14 +8,16 @@ import os
 import re
 import shutil
 import sys
-import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
 # What our own libraries colour and move lines with: rich's styles, tqdm's step to the line above.
 OWN_SEQUENCE = r"\x1b\[[0-9;]*[mA]"
 CONTROL = re.compile(rf"({OWN_SEQUENCE})|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-MARK = re.compile(r"\s*[^\w\s(\[/~]+\s+")  # ahead of a line's text, such as a bullet or a sign
+MARK = re.compile(
+    r"\s*[^\w\s(\[/~]+\s+(?=\S)"
+)  # ahead of a line's text, such as a bullet or a sign
+WORDS = re.compile(r"\s*\S+")  # each with the blanks ahead of it
 # The reader has gone, or the terminal, or there never was one: nobody will ever read there.
 GONE = (errno.EPIPE, errno.EIO, errno.EBADF, errno.ENXIO)
 
@@ -57,21 +59,21 @@ def wrapped(text: str, width: int) -> str:
 def _wrapped_line(line: str, width: int) -> str:
     from rich.cells import cell_len  # here, for this module is imported before much else
 
-    if cell_len(line) <= width:
+    if cell_len(line) <= width or not line.strip():
         return line
-    # Of a mark with its blanks, such as "   · "; other lines go on a little further in.
-    mark = MARK.match(line)
-    beside = cell_len(mark[0]) if mark else len(line) - len(line.lstrip()) + 3
-    return textwrap.fill(
-        line,
-        # It counts letters: those that take two cells are taken off for every line.
-        max(width - 1 - (cell_len(line) - len(line)), 2 * beside, 20),
-        subsequent_indent=" " * beside,
-        replace_whitespace=False,
-        # Paths and numbers stay whole, so that they can be copied.
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    # A mark with its blanks, such as "   · ", stays by its text; other lines go on further in.
+    mark = found[0] if (found := MARK.match(line)) else ""
+    beside = " " * (cell_len(mark) if mark else len(line) - len(line.lstrip()) + 3)
+    first, *others = WORDS.findall(line[len(mark) :])
+    lines = [mark + first]
+    for word in others:
+        # One cell less: terminals do not agree on how wide a sign is. Words stay whole, so that
+        # paths and numbers can be copied.
+        if cell_len(lines[-1] + word) < width:
+            lines[-1] += word
+        else:
+            lines.append(beside + word.lstrip())
+    return "\n".join(lines)
 
 
 class Output:
