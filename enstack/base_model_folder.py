@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from enstack.errors import CheckpointError
+from enstack.metrics.early_stopping import stale_epochs, stopped_early
 from enstack.storage.arrays import read_arrays
 from enstack.storage.files import sha256_file, sha256_json
 from enstack.storage.manifest import folder_problems, read_manifest
@@ -79,6 +80,35 @@ class BaseModelFolder:
         if self.history_problem():
             return {}
         return dict((read_manifest(self.probabilities) or {}).get("settings", {}))
+
+    def epochs(self) -> list[dict[str, Any]]:
+        """The records of its epochs, in order; of one that was trained twice, the last.
+
+        Empty where the history is not the one that its training wrote.
+        """
+        if self.history_problem():
+            return []
+        lines = map(json.loads, self.history.read_text(encoding="utf-8").splitlines())
+        latest = {line["epoch"]: line for line in lines if line["event"] == "epoch"}
+        return [latest[number] for number in sorted(latest)]
+
+    def stopped_early(self) -> str | None:
+        """How its training ended before its last epoch; None where it did not, or none can tell."""
+        asked = (read_manifest(self.probabilities) or {}).get("made_from", {})
+        epochs = self.epochs()
+        return stopped_early(
+            epochs[-1]["epoch"] if epochs else None,
+            stale_epochs([epoch["best"] for epoch in epochs]),
+            asked.get("epochs"),
+            asked.get("early_stopping_patience"),
+        )
+
+    def on_validation(self) -> tuple[float | None, str | None]:
+        """The MCC of the epoch that was kept, and the answer that all functions got, if one."""
+        kept: dict[str, Any] = next(
+            (epoch for epoch in reversed(self.epochs()) if epoch["best"]), {}
+        )
+        return kept.get("val_mcc"), kept.get("only_answer")
 
     def history_digest(self) -> str:
         """Tells the history's bytes from others."""

@@ -9,6 +9,7 @@ from enstack.base_model_folder import BaseModelFolder
 from enstack.config import FIXED_SETTINGS, TOLD_BY_THE_DATA, RunConfig, base_model_names
 from enstack.data.functions import VulnerabilityData
 from enstack.data.holdout import SplitPlan
+from enstack.metrics.chance import chance_text
 from enstack.run_folder import RunFolder
 from enstack.storage.disks import slow_storage
 from enstack.storage.manifest import is_current, read_manifest
@@ -69,6 +70,21 @@ class BaseModelStage:
                 "report leaves its curves out. Put a good copy back."
             )
         return sentences
+
+
+def chance_of(
+    name: str, folder: BaseModelFolder, data: VulnerabilityData, plan: SplitPlan
+) -> str | None:
+    """The sentence on a base model that has predicted, and has learned nothing; None otherwise."""
+    test, validation, task = data.splits["test"], data.splits["validation"], data.task
+    chosen_by = folder.read_probabilities("validation", validation.ids).probabilities
+    # As in stacking: the rows that chose the epoch choose the thresholds, test never does.
+    thresholds = task.choose_thresholds(
+        validation.labels[plan.selection], chosen_by[plan.selection]
+    )
+    decisions = task.decide(folder.read_probabilities("test", test.ids).probabilities, thresholds)
+    on_test = task.mcc(test.labels, decisions), task.only_answer(decisions)
+    return chance_text(name, {"validation": folder.on_validation(), "test": on_test})
 
 
 def base_model_stages(

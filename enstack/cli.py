@@ -108,7 +108,8 @@ def inspect(
                 raise
             # A program that reads JSON gets an object, whatever the path is.
             verdict = Verdict(path, layout=None, problems=[str(error)])
-        print_result(json_text(verdict.to_json(), indent=2) if as_json else verdict_text(verdict))
+        text = json_text(verdict.to_json(), indent=2) if as_json else verdict_text(verdict)
+        print_result(text, for_programs=as_json)
         if not verdict.valid:
             # The status of a CheckpointError.
             raise typer.Exit(4)
@@ -157,7 +158,8 @@ def audit(
 
             # Standard output holds the result alone, with --json one object.
             put(str(write_audit(output, audited)), sys.stderr)
-        print_result(json_text(audited.to_json(), indent=2) if as_json else audit_text(audited))
+        text = json_text(audited.to_json(), indent=2) if as_json else audit_text(audited)
+        print_result(text, for_programs=as_json)
 
 
 @app.command()
@@ -222,7 +224,8 @@ def bench(
         # Libraries print what they like; standard output is for the result alone.
         with _progress():
             results = benchmark.measure()
-        print_result(json_text(results, indent=2) if as_json else benchmark.table(results))
+        text = json_text(results, indent=2) if as_json else benchmark.table(results)
+        print_result(text, for_programs=as_json)
 
 
 @app.command()

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
@@ -13,6 +14,10 @@ from typing import Any, TextIO
 # What our own libraries colour and move lines with: rich's styles, tqdm's step to the line above.
 OWN_SEQUENCE = r"\x1b\[[0-9;]*[mA]"
 CONTROL = re.compile(rf"({OWN_SEQUENCE})|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+MARK = re.compile(
+    r"\s*[^\w\s(\[/~]+\s+(?=\S)"
+)  # ahead of a line's text, such as a bullet or a sign
+WORDS = re.compile(r"\s*\S+")  # each with the blanks ahead of it
 # The reader has gone, or the terminal, or there never was one: nobody will ever read there.
 GONE = (errno.EPIPE, errno.EIO, errno.EBADF, errno.ENXIO)
 
@@ -33,6 +38,42 @@ def put(text: str, stream: TextIO | Output | None) -> None:
     output.write(printable(text, keep="\n\t") + "\n")
     # Into a file or a pipe Python would keep lines back until some thousands of bytes are full.
     output.flush()
+
+
+def put_sentences(text: str, stream: TextIO | Output | None) -> None:
+    """The same of text for people, which a terminal shall not break inside of words."""
+    on_terminal = Output.around(stream).isatty()
+    # First, for widths change: what stands for a control character takes a cell.
+    shown = printable(text, keep="\n\t")
+    put(wrapped(shown, shutil.get_terminal_size().columns) if on_terminal else shown, stream)
+
+
+def wrapped(text: str, width: int) -> str:
+    """A text whose lines a terminal of so many cells does not break inside of words.
+
+    What goes on in a line below stands under the text of the first one, beside its mark.
+    """
+    return "\n".join(_wrapped_line(line, width) for line in text.split("\n"))
+
+
+def _wrapped_line(line: str, width: int) -> str:
+    from rich.cells import cell_len  # here, for this module is imported before much else
+
+    if cell_len(line) <= width or not line.strip():
+        return line
+    # A mark with its blanks, such as "   · ", stays by its text; other lines go on further in.
+    mark = found[0] if (found := MARK.match(line)) else ""
+    beside = " " * (cell_len(mark) if mark else len(line) - len(line.lstrip()) + 3)
+    first, *others = WORDS.findall(line[len(mark) :])
+    lines = [mark + first]
+    for word in others:
+        # One cell less: terminals do not agree on how wide a sign is. Words stay whole, so that
+        # paths and numbers can be copied.
+        if cell_len(lines[-1] + word) < width:
+            lines[-1] += word
+        else:
+            lines.append(beside + word.lstrip())
+    return "\n".join(lines)
 
 
 class Output:

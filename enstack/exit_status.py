@@ -11,7 +11,7 @@ from typing import TextIO
 import typer
 
 from enstack.config import ForcedOffWarning
-from enstack.console import Output, put
+from enstack.console import Output, put, put_sentences
 from enstack.errors import ConfigError, EnstackError
 from enstack.progress.stopping import ended_by_signals
 
@@ -39,13 +39,16 @@ def _leave(error: BaseException, message: str, status: int) -> None:
     # main has taken it out of sys.argv.
     if DEBUG in sys.orig_argv:
         traceback.print_exception(error)
-    put(f"enstack: {message}", sys.stderr)
+    put_sentences(f"enstack: {message}", sys.stderr)
     raise typer.Exit(status)
 
 
-def print_result(text: str) -> None:
-    """Print what a command is for; where a full disk takes it, the command ends with status 4."""
-    put(text, sys.stdout)
+def print_result(text: str, *, for_programs: bool = False) -> None:
+    """Print what a command is for; where a full disk takes it, the command ends with status 4.
+
+    for_programs: such as JSON, whose lines are left as they are.
+    """
+    (put if for_programs else put_sentences)(text, sys.stdout)
     # A reader who has left, as `| head` does, has had enough: that is no failure.
     if Output.around(sys.stdout).failure is not None:
         raise typer.Exit(4)
@@ -85,4 +88,4 @@ def show_warning(
 ) -> None:
     """Users read one line; developers' warnings stay out of a report on their data."""
     if issubclass(category, ForcedOffWarning):
-        put(f"⚠️  {message}", sys.stderr)
+        put_sentences(f"⚠️  {message}", sys.stderr)

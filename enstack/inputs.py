@@ -17,11 +17,13 @@ from enstack.data.column_cache import is_cached
 from enstack.data.formats import split_files
 from enstack.data.functions import VulnerabilityData, read_data
 from enstack.data.local_copy import local_copy_of
+from enstack.data.made_up import MADE_UP_NOTE, is_made_up
 from enstack.duplicates.compared_texts import comparison_notes
 from enstack.duplicates.contamination import drop_from_train, train_rows_to_keep
 from enstack.duplicates.minhash import MINHASH_EDITION
 from enstack.errors import ConfigError
 from enstack.progress.say import say
+from enstack.progress.screen import warn
 from enstack.run_folder import WRITTEN_INTO
 from enstack.storage.caches import is_usable, making_cache
 from enstack.storage.disks import slow_storage
@@ -74,14 +76,17 @@ def read_run_data(config: RunConfig) -> VulnerabilityData:
         seed=config.seed,
         cache_dir=Path(config.local_dir),
     )
-    data = replace(data, notes=[*data.notes, *comparison_notes(data)])
+    made_up = [MADE_UP_NOTE] if is_made_up(config.data_dir) else []
+    data = replace(data, notes=[*made_up, *data.notes, *comparison_notes(data)])
     if config.drop_near_duplicates:
         data = _without_near_duplicates(data, config)
     sizes = ", ".join(f"{len(functions):,} {split}" for split, functions in data.splits.items())
     classes = counted(len(data.class_names), "class")
     say(f"▶ Data: {sizes} functions, {classes} ({config.label_mode})")
     for note in data.notes:
-        say(f"   · {note}")
+        # Whoever looks at the figures later must know.
+        tell = warn if note in made_up else say
+        tell(f"   · {note}")
     return data
 
 

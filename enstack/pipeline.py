@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from enstack.base_model_stage import BaseModelStage, base_model_stages
+from enstack.base_model_stage import BaseModelStage, base_model_stages, chance_of
 from enstack.config import (
     RunConfig,
 )
@@ -21,9 +21,7 @@ from enstack.progress.say import say
 from enstack.progress.screen import Part, warn
 from enstack.progress.stopping import end_scripts_when_interrupted, ended_by_signals
 from enstack.reporting.leaderboard import (
-    chance_texts,
     leaderboard_text,
-    read_leaderboard,
     read_leaderboard_frame,
 )
 from enstack.reporting.stage import report_stage
@@ -113,8 +111,6 @@ def _run_stages(config: RunConfig, run: RunFolder, *, announce: bool) -> RunResu
         raise
     _log_end(run, "run_finished")
     say("\n" + leaderboard_text(run.path))
-    for told in chance_texts(read_leaderboard(run.stacking.leaderboard)):
-        warn(f"⚠️  {told}")
     say(f"📄 Report: {run.report_page}")
     return RunResults(run.path, run.report_page, read_leaderboard_frame(run.stacking.leaderboard))
 
@@ -147,6 +143,8 @@ def _train_stack_report(
     with Bar(len(parts), "Pipeline", unit="stage", level="pipeline", parts=parts) as bar:
         for stage in stages:
             _base_model_stage(stage, unfinished.get(stage.name), data, plan, config, run, record)
+            if told := chance_of(stage.name, stage.folder, data, plan):
+                warn(f"⚠️  {told}")
             bar.advance()
         stack_base_models(data, plan, config, run)
         if not recorded:
@@ -212,7 +210,8 @@ def _base_model_stage(
     record: called when nothing is left that could refuse the training.
     """
     if unfinished is None:
-        say(f"✓ {stage.name}: finished before, skipped")
+        how = stage.folder.stopped_early()
+        say(f"✓ {stage.name}: finished before{f' ({how})' if how else ''}, skipped")
         for sentence in stage.damage():
             say(f"⚠️  {sentence}")
         return

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from enstack.base_model_folder import BaseModelFolder
-from enstack.config import SHAPE_TRAINING_ALONE, RunConfig
+from enstack.config import SHAPE_TRAINING_ALONE, RunConfig, base_model_names
 from enstack.data.functions import VulnerabilityData
 from enstack.data.holdout import Folds, SplitPlan
 from enstack.data.subset_manifest import subset_manifest
@@ -243,7 +243,10 @@ class RunFolder:
     def record_truncation(self, name: str) -> None:
         """Add to data.json how many functions were too long for a base model, per split."""
         recorded = read_json_object(self.data_file)
-        truncated = {**recorded["truncated"], name: self.base_model(name).n_truncated()}
+        known = {**recorded["truncated"], name: self.base_model(name).n_truncated()}
+        # In the order of the settings, whichever was done first: equal runs leave equal files.
+        order = [*base_model_names(self.settings()["base_models"]), *known]
+        truncated = {one: known[one] for one in dict.fromkeys(order) if one in known}
         write_if_changed(self.data_file, _as_text({**recorded, "truncated": truncated}))
 
     def trained_with(self) -> dict[str, Any]:

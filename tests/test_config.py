@@ -4,6 +4,7 @@ import json
 import re
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import assume, given
@@ -59,7 +60,7 @@ def test_tiny_models_alone_come_with_a_rate_that_they_learn_at(models: object) -
     # What a user chose is kept, the paper's rate too.
     chosen = RunConfig(**asked, LEARNING_RATE=2e-5)
     assert chosen.learning_rate == 2e-5
-    assert "Learning Rate" not in chosen.places()
+    assert "   - Learning Rate: 2e-05\n" in chosen.places()
     assert RunConfig(**{**asked, "base_models": ["tiny-a", "x/y"]}).learning_rate == 2e-5
 
 
@@ -72,6 +73,46 @@ def test_a_run_begun_at_another_rate_goes_on_with_it() -> None:
 def test_configure_prints_exactly_the_five_lines(capsys: pytest.CaptureFixture[str]) -> None:
     configure(EPOCHS=10, BATCH_SIZE=16, USE_SWA=False, SAVE_STEPS=500, RESUME=True)
     assert capsys.readouterr().out == FIVE_LINES
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({"LEARNING_RATE": 5e-4}, "   - Learning Rate: 0.0005\n"),
+        ({"early_stopping_patience": 2}, "   - Also Set: early_stopping_patience=2\n"),
+        (
+            {"SEED": 7, "meta_classifiers": ["lr", "svm"], "scheduler": "cosine"},
+            "   - Also Set: scheduler=cosine, seed=7, meta_classifiers=lr,svm\n",
+        ),
+        ({"seed": 42, "scheduler": "linear", "epochs": 3, "resume": True}, ""),
+    ],
+)
+def test_all_that_was_given_and_is_no_default_is_named(given: dict[str, Any], line: str) -> None:
+    plain, config = RunConfig().places(), RunConfig(**given)
+    lines = config.places().splitlines(keepends=True)
+    assert "".join(one for one in lines if one not in plain) == line
+
+
+def test_every_setting_that_is_given_is_named_before_a_run() -> None:
+    given = {
+        "learning_rate": 1e-4, "weight_decay": 0.2, "warmup_ratio": 0.3, "max_grad_norm": 2.0,
+        "accumulation_steps": 3, "max_length": 64, "class_weights": "balanced", "folds": 3,
+        "precision": "fp32", "num_workers": 1, "meta_features": "out_of_fold", "seed": 1,
+        "keep_checkpoints": 3, "label_mode": "cwe_or_clean", "label_rule": "strict_single",
+        "drop_near_duplicates": 0.9, "subset": 90, "early_stopping_patience": 1, "epochs": 77,
+        "batch_size": 33, "save_steps": 44, "resume_from": "old", "scheduler": "cosine",
+        "meta_classifiers": ["rf"], "base_models": ["x/y"], "data_dir": "d", "run_dir": "r",
+        "local_dir": "l",
+    }  # fmt: skip
+    assert {*given, "resume", "use_swa"} == {*RunConfig.model_fields}
+    config = RunConfig(**given)
+    said = config.announcement() + config.places()
+    named = {"learning_rate": "0.0001", "base_models": "y"} | {
+        key: str(value) for key, value in given.items() if key in ("epochs", "batch_size")
+    }
+    for key, value in given.items():
+        shown = ",".join(value) if isinstance(value, list) else str(value)
+        assert f"{key}={shown}" in said or named.get(key, shown) in said
 
 
 def test_without_save_steps_the_strategy_is_the_end_of_each_epoch() -> None:

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from enstack.config import RunConfig
-from enstack.console import Output, printable, put
+from enstack.console import Output, printable, put, put_sentences, wrapped
 from enstack.errors import CheckpointError
 from enstack.progress.bars import Bar
 from enstack.progress.say import say
@@ -60,6 +61,45 @@ def test_names_with_escape_sequences_are_shown_without_them(
     assert out.startswith("▶ ?[2J?]0;title??31m????: fine-tuning\nTokenizing for ?[2J")
     assert error == "?[2J?]0;title??31m???? is\ndamaged"
     assert printable(out + error, keep="\n") == out + error
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+WORDS = st.lists(st.text(st.sampled_from("abcä日🔥-_/."), min_size=1, max_size=30), min_size=1)
+MARKS = st.sampled_from(["", "   ", "--- ", "…  ", "   · ", "⚠️  ", "💾 ", "  - ", "enstack: "])
+
+
+@given(mark=MARKS, words=WORDS, width=st.integers(20, 120))
+def test_no_line_for_people_is_broken_inside_of_a_word(
+    mark: str, words: list[str], width: int
+) -> None:
+    text = mark + " ".join(words)
+    lines = wrapped(text, width).split("\n")
+    assert " ".join(line.strip() for line in lines).split() == text.split()
+    # Only a word that is longer than a line makes one longer.
+    long = [line for line in lines if cell_len(line) > width]
+    assert all(len(line.removeprefix(mark).split()) <= 1 for line in long)
+
+
+def test_a_line_goes_on_under_its_text_on_a_terminal_and_stays_whole_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    told = "   · " + "words and words " * 4 + "x" * 50 + "\n{'json': 1}"
+    terminal, file = Terminal(), io.StringIO()
+    put_sentences(told, terminal)
+    put_sentences(told, file)
+    assert file.getvalue() == told + "\n"
+    first, *others = terminal.getvalue().splitlines()
+    assert first == "   · words and words words and words"
+    assert others == ["     words and words words and words", "     " + "x" * 50, "{'json': 1}"]
+    put(told, terminal)
+    assert terminal.getvalue().endswith(told + "\n")
+    for blank in (" " * 50, "-" + " " * 50):
+        assert wrapped(blank, 40).strip() == blank.strip()
 
 
 class Failing(io.StringIO):

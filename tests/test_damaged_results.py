@@ -195,3 +195,16 @@ def test_a_checkpoint_in_the_place_of_another_base_model_is_named_by_inspect(
     assert enstack.inspect(shutil.copytree(folder / "last_checkpoint", tmp_path / "copy")).valid
     folder.rename(folder.with_name("other"))
     assert "was made from another base_model" in enstack.inspect(finished_run.run_dir).problems[0]
+
+
+def test_data_json_names_base_models_in_the_order_of_the_settings_whichever_was_done_first(
+    finished_run: RunConfig,
+) -> None:
+    run = RunFolder(Path(finished_run.run_dir))
+    settings, data = run.settings(), json.loads(run.data_file.read_text())
+    models = [*settings["base_models"], "x/later"]
+    run.config_file.write_text(json.dumps({**settings, "base_models": models}))
+    data["truncated"] = {"later": {"test": 0}}
+    run.data_file.write_text(json.dumps(data))
+    run.record_truncation("micro")
+    assert list(json.loads(run.data_file.read_text())["truncated"]) == ["micro", "later"]

@@ -88,6 +88,7 @@ def test_settings_are_announced_once_nothing_speaks_against_them(finished_run: R
     announced = (
         f"{finished_run.announcement()}   - Data: {finished_run.data_dir} (cwe_or_clean)\n"
         f"   - Base Models: micro\n   - Run Folder: {finished_run.run_dir}\n"
+        "   - Learning Rate: 2e-05\n   - Also Set: max_length=32, precision=fp32, meta_class"
     )
     assert announced in done.stdout, done.stderr
     assert done.stdout.index("▶ Data:") < done.stdout.index("✅ Configuration updated:")
@@ -110,7 +111,7 @@ def test_a_run_that_was_begun_at_the_papers_rate_goes_on_with_it(
     after = tree_digest(Path(finished_run.run_dir))
     assert before.pop("events.jsonl") != after.pop("events.jsonl")
     assert after == before
-    assert "Learning Rate" not in capsys.readouterr().out
+    assert "   - Learning Rate: 2e-05\n" in capsys.readouterr().out
     with pytest.raises(CheckpointError, match=r"with learning_rate=2e-05, asked for is .*0.001"):
         run_pipeline(RunConfig(**settings, learning_rate=1e-3))
 
@@ -717,3 +718,27 @@ def test_results_without_near_duplicates_leave_out_what_stands_in_train(
     assert (found["n"], found["threshold"]) == (0, 0.7)
     assert {row["key"] for row in found["rows"]} == KINDS
     assert all(row["accuracy"] is None for row in found["rows"])
+
+
+def test_a_model_that_learned_nothing_and_stopped_early_is_told_so_everywhere_once(
+    config: RunConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On the console, at each start, by inspect, and in the report."""
+    idle = changed(config, learning_rate=1e-12, epochs=9, early_stopping_patience=2)
+    said, how = [], "stopped early after epoch 3: no better for 2 epochs"
+    for start in ("first", "later"):
+        run_pipeline(idle)
+        lines = capsys.readouterr().out.splitlines()
+        (told,) = [line for line in lines if "(MCC 0.00)" in line]
+        said.append(told.removeprefix("⚠️  "))
+        assert (f"✓ micro: finished before ({how}), skipped" in lines) == (start == "later")
+    assert " of every function on validation" in said[0]
+    assert " on test (MCC 0.00)" in said[0] or "validation and test (MCC 0.00)" in said[0]
+    report = json.loads(RunFolder(Path(idle.run_dir)).report_data.read_text())
+    assert [said[0], said[0], *report["warnings"]] == [*said, said[0]]
+    assert report["training"][0]["stopped_early"] == how
+    assert how in RunFolder(Path(idle.run_dir)).report_page.read_text()
+    assert f"Training is finished: {how}" in enstack_here("inspect", idle.run_dir).stdout
+    # Another setting, and it goes on where it stopped.
+    run_pipeline(changed(idle, early_stopping_patience=0, epochs=4))
+    assert "Epoch 4: train loss" in capsys.readouterr().out

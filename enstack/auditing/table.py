@@ -22,6 +22,7 @@ from enstack.reporting.html import share
 from enstack.reporting.leaderboard import number
 from enstack.rounding import decimal
 from enstack.stacking.baselines import BASELINE_TITLES
+from enstack.stacking.titles import SHORT_TITLES
 
 __all__ = ["audit_text"]
 
@@ -150,13 +151,18 @@ def _example(pair: Contradiction) -> str:
 
 
 def _word_rows(word_counts: Mapping[str, WordCounts]) -> list[list[str]]:
-    parts = {"all": "", "apart": ", without near-duplicates in train"}
+    parts = {"all": "", "apart": ", no near-duplicate in train"}
     return [
-        [f"{title}{words}", f"{counts.n:,}", *_scores(counts.baselines[name])]
+        [f"{_short(name)}{words}", f"{counts.n:,}", *_scores(counts.baselines[name])]
         for part, words in parts.items()
-        for name, title in BASELINE_TITLES.items()
+        for name in BASELINE_TITLES
         if name in (counts := word_counts[part]).baselines
     ]
+
+
+def _short(name: str) -> str:
+    """A baseline's name where a line has 80 columns."""
+    return SHORT_TITLES.get(f"baseline:{name}", BASELINE_TITLES[name])
 
 
 def _scores(scores: Scores | None) -> list[str]:

@@ -26,10 +26,13 @@ from enstack.checkpoints.old_names import (
     slot_of,
 )
 from enstack.checkpoints.run_record import (
+    diverged,
+    in_its_run,
     in_training,
     recorded,
     recorded_models,
     resume_place,
+    without_checkpoint,
 )
 from enstack.checkpoints.slots import KEPT, LAST, STATE_FILE, WEIGHTS_FILE, saved_number
 from enstack.checkpoints.state_file import read_state
@@ -58,8 +61,10 @@ def inspect_path(path: Path) -> Verdict:
         return inspect_checkpoint(path)
     models = _checkpoints_below(path)
     if not models:
+        fault = diverged(path)
         raise CheckpointError(
             f"{path} holds no checkpoint: no {STATE_FILE}, no {WEIGHTS_FILE}, no {LAST} below it."
+            + (f" Training diverged before one was saved: {fault}" if fault else "")
         )
     verdicts = {
         name: inspect_checkpoint(folder)
@@ -69,16 +74,18 @@ def inspect_path(path: Path) -> Verdict:
     models = {name: _without_leftovers(folders, verdicts) for name, folders in models.items()}
     verdicts = {name: verdicts[name] for folders in models.values() for name in folders}
     chosen = {
-        model: dataclasses.replace(
-            _goes_on_from(folders, verdicts), base_model=(path / model).resolve().name
+        model: in_its_run(
+            path,
+            dataclasses.replace(
+                _goes_on_from(folders, verdicts), base_model=(path / model).resolve().name
+            ),
         )
         for model, folders in models.items()
     }
     problems = [f"{name}: {fault}" for name, one in verdicts.items() for fault in one.problems]
     named = {one.base_model or model: one for model, one in chosen.items()}
     for name in recorded_models(path):
-        not_begun = Verdict(path / "base_models" / name, None, notes=["not begun"], base_model=name)
-        named.setdefault(name, not_begun)
+        named.setdefault(name, without_checkpoint(path, name))
     return dataclasses.replace(
         in_training(path, list(chosen.values())),
         path=path,
@@ -260,6 +267,8 @@ def _position(state: State) -> Position:
         optimizer_steps=applied,
         skipped_optimizer_steps=None if attempted is None else int(attempted) - applied,
         epochs=state.get("epochs"),
+        patience=state.get("early_stopping_patience"),
+        stale_epochs=(state.get("progress") or {}).get("stale_epochs"),
     )
 
 

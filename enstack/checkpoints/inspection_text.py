@@ -10,6 +10,7 @@ from enstack.checkpoints.old_checkpoints import MOST_SKIPPED
 from enstack.checkpoints.old_names import is_to_predict_with
 from enstack.checkpoints.slots import BEST, LAST
 from enstack.counting import counted
+from enstack.metrics.early_stopping import stopped_early
 
 # The loss scale begins at 2 to the 16th and is halved with each step that is skipped.
 SETTLING = 16
@@ -27,7 +28,7 @@ class Position:
 
     epoch, resume_epoch: from 1. step, resume_step: batches done in them. total_batches: batches of
     the saved epoch. remaining_batches: of the epoch to go on in. optimizer_steps: those applied.
-    epochs: those asked for.
+    epochs, patience: those asked for. stale_epochs: since the best one.
     """
 
     epoch: int | None = None
@@ -40,6 +41,27 @@ class Position:
     resume_step: int | None = None
     remaining_batches: int | None = None
     epochs: int | None = None
+    patience: int | None = None
+    stale_epochs: int | None = None
+
+    @property
+    def stopped_early(self) -> str | None:
+        """How training ended before its last epoch, None where it did not."""
+        complete = self.epoch if self.epoch_complete else None
+        return stopped_early(complete, self.stale_epochs, self.epochs, self.patience)
+
+    @property
+    def trained(self) -> bool:
+        """Whether no epoch is left to train of those asked for."""
+        if self.stopped_early:
+            return True
+        at, epochs = self.resume_epoch, self.epochs
+        return at is not None and epochs is not None and at > epochs
+
+    @property
+    def place(self) -> str:
+        """Where training goes on, in words."""
+        return f"epoch {self.resume_epoch}, batch {self.resume_step}"
 
 
 @dataclass(frozen=True)
@@ -49,7 +71,9 @@ class Verdict:
     layout: "enstack", or "legacy" for the program before. weights_bytes, state_bytes: sizes of the
     two large files, None where one is missing. base_model: the one it is of. checkpoints: by name,
     the verdicts on those in a folder of several, and base_models: of each the one that training
-    would go on from; None for a checkpoint itself.
+    would go on from; None for a checkpoint itself. finished: whether its results stand in the run
+    folder. stopped: how it stopped early, where its run tells. diverged: what the run said when
+    its training diverged and nothing was saved since.
     """
 
     path: Path
@@ -62,6 +86,19 @@ class Verdict:
     base_model: str | None = None
     checkpoints: dict[str, Verdict] | None = None
     base_models: dict[str, Verdict] | None = None
+    finished: bool = False
+    stopped: str | None = None
+    diverged: str | None = None
+
+    @property
+    def stopped_early(self) -> str | None:
+        """How its training ended before its last epoch, None where it did not."""
+        return self.position.stopped_early or self.stopped
+
+    @property
+    def done(self) -> bool:
+        """Whether a run has nothing to train of it."""
+        return self.finished or self.position.trained
 
     @property
     def valid(self) -> bool:
@@ -90,6 +127,9 @@ class Verdict:
             "resume_step": at.resume_step,
             "remaining_batches": at.remaining_batches,
             "epochs": at.epochs,
+            "finished": self.done,
+            "stopped_early": self.stopped_early,
+            "diverged": self.diverged,
         }
         if self.checkpoints is None:
             return verdict
@@ -112,8 +152,22 @@ def verdict_text(verdict: Verdict) -> str:
     else:
         told = [*_contents(verdict), *([WHOLE[str(verdict.layout)]] if verdict.valid else [])]
     told += [f"problem: {problem}" for problem in verdict.problems]
-    told += [f"note: {note}" for note in verdict.notes if verdict.valid or several]
+    told += [f"{name}: {how}" for name, how in _standing(verdict).items()]
+    if verdict.diverged:
+        told.append(f"training diverged: {verdict.diverged}")
+    if not verdict.base_models:
+        told += [f"note: {note}" for note in verdict.notes if verdict.valid or several]
     return "\n   ".join([f"{mark} {verdict.path}", *told, _advice(verdict)])
+
+
+def _standing(verdict: Verdict) -> dict[str, str]:
+    """By base model, what its checkpoints alone do not show."""
+    models = verdict.base_models or {}
+    told = {
+        name: [*([one.stopped_early] if one.stopped_early else []), *one.notes]
+        for name, one in models.items()
+    }
+    return {name: "; ".join(texts) for name, texts in told.items() if texts}
 
 
 def _contents(verdict: Verdict) -> list[str]:
@@ -173,18 +227,36 @@ def _advice(verdict: Verdict) -> str:
     if to_predict or at.resume_epoch is None:
         if several is not None and not any(map(is_trained, several)):
             return f"There is no checkpoint to go on from, but a model to predict with ({BEST})."
+        if verdict.finished:
+            return _advice_when_done(verdict)
         return f"These are weights to predict with; training goes on from {LAST}."
-    where = f"epoch {at.resume_epoch}, batch {at.resume_step}"
-    if at.epochs is not None and at.resume_epoch > at.epochs:
-        return f"Training is finished; with more epochs it would go on at {where}."
+    where = at.place
+    if verdict.done:
+        return _advice_when_done(verdict)
     # Ours are found in run_dir by themselves; an old one may lie anywhere.
     old = f" with resume_from={verdict.path}" if verdict.layout == "legacy" else ""
     if not verdict.valid:
         return f"Run the pipeline again{old}: it goes on from what is whole, at {where}."
+    if verdict.diverged:
+        return f"Run the pipeline with what is advised above: it goes on at {where}."
     n_left = at.remaining_batches
     left = f"; {counted(n_left, 'batch')} of that epoch to train" if n_left else ""
     goes_on = f"it goes on at {where}{left}."
     return f"Nothing needs to be trained again: run the pipeline{old}, and {goes_on}"
+
+
+def _advice_when_done(verdict: Verdict) -> str:
+    """What is left to do where no epoch is left to train of this base model."""
+    models, at = verdict.base_models or {}, verdict.position
+    if unbegun := [name for name, one in models.items() if one.layout is None and not one.done]:
+        are = "is" if len(unbegun) == 1 else "are"
+        return f"Run the pipeline again: {', '.join(unbegun)} {are} still to be trained."
+    if verdict.stopped_early:
+        more = f"with early_stopping_patience=0 it would go on at {at.place}"
+        return f"Training is finished: {verdict.stopped_early}; {more}."
+    if at.resume_epoch is None:
+        return "Training is finished."
+    return f"Training is finished; with more epochs it would go on at {at.place}."
 
 
 def _cure(verdict: Verdict) -> str:

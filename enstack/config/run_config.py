@@ -18,6 +18,12 @@ from enstack.config.values import lower_keys
 from enstack.console import put
 from enstack.errors import ConfigError
 
+# What the lines of an announcement name by themselves.
+TOLD_BY_LINES = (
+    *("epochs", "batch_size", "use_swa", "save_steps", "resume"),
+    *("data_dir", "label_mode", "base_models", "run_dir", "learning_rate"),
+)
+
 
 class RunConfig(Settings):
     """Every setting of a run, validated and frozen; faults are one ConfigError that lists all."""
@@ -92,6 +98,20 @@ class RunConfig(Settings):
             return self
         return self.model_copy(update={"learning_rate": rate})
 
+    def chosen(self) -> dict[str, str]:
+        """The settings that were given and differ from their defaults, as they are typed."""
+        values = {key: getattr(self, key) for key in type(self).model_fields}
+        # Some defaults follow from other settings.
+        defaults = {
+            key: field.get_default(call_default_factory=True, validated_data=values)
+            for key, field in type(self).model_fields.items()
+        }
+        return {
+            key: ",".join(value) if isinstance(value, list) else str(value)
+            for key, value in values.items()
+            if key in self.model_fields_set and value != defaults[key]
+        }
+
     def announcement(self) -> str:
         """The five lines that tell a user what a run will do."""
         strategy = f"every {self.save_steps} steps" if self.save_steps else None
@@ -105,16 +125,21 @@ class RunConfig(Settings):
         )
 
     def places(self) -> str:
-        """The lines after these: what is trained, on what, where it goes, and a rate of its own."""
+        """The lines after these: what is trained, on what, where it goes, what else was set."""
         lines = {
             "Data": f"{self.data_dir} ({self.label_mode})",
             "Base Models": ", ".join(base_model_names(self.base_models)),
             "Run Folder": self.run_dir,
         }
-        if self.learning_rate != PAPER_LEARNING_RATE and (
-            "learning_rate" not in self.model_fields_set
-        ):
+        if "learning_rate" in self.model_fields_set:
+            lines["Learning Rate"] = f"{self.learning_rate:g}"
+        elif self.learning_rate != PAPER_LEARNING_RATE:
             lines["Learning Rate"] = f"{self.learning_rate:g}, with which tiny models learn"
+        others = [
+            f"{key}={value}" for key, value in self.chosen().items() if key not in TOLD_BY_LINES
+        ]
+        if others:
+            lines["Also Set"] = ", ".join(others)
         return "".join(f"   - {name}: {value}\n" for name, value in lines.items())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 # Class weights and learning rate are a run's own: another run_dir is for another value.
 WHAT_HELPS = (
     "What helps: more epochs or more functions; in another run_dir class_weights=balanced, or "
@@ -14,14 +16,17 @@ def no_better_than_chance(mcc: float | None) -> bool:
     return mcc is not None and abs(mcc) < 0.005
 
 
-def chance_text(
-    name: str, mcc: float | None, split: str, only_answer: str | None = None
-) -> str | None:
-    """What is to be said of a base model's figures on a split; None where it has learned something.
+def chance_text(name: str, figures: Mapping[str, tuple[float | None, str | None]]) -> str | None:
+    """The one sentence on a base model that has learned nothing; None where it has.
 
-    only_answer: what it says of every function there, if it is always the same.
+    figures: by split, the MCC, and what it says of every function there, if always the same.
     """
-    if not no_better_than_chance(mcc):
+    places: dict[str, list[str]] = {}
+    for split, (mcc, answer) in figures.items():
+        if no_better_than_chance(mcc):
+            how = f"says {answer} of every function" if answer else "is no better than chance"
+            places.setdefault(how, []).append(split)
+    if not places:
         return None
-    same = f"says {only_answer} of every function" if only_answer else "is no better than chance"
-    return f"{name} {same} on {split} (MCC {mcc:.2f}). {WHAT_HELPS}"
+    told = ", and ".join(f"{how} on {' and '.join(splits)}" for how, splits in places.items())
+    return f"{name} {told} (MCC 0.00). {WHAT_HELPS}"

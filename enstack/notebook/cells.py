@@ -122,6 +122,7 @@ def show_results(run: RunConfig | str | Path | None) -> None:
     """
     from IPython.display import HTML, display
 
+    from enstack.data.made_up import MADE_UP_NOTE, says_made_up
     from enstack.reporting.leaderboard import leaderboard_cells, read_report_leaderboard
     from enstack.run_folder import RunFolder
     from enstack.storage.files import read_json_object
@@ -134,8 +135,9 @@ def show_results(run: RunConfig | str | Path | None) -> None:
             "Run cell 6 to its end, then this cell."
         )
     content = read_json_object(folder.report_data)
-    if content.get("settings", {}).get("data_dir") == "toy":
-        say("These functions are made up: the figures show that it works, nothing more.")
+    notes = content.get("data", {}).get("notes", [])
+    if says_made_up(content.get("settings", {}).get("data_dir"), notes):
+        say(MADE_UP_NOTE)
     display(_table(list(map(leaderboard_cells, rows))))
     if stack := _stack_by_class(content):
         say(f"The best stack ({stack[0]}), class by class:")

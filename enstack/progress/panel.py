@@ -115,6 +115,7 @@ class Panel:
         # Its place is taken now, above all lines that are printed later.
         self._curves: Any = display(HTML(""), display_id=True)
         self._views: dict[str, TrainingView] = {}
+        self._at_work: TrainingView | None = None
         self._bars: dict[Level, Bar] = {}
         self._remaining, self._warnings = Remaining(), list[str]()
         self._epochs_drawn, self._broken = 0, False
@@ -150,12 +151,14 @@ class Panel:
         self._guarded(self._show_texts)
         if bar.level == "epoch":
             self._remaining.end()
+            # Trained: what is to be said of it then comes as a warning, which stays.
+            self._at_work = None
 
     def watch(self, view: TrainingView) -> None:
         """Draw the curves of a base model that is being trained from now on."""
         # Out and in again, for the last one is taken for the one at work.
         self._views.pop(view.name, None)
-        self._views[view.name] = view
+        self._views[view.name] = self._at_work = view
 
     def warn(self, text: str) -> None:
         """Keep a warning above the button, the newest last."""
@@ -205,7 +208,8 @@ class Panel:
             if pipeline is not None and pipeline.parts:
                 self._stages.value = self._stage_line(pipeline, batch)
             self._figures.value = figures_line(batch) if batch else ""
-            self._warned.value = warning_lines([*self._warnings, *answers_alike(self._views)])
+            alike = answers_alike(self._at_work) if self._at_work else []
+            self._warned.value = warning_lines([*self._warnings, *alike])
             if self._views:
                 self._checkpoint.value = checkpoint_line(list(self._views.values())[-1])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from enstack.progress.bars import Bar
 from enstack.progress.data_wait import DATA_SHARE_LIMIT
@@ -65,14 +65,12 @@ def warning_lines(warnings: Sequence[str]) -> str:
     return f"<div style='color: {AMBER}; line-height: 1.4'>{lines}</div>" if lines else ""
 
 
-def answers_alike(views: Mapping[str, TrainingView]) -> list[str]:
-    """A warning of each base model whose last epoch gave all functions the same answer."""
-    warnings = []
-    for view in views.values():
-        epochs = [record for record in view.history if record["event"] == "epoch"]
-        if epochs and (answer := epochs[-1].get("only_answer")) is not None:
-            warnings.append(
-                f"⚠️  {view.name} gives every validation function the same answer ({answer}) in "
-                f"epoch {epochs[-1]['epoch']}: it has learnt nothing that tells them apart."
-            )
-    return warnings
+def answers_alike(view: TrainingView) -> list[str]:
+    """A warning where the last epoch of a training gave all functions the same answer."""
+    last = next((one for one in reversed(view.history) if one["event"] == "epoch"), None)
+    if last is None or (answer := last.get("only_answer")) is None:
+        return []
+    return [
+        f"⚠️  {view.name} gives every validation function the same answer ({answer}) in "
+        f"epoch {last['epoch']}: it has learnt nothing that tells them apart."
+    ]

@@ -6,13 +6,13 @@ import sys
 
 from tqdm.auto import tqdm
 
-from enstack.console import put
+from enstack.console import put_sentences
 
 
 def say(text: str) -> None:
     """Print a line for the user, without tearing a bar that is being drawn."""
     with tqdm.external_write_mode(file=sys.stdout):
-        put(text, sys.stdout)
+        put_sentences(text, sys.stdout)
 
 
 def duration(seconds: float) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType, TracebackType
 from typing import Any
 
-from enstack.console import put
+from enstack.console import put_sentences
 from enstack.errors import Interrupted
 
 NOTE = "\n🛑 Stopping at the next batch boundary, then saving; Ctrl-C now stops without a save.\n"
@@ -122,7 +122,7 @@ class _EndOfScript:
         if not isinstance(error, Interrupted):
             self.otherwise(kind, error, trace)
             return
-        put(str(error), sys.stderr)
+        put_sentences(str(error), sys.stderr)
         # Raised here, it is what the process ends with; any other way the status would be 1.
         raise SystemExit(error.exit_status)
 

@@ -9,6 +9,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+from enstack.data.made_up import says_made_up
 from enstack.reporting.leaderboard import LeaderboardRow
 from enstack.storage.json_text import json_values
 
@@ -163,10 +164,11 @@ class Epoch:
 
 @dataclass(frozen=True)
 class TrainingCurve:
-    """The epochs of one base model, in order."""
+    """The epochs of one base model, in order; stopped_early: how, where training did."""
 
     name: str
     epochs: list[Epoch]
+    stopped_early: str | None = None
 
     @property
     def kept(self) -> Epoch | None:
@@ -201,8 +203,8 @@ class ReportContent:
 
     @property
     def made_up(self) -> bool:
-        """Whether the functions are the toy's, which tell nothing of real code."""
-        return self.settings.get("data_dir") == "toy"
+        """Whether the functions are made up, which tell nothing of real code."""
+        return says_made_up(self.settings.get("data_dir"), self.data["notes"])
 
     def to_json(self) -> dict[str, Any]:
         """The content of report.json."""

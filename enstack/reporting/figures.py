@@ -37,6 +37,7 @@ DIAMOND: Any = {
     "markeredgecolor": COLOURS[1],
     "markeredgewidth": 1.5,
 }
+BESIDE_DIAMOND = 7.5  # points, more than half of one with its edge
 # Under this many functions of a class, its F1 proves little.
 SMALL_CLASS = 30
 
@@ -253,6 +254,8 @@ def _bar_style(small: bool) -> dict[str, Any]:
 def _class_axis(axes: Axes, entries: Sequence[Mapping[str, Any]]) -> None:
     labels = [f"{short_name(entry['class'], 18)}\nn = {entry['support']:,}" for entry in entries]
     axes.set_yticks(range(len(entries)), labels, fontsize=8.5)
+    # At 0, half of a diamond lies to the left of the axis: the names begin beyond it.
+    axes.tick_params(axis="y", pad=BESIDE_DIAMOND)
     axes.set_xlim(0, 1)
     # Upside down, for the first class belongs on top.
     axes.set_ylim(len(entries) - 0.5, -0.5)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from enstack.base_model_folder import BaseModelFolder
 from enstack.data.subsets import NOT_DRAWN
 from enstack.metrics.bootstrap import bootstrap
+from enstack.metrics.chance import chance_text
 from enstack.progress.say import say
 from enstack.reporting.content import (
     Bin,
@@ -28,7 +29,7 @@ from enstack.reporting.content import (
     WithoutNearDuplicates,
     WithoutNearDuplicatesRow,
 )
-from enstack.reporting.leaderboard import LeaderboardRow, chance_texts
+from enstack.reporting.leaderboard import LeaderboardRow
 from enstack.reporting.shown_settings import shown_settings, without_home
 from enstack.reporting.stored_run import StoredRun, read_history, read_run
 from enstack.run_folder import RunFolder
@@ -65,8 +66,14 @@ def load_results(run_dir: Path) -> ReportContent:
 
 
 def _chance_texts(stored: StoredRun) -> list[str]:
-    answers = {row.key: stored.task.only_answer(stored.decisions(row)) for row in stored.rows}
-    return chance_texts(stored.rows, answers)
+    """Of each base model that has learned nothing: a sentence that names where."""
+    told = []
+    # Only base models learn from functions: a baseline knows nothing, and is to.
+    for row in (row for row in stored.rows if row.kind == "base"):
+        on_test = row.mcc, stored.task.only_answer(stored.decisions(row))
+        on_validation = stored.folder.base_model(row.name).on_validation()
+        told.append(chance_text(row.title, {"validation": on_validation, "test": on_test}))
+    return [text for text in told if text]
 
 
 def _changed_settings(training: list[TrainingCurve]) -> list[str]:
@@ -97,7 +104,11 @@ def _trained_with(epoch: Epoch) -> str:
 def _training(stored: StoredRun) -> list[TrainingCurve]:
     # By name, not by rank, so that a model has the same colour in every report of a run.
     names = sorted(row.name for row in stored.rows if row.kind == "base")
-    return [TrainingCurve(name, _epochs(stored.folder.base_model(name))) for name in names]
+    folders = {name: stored.folder.base_model(name) for name in names}
+    return [
+        TrainingCurve(name, _epochs(folder), folder.stopped_early())
+        for name, folder in folders.items()
+    ]
 
 
 def _epochs(folder: BaseModelFolder) -> list[Epoch]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,11 @@ import pandas as pd
 
 from enstack.counting import counted
 from enstack.errors import CheckpointError
-from enstack.metrics.chance import chance_text
 from enstack.reporting.console import aligned_table
 from enstack.reporting.stored_files import read_text, unusable
 from enstack.rounding import decimal
 from enstack.run_folder import RunFolder
-from enstack.stacking.titles import TITLES
+from enstack.stacking.titles import SHORT_TITLES, TITLES
 from enstack.storage.files import read_json
 from enstack.storage.manifest import MANIFEST, folder_problems
 
@@ -26,7 +25,6 @@ __all__ = [
     "KINDS",
     "MEASURES",
     "LeaderboardRow",
-    "chance_texts",
     "interval",
     "leaderboard_cells",
     "leaderboard_text",
@@ -209,25 +207,18 @@ def leaderboard_cells(row: LeaderboardRow) -> dict[str, str]:
     }
 
 
-def chance_texts(
-    rows: Sequence[LeaderboardRow], only_answers: Mapping[str, str | None] | None = None
-) -> list[str]:
-    """What is to be said of base models that are no better than chance on test.
-
-    only_answers: by the rows' keys, what a model says of every function, where that is known.
-    """
-    told = (
-        chance_text(row.title, row.mcc, "test", (only_answers or {}).get(row.key))
-        for row in rows
-        if row.kind == "base"
-    )
-    return [text for text in told if text]
-
-
 def leaderboard_text(run_dir: Path) -> str:
     """The leaderboard of a run folder as a table for the console, best macro-F1 first."""
     rows = read_leaderboard(RunFolder(Path(run_dir)).stacking.leaderboard)
-    table = [{"#": str(rank), **leaderboard_cells(row)} for rank, row in enumerate(rows, start=1)]
+    table = [
+        {
+            "#": str(rank),
+            **leaderboard_cells(row),
+            # Cut in their middle, the long ones can't be told apart.
+            "name": SHORT_TITLES.get(row.key, row.title),
+        }
+        for rank, row in enumerate(rows, start=1)
+    ]
     titles = list(table[0])
     text = aligned_table(
         titles,

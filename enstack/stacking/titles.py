@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from enstack.stacking.baselines import BASELINE_TITLES
 
+# Whole names that a table of 80 columns has room for.
+SHORT_TITLES = {
+    "stack:lr": "LR",
+    "vote:mean": "mean",
+    "baseline:tfidf_lr": "TF-IDF + LR",
+    "baseline:frequency": "majority answer",
+}
 TITLES = {
     "stack:lr": "logistic regression",
     "stack:svm": "SVM",

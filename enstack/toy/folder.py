@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from enstack.data.formats import VDISC_NAMES
+from enstack.data.made_up import MARK, MARK_TEXT
 from enstack.errors import ConfigError
+from enstack.storage.files import write_text
 from enstack.toy.fake_vdisc import write_fake_vdisc
 from enstack.toy.functions import write_toy_data
 
@@ -22,6 +24,7 @@ def write_toy(folder: Path, vdisc: int | None = None, seed: int = 42) -> Path:
             write_toy_data(folder, seed=seed)
         else:
             write_fake_vdisc(folder, vdisc, seed=seed)
+        write_text(folder / MARK, MARK_TEXT)
     except OSError as error:
         raise ConfigError(
             f"Made-up data needs a folder that can be written to; {folder}: "

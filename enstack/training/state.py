@@ -12,6 +12,7 @@ import torch
 from enstack.batches import ORDER, EpochBatches, Segment, rest_of_epoch
 from enstack.checkpoints.old_checkpoints import OldCheckpoint
 from enstack.errors import CheckpointError
+from enstack.metrics.early_stopping import is_tired
 from enstack.training.divergence import FirstBad
 from enstack.training.job import TrainingJob
 from enstack.training.loss import LossSum, TaskLoss
@@ -108,9 +109,8 @@ class TrainingState:
 
     def finished(self) -> bool:
         """Whether no epoch is left, or none has helped for too long."""
-        patience, progress = self.config.early_stopping_patience, self.progress
-        tired = bool(patience) and progress.stale_epochs >= patience
-        return progress.epoch > self.config.epochs or tired
+        tired = is_tired(self.progress.stale_epochs, self.config.early_stopping_patience)
+        return self.progress.epoch > self.config.epochs or tired
 
     def state_dict(self) -> dict[str, Any]:
         """The training state: the documented keys, and beside them what exact resume needs.
@@ -129,6 +129,7 @@ class TrainingState:
             **self.optimizer.state_dict(),
             # For `inspect` alone: whether training is finished.
             "epochs": self.config.epochs,
+            "early_stopping_patience": self.config.early_stopping_patience,
             "identity": self.identity,
             "order": ORDER,
             "progress": progress.state_dict(),

@@ -13,7 +13,7 @@ from enstack.models.loader import make_loader, why_waiting
 from enstack.progress.bars import Bar
 from enstack.progress.data_wait import DataWait
 from enstack.progress.say import say
-from enstack.progress.screen import TrainingView, warn, watch
+from enstack.progress.screen import TrainingView, watch
 from enstack.progress.stopping import StopRequest, stop_requests
 from enstack.training.divergence import functions_of, loss_diverged, warn_of_standstill
 from enstack.training.job import TrainingJob
@@ -21,7 +21,7 @@ from enstack.training.resume import start_or_resume
 from enstack.training.saver import Saver
 from enstack.training.state import TrainingState
 from enstack.training.step import Step, in_steps, train_batch
-from enstack.training.validation import chance_line, epoch_line, validate
+from enstack.training.validation import epoch_line, validate
 
 LOG_EVERY = 10  # batches; the loss is read from the device then, and only then
 
@@ -57,7 +57,7 @@ def train_base_model(
 
 
 def _announce_end(training: TrainingState, saver: Saver) -> None:
-    """Say why training ends before its last epoch, and that it has learned nothing, if so."""
+    """Say why training ends before its last epoch, if it does."""
     progress, config = training.progress, training.config
     if progress.epoch <= config.epochs:
         saver.log("stopped_early", epoch=progress.epoch - 1, best_epoch=progress.best_epoch)
@@ -67,8 +67,6 @@ def _announce_end(training: TrainingState, saver: Saver) -> None:
             f"{config.early_stopping_patience}). Epoch {progress.epoch - 1} of {config.epochs} "
             "was the last."
         )
-    if told := chance_line(training):
-        warn(f"⚠️  {told}")
 
 
 def training_view(training: TrainingState, saver: Saver) -> TrainingView:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from enstack.metrics.chance import chance_text
 from enstack.progress.stopping import StopRequest
 from enstack.training.divergence import refuse_spoilt_validation
 from enstack.training.state import TrainingState
@@ -31,14 +30,6 @@ def validate(training: TrainingState, stop: StopRequest) -> dict[str, Any]:
         "val_mcc": task.mcc(data.labels, decisions),
         "only_answer": task.only_answer(decisions),
     }
-
-
-def chance_line(training: TrainingState) -> str | None:
-    """What is to be said of the best epoch so far, where it is no better than chance."""
-    epochs = [record for record in training.progress.history if record["event"] == "epoch"]
-    best: dict[str, Any] = next((one for one in reversed(epochs) if one["best"]), {})
-    name = training.job.base_model.name
-    return chance_text(name, best.get("val_mcc"), "validation", best.get("only_answer"))
 
 
 def epoch_line(record: dict[str, Any]) -> str:

@@ -17,14 +17,14 @@ from enstack.checkpoints.inspection_text import verdict_text
 from enstack.checkpoints.slots import BEST, LAST
 from enstack.config import scratch_dir
 from enstack.errors import CheckpointError
-from enstack.storage.manifest import HashedFolder
+from enstack.storage.manifest import HashedFolder, write_manifest
 from tests.support.equality import tree_digest
 
 KEYS = {
     "path", "valid", "problems", "layout",
     "base_model", "epoch", "step", "total_batches", "epoch_complete",
     "optimizer_steps", "skipped_optimizer_steps", "weights_bytes", "resume_epoch", "resume_step",
-    "remaining_batches", "epochs", "state_bytes", "notes",
+    "remaining_batches", "epochs", "state_bytes", "notes", "finished", "stopped_early", "diverged",
 }  # fmt: skip
 
 
@@ -160,6 +160,101 @@ def test_a_damaged_best_model_spoils_the_verdict_on_its_run(tmp_path: Path) -> N
 def test_a_training_that_is_finished_is_said_to_be(tmp_path: Path) -> None:
     folder = save(tmp_path, state(2, 0, total_batches=38, epochs=2))
     assert "Training is finished" in verdict_text(inspect_path(folder))
+
+
+@pytest.mark.parametrize(
+    ("stale", "patience", "epochs", "stopped"),
+    [(2, 2, 9, True), (3, 1, 9, True), (1, 2, 9, False), (2, 0, 9, False), (2, 2, 4, False)],
+)
+def test_a_checkpoint_of_a_training_that_stopped_early_says_so(
+    tmp_path: Path, stale: int, patience: int, epochs: int, stopped: bool
+) -> None:
+    more = {"early_stopping_patience": patience, "progress": {"stale_epochs": stale}}
+    folder = save(tmp_path, state(4, 0, total_batches=38, epochs=epochs, **more))
+    verdict = inspect_path(folder)
+    how = f"stopped early after epoch 4: no better for {stale} epochs"
+    assert verdict.to_json()["stopped_early"] == (how if stopped else None)
+    assert (how in verdict_text(verdict)) == stopped
+    assert verdict.to_json()["finished"] == (stopped or epochs == 4)
+    assert ("it goes on at epoch 5" in verdict_text(verdict)) == (not stopped and epochs > 4)
+
+
+def test_in_a_run_folder_a_base_model_that_stopped_early_is_not_the_one_to_be_trained(
+    tmp_path: Path,
+) -> None:
+    settings = {"epochs": 9, "early_stopping_patience": 2, "base_models": ["x/a", "x/b", "x/c"]}
+    for name, (epoch, stale) in {"a": (3, 2), "b": (4, 1)}.items():
+        stored = state(epoch, 0, total_batches=38, progress={"stale_epochs": stale})
+        save(tmp_path / "base_models" / name, stored)
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    verdict = inspect_path(tmp_path)
+    assert (verdict.base_model, verdict.to_json()["stopped_early"]) == ("b", None)
+    text = verdict_text(verdict)
+    assert "a: stopped early after epoch 3: no better for 2 epochs" in text
+    assert "c: not begun" in text
+    assert "it goes on at epoch 5, batch 0" in text
+    shutil.rmtree(tmp_path / "base_models" / "b")
+    assert "b, c are still to be trained" in verdict_text(inspect_path(tmp_path))
+
+
+def write_events(run_dir: Path, *events: dict[str, Any]) -> None:
+    lines = "".join(json.dumps(event) + "\n" for event in events)
+    (run_dir / "events.jsonl").write_text(lines + '{"event": "to')  # torn by a kill
+
+
+@pytest.mark.parametrize("since", ["run_started", "saved", "epoch_finished", "run_finished"])
+def test_a_run_that_diverged_says_where_and_what_helps_until_it_has_gone_on(
+    tmp_path: Path, since: str
+) -> None:
+    message = "The loss must be a number; NaN in batch 9 of epoch 2. Run the same with X."
+    write_events(
+        tmp_path,
+        {"event": "saved"},
+        {"event": "run_stopped", "reason": "DivergenceError", "message": message},
+        {"event": since},
+        {"event": "run_stopped", "reason": "ConfigError", "message": "Something else."},
+    )
+    with pytest.raises(CheckpointError, match="holds no checkpoint") as refused:
+        inspect_path(tmp_path)
+    save(tmp_path / "base_models" / "a", state(2, 5, total_batches=38, epochs=3))
+    verdict, over = inspect_path(tmp_path), since != "run_started"
+    assert verdict.to_json()["diverged"] == (None if over else message)
+    assert (f"training diverged: {message}" in verdict_text(verdict)) != over
+    assert (message in str(refused.value)) != over
+    assert ("Nothing needs to be trained again" in verdict_text(verdict)) == over
+    assert "it goes on at epoch 2, batch 5" in verdict_text(verdict)
+
+
+def finished(run_dir: Path, name: str, **made_from: Any) -> None:
+    """The probabilities of a base model that is finished, as far as an inspection looks."""
+    folder = run_dir / "base_models" / name / "probabilities"
+    folder.mkdir(parents=True)
+    write_manifest(folder, made_from=made_from)
+
+
+@pytest.mark.parametrize("left", [slots.PREVIOUS, BEST, None])
+def test_a_finished_base_model_whose_last_checkpoint_is_gone_says_what_more_epochs_would_do(
+    tmp_path: Path, left: str | None
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"epochs": 4, "base_models": ["x/a", "x/b"]}))
+    for name in ("a", "b"):
+        finished(tmp_path, name, epochs=4)
+    save(tmp_path / "base_models" / "b", state(4, 0, total_batches=38, epochs=4))
+    folder = tmp_path / "base_models" / "a"
+    if left == slots.PREVIOUS:
+        save(folder, state(4, 5, total_batches=38, epochs=4)).rename(folder / left)
+    elif left == BEST:
+        save(folder, state(3, 0), BEST, best_epoch=3)
+    text = verdict_text(inspect_path(tmp_path))
+    told = {
+        slots.PREVIOUS: f"a: {LAST} is gone or damaged: the results stand, and with more epochs "
+        "training would go on from previous_checkpoint, at epoch 4, batch 5",
+        BEST: "a: no checkpoint is left that training could go on from: the results stand",
+        None: "a: its results stand, but neither checkpoint nor best model is left",
+    }
+    assert told[left] in text
+    assert "Training is finished" in text
+    assert "not begun" not in text
 
 
 def test_what_waits_on_the_scratch_disk_tells_where_training_goes_on(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from enstack.config import RunConfig, configure
+from enstack.data.made_up import MADE_UP_NOTE
 from enstack.errors import CheckpointError, ConfigError, DataError
 from enstack.notebook import cells, fault_report, forms
 from enstack.pipeline import run_pipeline
@@ -264,7 +265,7 @@ def test_results_show_leaderboard_classes_figures_and_a_download(
     said = capsys.readouterr().out
     assert str(tmp_path / "report" / "report.html") in said
     assert "The best stack (SVM), class by class" in said
-    assert "made up" not in said
+    assert MADE_UP_NOTE not in said
 
 
 def test_the_stack_is_shown_class_by_class_where_another_row_won(
@@ -276,7 +277,7 @@ def test_the_stack_is_shown_class_by_class_where_another_row_won(
     assert shown[1].data.loc[1, "F1"] == "0.400"
     said = capsys.readouterr().out
     assert "The best stack (forest)" in said
-    assert "These functions are made up" in said
+    assert MADE_UP_NOTE in said
 
 
 def test_a_run_without_stacks_has_no_table_of_one(tmp_path: Path, shown: list[Any]) -> None:

@@ -274,6 +274,21 @@ def test_a_model_that_answers_all_functions_alike_is_told_until_it_no_longer_doe
             assert (told in texts(shown[0])) == (answer is not None)
 
 
+def test_a_model_that_learned_nothing_has_one_warning_in_the_panel_when_it_is_trained(
+    panel: Panel, shown: list[Any], clock: Clock
+) -> None:
+    with shown_on(panel):
+        with Bar(1, "tiny-a", level="epoch") as epochs:
+            watch(view([{**EPOCHS[0], "only_answer": "clean"}]))
+            clock.now += 100
+            epochs.advance()
+            assert "same answer (clean)" in texts(shown[0])
+        warn("⚠️  tiny-a says clean of every function on validation and test (MCC 0.00).")
+        clock.now += 100
+    assert texts(shown[0]).count("⚠️  tiny-a") == 1
+    assert "says clean of every function on validation and test" in texts(shown[0])
+
+
 def test_curves_of_models_before_stay_in_the_picture() -> None:
     alone = live_curves({"tiny-b": STEPS + EPOCHS}, 10, 3)
     assert live_curves({"tiny-a": STEPS + EPOCHS, "tiny-b": STEPS + EPOCHS}, 10, 3) != alone

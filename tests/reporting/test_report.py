@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import csv
-import dataclasses
 import json
 import re
 import shutil
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import matplotlib
@@ -20,18 +20,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from enstack.data.made_up import MADE_UP_NOTE
 from enstack.data.weaknesses import FLAG, MEANINGS
 from enstack.errors import CheckpointError
+from enstack.metrics.chance import WHAT_HELPS, chance_text
 from enstack.metrics.one_class import OneClass
+from enstack.plots import STYLE
 from enstack.reporting.content import TrainingCurve
-from enstack.reporting.figures import plot_training_curves
+from enstack.reporting.figures import plot_class_f1, plot_training_curves
 from enstack.reporting.findings import load_results
 from enstack.reporting.leaderboard import (
-    chance_texts,
     leaderboard_text,
     read_leaderboard_frame,
 )
 from enstack.reporting.page import write_report
+from enstack.stacking.titles import TITLES
 from tests.support.equality import tree_digest
 from tests.support.pages import Page
 
@@ -282,6 +285,9 @@ def test_a_report_of_the_toy_data_says_that_its_functions_are_made_up(tmp_path: 
     settings = json.loads((run_dir / "config.json").read_text())
     (run_dir / "config.json").write_text(json.dumps({**settings, "data_dir": "/data/vdisc"}))
     assert said not in Page(write_report(run_dir)).text
+    data = json.loads((run_dir / "data.json").read_text())
+    (run_dir / "data.json").write_text(json.dumps({**data, "notes": [MADE_UP_NOTE]}))
+    assert said in Page(write_report(run_dir)).text, "as of a folder that `enstack toy` wrote"
 
 
 def with_settings(folder: Path, /, **changed: Any) -> str:
@@ -484,19 +490,35 @@ def test_undefined_measure_is_null_and_shown_as_a_dash(minimal_run: Path) -> Non
     assert leaderboard_text(minimal_run).splitlines()[2].split()[-2:] == ["–", "–"]
 
 
-@pytest.mark.parametrize(("mcc", "said"), [(0.0, True), (-0.004, True), (0.006, False)])
-def test_a_base_model_at_chance_is_said_on_the_page_and_on_the_console(
-    minimal_run: Path, mcc: float, said: bool
+@pytest.mark.parametrize("on_test", [0.0, -0.004, 0.006])
+@pytest.mark.parametrize("on_validation", [0.001, 0.4, None])
+def test_a_base_model_at_chance_is_told_in_one_sentence_that_names_where(
+    minimal_run: Path, on_test: float, on_validation: float | None
 ) -> None:
-    edit_leaderboard(minimal_run, lambda row: row.update(mcc=str(mcc)))
-    content = load_results(minimal_run)
-    assert any("tiny-a " in text for text in content.warnings) == said
-    (row,) = [row for row in content.leaderboard if row.kind == "base"]
-    assert bool(chance_texts([row], {row.key: "clean"})) == said
-    # Only base models learn from functions: a baseline knows nothing, and is to.
-    assert not chance_texts([dataclasses.replace(row, kind="baseline")])
+    edit_leaderboard(minimal_run, lambda row: row.update(mcc=str(on_test)))
+    path = minimal_run / "base_models" / "tiny-a" / "history.jsonl"
+    records = history_lines(1, 0.35)
+    if on_validation is not None:  # older histories know no MCC
+        records[-1] |= {"val_mcc": on_validation, "only_answer": "CWE-119"}
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    said = {
+        "validation": on_validation == 0.001 and "says CWE-119 of every function on validation",
+        "test": abs(on_test) < 0.005 and "is no better than chance on test",
+    }
+    expected = ", and ".join(text for text in said.values() if text)
+    warnings = [f"tiny-a {expected} (MCC 0.00). {WHAT_HELPS}"] if expected else []
+    assert load_results(minimal_run).warnings == warnings
     page = Page(write_report(minimal_run)).text
-    assert ("class_weights=balanced" in page) == said
+    assert page.count("class_weights=balanced") == len(warnings)
+    assert expected in page
+
+
+def test_alike_on_both_splits_is_said_of_both_at_once() -> None:
+    alike = chance_text("a", {"validation": (0.0, "clean"), "test": (-0.001, "clean")})
+    assert (
+        alike == f"a says clean of every function on validation and test (MCC 0.00). {WHAT_HELPS}"
+    )
+    assert chance_text("a", {"validation": (0.2, None), "test": (None, None)}) is None
 
 
 def test_loss_that_is_not_finite_leaves_a_gap(minimal_run: Path) -> None:
@@ -536,6 +558,22 @@ def test_name_that_starts_with_an_underscore_has_its_place_in_the_legend() -> No
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels[0].strip() == "_hidden"
     assert not labels[0].startswith("_")
+
+
+@pytest.mark.parametrize("classes", [CWE, BINARY, tuple("abcdefghijklmnop")])
+def test_no_diamond_lies_on_the_name_of_its_class(classes: Sequence[str]) -> None:
+    """A base model that gives no function a class has its diamond at 0, beside the name."""
+    per_class = [{"class": name, "f1": 0.0, "support": 40} for name in classes]
+    evaluation = SimpleNamespace(per_class=per_class, title="any")
+    with matplotlib.rc_context(STYLE):
+        figure = plot_class_f1(evaluation, evaluation)  # type: ignore[arg-type]
+        figure.draw_without_rendering()
+        (axes,), scale = figure.axes, figure.dpi / 72
+        (diamonds,) = axes.lines
+        half = diamonds.get_markersize() / 2 + diamonds.get_markeredgewidth()
+        left = axes.transData.transform((0, 0))[0] - half * scale
+        ends = [label.get_window_extent().x1 for label in axes.get_yticklabels()]
+        assert max(ends) < left
 
 
 def test_plotting_settings_of_the_caller_stay(minimal_run: Path) -> None:
@@ -660,8 +698,20 @@ def test_leaderboard_text_is_aligned_and_fits_100_columns(
     assert len(rows) == len(FULL)
     assert {len(line) for line in (head, rule, *rows)} == {len(head)}
     assert len(head) <= 100
-    assert rows[0].split()[:4] == ["1", "stack", "logistic", "regression"]
+    assert rows[0].split()[:3] == ["1", "stack", "LR"]
     assert "240 test functions" in foot
+
+
+def test_no_name_of_ours_is_cut_in_a_table_of_80_columns(tmp_path: Path) -> None:
+    """In any label mode; names of base models are their users'."""
+    leans = {"base:graphcodebert": 1.0, **dict.fromkeys(TITLES, 1.0)}
+    run_dir = write_run(tmp_path / "run", leans, SUPPORT, CWE, 1)
+    text = leaderboard_text(run_dir)
+    assert "…" not in text
+    assert "No room" not in text
+    short = [" ".join(line.split()[1:-5]) for line in text.splitlines()[2:-1]]
+    assert len({*short}) == len(leans), "each is told from the others"
+    assert {row.title for row in load_results(run_dir).leaderboard} > {*TITLES.values()}
 
 
 def test_leaderboard_text_fits_a_terminal_of_80_columns_by_shortening_names(

@@ -3,14 +3,19 @@ from __future__ import annotations
 import re
 from itertools import combinations
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
 
+from enstack.config import RunConfig
 from enstack.data.functions import read_data
 from enstack.data.labels import CWE_CLASSES
+from enstack.data.made_up import MADE_UP_NOTE, MARK
 from enstack.errors import ConfigError
+from enstack.inputs import read_run_data
+from enstack.progress.screen import shown_on
 from enstack.toy.fake_vdisc import LEXER, LONGEST, SHORTEST, split_sizes, write_fake_vdisc
 from tests.support.command_line import enstack_here, refused
 
@@ -124,6 +129,29 @@ def test_the_stand_in_can_be_read_and_is_what_the_command_writes(
 def test_without_a_size_the_command_writes_the_toy_data(tmp_path: Path) -> None:
     assert enstack_here("toy", tmp_path / "toy").returncode == 0
     assert len(read_data(tmp_path / "toy", label_mode="binary").splits["train"]) == 600
+
+
+def shown_bar(bar: object) -> bool:
+    return True
+
+
+@pytest.mark.parametrize("size", [[], ["--vdisc", "60"]])
+def test_whoever_reads_a_folder_of_made_up_functions_is_told(
+    tmp_path: Path, size: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On the console, in the panel, and in what a report and an audit are made of."""
+    assert enstack_here("toy", tmp_path / "toy", *size).returncode == 0
+    told: list[str] = []
+    shown = SimpleNamespace(warn=told.append, open=shown_bar, redraw=shown_bar, close=shown_bar)
+    config = RunConfig(
+        data_dir=str(tmp_path / "toy"), label_mode="binary", local_dir=str(tmp_path / "local")
+    )
+    with shown_on(shown):  # type: ignore[arg-type]
+        assert MADE_UP_NOTE in read_run_data(config).notes
+    assert told == [f"   · {MADE_UP_NOTE}"]
+    assert MADE_UP_NOTE in capsys.readouterr().out
+    (tmp_path / "toy" / MARK).unlink()
+    assert MADE_UP_NOTE not in read_run_data(config).notes
 
 
 @pytest.mark.parametrize("size", [[], ["--vdisc", "20"]])
