@@ -10,6 +10,7 @@ SHORT_TITLES = {
     "vote:mean": "mean",
     "baseline:tfidf_lr": "TF-IDF + LR",
     "baseline:frequency": "majority answer",
+    "baseline:flawfinder": "Flawfinder",
 }
 TITLES = {
     "stack:lr": "logistic regression",
