@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         load,
         report,
         run,
+        stack,
         write_toy,
     )
 
@@ -38,6 +39,7 @@ __all__ = [
     "load",
     "report",
     "run",
+    "stack",
     "write_toy",
 ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,27 @@ def run(config: RunConfig, *, announce: bool = False) -> RunResults:
     require_configuration(config)  # a panel for a run that can't begin would only confuse
     with notebook_panel():
         return run_pipeline(config, announce=announce)
+
+
+def stack(
+    run_dir: str | Path,
+    add: Mapping[str, str | Path] | None = None,
+    *,
+    unseen: bool = False,
+) -> RunResults:
+    """Stack a run again, with the probabilities of models that were trained elsewhere.
+
+    add: a file for each name (parquet or csv with id and a column for each class, or npz), or a
+    folder of such files; they are copied into the run, and every later start stacks them too.
+    unseen: your word that none has seen functions that it is stacked or measured on, for files
+    without a column seen. Nothing is trained.
+    """
+    from enstack.pipeline import Added, stack_again
+    from enstack.progress.panel import notebook_panel
+
+    files = {str(name): _folder(place) for name, place in (add or {}).items()}
+    with notebook_panel():
+        return stack_again(_folder(run_dir), Added(files, unseen))
 
 
 def load(run_dir: str | Path, name: str | None = None) -> TrainedModel:

@@ -14,6 +14,7 @@ from enstack.errors import CheckpointError
 from enstack.metrics.early_stopping import stale_epochs, stopped_early
 from enstack.storage.arrays import read_arrays
 from enstack.storage.files import sha256_file, sha256_json
+from enstack.storage.json_text import json_text
 from enstack.storage.manifest import folder_problems, read_manifest
 
 SLOT = re.compile(r"last_checkpoint|previous_checkpoint(_([2-9]|[1-9][0-9]+))?|best_model")
@@ -176,6 +177,22 @@ class BaseModelFolder:
                 "Delete the folder it lies in and run again: it is made anew."
             ) from error
         return stored
+
+
+def save_probabilities(
+    path: Path,
+    ids: np.ndarray,
+    probabilities: np.ndarray,
+    seen: np.ndarray,
+    made_from: dict[str, Any],
+) -> None:
+    """Write ids (n,), probabilities float32 (n, n_classes), seen bool (n,), and their origin.
+
+    seen: whether the model was trained or selected on the row; made_from: digests of weights,
+    data, tokenizer and configuration, as JSON.
+    """
+    origin = np.array(json_text(made_from))
+    np.savez(path, ids=ids, probabilities=probabilities, seen=seen, made_from=origin)
 
 
 def _origin(stored: np.ndarray) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -122,13 +122,23 @@ def load(run_dir: str | Path, name: str | None = None) -> TrainedModel:
     key = _chosen(run, config, name)
     kind, _, short = key.partition(":")
     stack = load_meta_classifier(run.stacking.meta_classifier(short)) if kind == "stack" else None
-    names = stack.base_models if stack else [short] if kind == "base" else every
+    names = stack.base_models if stack else [short] if kind == "base" else [*every, *run.added()]
+    _refuse_added(run, key, names, every)
     task = task_of(config.label_mode, tuple(read_json_object(run.data_file)["class_names"]))
     base_models = tuple(_fine_tuned(run, config, task, model) for model in names)
     thresholds = read_json_object(run.stacking.thresholds)[key] if task.has_thresholds else None
     return TrainedModel(
         key, task, base_models, stack, None if thresholds is None else np.array(thresholds)
     )
+
+
+def _refuse_added(run: RunFolder, key: str, names: Sequence[str], every: Sequence[str]) -> None:
+    added = [name for name in names if name in run.added()]
+    if added:
+        raise ConfigError(
+            f"{key} rests on {', '.join(added)}, which was trained elsewhere: its probabilities of "
+            f"the run's functions are here, its weights are not. Load {' or '.join(every)}."
+        )
 
 
 def _fine_tuned(run: RunFolder, config: RunConfig, task: LabelTask, name: str) -> FineTunedModel:
@@ -183,13 +193,18 @@ def _kind(functions: object) -> str:
 
 def _chosen(run: RunFolder, config: RunConfig, name: str | None) -> str:
     """The key of the model that is asked for, or of the best by cross-validation."""
-    models = [f"base:{model}" for model in base_model_names(config.base_models)]
+    models = [f"base:{model}" for model in (*base_model_names(config.base_models), *run.added())]
     # The mean of one model is that model.
     votes = [VOTE] if len(models) > 1 else []
     known = [*models, *votes, *(f"stack:{stack}" for stack in config.meta_classifiers)]
     if name is None:
         # Never by the test figures: chosen by them, they would be a training result.
-        return str(read_json_object(run.stacking.selection)["best"])
+        selection = read_json_object(run.stacking.selection)
+        if not run.added():
+            return str(selection["best"])
+        # What was trained elsewhere has no weights here, nor has what rests on it.
+        here = [f"base:{model}" for model in base_model_names(config.base_models)]
+        return str(max(here, key=selection["scores"].__getitem__))
     asked = str(name).casefold()
     # By key, by name, or as the leaderboard calls it; in any case.
     meant = [

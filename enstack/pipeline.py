@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Container
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ from enstack.same_run import (
     refuse_unwanted_resume,
     stored_settings,
 )
+from enstack.stacking.added import add_models
 from enstack.stacking.stage import stack_base_models
 from enstack.storage.caches import holding_caches
 from enstack.storage.disks import fault_within, only_one, require_writable
@@ -57,11 +58,35 @@ class RunResults:
     leaderboard: pd.DataFrame
 
 
+@dataclass(frozen=True)
+class Added:
+    """Models trained elsewhere, a file of probabilities each; unseen: as add_models has it."""
+
+    files: Mapping[str, Path] = field(default_factory=dict)
+    unseen: bool = False
+
+
+def stack_again(run_dir: Path, added: Added) -> RunResults:
+    """Stack a run whose base models are trained, with models that are added to it; nothing trains.
+
+    Raises CheckpointError for a folder without such a run, and what add_models raises.
+    """
+    settings = RunFolder(run_dir).settings()
+    if not settings:
+        raise CheckpointError(f"{run_dir} must hold a run, it has no config.json.")
+    # The folder may have been moved since it was recorded.
+    config = RunConfig(**{**settings, "run_dir": str(run_dir), "resume": True})
+    return run_pipeline(config, added=added)
+
+
 @holding_caches()
-def run_pipeline(config: RunConfig, *, announce: bool = False) -> RunResults:
+def run_pipeline(
+    config: RunConfig, *, announce: bool = False, added: Added | None = None
+) -> RunResults:
     """Data, base models, stacking, report: each stage is done once, and gone on with if stopped.
 
-    announce: print the settings, once nothing speaks against them.
+    announce: print the settings, once nothing speaks against them. added: models trained elsewhere;
+    then no base model may be left to train.
     """
     require_configuration(config)
     end_scripts_when_interrupted()
@@ -77,7 +102,7 @@ def run_pipeline(config: RunConfig, *, announce: bool = False) -> RunResults:
         place = str(run.path.resolve())
         lock = only_one(local_dir / "locks" / config.run_key, f"run_dir {run.path}", place)
         with ended_by_signals(), lock:
-            return _run_stages(config, run, announce=announce)
+            return _run_stages(config, run, announce=announce, added=added)
     # A signal where no batch boundary grants it, or a Ctrl-C after one.
     except KeyboardInterrupt:
         raise Interrupted(
@@ -94,7 +119,9 @@ def require_configuration(config: object) -> None:
         )
 
 
-def _run_stages(config: RunConfig, run: RunFolder, *, announce: bool) -> RunResults:
+def _run_stages(
+    config: RunConfig, run: RunFolder, *, announce: bool, added: Added | None
+) -> RunResults:
     refuse_unwanted_resume(config, run)
     if run.has_trained():
         config = config.going_on(stored_settings(run)[0])
@@ -103,6 +130,8 @@ def _run_stages(config: RunConfig, run: RunFolder, *, announce: bool) -> RunResu
     refuse_other_run(config, data, run)
     # Before any training: validation functions that can fit no stack are refused here.
     plan = plan_of_run(config, data, run)
+    if added is not None:
+        _add(added, config, data, plan, run)
     run.log("run_started", base_models=config.base_models)
     try:
         _train_stack_report(config, data, plan, run, announce=announce)
@@ -113,6 +142,19 @@ def _run_stages(config: RunConfig, run: RunFolder, *, announce: bool) -> RunResu
     say("\n" + leaderboard_text(run.path))
     say(f"📄 Report: {run.report_page}")
     return RunResults(run.path, run.report_page, read_leaderboard_frame(run.stacking.leaderboard))
+
+
+def _add(
+    added: Added, config: RunConfig, data: VulnerabilityData, plan: SplitPlan, run: RunFolder
+) -> None:
+    stages = base_model_stages(data, plan, config, run)
+    unfinished = [stage.name for stage in stages if not stage.finished()]
+    if unfinished:
+        raise CheckpointError(
+            f"{run.path} must have all its base models trained before it is stacked again, "
+            f"{', '.join(unfinished)} is not finished: enstack run {run.config_file}."
+        )
+    add_models(added.files, run, data, plan, config.base_models, unseen=added.unseen)
 
 
 def _log_end(run: RunFolder, event: str, **details: Any) -> None:

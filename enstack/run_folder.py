@@ -37,6 +37,9 @@ WRITTEN_INTO = (
     "base_models/*/probabilities",
     "base_models/*/folds",
     "base_models/*/folds/*",
+    "added",
+    "added/*",
+    "added/*/probabilities",
     "stacking",
     "report",
     "report/figures",
@@ -119,6 +122,20 @@ class RunFolder:
     def base_model(self, name: str) -> BaseModelFolder:
         """The folder of a base model, by the name it goes by in the run."""
         return BaseModelFolder(self.base_models / name)
+
+    def added_model(self, name: str) -> BaseModelFolder:
+        """The folder of a model that was trained elsewhere; it has probabilities alone."""
+        return BaseModelFolder(self.path / "added" / name)
+
+    def added(self) -> list[str]:
+        """The names of the models that were trained elsewhere, in order."""
+        # Without a manifest a folder was never finished, or is somebody else's.
+        found = self.path.glob("added/*/probabilities/manifest.json")
+        return sorted(path.parent.parent.name for path in found)
+
+    def stacked_model(self, name: str) -> BaseModelFolder:
+        """The folder of a model that is stacked, whether trained here or elsewhere."""
+        return self.added_model(name) if name in self.added() else self.base_model(name)
 
     @property
     def stacking(self) -> StackingFolder:
@@ -217,6 +234,8 @@ class RunFolder:
         summary = data.summary() | {"holdout": plan.summary(config.meta_features, config.seed)}
         # Base models add theirs when they are done: what was added before is kept.
         summary["truncated"] = recorded.get("truncated", {})
+        if self.added():
+            summary["added"] = {name: self._origin_of_added(name) for name in self.added()}
         write_if_changed(self.data_file, _as_text(summary))
         if plan.folds is not None and plan.folds.kept_together:
             self._write_folds(data.splits["train"].ids, plan.folds)
@@ -239,6 +258,10 @@ class RunFolder:
         except (OSError, ValueError, TypeError):
             return None  # lost: they are made again, and held against their digest
         return folds if np.array_equal(arrays["ids"], ids) else None
+
+    def _origin_of_added(self, name: str) -> dict[str, Any]:
+        made_from = (read_manifest(self.added_model(name).probabilities) or {}).get("made_from", {})
+        return {key: made_from.get(key) for key in ("file", "sha256", "seen")}
 
     def record_truncation(self, name: str) -> None:
         """Add to data.json how many functions were too long for a base model, per split."""

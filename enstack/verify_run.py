@@ -68,7 +68,7 @@ def require_stacked(run: RunFolder) -> None:
     _require_no_problem(run.stacking.path)
     made_from = (read_manifest(run.stacking.path) or {}).get("made_from", {})
     for name, digest in made_from.get("probabilities", {}).items():
-        base_model = run.base_model(name)
+        base_model = run.stacked_model(name)
         if base_model.probabilities_digest() != digest:
             raise CheckpointError(
                 f"{base_model.probabilities} must hold what the stacks were fitted on, it has "

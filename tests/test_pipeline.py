@@ -119,7 +119,7 @@ def test_a_run_that_was_begun_at_the_papers_rate_goes_on_with_it(
 def test_a_finished_run_is_shown_again_without_loading_torch(finished_run: RunConfig) -> None:
     code = (
         "import sys; from pathlib import Path;"
-        "from enstack.cli import load_config; from enstack.pipeline import run_pipeline;"
+        "from enstack.config import load_config; from enstack.pipeline import run_pipeline;"
         f"run_pipeline(load_config(Path({finished_run.run_dir!r}) / 'config.json'));"
         "sys.exit('torch' in sys.modules)"
     )

@@ -16,7 +16,7 @@ from enstack.errors import EnstackError
 PREAMBLE = """\
 # The command line
 
-<!-- Made by `python -m tools.docs` from enstack/cli.py and enstack/errors.py: change it there. -->
+<!-- Made by `python -m tools.docs` from enstack/cli and enstack/errors.py: change it there. -->
 
 `enstack` and `python -m enstack` are the same. A mistake is told in a line or two on standard
 error: the rule, what was found, what to do. `--debug`, anywhere in the line, shows the traceback

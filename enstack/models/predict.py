@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,6 @@ from enstack.models.tokens import LabelledTokens
 from enstack.progress.bars import Bar
 from enstack.progress.screen import Level
 from enstack.progress.stopping import StopRequest
-from enstack.storage.json_text import json_text
 
 # By the label task's problem_type: what makes probabilities of logits (n, k).
 ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -85,19 +83,3 @@ def _in_example_order(probabilities: torch.Tensor, batches: list[list[int]]) -> 
     ordered = np.empty(tuple(probabilities.shape), dtype=np.float32)
     ordered[rows] = probabilities.cpu().numpy()
     return ordered
-
-
-def save_probabilities(
-    path: Path,
-    ids: np.ndarray,
-    probabilities: np.ndarray,
-    seen: np.ndarray,
-    made_from: dict[str, Any],
-) -> None:
-    """Write ids (n,), probabilities float32 (n, n_classes), seen bool (n,), and their origin.
-
-    seen: whether the model was trained or selected on the row; made_from: digests of weights,
-    data, tokenizer and configuration, as JSON.
-    """
-    origin = np.array(json_text(made_from))
-    np.savez(path, ids=ids, probabilities=probabilities, seen=seen, made_from=origin)

@@ -59,7 +59,11 @@ def load_results(run_dir: Path) -> ReportContent:
         best_base=None if base is None or base is best else _evaluation(stored, base),
         best_stack=None if stack is None or stack is best else _evaluation(stored, stack),
         training=training,
-        warnings=[*_chance_texts(stored), *_changed_settings(training)],
+        warnings=[
+            *_chance_texts(stored),
+            *_changed_settings(training),
+            *_added_texts(stored.data.get("added", {})),
+        ],
         data=json_values(without_home(stored.data)),
         settings=json_values(shown_settings(stored.settings, training)),
     )
@@ -74,6 +78,16 @@ def _chance_texts(stored: StoredRun) -> list[str]:
         on_validation = stored.folder.base_model(row.name).on_validation()
         told.append(chance_text(row.title, {"validation": on_validation, "test": on_test}))
     return [text for text in told if text]
+
+
+def _added_texts(added: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Of each model that was trained elsewhere: its file, and what the leak guard rests on."""
+    return [
+        f"{name} was trained elsewhere and added from {origin['file']} (sha256 "
+        f"{str(origin['sha256'])[:12]}). That it has not seen the functions that it is stacked and "
+        f"measured on is {origin['seen']}; nothing here can check that."
+        for name, origin in added.items()
+    ]
 
 
 def _changed_settings(training: list[TrainingCurve]) -> list[str]:
@@ -103,7 +117,10 @@ def _trained_with(epoch: Epoch) -> str:
 
 def _training(stored: StoredRun) -> list[TrainingCurve]:
     # By name, not by rank, so that a model has the same colour in every report of a run.
-    names = sorted(row.name for row in stored.rows if row.kind == "base")
+    elsewhere = stored.folder.added()
+    names = sorted(
+        row.name for row in stored.rows if row.kind == "base" and row.name not in elsewhere
+    )
     folders = {name: stored.folder.base_model(name) for name in names}
     return [
         TrainingCurve(name, _epochs(folder), folder.stopped_early())

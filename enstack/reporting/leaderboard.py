@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,13 +138,17 @@ def _with_numbers(board: pd.DataFrame) -> pd.DataFrame:
 
 def read_leaderboard(path: Path) -> list[LeaderboardRow]:
     """The rows of leaderboard.csv, best macro-F1 first; CheckpointError as the frame's reader."""
-    rows = [_row(record) for record in read_leaderboard_frame(path).to_dict("records")]
+    # It lies in a run's folder stacking.
+    added = RunFolder(path.parent.parent).added()
+    rows = [_row(record, added) for record in read_leaderboard_frame(path).to_dict("records")]
     order = list(KINDS)
     # By kind and name too, so that equal figures stand in one order whatever the file's is.
     return sorted(rows, key=lambda row: (-row.macro_f1, order.index(row.kind), row.name))
 
 
-def _row(record: Mapping[Any, Any]) -> LeaderboardRow:
+def _row(record: Mapping[Any, Any], added: Sequence[str]) -> LeaderboardRow:
+    name = record["name"]
+    own = f"{name} (added)" if record["kind"] == "base" and name in added else name
     key = f"{record['kind']}:{record['name']}"
     others = {column: float(record[column]) for column in OTHER_NUMBERS}
     return LeaderboardRow(
@@ -152,7 +156,7 @@ def _row(record: Mapping[Any, Any]) -> LeaderboardRow:
         kind=record["kind"],
         name=record["name"],
         # A base model goes by the name that its user gave it.
-        title=TITLES.get(key, record["name"]),
+        title=TITLES.get(key, own),
         n=int(record["n"]),
         accuracy=float(record["accuracy"]),
         macro_f1=float(record["macro_f1"]),

@@ -13,6 +13,7 @@ from enstack.data.holdout import SplitPlan
 from enstack.duplicates.contamination import NEAR, duplicates_of_test
 from enstack.progress.say import say
 from enstack.run_folder import RunFolder, StackingFolder
+from enstack.stacking.added import require_added_whole
 from enstack.stacking.baselines import plain_baselines
 from enstack.stacking.flawfinder import class_probabilities, flawfinder_version, risk_levels
 from enstack.stacking.leak_guard import refuse_foreign_files, tell_unknown_origins
@@ -38,13 +39,14 @@ def stack_base_models(
 
     A folder that was made from the same inputs is left as it is.
     """
-    names = base_model_names(config.base_models)
+    require_added_whole(run, config.base_models)
+    names = [*base_model_names(config.base_models), *run.added()]
     made_from = {
         "data": data.fingerprint,
         "seed": config.seed,
         "meta_classifiers": config.meta_classifiers,
         # By their content: base models that were trained again are stacked again.
-        "probabilities": {name: run.base_model(name).probabilities_digest() for name in names},
+        "probabilities": {name: run.stacked_model(name).probabilities_digest() for name in names},
         "edition": STACKING_EDITION,
     }
     # Another machine may have none, or another one: what was finished with one stands.
@@ -57,7 +59,11 @@ def stack_base_models(
         made_from["flawfinder"] = flawfinder_version(_scratch(config))
     if made_from["flawfinder"] is None:
         say(NO_FLAWFINDER)
-    say(f"▶ Stacking {counted(len(names), 'base model')}: {', '.join(config.meta_classifiers)}")
+    added = f", {', '.join(run.added())} added" if run.added() else ""
+    say(
+        f"▶ Stacking {counted(len(names), 'base model')}{added}: "
+        f"{', '.join(config.meta_classifiers)}"
+    )
     with replacing_folder(run.stacking.path, {"made_from": made_from}) as beside:
         folder = StackingFolder(beside)
         duplicates = duplicates_of_test(data, NEAR)
@@ -147,7 +153,7 @@ def _every_model(
     Their rows are the test functions, and after them, in label mode multilabel, the validation
     functions that selected the base models: they choose the thresholds too.
     """
-    names, task = base_model_names(config.base_models), data.task
+    names, task = [*base_model_names(config.base_models), *run.added()], data.task
     _refuse_foreign_files(data, plan, names, run)
     asked = [_probabilities(run, name, data, "test") for name in names]
     # Of test too: a model would be measured on functions that it knows by heart.
@@ -181,7 +187,7 @@ def _refuse_foreign_files(
 ) -> None:
     """Refuse files of probabilities that are of another run, before anything is made of them."""
     splits = dict.fromkeys(("test", "validation", plan.meta_split))
-    folders = [run.base_model(name) for name in names]
+    folders = [run.stacked_model(name) for name in names]
     files = {
         (folder.path.name, split): folder.read_probabilities(split, data.splits[split].ids)
         for folder in folders
@@ -211,7 +217,7 @@ def _probabilities(
     rows: np.ndarray | None = None,
 ) -> BaseModelProbabilities:
     """A base model's probabilities, joined to the functions by id and never by position alone."""
-    stored = run.base_model(name).read_probabilities(split, data.splits[split].ids)
+    stored = run.stacked_model(name).read_probabilities(split, data.splits[split].ids)
     chosen = np.arange(len(stored.ids)) if rows is None else rows
     return BaseModelProbabilities(
         name, stored.ids[chosen], stored.probabilities[chosen], stored.seen[chosen]

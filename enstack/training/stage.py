@@ -11,7 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from enstack.base_model_folder import BaseModelFolder, configuration_digest
+from enstack.base_model_folder import (
+    BaseModelFolder,
+    configuration_digest,
+    save_probabilities,
+)
 from enstack.checkpoints.slots import BEST
 from enstack.config import SHAPE_TRAINING_ALONE, RunConfig
 from enstack.data.functions import VulnerabilityData
@@ -19,7 +23,6 @@ from enstack.data.holdout import SplitPlan
 from enstack.errors import CheckpointError
 from enstack.models.base_models import BaseModel, load_classifier, load_tokenizer, require_length
 from enstack.models.hardware import Hardware
-from enstack.models.predict import save_probabilities
 from enstack.models.tokens import LabelledTokens, tokenize
 from enstack.progress.say import say
 from enstack.progress.stopping import stop_requests

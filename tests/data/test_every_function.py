@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from enstack.base_model_folder import save_probabilities
 from enstack.batches import EpochBatches
 from enstack.config import RunConfig
 from enstack.data import formats
@@ -24,7 +25,6 @@ from enstack.data.functions import read_data
 from enstack.data.holdout import plan_splits
 from enstack.data.subsets import choose
 from enstack.errors import DataError
-from enstack.models.predict import save_probabilities
 from enstack.models.tokens import LabelledTokens, tokenize
 from enstack.run_folder import RunFolder
 from enstack.stacking.meta_features import BaseModelProbabilities

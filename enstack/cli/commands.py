@@ -1,40 +1,32 @@
-"""The command line: each command of it, and its options."""
+"""Each command of the command line, and its options."""
 
 from __future__ import annotations
 
-import contextlib
 import sys
-import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from enstack import __version__, api
+from enstack import api
 from enstack.bench import BENCHMARKS, load_benchmark
+from enstack.cli.app import app, is_quiet, progress
 from enstack.config import RunConfig, load_config
-from enstack.console import put, take_standard_streams
+from enstack.console import put
 from enstack.errors import CheckpointError, ConfigError
 from enstack.exit_status import (
-    DEBUG,
     confirmed,
-    finish_output,
     print_result,
     report_errors,
-    show_warning,
 )
 from enstack.progress.quiet import quietly
 from enstack.storage.disks import require_writable
 from enstack.storage.json_text import json_text
 
-app = typer.Typer(
-    help="Fine-tune code models to find vulnerabilities in C/C++ functions, and stack them.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-ANYWHERE = (DEBUG, "-q", "--quiet")  # options of all commands, wherever they stand in the line
-_chosen = {"quiet": False}  # of the options above, for the one command of a process
+if TYPE_CHECKING:
+    from enstack.pipeline import RunResults
+
 # Learnt well by the tiny models on the toy data in about a minute.
 DEMO_SETTINGS: dict[str, Any] = {
     "data_dir": "toy",
@@ -42,32 +34,6 @@ DEMO_SETTINGS: dict[str, Any] = {
     "epochs": 8,
     "save_steps": 20,
 }
-
-
-def _print_version(asked: bool) -> None:
-    if asked:
-        print_result(f"enstack {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def options(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version",
-            is_eager=True,
-            callback=_print_version,
-            help="Print the version and end.",
-        ),
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Results and errors alone, no progress.")
-    ] = False,
-    debug: Annotated[bool, typer.Option(DEBUG, help="Show the traceback of an error too.")] = False,
-) -> None:
-    """Fine-tune code models to find vulnerabilities in C/C++ functions, and stack them."""
-    _chosen["quiet"] = quiet
 
 
 @app.command()
@@ -145,7 +111,7 @@ def audit(
         from enstack.auditing.table import audit_text
 
         # Progress is no result.
-        with _progress():
+        with progress():
             audited = api.audit(
                 data,
                 tokenizers=tokenizer or (),
@@ -179,6 +145,30 @@ def verify_resume(
         from enstack.verify_resume import verify_resume as verify
 
         verify(chosen, seed)
+
+
+@app.command()
+def stack(
+    run_dir: Annotated[Path, typer.Argument(help="A run folder whose base models are trained.")],
+    add: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FILE",
+            help="Probabilities of a model trained elsewhere, parquet, csv or npz; repeatable.",
+        ),
+    ] = None,
+    unseen: Annotated[
+        bool,
+        typer.Option(
+            "--unseen",
+            help="Your word that it has seen no function that it is stacked or measured on.",
+        ),
+    ] = False,
+) -> None:
+    """Stack a run again, with models that were trained elsewhere; trains nothing."""
+    with report_errors():
+        files = _named_files(add or ())
+        _show(lambda: api.stack(run_dir, files, unseen=unseen))
 
 
 @app.command()
@@ -222,7 +212,7 @@ def bench(
     with report_errors():
         benchmark = load_benchmark(name)
         # Libraries print what they like; standard output is for the result alone.
-        with _progress():
+        with progress():
             results = benchmark.measure()
         text = json_text(results, indent=2) if as_json else benchmark.table(results)
         print_result(text, for_programs=as_json)
@@ -257,42 +247,31 @@ def toy(
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 42,
 ) -> None:
     """Write made-up data: the toy's functions, or a stand-in for Draper VDISC of any size."""
-    with report_errors(), _progress():
+    with report_errors(), progress():
         print_result(str(api.write_toy(folder, vdisc, seed)))
 
 
+def _named_files(added: Sequence[str]) -> dict[str, str]:
+    """The file of each name; ConfigError for what is not NAME=FILE, or a name twice."""
+    pairs = [one.partition("=") for one in added]
+    wrong = [name + sign for name, sign, file in pairs if not (name and file)]
+    if wrong or len({name for name, _, _ in pairs}) < len(pairs):
+        found = repr(wrong[0]) if wrong else "one name twice"
+        raise ConfigError(f"--add must be NAME=FILE, each name once; found {found}.")
+    return {name: file for name, _, file in pairs}
+
+
 def _run(config: RunConfig) -> None:
-    if not _is_quiet():
-        api.run(config, announce=True)
+    _show(lambda: api.run(config, announce=not is_quiet()))
+
+
+def _show(work: Callable[[], RunResults]) -> None:
+    """Do a run's work; who wants results alone gets the leaderboard and the report's place."""
+    if not is_quiet():
+        work()
         return
     with quietly():
-        results = api.run(config)
+        results = work()
     from enstack.reporting.leaderboard import leaderboard_text
 
     print_result(f"{leaderboard_text(results.run_dir)}\n{results.report}")
-
-
-def _is_quiet() -> bool:
-    return _chosen["quiet"]
-
-
-def _progress() -> contextlib.AbstractContextManager[Any]:
-    """Where progress goes while a result is made: to standard error, or nowhere."""
-    return quietly() if _is_quiet() else contextlib.redirect_stdout(sys.stderr)
-
-
-def main() -> None:
-    """Run the command line."""
-    take_standard_streams()
-    warnings.showwarning = show_warning
-    anywhere = [word for word in sys.argv[1:] if word in ANYWHERE]
-    others = [word for word in sys.argv[1:] if word not in ANYWHERE]
-    # Typer knows options of all commands before the command alone.
-    sys.argv[1:] = [*anywhere, *others]
-    try:
-        app()
-    except KeyboardInterrupt:
-        # Ctrl-C outside of a command, as while its arguments are read.
-        sys.exit(130)
-    finally:
-        finish_output()
