@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from enstack import __version__
 from enstack.base_model_stage import BaseModelStage, base_model_stages, chance_of
 from enstack.config import (
     RunConfig,
@@ -38,6 +39,7 @@ from enstack.storage.caches import holding_caches
 from enstack.storage.disks import fault_within, only_one, require_writable
 from enstack.storage.links import require_no_links
 from enstack.storage.places import require_own_place
+from enstack.storage.software import software
 
 # For annotations alone: a finished run is shown again without loading torch.
 if TYPE_CHECKING:
@@ -132,7 +134,7 @@ def _run_stages(
     plan = plan_of_run(config, data, run)
     if added is not None:
         _add(added, config, data, plan, run)
-    run.log("run_started", base_models=config.base_models)
+    run.log("run_started", base_models=config.base_models, software=software(__version__))
     try:
         _train_stack_report(config, data, plan, run, announce=announce)
     except (EnstackError, KeyboardInterrupt) as error:

@@ -46,6 +46,11 @@ def choose_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def device_name(device: torch.device) -> str:
+    """The GPU's name, or "CPU", as a report names what a model was trained on."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+
+
 def choose_precision(precision: str, device: torch.device) -> str:
     """fp32, fp16 or bf16; "auto" takes bf16 where the hardware has it, else fp16 on a GPU."""
     if precision != "auto":

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from enstack.data.made_up import says_made_up
+from enstack.reporting.background import Alert, Choice, Provenance
 from enstack.reporting.leaderboard import LeaderboardRow
+from enstack.reporting.paper import PaperRow
 from enstack.storage.json_text import json_values
 
 __all__ = [
@@ -182,13 +184,18 @@ class ReportContent:
 
     leaderboard: best macro-F1 first; apart: its rows where train does not hold the answer; natural:
     None where classes come as often as in the whole data; comparisons: the best stack with its best
-    member and with the mean vote; chosen: the leaderboard's first row; best_base, best_stack:
-    the best base model and stack, None where that is chosen or there is none; warnings: of
+    member and with the mean vote; chosen: what choice names, which
+    test did not choose; best_base, best_stack: the best base model and stack on test, None where
+    that is chosen or there is none; verdict: stacking/verdict.json, None where a run is older than
+    that; paper: None where the subset is not the paper's; warnings: of
     base models that learned nothing, or whose epochs were trained with changing settings; data and
     settings: data.json and config.json of the run, as far as they are for its readers.
     """
 
     run: str
+    verdict: dict[str, Any] | None
+    choice: Choice
+    alerts: list[Alert]
     leaderboard: list[LeaderboardRow]
     apart: WithoutNearDuplicates
     natural: NaturalFrequencies | None
@@ -198,8 +205,10 @@ class ReportContent:
     best_stack: Evaluation | None
     training: list[TrainingCurve]
     warnings: list[str]
+    paper: list[PaperRow] | None
     data: dict[str, Any]
     settings: dict[str, Any]
+    provenance: Provenance
 
     @property
     def made_up(self) -> bool:

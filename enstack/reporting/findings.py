@@ -15,6 +15,8 @@ from enstack.data.subsets import NOT_DRAWN
 from enstack.metrics.bootstrap import bootstrap
 from enstack.metrics.chance import chance_text
 from enstack.progress.say import say
+from enstack.reporting.alerts import alerts_of
+from enstack.reporting.choice import chosen_row, read_verdict
 from enstack.reporting.content import (
     Bin,
     Comparison,
@@ -30,6 +32,8 @@ from enstack.reporting.content import (
     WithoutNearDuplicatesRow,
 )
 from enstack.reporting.leaderboard import LeaderboardRow
+from enstack.reporting.paper import beside_the_paper
+from enstack.reporting.provenance import read_provenance
 from enstack.reporting.shown_settings import shown_settings, without_home
 from enstack.reporting.stored_run import StoredRun, read_history, read_run
 from enstack.run_folder import RunFolder
@@ -46,15 +50,26 @@ def load_results(run_dir: Path) -> ReportContent:
     Raises CheckpointError when an input is missing or damaged.
     """
     stored = read_run(RunFolder(Path(run_dir)))
-    best, base, stack = stored.rows[0], stored.first("base"), stored.first("stack")
+    base, stack = stored.first("base"), stored.first("stack")
+    best, choice = chosen_row(stored)
+    chosen = _evaluation(stored, best)
     training = _training(stored)
     return ReportContent(
         run=stored.folder.path.resolve().name,
+        verdict=json_values(read_verdict(stored)),
+        choice=choice,
+        alerts=alerts_of(
+            stored.data,
+            stored.settings,
+            chosen.per_class,
+            int(stored.contamination.rows.sum()),
+            len(stored.labels),
+        ),
         leaderboard=stored.rows,
         apart=_without_near_duplicates(stored),
         natural=_at_natural_frequencies(stored),
         comparisons=_comparisons(stored),
-        chosen=_evaluation(stored, best),
+        chosen=chosen,
         # They stand beside the chosen row, and not beside themselves.
         best_base=None if base is None or base is best else _evaluation(stored, base),
         best_stack=None if stack is None or stack is best else _evaluation(stored, stack),
@@ -64,8 +79,10 @@ def load_results(run_dir: Path) -> ReportContent:
             *_changed_settings(training),
             *_added_texts(stored.data.get("added", {})),
         ],
+        paper=beside_the_paper(stored.rows, stored.settings),
         data=json_values(without_home(stored.data)),
         settings=json_values(shown_settings(stored.settings, training)),
+        provenance=read_provenance(stored),
     )
 
 

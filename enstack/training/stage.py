@@ -22,7 +22,7 @@ from enstack.data.functions import VulnerabilityData
 from enstack.data.holdout import SplitPlan
 from enstack.errors import CheckpointError
 from enstack.models.base_models import BaseModel, load_classifier, load_tokenizer, require_length
-from enstack.models.hardware import Hardware
+from enstack.models.hardware import Hardware, device_name
 from enstack.models.tokens import LabelledTokens, tokenize
 from enstack.progress.say import say
 from enstack.progress.stopping import stop_requests
@@ -90,9 +90,18 @@ def fine_tune_and_predict(
     """
     trains: list[bool] = []
 
+    hardware = Hardware.choose(config.precision, config.num_workers)
+
     def begin(this: bool) -> None:
         trains.append(this)
         begun(this)
+        if this:
+            run.log(
+                "training_started",
+                base_model=base_model.name,
+                device=device_name(hardware.device),
+                precision=hardware.precision,
+            )
 
     folder = run.base_model(base_model.name)
     tokenizer = load_tokenizer(base_model)
@@ -102,7 +111,7 @@ def fine_tune_and_predict(
         tokenizer,
         training_data(data, plan, examples),
         config,
-        Hardware.choose(config.precision, config.num_workers),
+        hardware,
         folder.path,
         run.log,
         # An old run may have saved into the very folder that is run_dir today.

@@ -794,3 +794,105 @@ def test_a_down_sampled_test_split_is_also_weighted_as_the_whole_data(
     text = Page(run_dir / "report" / "report.html").text
     assert "At the frequencies of the whole data" in text
     assert f"{natural.rows[0].macro_precision:.3f}" in text
+
+
+def choose_on_validation(run_dir: Path, best: str) -> None:
+    chosen = {"measure": "macro_f1", "functions": 120, "parts": 5, "scores": {best: 0.5}}
+    (run_dir / "stacking" / "selection.json").write_text(json.dumps({**chosen, "best": best}))
+
+
+@pytest.mark.parametrize("best", ["base:tiny-a", "vote:mean", "stack:xgboost"])
+def test_the_report_is_about_the_model_that_validation_chose(tmp_path: Path, best: str) -> None:
+    run_dir = write_full_run(tmp_path / "run")
+    choose_on_validation(run_dir, best)
+    content = load_results(run_dir)
+    ranks = {row.key: rank for rank, row in enumerate(content.leaderboard, start=1)}
+    assert content.chosen.key == content.choice.key == best
+    assert content.choice.chosen_on == "validation"
+    assert content.choice.rank_on_test == ranks[best] > 1
+    text = Page(write_report(run_dir)).text
+    assert "Chosen on validation:" in text
+    assert "Best on test" not in text
+    assert f"On test it is row {ranks[best]} of {len(FULL)}" in text
+
+
+def test_a_run_that_does_not_say_what_it_chose_says_so(full_run: Path) -> None:
+    content = load_results(full_run)
+    assert content.choice.chosen_on == "test"
+    assert "does not say what it chose on validation" in Page(write_report(full_run)).text
+
+
+def test_the_verdict_comes_before_every_figure(minimal_run: Path) -> None:
+    sentence = f"Not shown that stacking pays: {HOSTILE}"
+    verdict = {"outcome": "not shown", "sentence": sentence, "caveats": ["Accuracy differs."]}
+    (minimal_run / "stacking" / "verdict.json").write_text(json.dumps(verdict))
+    text = Page(write_report(minimal_run)).text
+    assert text.index(sentence) < text.index("Accuracy differs.") < text.index("macro-F1")
+    assert load_results(minimal_run).to_json()["verdict"] == verdict
+
+
+def test_every_alert_says_what_to_do(minimal_run: Path) -> None:
+    data = json.loads((minimal_run / "data.json").read_text())
+    n, cut = sum(SUPPORT), {"tiny-a": {"train": 0, "validation": 0, "test": 49}}
+    (minimal_run / "data.json").write_text(json.dumps({**data, "truncated": cut}))
+    write_near_train(minimal_run, np.arange(n) < 7)
+    alerts = load_results(minimal_run).alerts
+    kinds = [alert.kind for alert in alerts]
+    assert kinds == ["made_up", "contamination", "cut", "small_class"]
+    text = Page(write_report(minimal_run)).text
+    for alert in alerts:
+        assert f"{alert.text} {alert.action}" in text
+
+
+def test_a_fifth_that_is_cut_is_no_alert_and_more_is(minimal_run: Path) -> None:
+    data = json.loads((minimal_run / "data.json").read_text())
+    for n_cut, expected in ((48, False), (49, True)):  # of 240
+        cut = {"tiny-a": {"test": n_cut}}
+        (minimal_run / "data.json").write_text(json.dumps({**data, "truncated": cut}))
+        kinds = [alert.kind for alert in load_results(minimal_run).alerts]
+        assert ("cut" in kinds) is expected
+
+
+def test_only_the_papers_subset_is_put_beside_its_table(tmp_path: Path) -> None:
+    leans = {
+        "base:unixcoder-base": 1.6,
+        "base:graphcodebert-base": 1.4,
+        "base:codebert-base": 1.2,
+        "base:graphcodebert-base-fine-tuned": 1.0,
+        "stack:svm": 1.9,
+    }
+    run_dir = write_run(tmp_path / "run", leans, SUPPORT, CWE, 1)
+    assert load_results(run_dir).paper is None
+    assert "Beside the paper" not in with_settings(run_dir, subset=240)
+    assert "Beside the paper" in with_settings(run_dir, subset="paper")
+    rows = {row.key: row for row in load_results(run_dir).paper or ()}
+    assert {key: row.paper_accuracy for key, row in rows.items()} == {
+        "stack:svm": 0.8236,
+        "base:unixcoder-base": 0.8154,
+        "base:graphcodebert-base": 0.8005,
+        "base:codebert-base": 0.7851,
+    }
+
+
+def test_sessions_that_did_nothing_are_not_counted(minimal_run: Path) -> None:
+    software = {"enstack": "9.9", "commit": "abc", "python": "3.12", "packages": {"torch": "2"}}
+    lines = [
+        {"time": "1", "event": "run_started"},
+        {"time": "2", "event": "saved"},
+        {"time": "3", "event": "run_started", "software": software},
+        {"time": "4", "event": "training_started", "device": "Tesla T4"},
+        {"time": "5", "event": "stacking_finished"},
+        {"time": "6", "event": "run_started", "software": software},
+        {"time": "7", "event": "run_finished"},
+    ]
+    text = "\n".join(map(json.dumps, lines))
+    (minimal_run / "events.jsonl").write_text(text + '\n{"time": "8", "ev')
+    found = load_results(minimal_run).provenance
+    assert found.finished == "5"
+    assert [(one.started, one.ended, one.devices) for one in found.sessions] == [
+        ("1", "2", []),
+        ("3", "5", ["Tesla T4"]),
+    ]
+    page = Page(write_report(minimal_run)).text
+    assert "1 to 2; versions were not recorded" in page
+    assert "trained on Tesla T4; enstack 9.9 (commit abc), Python 3.12, torch 2" in page

@@ -1,0 +1,75 @@
+"""What a reader must know before trusting a run's figures, each with what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from enstack.data.made_up import MADE_UP_NOTE, says_made_up
+from enstack.reporting.background import Alert
+from enstack.reporting.figures import SMALL_CLASS
+from enstack.rounding import percent
+
+__all__ = ["alerts_of"]
+
+MUCH_CUT = 0.2  # of the functions of a split that are longer than a base model reads
+
+
+def alerts_of(
+    data: dict[str, Any],
+    settings: dict[str, Any],
+    per_class: Sequence[dict[str, Any]],
+    n_near: int,
+    n: int,
+) -> list[Alert]:
+    """The alerts of a run, the gravest first.
+
+    per_class: the chosen model's figures; n_near: of n test functions, those with a near-duplicate
+    in train.
+    """
+    return [
+        *_made_up(data, settings),
+        *_contamination(n_near, n),
+        *_cut(data, settings),
+        *_small_classes(per_class),
+    ]
+
+
+def _made_up(data: dict[str, Any], settings: dict[str, Any]) -> Iterator[Alert]:
+    if says_made_up(settings.get("data_dir"), data["notes"]):
+        yield Alert("made_up", MADE_UP_NOTE, "Run it on real data before anything is decided.")
+
+
+def _contamination(n_near: int, n: int) -> Iterator[Alert]:
+    if n_near:
+        yield Alert(
+            "contamination",
+            f"{n_near:,} of {n:,} test functions ({percent(n_near / n)}) have a near-duplicate in "
+            "train.",
+            'Read "Without near-duplicates" below, or train in another run_dir with '
+            "drop_near_duplicates=0.7.",
+        )
+
+
+def _cut(data: dict[str, Any], settings: dict[str, Any]) -> Iterator[Alert]:
+    for name, cut in data["truncated"].items():
+        n, n_cut = data["functions"].get("test", 0), cut.get("test", 0)
+        if n and n_cut / n > MUCH_CUT:
+            yield Alert(
+                "cut",
+                f"{name} read only the beginning of {n_cut:,} of {n:,} test functions "
+                f"({percent(n_cut / n)}), as max_length is {settings.get('max_length', 'short')}.",
+                "Train in another run_dir with a greater max_length, as far as the model has "
+                "positions, or with a model that reads more.",
+            )
+
+
+def _small_classes(per_class: Sequence[dict[str, Any]]) -> Iterator[Alert]:
+    for entry in per_class:
+        if entry["support"] < SMALL_CLASS:
+            yield Alert(
+                "small_class",
+                f"{entry['class']} has {entry['support']:,} test functions, under {SMALL_CLASS}: "
+                "its figures prove little, yet macro-F1 counts every class alike.",
+                "Test on more functions of it, or rest no decision on it.",
+            )

@@ -1,0 +1,67 @@
+"""What stands around the figures of a report: choice, alerts, provenance; values, no files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Alert", "BaseModelOrigin", "Choice", "Provenance", "Session"]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The model that a run chose, on which functions, and its rank by macro-F1 on test.
+
+    chosen_on: "validation", or "test" where a run is older than that choice and its best row on
+    test stands in: then its figures read high. score: macro-F1 there, None where not recorded.
+    """
+
+    key: str
+    title: str
+    chosen_on: str
+    functions: int | None
+    score: float | None
+    rank_on_test: int
+
+
+@dataclass(frozen=True)
+class Alert:
+    """kind: made_up, cut, small_class or contamination; what was found, and what to do."""
+
+    kind: str
+    text: str
+    action: str
+
+
+@dataclass(frozen=True)
+class Session:
+    """A start of the program that got something done; what older programs did not record is None.
+
+    software: versions and commit; devices: what base models were trained on.
+    """
+
+    started: str
+    ended: str
+    software: dict[str, Any] | None
+    devices: list[str]
+
+
+@dataclass(frozen=True)
+class BaseModelOrigin:
+    """The digests of a base model's weights and probabilities, and what it was trained in."""
+
+    name: str
+    weights: str | None
+    probabilities: str | None
+    precision: list[str]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """finished: when test was measured, UTC; seeds: of the run; sessions: in their order."""
+
+    finished: str | None
+    seed: int | None
+    data: str
+    base_models: list[BaseModelOrigin]
+    sessions: list[Session]
