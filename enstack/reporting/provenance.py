@@ -68,6 +68,6 @@ def _origin(stored: StoredRun, name: str) -> BaseModelOrigin:
     return BaseModelOrigin(
         name=name,
         weights=manifest.get("made_from", {}).get("best_model"),
-        probabilities=manifest.get("sha256"),
+        probabilities=folder.probabilities_digest() if manifest else None,
         precision=[str(value) for value in dict.fromkeys(recorded) if value],
     )
