@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,6 +21,7 @@ from enstack.models.base_models import BaseModel
 from enstack.pipeline import run_pipeline
 from enstack.reporting.findings import load_results
 from enstack.reporting.page import write_report
+from enstack.reporting.schema import report_schema
 from enstack.stacking.meta_features import BaseModelProbabilities
 from enstack.stacking.stack import load_meta_classifier
 from enstack.storage.manifest import read_manifest, write_manifest
@@ -159,6 +161,7 @@ def test_a_stacking_folder_without_the_chosen_model_is_made_again_with_the_same_
 def test_the_report_tells_flags_thresholds_and_what_became_of_the_functions(run_dir: Path) -> None:
     results = load_results(run_dir)
     page = (run_dir / "report" / "report.html").read_text()
+    jsonschema.validate(results.to_json(), report_schema())
     chosen = results.chosen
     assert chosen.confusion_classes == [*NAMES, "no flag"]
     assert len(chosen.confusion) == 6

@@ -1,6 +1,6 @@
 """Write the pages of docs/ that are made from the code, or check that they are as it says.
 
-python -m tools.docs            # write docs/configuration.md, docs/cli.md and docs/architecture.md
+python -m tools.docs            # write the pages that PAGES names
 python -m tools.docs --check    # say which of them differ from the code; exit status 1 if any
 """
 
@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from enstack.reporting.schema import report_schema
+from enstack.storage.json_text import json_text
 from tools.architecture_page import architecture_page
 from tools.cli_page import cli_page
 from tools.configuration_page import configuration_page
@@ -19,6 +21,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "architecture.md": architecture_page,
     "cli.md": cli_page,
     "configuration.md": configuration_page,
+    "report.schema.json": lambda: json_text(report_schema(), indent=2) + "\n",
 }
 
 

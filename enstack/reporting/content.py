@@ -200,9 +200,9 @@ class ReportContent:
     apart: WithoutNearDuplicates
     natural: NaturalFrequencies | None
     comparisons: list[Comparison]
-    chosen: Evaluation
-    best_base: Evaluation | None
-    best_stack: Evaluation | None
+    chosen: Evaluation | FlagEvaluation
+    best_base: Evaluation | FlagEvaluation | None
+    best_stack: Evaluation | FlagEvaluation | None
     training: list[TrainingCurve]
     warnings: list[str]
     paper: list[PaperRow] | None

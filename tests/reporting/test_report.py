@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import jsonschema
 import matplotlib
 import numpy as np
 import pytest
@@ -34,6 +35,7 @@ from enstack.reporting.leaderboard import (
     read_leaderboard_frame,
 )
 from enstack.reporting.page import write_report
+from enstack.reporting.schema import report_schema
 from enstack.stacking.titles import TITLES
 from tests.support.equality import tree_digest
 from tests.support.pages import Page
@@ -829,6 +831,7 @@ def test_the_verdict_comes_before_every_figure(minimal_run: Path) -> None:
     text = Page(write_report(minimal_run)).text
     assert text.index(sentence) < text.index("Accuracy differs.") < text.index("macro-F1")
     assert load_results(minimal_run).to_json()["verdict"] == verdict
+    assert "no project, no date and no fix" in text, "what nobody can measure with such data"
 
 
 def test_every_alert_says_what_to_do(minimal_run: Path) -> None:
@@ -896,3 +899,14 @@ def test_sessions_that_did_nothing_are_not_counted(minimal_run: Path) -> None:
     page = Page(write_report(minimal_run)).text
     assert "1 to 2; versions were not recorded" in page
     assert "trained on Tesla T4; enstack 9.9 (commit abc), Python 3.12, torch 2" in page
+
+
+@pytest.mark.parametrize("write", [write_full_run, write_minimal_run, write_binary_run])
+def test_report_json_keeps_its_schema(tmp_path: Path, write: Callable[[Path], Path]) -> None:
+    content = load_results(write(tmp_path / "run")).to_json()
+    checked = jsonschema.Draft202012Validator(report_schema())
+    checked.validate(content)
+    for key in content:
+        less = {name: value for name, value in content.items() if name != key}
+        assert not checked.is_valid(less), key
+    assert not checked.is_valid({**content, "best_on_test": 1})
