@@ -73,7 +73,7 @@ def read_run_data(config: RunConfig) -> VulnerabilityData:
         label_mode=config.label_mode,
         label_rule=config.label_rule,
         subset=config.subset,
-        seed=config.seed,
+        seed=config.data_seed,
         cache_dir=Path(config.local_dir),
     )
     made_up = [MADE_UP_NOTE] if is_made_up(config.data_dir) else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Container, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from enstack.reporting.leaderboard import (
     leaderboard_text,
     read_leaderboard_frame,
 )
+from enstack.reporting.seeds import seeds_text, summarize_seeds
 from enstack.reporting.stage import report_stage
 from enstack.run_folder import WRITTEN_INTO, RunFolder
 from enstack.same_run import (
@@ -88,9 +90,26 @@ def run_pipeline(
     """Data, base models, stacking, report: each stage is done once, and gone on with if stopped.
 
     announce: print the settings, once nothing speaks against them. added: models trained elsewhere;
-    then no base model may be left to train.
+    then no base model may be left to train. Under several seeds, all of this once for each.
     """
     require_configuration(config)
+    results = _run_one_seed(config, announce=announce, added=added)
+    others = config.of_other_seeds()
+    # Models are added to the run whose folder is named, and to no other.
+    if not others or added is not None:
+        return results
+    for other in others:
+        say(f"\n▶ Seed {other.seed}, the same run again in {other.run_dir}")
+        _run_one_seed(other, announce=False, added=None)
+    with _alone_in(config):
+        report_stage(RunFolder(results.run_dir))
+    seeds = summarize_seeds(RunFolder(results.run_dir))
+    if seeds is not None:
+        say("\n" + seeds_text(seeds))
+    return results
+
+
+def _run_one_seed(config: RunConfig, *, announce: bool, added: Added | None) -> RunResults:
     end_scripts_when_interrupted()
     run, local_dir = RunFolder(Path(config.run_dir)), Path(config.local_dir)
     require_own_place(run.path, "run_dir")
@@ -100,16 +119,20 @@ def run_pipeline(
     require_writable(run.path, "run_dir", CheckpointError)
     require_writable(local_dir, "local_dir", ConfigError)
     try:
-        # Not in run_dir: Drive's locks can't be relied on. Two machines there are not caught.
-        place = str(run.path.resolve())
-        lock = only_one(local_dir / "locks" / config.run_key, f"run_dir {run.path}", place)
-        with ended_by_signals(), lock:
+        with ended_by_signals(), _alone_in(config):
             return _run_stages(config, run, announce=announce, added=added)
     # A signal where no batch boundary grants it, or a Ctrl-C after one.
     except KeyboardInterrupt:
         raise Interrupted(
             "Interrupted; what was finished or saved before is kept. Run the same again to go on."
         ) from None
+
+
+def _alone_in(config: RunConfig) -> AbstractContextManager[None]:
+    """Hold the lock of a run's folder."""
+    # Not in run_dir: Drive's locks can't be relied on. Two machines there are not caught.
+    locks, place = Path(config.local_dir) / "locks", str(Path(config.run_dir).resolve())
+    return only_one(locks / config.run_key, f"run_dir {config.run_dir}", place)
 
 
 def require_configuration(config: object) -> None:

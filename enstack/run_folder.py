@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +13,15 @@ from enstack.base_model_folder import BaseModelFolder
 from enstack.config import SHAPE_TRAINING_ALONE, RunConfig, base_model_names
 from enstack.data.functions import VulnerabilityData
 from enstack.data.holdout import Folds, SplitPlan
+from enstack.data.stored_folds import read_folds, write_folds
 from enstack.data.subset_manifest import subset_manifest
 from enstack.errors import CheckpointError
-from enstack.storage.arrays import read_arrays
 from enstack.storage.files import (
     append_json_line,
     read_json_object,
     sha256_file,
     sha256_json,
     timestamp,
-    write_bytes,
     write_if_changed,
 )
 from enstack.storage.json_text import json_text
@@ -40,6 +37,7 @@ WRITTEN_INTO = (
     "added",
     "added/*",
     "added/*/probabilities",
+    "seeds",
     "stacking",
     "report",
     "report/figures",
@@ -137,6 +135,16 @@ class RunFolder:
         """The folder of a model that is stacked, whether trained here or elsewhere."""
         return self.added_model(name) if name in self.added() else self.base_model(name)
 
+    def of_seed(self, seed: int) -> RunFolder:
+        """The folder of the same run under another seed, a run of its own."""
+        return RunFolder(self.path / "seeds" / str(seed))
+
+    def other_seeds(self) -> dict[int, RunFolder]:
+        """The folders of the other seeds whose stacks are finished, in order."""
+        places = self.path.glob("seeds/*/stacking/manifest.json")
+        names = [path.parent.parent.name for path in places]
+        return {seed: self.of_seed(seed) for seed in sorted(map(int, filter(str.isdecimal, names)))}
+
     @property
     def stacking(self) -> StackingFolder:
         """The stacks and the leaderboard."""
@@ -207,7 +215,12 @@ class RunFolder:
     def report_inputs(self) -> dict[str, Any]:
         """What a report is made of, as digests: another value, and it is out of date."""
         histories = sorted(self.base_models.glob("*/history.jsonl"))
+        others = {
+            str(seed): sha256_json(read_manifest(run.stacking.path))
+            for seed, run in self.other_seeds().items()
+        }
         return {
+            **({"seeds": others} if others else {}),
             "stacking": sha256_json(read_manifest(self.stacking.path)),
             "config": sha256_json(read_json_object(self.config_file)),
             "data": sha256_json(read_json_object(self.data_file)),
@@ -238,26 +251,13 @@ class RunFolder:
             summary["added"] = {name: self._origin_of_added(name) for name in self.added()}
         write_if_changed(self.data_file, _as_text(summary))
         if plan.folds is not None and plan.folds.kept_together:
-            self._write_folds(data.splits["train"].ids, plan.folds)
+            write_folds(self.folds_file, data.splits["train"].ids, plan.folds)
         if config.subset != "all":
             write_if_changed(self.subset_file, _as_text(subset_manifest(config, data)))
 
-    def _write_folds(self, ids: np.ndarray, folds: Folds) -> None:
-        stored = self.read_folds(ids)
-        if stored is None or stored.digest != folds.digest:
-            file = io.BytesIO()
-            together = np.array(json_text(folds.kept_together))
-            np.savez_compressed(file, ids=ids, fold_of=folds.fold_of, kept_together=together)
-            write_bytes(self.folds_file, file.getvalue())
-
     def read_folds(self, ids: np.ndarray) -> Folds | None:
         """The folds of these training functions (n,), None where no file tells them."""
-        try:
-            arrays = read_arrays(self.folds_file, ("ids", "fold_of", "kept_together"))
-            folds = Folds(arrays["fold_of"], dict(json.loads(str(arrays["kept_together"]))))
-        except (OSError, ValueError, TypeError):
-            return None  # lost: they are made again, and held against their digest
-        return folds if np.array_equal(arrays["ids"], ids) else None
+        return read_folds(self.folds_file, ids)
 
     def _origin_of_added(self, name: str) -> dict[str, Any]:
         made_from = (read_manifest(self.added_model(name).probabilities) or {}).get("made_from", {})

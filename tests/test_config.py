@@ -102,6 +102,7 @@ def test_every_setting_that_is_given_is_named_before_a_run() -> None:
         "drop_near_duplicates": 0.9, "subset": 90, "early_stopping_patience": 1, "epochs": 77,
         "batch_size": 33, "save_steps": 44, "resume_from": "old", "scheduler": "cosine",
         "meta_classifiers": ["rf"], "base_models": ["x/y"], "data_dir": "d", "run_dir": "r",
+        "seeds": [1, 2], "subset_seed": 3, "primary_measure": "mcc",
         "local_dir": "l",
     }  # fmt: skip
     assert {*given, "resume", "use_swa"} == {*RunConfig.model_fields}
@@ -111,7 +112,7 @@ def test_every_setting_that_is_given_is_named_before_a_run() -> None:
         key: str(value) for key, value in given.items() if key in ("epochs", "batch_size")
     }
     for key, value in given.items():
-        shown = ",".join(value) if isinstance(value, list) else str(value)
+        shown = ",".join(map(str, value)) if isinstance(value, list) else str(value)
         assert f"{key}={shown}" in said or named.get(key, shown) in said
 
 

@@ -14,7 +14,7 @@ from enstack.config.faults import explain
 from enstack.config.names import base_model_names, run_key, scratch_dir
 from enstack.config.settings import Settings
 from enstack.config.swa import asks_for_swa, warn_of_swa
-from enstack.config.values import lower_keys
+from enstack.config.values import lower_keys, seeds_given
 from enstack.console import put
 from enstack.errors import ConfigError
 
@@ -58,13 +58,22 @@ class RunConfig(Settings):
     @model_validator(mode="before")
     @classmethod
     def _lower_keys(cls, values: Any) -> Any:
-        """Accept the notebook's UPPER_CASE keys."""
-        return lower_keys(values)
+        """Accept the notebook's UPPER_CASE keys; the first of several seeds is the run's own."""
+        lowered = lower_keys(values)
+        seeds = seeds_given(lowered.get("seeds"))
+        if isinstance(seeds, list | tuple) and seeds and "seed" not in lowered:
+            lowered["seed"] = seeds[0]
+        return lowered
 
     @model_validator(mode="after")
     def _cross_checks(self) -> RunConfig:
         if self.resume_from and not self.resume:
             raise ValueError("resume_from goes on from a checkpoint, so resume must be true")
+        if self.seeds != "none" and self.seeds[0] != self.seed:
+            raise ValueError(
+                f"seeds must begin with seed={self.seed}, the run's own, found "
+                f"{', '.join(map(str, self.seeds))}; or leave seed out"
+            )
         if self.subset == "paper" and self.label_mode != "cwe":
             raise ValueError(
                 f"subset=paper must go with label_mode=cwe (the paper has no clean class), "
@@ -76,6 +85,22 @@ class RunConfig(Settings):
                 f"several flags become one class, found label_mode={self.label_mode}"
             )
         return self
+
+    @property
+    def data_seed(self) -> int:
+        """What draws the subset."""
+        return self.seed if self.subset_seed == "seed" else self.subset_seed
+
+    def of_other_seeds(self) -> list[RunConfig]:
+        """The same run under each further seed, on the same functions, in a folder of its own."""
+        if self.seeds == "none":
+            return []
+        same = {"seeds": "none", "subset_seed": self.data_seed, "resume_from": ""}
+        place = Path(self.run_dir) / "seeds"
+        return [
+            self.model_copy(update={**same, "seed": seed, "run_dir": str(place / str(seed))})
+            for seed in self.seeds[1:]
+        ]
 
     @property
     def run_key(self) -> str:
@@ -107,7 +132,7 @@ class RunConfig(Settings):
             for key, field in type(self).model_fields.items()
         }
         return {
-            key: ",".join(value) if isinstance(value, list) else str(value)
+            key: ",".join(map(str, value)) if isinstance(value, list) else str(value)
             for key, value in values.items()
             if key in self.model_fields_set and value != defaults[key]
         }

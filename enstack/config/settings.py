@@ -19,6 +19,7 @@ from enstack.config.values import (
     ModelNames,
     PathText,
     Real,
+    Seeds,
     Subset,
     Whole,
     Workers,
@@ -119,6 +120,17 @@ class Settings(BaseModel):
     ] = "none"  # the paper's, and what leaves probabilities as frequent as the classes are
     # numpy's RandomState, which draws the resamples, takes 32 bits.
     seed: Annotated[Whole, Field(ge=0, lt=2**32, description="Seed of everything random")] = 42
+    seeds: Annotated[
+        Seeds,
+        Field(
+            description="`none`, or the seeds under which the whole run is done once each, `seed` "
+            "first; those after it in run_dir/seeds"
+        ),
+    ] = "none"  # each costs as much as the run
+    subset_seed: Annotated[
+        Literal["seed"] | Annotated[Whole, Field(ge=0, lt=2**32)],
+        Field(description="Seed of the subset's draw; `seed`: as everything random"),
+    ] = "seed"
     precision: Annotated[
         Literal["auto", "fp32", "fp16", "bf16"],
         Field(

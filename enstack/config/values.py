@@ -50,6 +50,19 @@ def _known_meta_classifiers(names: list[str]) -> list[str]:
     return names
 
 
+def seeds_given(value: Any) -> Any:
+    """`none`, or a list of seeds, of one or of several as text."""
+    if isinstance(value, str) and value.strip().lower() == "none":
+        return "none"
+    return [value] if isinstance(value, int) else _split_names(value)
+
+
+def _different(seeds: list[int]) -> list[int]:
+    if len(set(seeds)) < len(seeds):
+        raise ValueError("must be different seeds")
+    return seeds
+
+
 def is_empty(value: Any) -> bool:
     """Whether nothing was given: None, blank text, or a list without items or with such an item."""
     if isinstance(value, (list, tuple)):
@@ -72,6 +85,9 @@ MetaClassifiers = Annotated[
     Field(min_length=1),
 ]
 Subset = Literal["all", "paper"] | Annotated[Whole, Field(ge=1)]
+_Seed = Annotated[int, BeforeValidator(_refuse_bool), Field(ge=0, lt=2**32)]
+_SeedList = Annotated[list[_Seed], AfterValidator(_different), Field(min_length=1)]
+Seeds = Annotated[Literal["none"] | _SeedList, BeforeValidator(seeds_given)]
 Workers = Literal["auto"] | Annotated[Whole, Field(ge=0, le=64)]
 
 

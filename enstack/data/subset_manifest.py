@@ -16,7 +16,7 @@ def subset_manifest(config: RunConfig, data: VulnerabilityData) -> dict[str, Any
         # Covers ids, labels and texts: whoever gets the same has the same functions.
         "fingerprint": data.fingerprint,
         "subset": config.subset,
-        "seed": config.seed,
+        "seed": config.data_seed,
         "label_mode": config.label_mode,
         "label_rule": config.label_rule,
         "labels": data.label_rule,

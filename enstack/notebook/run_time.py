@@ -62,7 +62,7 @@ def _read_data(config: RunConfig) -> VulnerabilityData:
         label_mode=config.label_mode,
         label_rule=config.label_rule,
         subset=config.subset,
-        seed=config.seed,
+        seed=config.data_seed,
         cache_dir=Path(config.local_dir),
     )
 

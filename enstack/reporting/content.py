@@ -13,6 +13,7 @@ from enstack.data.made_up import says_made_up
 from enstack.reporting.background import Alert, Choice, Provenance
 from enstack.reporting.leaderboard import LeaderboardRow
 from enstack.reporting.paper import PaperRow
+from enstack.reporting.seeds import Seeds
 from enstack.storage.json_text import json_values
 
 __all__ = [
@@ -189,7 +190,8 @@ class ReportContent:
     that is chosen or there is none; verdict: stacking/verdict.json, None where a run is older than
     that; paper: None where the subset is not the paper's; warnings: of
     base models that learned nothing, or whose epochs were trained with changing settings; data and
-    settings: data.json and config.json of the run, as far as they are for its readers.
+    settings: data.json and config.json of the run, as far as they are for its readers; seeds: None
+    for a run of one seed.
     """
 
     run: str
@@ -209,6 +211,7 @@ class ReportContent:
     data: dict[str, Any]
     settings: dict[str, Any]
     provenance: Provenance
+    seeds: Seeds | None = None
 
     @property
     def made_up(self) -> bool:

@@ -34,6 +34,7 @@ from enstack.reporting.content import (
 from enstack.reporting.leaderboard import LeaderboardRow
 from enstack.reporting.paper import beside_the_paper
 from enstack.reporting.provenance import read_provenance
+from enstack.reporting.seeds import summarize_seeds
 from enstack.reporting.shown_settings import shown_settings, without_home
 from enstack.reporting.stored_run import StoredRun, read_history, read_run
 from enstack.run_folder import RunFolder
@@ -83,6 +84,7 @@ def load_results(run_dir: Path) -> ReportContent:
         data=json_values(without_home(stored.data)),
         settings=json_values(shown_settings(stored.settings, training)),
         provenance=read_provenance(stored),
+        seeds=summarize_seeds(stored.folder),
     )
 
 

@@ -1,0 +1,74 @@
+"""Several seeds: each a run of its own that goes on by itself, none averaged away in the report."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import statistics
+from pathlib import Path
+
+import pytest
+
+from enstack.config import RunConfig
+from enstack.errors import ConfigError
+from enstack.pipeline import run_pipeline
+from enstack.reporting.leaderboard import read_leaderboard
+from enstack.run_folder import RunFolder
+from tests.support.equality import tree_digest
+from tests.support.pipeline_runs import changed
+from tests.support.training import Killed, kill_after
+
+
+def trained(config: RunConfig) -> dict[str, str]:
+    """All that training left, of every seed."""
+    digests = tree_digest(Path(config.run_dir))
+    return {name: one for name, one in digests.items() if "base_models/" in name}
+
+
+def test_every_seeds_figures_and_both_spreads_are_told_and_a_stopped_seed_goes_on(
+    finished_run: RunConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = trained(finished_run)
+    config = changed(finished_run, seeds=[finished_run.seed, 7])
+    with monkeypatch.context() as patched, contextlib.suppress(Killed):
+        kill_after(patched, 5)
+        run_pipeline(config)
+    results = run_pipeline(config)
+    assert "2 seeds" in capsys.readouterr().out
+    assert {k: v for k, v in trained(config).items() if not k.startswith("seeds/")} == before
+    run = RunFolder(results.run_dir)
+    own = json.loads(run.of_seed(7).config_file.read_text())
+    assert (own["seed"], own["subset_seed"], own["seeds"]) == (7, finished_run.seed, "none")
+    seeds = json.loads(run.report_data.read_text())["seeds"]
+    assert seeds["seeds"] == [finished_run.seed, 7]
+    boards = [
+        {row.key: row for row in read_leaderboard(folder.stacking.leaderboard)}
+        for folder in (run, run.of_seed(7))
+    ]
+    for row in seeds["rows"]:
+        figures = [board[row["key"]].macro_f1 for board in boards]
+        assert [one["macro_f1"] for one in row["figures"]] == pytest.approx(figures)
+        assert row["across_seeds"] == pytest.approx(statistics.stdev(figures))
+        assert row["test_set"] > 0
+    once = tree_digest(Path(config.run_dir))
+    run_pipeline(config)
+    again = tree_digest(Path(config.run_dir))
+    assert {name for name in once if once[name] != again[name]} == {
+        "events.jsonl",
+        "seeds/7/events.jsonl",
+    }
+
+
+def test_the_subset_is_the_same_under_every_seed() -> None:
+    (other,) = RunConfig(seeds="3,4", subset=40, run_dir="runs/a").of_other_seeds()
+    assert (other.seed, other.data_seed, other.seeds) == (4, 3, "none")
+    assert Path(other.run_dir) == Path("runs/a/seeds/4")
+    assert RunConfig(seeds=[3, 4]).seed == 3
+    assert RunConfig(seeds="none").of_other_seeds() == RunConfig(seeds=5).of_other_seeds() == []
+    for values, message in (
+        ({"seeds": [3, 4], "seed": 4}, "seeds must begin with seed=4"),
+        ({"seeds": [3, 3]}, "or must be different seeds, found"),
+        ({"seeds": [-1]}, "seeds must be"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            RunConfig(**values)
