@@ -1,4 +1,4 @@
-"""Figures of one class a function: scikit-learn's of one evaluation, numpy's of many resamples.
+"""Figures of one class a function, of one evaluation: scikit-learn's.
 
 Labels and predictions are (n,) int, classes from 0 to n_classes - 1.
 """
@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
 
 from enstack.errors import DataError
+from enstack.metrics.counts import ratio
 from enstack.metrics.flags import FIGURES, mcc, two_sided
 
 
@@ -83,36 +84,6 @@ def require_classes(labels: np.ndarray, predictions: np.ndarray, n_classes: int)
             )
 
 
-def confusion_cells(labels: np.ndarray, predictions: np.ndarray, n_classes: int) -> np.ndarray:
-    """The cell (n,) of the confusion matrix, read row by row, that each row falls into."""
-    labels, predictions = np.asarray(labels), np.asarray(predictions)
-    require_classes(labels, predictions, n_classes)
-    # int64: in a small integer type the product could run over.
-    return np.asarray(labels.astype(np.int64) * n_classes + predictions.astype(np.int64))
-
-
-def resampled_classes(cells: np.ndarray, n_classes: int, drawn: np.ndarray) -> np.ndarray:
-    """Accuracy and macro-F1 (2, resamples) of drawn rows (resamples, n); cells: confusion_cells."""
-    # scikit-learn takes one resample a call, a hundred times as long for a thousand of them:
-    # here one bincount makes the confusion matrices of all, each in cells of its own.
-    cell = cells[drawn]
-    n_resamples, n_cells = len(cell), n_classes**2
-    apart = cell + np.arange(n_resamples)[:, None] * n_cells
-    counts = np.bincount(apart.ravel(), minlength=n_resamples * n_cells)
-    confusion = counts.reshape(n_resamples, n_classes, n_classes)
-    right = np.trace(confusion, axis1=1, axis2=2)
-    return np.stack([right / cell.shape[1], macro_f1_from_confusion(confusion)])
-
-
-def macro_f1_from_confusion(confusion: np.ndarray) -> np.ndarray:
-    """Macro-F1 of confusion matrices (..., k, k), rows true: shape (...,).
-
-    Averages over the classes that occur in labels or predictions; 0 where no class does.
-    """
-    _, f1, occurs = figures_of_confusion(np.asarray(confusion))
-    return ratio(f1.sum(axis=-1), occurs.sum(axis=-1))
-
-
 def figures_of_confusion(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Precision and F1 of each class (..., k), and whether the class occurs at all.
 
@@ -122,10 +93,3 @@ def figures_of_confusion(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray,
     support, predicted = confusion.sum(axis=-1), confusion.sum(axis=-2)
     occurs: np.ndarray = support + predicted > 0
     return ratio(right, predicted), ratio(2 * right, support + predicted), occurs
-
-
-def ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    """The quotient, and 0 where there is nothing below."""
-    above, below = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
-    quotient: np.ndarray = np.divide(above, below, out=np.zeros_like(above), where=below > 0)
-    return quotient

@@ -1,4 +1,4 @@
-"""Figures of several flags a function: thresholds, one evaluation, counts for resampling.
+"""Figures of several flags a function: thresholds, and one evaluation.
 
 Flags are (n, k) bool, probabilities (n, k) of each flag by itself, thresholds (k,).
 """
@@ -23,10 +23,8 @@ __all__ = [
     "best_thresholds",
     "confusion_of_flags",
     "evaluate_flags",
-    "hits",
     "mcc",
     "mean_mcc",
-    "resampled_flags",
     "two_sided",
 ]
 
@@ -88,31 +86,6 @@ def confusion_of_flags(flags: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     # scikit-learn's multilabel matrices are one a flag: which is taken for which, they don't tell.
     together: np.ndarray = _with_none(flags).T @ _with_none(predicted)
     return together
-
-
-def hits(flags: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """What each row adds to the figures: (n, 1 + 3k) float64, to be summed over drawn rows.
-
-    Whether all is right; then for each flag whether it was hit, given wrongly, missed.
-    """
-    right = (flags == predicted).all(axis=1)[:, None]
-    return np.hstack([right, flags & predicted, ~flags & predicted, flags & ~predicted]).astype(
-        np.float64
-    )
-
-
-def resampled_flags(row_hits: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """Accuracy and macro-F1 (2, resamples) of drawn rows (resamples, n) int; row_hits: see hits."""
-    # How often each row was drawn, and one product of matrices for all: gathering the drawn rows
-    # themselves would need (1 + 3k) times the memory.
-    times = np.stack([np.bincount(rows, minlength=len(row_hits)) for rows in drawn])
-    # Products of integers are not handed to BLAS; whole numbers are exact in float64 too.
-    sums = times.astype(np.float64) @ row_hits
-    hit, wrong, missed = np.split(sums[:, 1:], 3, axis=1)
-    all_of_it = 2 * hit + wrong + missed
-    f1 = np.divide(2 * hit, all_of_it, out=np.zeros_like(hit), where=all_of_it > 0)
-    occurs = np.maximum(1, (all_of_it > 0).sum(axis=1))
-    return np.stack([sums[:, 0] / drawn.shape[1], f1.sum(axis=1) / occurs])
 
 
 def two_sided(positive: np.ndarray) -> bool:

@@ -6,16 +6,15 @@ Labels and decisions are (n,) int of OneClass, (n, k) bool of SeveralFlags; prob
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from enstack.errors import DataError
+from enstack.metrics.counts import accuracy, macro_f1
 
 SMALLEST = 1e-12  # a sure and wrong answer would make the mean of all rows infinite
-Measure = Callable[[np.ndarray], np.ndarray]  # drawn rows -> accuracy and macro-F1
 
 
 @dataclass(frozen=True)
@@ -54,20 +53,22 @@ class LabelTask(ABC):
         """
 
     @abstractmethod
-    def resampled_measure(self, labels: np.ndarray, decisions: np.ndarray) -> Measure:
-        """A function of drawn rows (resamples, n) that gives accuracy and macro-F1 (2, resamples).
+    def counts_of_rows(self, labels: np.ndarray, decisions: np.ndarray) -> np.ndarray:
+        """What each row adds to figures: (n, 2 + 3k) float64, see metrics/counts.py.
 
-        What it can, it counts beforehand: a bootstrap calls it for a thousand resamples.
+        Raises DataError for labels and decisions that do not fit.
         """
+
+    @abstractmethod
+    def mcc_of_counts(self, counts: np.ndarray) -> np.ndarray:
+        """Matthews' correlation (...,) of counts (..., 2 + 3k)."""
 
     def accuracy_and_macro_f1(
         self, labels: np.ndarray, decisions: np.ndarray
     ) -> tuple[float, float]:
         """The two figures by which models are compared."""
-        # A resample that holds every row once: the figure follows the rules of its own interval.
-        every_row = np.arange(len(labels))[None]
-        accuracy, macro_f1 = self.resampled_measure(labels, decisions)(every_row)
-        return float(accuracy[0]), float(macro_f1[0])
+        counts = self.counts_of_rows(labels, decisions).sum(axis=0)
+        return float(accuracy(counts)), float(macro_f1(counts))
 
     @abstractmethod
     def log_loss(self, labels: np.ndarray, probabilities: np.ndarray) -> float:

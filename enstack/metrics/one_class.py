@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,10 @@ from sklearn.metrics import confusion_matrix
 from enstack.counting import counted
 from enstack.errors import DataError
 from enstack.metrics.calibration import calibration
-from enstack.metrics.classes import confusion_cells, evaluate_classes, resampled_classes
+from enstack.metrics.classes import evaluate_classes, require_classes
+from enstack.metrics.counts import counts_of_rows, mcc_of_classes
 from enstack.metrics.flags import mcc
-from enstack.metrics.label_task import LabelTask, Measure, mean_log_loss
+from enstack.metrics.label_task import LabelTask, mean_log_loss
 from enstack.metrics.reweighting import confusion_at_frequencies
 
 
@@ -38,10 +38,16 @@ class OneClass(LabelTask):
         """None: the highest probability decides."""
         return
 
-    def resampled_measure(self, labels: np.ndarray, decisions: np.ndarray) -> Measure:
-        """Counts which cell of the confusion matrix each row falls into."""
-        cells = confusion_cells(labels, decisions, self.n_classes)
-        return functools.partial(resampled_classes, cells, self.n_classes)
+    def counts_of_rows(self, labels: np.ndarray, decisions: np.ndarray) -> np.ndarray:
+        """Each row has one class and is given one."""
+        labels, decisions = np.asarray(labels), np.asarray(decisions)
+        require_classes(labels, decisions, self.n_classes)
+        classes = np.eye(self.n_classes, dtype=bool)
+        return counts_of_rows(labels == decisions, classes[labels], classes[decisions])
+
+    def mcc_of_counts(self, counts: np.ndarray) -> np.ndarray:
+        """Of all classes at once."""
+        return mcc_of_classes(counts)
 
     def log_loss(self, labels: np.ndarray, probabilities: np.ndarray) -> float:
         """Mean cross-entropy of the classes."""

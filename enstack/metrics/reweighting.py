@@ -8,7 +8,8 @@ import numpy as np
 from sklearn.metrics import confusion_matrix
 
 from enstack.errors import DataError
-from enstack.metrics.classes import figures_of_confusion, ratio
+from enstack.metrics.classes import figures_of_confusion
+from enstack.metrics.counts import ratio
 
 
 def confusion_at_frequencies(confusion: np.ndarray, frequencies: np.ndarray) -> dict[str, Any]:

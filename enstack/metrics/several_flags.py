@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
@@ -10,15 +9,14 @@ import numpy as np
 from enstack.counting import counted
 from enstack.errors import DataError
 from enstack.metrics.calibration import calibration
+from enstack.metrics.counts import counts_of_rows, mean_mcc_of_flags
 from enstack.metrics.flags import (
     best_thresholds,
     evaluate_flags,
-    hits,
     mean_mcc,
-    resampled_flags,
     two_sided,
 )
-from enstack.metrics.label_task import LabelTask, Measure, mean_log_loss
+from enstack.metrics.label_task import LabelTask, mean_log_loss
 from enstack.metrics.reweighting import flags_at_frequencies
 
 NO_FLAG = "no flag"  # what people read of a function with none
@@ -46,9 +44,19 @@ class SeveralFlags(LabelTask):
         self.require_probabilities(labels, probabilities)
         return best_thresholds(labels, probabilities)
 
-    def resampled_measure(self, labels: np.ndarray, decisions: np.ndarray) -> Measure:
-        """Counts what each row adds to the figures."""
-        return functools.partial(resampled_flags, hits(labels, decisions))
+    def counts_of_rows(self, labels: np.ndarray, decisions: np.ndarray) -> np.ndarray:
+        """A row is right if all of its flags are."""
+        labels, decisions = np.asarray(labels), np.asarray(decisions)
+        if labels.shape != decisions.shape or not len(labels):
+            raise DataError(
+                "Flags and decisions must be as many and at least one row, "
+                f"found {labels.shape} flags and {decisions.shape} decisions."
+            )
+        return counts_of_rows(self.right(labels, decisions), labels, decisions)
+
+    def mcc_of_counts(self, counts: np.ndarray) -> np.ndarray:
+        """Of each flag that occurs, and their mean."""
+        return mean_mcc_of_flags(counts)
 
     def log_loss(self, labels: np.ndarray, probabilities: np.ndarray) -> float:
         """Mean binary cross-entropy of all flags."""

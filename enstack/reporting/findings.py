@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from enstack.base_model_folder import BaseModelFolder
 from enstack.data.subsets import NOT_DRAWN
-from enstack.metrics.bootstrap import bootstrap
 from enstack.metrics.chance import chance_text
 from enstack.progress.say import say
 from enstack.reporting.alerts import alerts_of
@@ -38,6 +37,8 @@ from enstack.reporting.seeds import summarize_seeds
 from enstack.reporting.shown_settings import shown_settings, without_home
 from enstack.reporting.stored_run import StoredRun, read_history, read_run
 from enstack.run_folder import RunFolder
+from enstack.statistics import cells
+from enstack.statistics.bootstrap import difference
 from enstack.storage.json_text import json_values
 
 __all__ = ["load_results"]
@@ -233,34 +234,25 @@ def _comparisons(stored: StoredRun) -> list[Comparison]:
     others = [row for row in (stored.first("base"), mean) if row is not None]
     if stack is None or not others:
         return []
-    predictions = {row.key: stored.decisions(row) for row in (stack, *others)}
-    # The run's own seed, so that these resamples are those of the leaderboard's intervals.
-    seed = int(stored.settings.get("seed", 42))
-    resampled = bootstrap(stored.labels, predictions, stored.task, seed=seed)
-    right = {key: stored.task.right(stored.labels, said) for key, said in predictions.items()}
-    return [_comparison(stack, other, right, resampled) for other in others]
+    return [_comparison(stored, stack, other) for other in others]
 
 
-def _comparison(
-    stack: LeaderboardRow,
-    other: LeaderboardRow,
-    right: Mapping[str, NDArray[np.bool_]],
-    resampled: Any,
-) -> Comparison:
-    ours, theirs = stack.key, other.key
-    # Resample by resample: two intervals that overlap may still hide a sure difference.
-    differences = resampled[ours]["macro_f1"] - resampled[theirs]["macro_f1"]
-    low, high = (float(value) for value in np.percentile(differences, [2.5, 97.5]))
+def _comparison(stored: StoredRun, stack: LeaderboardRow, other: LeaderboardRow) -> Comparison:
+    pair = cells.paired(
+        stored.task, stored.labels, stored.decisions(stack), stored.decisions(other)
+    )
+    # The run's own seed, as of the leaderboard's intervals.
+    found = difference(pair, "macro_f1", seed=int(stored.settings.get("seed", 42)))
     return Comparison(
-        stack=ours,
+        stack=stack.key,
         stack_title=stack.title,
-        other=theirs,
+        other=other.key,
         other_kind=other.kind,
         other_title=other.title,
-        difference=stack.macro_f1 - other.macro_f1,
-        low=low,
-        high=high,
-        holds_zero=low <= 0 <= high,
-        only_stack_right=int((right[ours] & ~right[theirs]).sum()),
-        only_other_right=int((right[theirs] & ~right[ours]).sum()),
+        difference=found.value,
+        low=found.low,
+        high=found.high,
+        holds_zero=found.low <= 0 <= found.high,
+        only_stack_right=pair.only_first_right,
+        only_other_right=pair.only_second_right,
     )

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from enstack.metrics.bootstrap import intervals
 from enstack.metrics.label_task import LabelTask
+from enstack.statistics.bootstrap import intervals
 
 FIGURES = (
     "macro_precision",
@@ -27,18 +27,19 @@ def leaderboard(
     task: LabelTask,
     thresholds: Mapping[str, np.ndarray | None],
     *,
+    clusters: np.ndarray | None = None,
     seed: int,
 ) -> pd.DataFrame:
     """Figures of every model, best macro-F1 first, with 95 % bootstrap intervals.
 
     labels: (n,), or (n, k) bool flags; probabilities: "kind:name" -> (n, k). thresholds: by the
-    same keys, of each model's flags (k,), None for classes. All models are resampled with the same
-    rows, so their intervals can be compared.
+    same keys, of each model's flags (k,), None for classes. clusters: (n,) int, the same for
+    functions that near-duplicates link: these are resampled together.
     """
     predictions = {
         key: task.decide(values, thresholds[key]) for key, values in probabilities.items()
     }
-    bounds = intervals(labels, predictions, task, seed=seed)
+    bounds = intervals(labels, predictions, task, clusters=clusters, seed=seed)
     rows = [
         _row(key, task.evaluate(labels, values, thresholds[key]), bounds[key])
         for key, values in probabilities.items()

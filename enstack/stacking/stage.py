@@ -70,7 +70,7 @@ def stack_base_models(
         probabilities = _every_model(data, plan, config, run, folder)
         if made_from["flawfinder"]:
             probabilities["baseline:flawfinder"] = _flawfinder(data, plan, config)
-        _write_results(data, plan, config, probabilities, folder)
+        _write_results(data, plan, config, probabilities, duplicates.clusters, folder)
         np.savez(
             folder.contamination,
             allow_pickle=False,
@@ -114,6 +114,7 @@ def _write_results(
     plan: SplitPlan,
     config: RunConfig,
     probabilities: dict[str, np.ndarray],
+    clusters: np.ndarray,
     folder: StackingFolder,
 ) -> None:
     """The leaderboard and what it is made of, from the probabilities of all that was asked."""
@@ -128,7 +129,9 @@ def _write_results(
     if stored:  # classes have none, and no file of them
         write_json(folder.thresholds, stored)
     on_test = {key: values[: len(test)] for key, values in probabilities.items()}
-    board = leaderboard(test.labels, on_test, data.task, thresholds, seed=config.seed)
+    board = leaderboard(
+        test.labels, on_test, data.task, thresholds, clusters=clusters, seed=config.seed
+    )
     board.to_csv(folder.leaderboard, index=False)
     np.savez(
         folder.test_probabilities,

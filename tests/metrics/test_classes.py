@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from enstack.errors import DataError
-from enstack.metrics.bootstrap import bootstrap, intervals
-from enstack.metrics.classes import macro_f1_from_confusion
+from enstack.metrics import counts
 from enstack.metrics.one_class import OneClass
 from enstack.metrics.reweighting import confusion_at_frequencies
 
@@ -35,6 +34,13 @@ def draw(n: int, k: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 def one_hot(predictions: Any, k: int = 4) -> np.ndarray:
     return np.eye(k, dtype=np.float32)[np.asarray(predictions)]
+
+
+def macro_f1_of(confusion: np.ndarray) -> float:
+    labels, predictions = (
+        np.repeat(side.ravel(), confusion.ravel()) for side in np.indices(confusion.shape)
+    )
+    return float(reference.f1_score(labels, predictions, average="macro", zero_division=0))
 
 
 @settings(deadline=None)
@@ -116,24 +122,40 @@ def test_macro_figures_average_over_the_classes_that_occur_in_labels_or_predicti
 
 @settings(deadline=None)
 @given(rows_of_classes)
-def test_one_evaluation_and_the_resampling_measure_the_same(rows: tuple[list[int], list[int]]):
+def test_figures_of_counted_rows_are_those_of_an_evaluation(rows: tuple[list[int], list[int]]):
     labels, predictions = map(np.array, rows)
     found = TASK.evaluate(labels, one_hot(predictions))
     both = TASK.accuracy_and_macro_f1(labels, predictions)
     assert both == pytest.approx((found["accuracy"], found["macro_f1"]), abs=1e-12)
+    summed = TASK.counts_of_rows(labels, predictions).sum(axis=0)
+    assert float(TASK.mcc_of_counts(summed)) == pytest.approx(found["mcc"], abs=1e-12)
 
 
 @settings(deadline=None)
-@given(st.lists(rows_of_classes, min_size=1, max_size=4))
-def test_macro_f1_of_many_confusion_matrices_is_that_of_each(many: list[Any]):
-    confusions = np.stack([reference.confusion_matrix(a, b, labels=range(4)) for a, b in many])
-    expected = [reference.f1_score(a, b, average="macro", zero_division=0) for a, b in many]
-    assert macro_f1_from_confusion(confusions) == pytest.approx(np.array(expected))
-    assert float(macro_f1_from_confusion(confusions[0])) == pytest.approx(expected[0])
+@given(rows_of_classes, st.lists(st.booleans(), min_size=4, max_size=4))
+def test_macro_f1_over_chosen_classes_averages_over_those_of_them_that_occur(
+    rows: tuple[list[int], list[int]], chosen: list[bool]
+):
+    labels, predictions = map(np.array, rows)
+    each = reference.f1_score(labels, predictions, labels=range(4), average=None, zero_division=0)
+    counting = [c for c in range(4) if chosen[c] and c in {*labels, *predictions}]
+    summed = TASK.counts_of_rows(labels, predictions).sum(axis=0)
+    expected = np.mean([each[c] for c in counting]) if counting else 0
+    assert float(counts.macro_f1(summed, np.array(chosen))) == pytest.approx(expected)
 
 
-def test_macro_f1_of_no_rows_is_zero():
-    assert float(macro_f1_from_confusion(np.zeros((3, 3)))) == 0
+def test_many_sums_have_their_figures_at_once():
+    labels, probabilities = draw(300, 4)
+    each = TASK.counts_of_rows(labels, probabilities.argmax(axis=1))
+    many = np.stack([each[:10].sum(axis=0), each.sum(axis=0)])
+    for figure in (counts.accuracy, counts.macro_f1, TASK.mcc_of_counts):
+        np.testing.assert_array_equal(figure(many), [figure(many[0]), figure(many[1])])
+
+
+def test_figures_of_no_rows_are_zero():
+    nothing = np.zeros(2 + 3 * 4)
+    figures = (counts.accuracy, counts.macro_f1, TASK.mcc_of_counts)
+    assert [float(figure(nothing)) for figure in figures] == [0, 0, 0]
 
 
 def test_probabilities_of_another_shape_are_refused():
@@ -167,86 +189,6 @@ def test_a_prediction_that_is_no_class_is_refused():
         TASK.accuracy_and_macro_f1(np.array([0, 1]), np.array([0, 4]))
 
 
-def test_the_bootstrap_equals_drawing_the_rows_one_resample_at_a_time():
-    labels, probabilities = draw(60, 4)
-    predictions = {"x": probabilities.argmax(axis=1), "y": labels[::-1].copy()}
-    found = bootstrap(labels, predictions, TASK, seed=7, n_resamples=25)
-    drawn = np.random.RandomState(7).randint(60, size=(25, 60))
-    for name, values in predictions.items():
-        accuracy = [np.mean(labels[rows] == values[rows]) for rows in drawn]
-        f1 = [
-            reference.f1_score(labels[rows], values[rows], average="macro", zero_division=0)
-            for rows in drawn
-        ]
-        np.testing.assert_allclose(found[name]["accuracy"], accuracy)
-        np.testing.assert_allclose(found[name]["macro_f1"], f1)
-
-
-def test_every_model_is_resampled_with_the_same_rows():
-    labels, probabilities = draw(300, 4)
-    predicted = probabilities.argmax(axis=1)
-    found = bootstrap(labels, {"x": predicted, "same": predicted.copy()}, TASK, seed=1)
-    np.testing.assert_array_equal(found["x"]["macro_f1"], found["same"]["macro_f1"])
-
-
-def test_another_model_beside_it_changes_no_resample():
-    labels, probabilities = draw(300, 4)
-    predicted = probabilities.argmax(axis=1)
-    alone = bootstrap(labels, {"x": predicted}, TASK, seed=1)
-    beside = bootstrap(labels, {"y": labels, "x": predicted}, TASK, seed=1)
-    np.testing.assert_array_equal(alone["x"]["accuracy"], beside["x"]["accuracy"])
-    np.testing.assert_array_equal(alone["x"]["macro_f1"], beside["x"]["macro_f1"])
-
-
-def test_resamples_do_not_depend_on_how_many_are_drawn_at_once(monkeypatch: pytest.MonkeyPatch):
-    labels, probabilities = draw(300, 4)
-    predictions = {"x": probabilities.argmax(axis=1)}
-    whole = bootstrap(labels, predictions, TASK, seed=1, n_resamples=50)
-    monkeypatch.setattr("enstack.metrics.bootstrap.DRAWN_AT_ONCE", 900)
-    parts = bootstrap(labels, predictions, TASK, seed=1, n_resamples=50)
-    np.testing.assert_array_equal(whole["x"]["macro_f1"], parts["x"]["macro_f1"])
-
-
-def test_the_bootstrap_repeats_for_a_seed_and_leaves_the_global_generator_alone():
-    labels, probabilities = draw(100, 4)
-    predictions = {"x": probabilities.argmax(axis=1)}
-    before = np.random.get_state()[1].copy()
-    first, again, other = (
-        bootstrap(labels, predictions, TASK, seed=seed, n_resamples=20)["x"]["accuracy"]
-        for seed in (3, 3, 4)
-    )
-    np.testing.assert_array_equal(np.random.get_state()[1], before)
-    np.testing.assert_array_equal(first, again)
-    assert (first != other).any()
-
-
-def test_an_accuracy_interval_is_as_wide_as_the_binomial_one():
-    labels, probabilities = draw(2000, 4)
-    predicted = probabilities.argmax(axis=1)
-    accuracy = float(np.mean(predicted == labels))
-    low, high = intervals(labels, {"x": predicted}, TASK, seed=0)["x"]["accuracy"]
-    width = 2 * 1.96 * np.sqrt(accuracy * (1 - accuracy) / len(labels))
-    assert high - low == pytest.approx(width, rel=0.1)
-    assert low < accuracy < high
-
-
-def test_an_interval_holds_the_macro_f1_and_a_perfect_model_has_no_width():
-    labels, probabilities = draw(500, 4)
-    found = intervals(labels, {"x": probabilities.argmax(axis=1), "y": labels}, TASK, seed=0)
-    low, high = found["x"]["macro_f1"]
-    assert low < TASK.evaluate(labels, probabilities)["macro_f1"] < high
-    assert found["y"] == {"accuracy": (1.0, 1.0), "macro_f1": (1.0, 1.0)}
-
-
-def test_predictions_of_another_length_are_refused():
-    with pytest.raises(DataError, match="found 3 labels and 2 predictions"):
-        bootstrap(np.array([0, 1, 1]), {"x": np.array([0, 1])}, TASK, seed=0)
-
-
-def test_no_models_have_no_intervals():
-    assert intervals(np.array([0, 1]), {}, TASK, seed=0) == {}
-
-
 def test_calibration_error_is_the_mean_distance_of_confidence_and_truth():
     probabilities = np.array([[0.95, 0.05]] * 10 + [[0.65, 0.35]] * 10)
     labels = np.array([0] * 9 + [1] + [0] * 3 + [1] * 7)
@@ -275,7 +217,7 @@ def test_figures_at_other_frequencies_are_those_of_rows_drawn_that_often(seed: i
     repeated = confusion * times[:, None]
     found = confusion_at_frequencies(confusion, repeated.sum(axis=1))
     assert found["accuracy"] == pytest.approx(np.trace(repeated) / repeated.sum())
-    assert found["macro_f1"] == pytest.approx(float(macro_f1_from_confusion(repeated)))
+    assert found["macro_f1"] == pytest.approx(macro_f1_of(repeated))
     right, predicted = np.diagonal(repeated), repeated.sum(axis=0)
     assert found["precision"] == pytest.approx(list(right / predicted))
     assert found["missing"] == []
@@ -284,7 +226,7 @@ def test_figures_at_other_frequencies_are_those_of_rows_drawn_that_often(seed: i
 def test_at_its_own_frequencies_nothing_moves_and_a_class_without_rows_is_told():
     confusion = np.array([[8, 2, 0], [1, 9, 0], [0, 0, 0]])
     own = confusion_at_frequencies(confusion, np.array([10, 10, 0]))
-    assert own["macro_f1"] == pytest.approx(float(macro_f1_from_confusion(confusion)))
+    assert own["macro_f1"] == pytest.approx(macro_f1_of(confusion))
     other = confusion_at_frequencies(confusion, np.array([10, 990, 500]))
     assert other["missing"] == [2]
     assert other["precision"][0] == pytest.approx(8 / (8 + 99))

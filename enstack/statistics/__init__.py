@@ -1,0 +1,1 @@
+"""How sure a figure or a difference is: resampling, paired tests, power; without torch."""

@@ -1,0 +1,91 @@
+"""Intervals of figures and of differences: as wide as chance, the same for a seed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from enstack.metrics.one_class import OneClass
+from enstack.statistics import cells
+from enstack.statistics.bootstrap import difference, intervals
+
+TASK = OneClass(("a", "b", "c", "d"))
+
+
+def draw(n: int, right: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels and two models that are right that often, apart from each other."""
+    random = np.random.RandomState(seed)
+    labels = random.randint(4, size=n)
+    first, second = (
+        np.where(random.random_sample(n) < right, labels, random.randint(4, size=n))
+        for _ in range(2)
+    )
+    return labels, first, second
+
+
+def test_an_accuracy_interval_is_as_wide_as_the_binomial_one():
+    labels, predicted, _ = draw(2000, 0.6, 0)
+    accuracy = float(np.mean(predicted == labels))
+    low, high = intervals(labels, {"x": predicted}, TASK, seed=0)["x"]["accuracy"]
+    width = 2 * 1.96 * np.sqrt(accuracy * (1 - accuracy) / len(labels))
+    assert high - low == pytest.approx(width, rel=0.1)
+    assert low < accuracy < high
+
+
+def test_an_interval_holds_the_macro_f1():
+    labels, predicted, _ = draw(500, 0.6, 0)
+    low, high = intervals(labels, {"x": predicted}, TASK, seed=0)["x"]["macro_f1"]
+    assert low < TASK.accuracy_and_macro_f1(labels, predicted)[1] < high
+
+
+def test_another_model_beside_it_changes_no_interval_and_no_models_have_none():
+    labels, predicted, _ = draw(300, 0.6, 0)
+    alone = intervals(labels, {"x": predicted}, TASK, seed=1)
+    assert intervals(labels, {"y": labels, "x": predicted}, TASK, seed=1)["x"] == alone["x"]
+    assert intervals(labels, {}, TASK, seed=0) == {}
+
+
+def test_rows_in_pairs_make_an_interval_wider_by_the_root_of_two():
+    labels, predicted, _ = draw(1000, 0.6, 0)
+    twice, pairs = np.tile(labels, 2), np.tile(np.arange(1000), 2)
+    said = {"x": np.tile(predicted, 2)}
+
+    def width(clusters: np.ndarray | None) -> float:
+        low, high = intervals(twice, said, TASK, clusters=clusters, seed=0)["x"]["accuracy"]
+        return high - low
+
+    assert width(pairs) / width(None) == pytest.approx(np.sqrt(2), rel=0.06)
+
+
+@pytest.mark.parametrize("measure", cells.MEASURES)
+def test_a_difference_is_that_of_the_figures_and_turns_with_the_models(measure: str):
+    labels, first, second = draw(400, 0.6, 3)
+    there = difference(cells.paired(TASK, labels, first, second), measure, seed=1)
+    back = difference(cells.paired(TASK, labels, second, first), measure, seed=1)
+    accuracy, macro_f1 = np.subtract(
+        TASK.accuracy_and_macro_f1(labels, first), TASK.accuracy_and_macro_f1(labels, second)
+    )
+    mcc = TASK.mcc(labels, first) - TASK.mcc(labels, second)
+    expected = {"accuracy": accuracy, "macro_f1": macro_f1, "mcc": mcc}[measure]
+    assert there.value == pytest.approx(expected, abs=1e-12)
+    assert there.low < there.value < there.high
+    assert back.value == pytest.approx(-there.value)
+    assert (back.low, back.high) == pytest.approx((-there.high, -there.low), abs=0.01)
+
+
+def test_the_better_model_is_told_and_equal_ones_are_not():
+    labels, first, second = draw(1000, 0.6, 3)
+    third = np.where(np.random.RandomState(9).random_sample(1000) < 0.3, labels, second)
+    better = difference(cells.paired(TASK, labels, third, second), "macro_f1", seed=1)
+    assert better.low > 0
+    assert better.p < 0.01
+    equal = difference(cells.paired(TASK, labels, first, second), "macro_f1", seed=1)
+    assert equal.low < 0 < equal.high
+    assert equal.p > 0.05
+
+
+def test_the_interval_and_the_p_of_a_difference_say_the_same():
+    for seed in range(40):
+        labels, first, second = draw(60, 0.6, seed)
+        found = difference(cells.paired(TASK, labels, first, second), "macro_f1", seed=1)
+        assert (found.p < 0.05) == (found.low > 0 or found.high < 0), seed
