@@ -162,6 +162,10 @@ class BaseModelFolder:
         """Functions of each split that were too long for the base model."""
         return dict((read_manifest(self.probabilities) or {})["truncated"])
 
+    def truncated_by_class(self) -> dict[str, dict[str, int]]:
+        """The same by split and class; empty where the run did not record it."""
+        return dict((read_manifest(self.probabilities) or {}).get("truncated_by_class", {}))
+
     def read_probabilities(self, split: str, ids: np.ndarray) -> StoredProbabilities:
         """The probabilities of a split, whose functions (n,) must be these in this order."""
         path = self.probabilities / f"{split}.npz"

@@ -16,6 +16,7 @@ from enstack.data.holdout import Folds, SplitPlan
 from enstack.data.stored_folds import read_folds, write_folds
 from enstack.data.subset_manifest import subset_manifest
 from enstack.errors import CheckpointError
+from enstack.stacking_folder import StackingFolder
 from enstack.storage.files import (
     append_json_line,
     read_json_object,
@@ -43,42 +44,6 @@ WRITTEN_INTO = (
     "report/figures",
 )
 Log = Callable[..., None]  # takes an event and its details
-
-
-@dataclass(frozen=True)
-class StackingFolder:
-    """The stacks, and what every model says of the test split."""
-
-    path: Path
-
-    def meta_classifier(self, name: str) -> Path:
-        """The file of a fitted meta-classifier."""
-        return self.path / f"{name}.skops"
-
-    @property
-    def leaderboard(self) -> Path:
-        """A row for every model, with its figures on the test split."""
-        return self.path / "leaderboard.csv"
-
-    @property
-    def test_probabilities(self) -> Path:
-        """Labels, and the probabilities of every row of the leaderboard, on the test split."""
-        return self.path / "test_probabilities.npz"
-
-    @property
-    def thresholds(self) -> Path:
-        """Of several flags, the thresholds of every row of the leaderboard."""
-        return self.path / "thresholds.json"
-
-    @property
-    def contamination(self) -> Path:
-        """Which test functions have a near-duplicate in train, and which are alike among them."""
-        return self.path / "near_train.npz"
-
-    @property
-    def selection(self) -> Path:
-        """Which model did best by cross-validation on the rows that stacks are fitted on."""
-        return self.path / "selection.json"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
+from sklearn.metrics import (
+    average_precision_score,
+    confusion_matrix,
+    precision_recall_fscore_support,
+    roc_auc_score,
+)
 
 from enstack.errors import DataError
 from enstack.metrics.counts import ratio
@@ -23,8 +28,9 @@ def evaluate_classes(
 
     probabilities: (n, k), the class of a row is the first highest. Macro figures average over the
     classes that occur in labels or predictions, as scikit-learn does by itself, and a ratio with
-    nothing below it is 0. auc: one class against the rest, averaged over the classes for which it
-    is defined; None where there are none. Raises DataError for labels that are no classes.
+    nothing below it is 0. auc and average_precision (the area under precision over recall): one
+    class against the rest, averaged over the classes for which it is defined; None where there are
+    none. Raises DataError for labels that are no classes.
     """
     predictions, every_class = probabilities.argmax(axis=1), np.arange(len(class_names))
     require_classes(labels, predictions, len(class_names))
@@ -39,12 +45,18 @@ def evaluate_classes(
     # A class that nobody has and nobody is given would count as an F1 of 0.
     occurs = support + predicted > 0
     aucs = one_vs_rest_aucs(labels, probabilities)
-    columns = {"support": support, "predicted": predicted, **by_name}
+    average_precisions = one_vs_rest_average_precisions(labels, probabilities)
+    mccs = mcc_of_confusion(one_vs_rest(confusion))
+    columns = {"support": support, "predicted": predicted, **by_name, "mcc": mccs}
     per_class = [
-        {"class": name, **{key: values[row].item() for key, values in columns.items()}, "auc": auc}
-        for row, (name, auc) in enumerate(zip(class_names, aucs, strict=True))
+        {
+            "class": name,
+            **{key: values[row].item() for key, values in columns.items()},
+            "auc": aucs[row],
+            "average_precision": average_precisions[row],
+        }
+        for row, name in enumerate(class_names)
     ]
-    defined = [auc for auc in aucs if auc is not None]
     return {
         "n": len(labels),
         "accuracy": float(np.trace(confusion) / len(labels)),
@@ -54,7 +66,9 @@ def evaluate_classes(
             for name, values in by_name.items()
         },
         "mcc": mcc(labels, predictions),
-        "auc": float(np.mean(defined)) if defined else None,
+        "macro_mcc": float(mccs[occurs].mean()),
+        "auc": mean_of_defined(aucs),
+        "average_precision": mean_of_defined(average_precisions),
         "per_class": per_class,
         "confusion": confusion.tolist(),
     }
@@ -67,6 +81,24 @@ def one_vs_rest_aucs(labels: np.ndarray, probabilities: np.ndarray) -> list[floa
         float(roc_auc_score(labels == index, column)) if two_sided(labels == index) else None
         for index, column in enumerate(probabilities.T)
     ]
+
+
+def one_vs_rest_average_precisions(
+    labels: np.ndarray, probabilities: np.ndarray
+) -> list[float | None]:
+    """The area under precision over recall of each class; None as of one_vs_rest_aucs."""
+    return [
+        float(average_precision_score(labels == index, column))
+        if two_sided(labels == index)
+        else None
+        for index, column in enumerate(probabilities.T)
+    ]
+
+
+def mean_of_defined(values: Sequence[float | None]) -> float | None:
+    """The mean of those that are not None; None where all are."""
+    defined = [value for value in values if value is not None]
+    return float(np.mean(defined)) if defined else None
 
 
 def require_classes(labels: np.ndarray, predictions: np.ndarray, n_classes: int) -> None:
@@ -93,3 +125,27 @@ def figures_of_confusion(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray,
     support, predicted = confusion.sum(axis=-1), confusion.sum(axis=-2)
     occurs: np.ndarray = support + predicted > 0
     return ratio(right, predicted), ratio(2 * right, support + predicted), occurs
+
+
+def one_vs_rest(confusion: np.ndarray) -> np.ndarray:
+    """Of a confusion matrix (k, k), each class against the rest: (k, 2, 2), the class second."""
+    hit = np.diagonal(confusion)
+    missed, wrong = confusion.sum(axis=1) - hit, confusion.sum(axis=0) - hit
+    rest = confusion.sum() - hit - missed - wrong
+    return np.stack([rest, wrong, missed, hit], axis=-1).reshape(-1, 2, 2)
+
+
+def mcc_of_confusion(confusion: np.ndarray) -> np.ndarray:
+    """Matthews' correlation (Gorodkin 2004, R_K) of counts or weights (..., k, k): shape (...,).
+
+    0 where a side never changes, as of flags.mcc.
+    """
+    counts = np.asarray(confusion, dtype=np.float64)
+    # As shares: the products of a million rows would lose digits.
+    counts = counts / np.maximum(counts.sum(axis=(-2, -1), keepdims=True), np.finfo(float).tiny)
+    true, given = counts.sum(axis=-1), counts.sum(axis=-2)
+    together = np.trace(counts, axis1=-2, axis2=-1) - (true * given).sum(axis=-1)
+    spread = (1 - (true**2).sum(axis=-1)) * (1 - (given**2).sum(axis=-1))
+    # Of one class alone, 1 less the square of 1 is hardly ever 0 to the last bit.
+    constant = ((true > 0).sum(axis=-1) < 2) | ((given > 0).sum(axis=-1) < 2)
+    return ratio(np.where(constant, 0, together), np.where(constant, 1, np.sqrt(np.abs(spread))))

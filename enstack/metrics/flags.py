@@ -68,6 +68,7 @@ def evaluate_flags(
         **{f"macro_{name}": _mean(occurs, name) for name in FIGURES},
         **{f"weighted_{name}": _weighted(per_class, name) for name in FIGURES},
         "mcc": mean_mcc(flags, predicted),
+        "macro_mcc": mean_mcc(flags, predicted),  # the same: a row with flags has no other
         "auc": _mean_or_none(per_class, "auc"),
         "average_precision": _mean_or_none(per_class, "average_precision"),
         "micro_f1": float(f1_score(flags, predicted, average="micro", zero_division=0)),

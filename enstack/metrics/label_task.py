@@ -14,6 +14,7 @@ import numpy as np
 from enstack.errors import DataError
 from enstack.metrics.counts import accuracy, macro_f1
 
+CLEAN = "clean"  # the class of functions that are not vulnerable
 SMALLEST = 1e-12  # a sure and wrong answer would make the mean of all rows infinite
 
 
@@ -115,6 +116,56 @@ class LabelTask(ABC):
     @abstractmethod
     def right(self, labels: np.ndarray, decisions: np.ndarray) -> np.ndarray:
         """Whether a row is decided right (n,) bool; of flags, every one of them."""
+
+    @abstractmethod
+    def confidence(self, probabilities: np.ndarray, thresholds: np.ndarray | None) -> np.ndarray:
+        """How sure each decision is: (m,) float64, the highest probability of each row.
+
+        Of flags (m = n * k), how far its log-odds lie from those of its threshold.
+        """
+
+    @abstractmethod
+    def right_one_by_one(self, labels: np.ndarray, decisions: np.ndarray) -> np.ndarray:
+        """Whether each decision (m,) bool is right; of flags each by itself."""
+
+    @abstractmethod
+    def has_class(self, labels: np.ndarray) -> np.ndarray:
+        """Whether a row has each class, or flag: (n, k) bool."""
+
+    @abstractmethod
+    def row_weights(self, labels: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
+        """What a row counts (n, k) for each class, or flag, if they came with frequencies (k,)."""
+
+    @abstractmethod
+    def vulnerable(self, labels: np.ndarray) -> np.ndarray | None:
+        """Whether each row of labels or decisions (n,) bool is vulnerable.
+
+        None where the classes have no clean one: then all functions are.
+        """
+
+    @abstractmethod
+    def vulnerability(self, probabilities: np.ndarray) -> np.ndarray | None:
+        """The probability (n,) float64 of being vulnerable; None as of `vulnerable`."""
+
+    def answer_scores(
+        self, labels: np.ndarray, probabilities: np.ndarray
+    ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """By what may be answered or not: scores (n,), and whether the answer is right (n,) bool.
+
+        "classes": the class with the highest probability, where a function has one; "alerts": that
+        the function is vulnerable, where that is asked.
+        """
+        found = {}
+        if not self.has_thresholds:
+            decisions = self.decide(probabilities, None)
+            found["classes"] = (
+                self.confidence(probabilities, None),
+                self.right(labels, decisions),
+            )
+        vulnerable, scores = self.vulnerable(labels), self.vulnerability(probabilities)
+        if vulnerable is not None and scores is not None:
+            found["alerts"] = (scores, vulnerable)
+        return found
 
     @abstractmethod
     def strata(self, labels: np.ndarray) -> np.ndarray:

@@ -11,9 +11,9 @@ from enstack.counting import counted
 from enstack.errors import DataError
 from enstack.metrics.calibration import calibration
 from enstack.metrics.classes import evaluate_classes, require_classes
-from enstack.metrics.counts import counts_of_rows, mcc_of_classes
+from enstack.metrics.counts import counts_of_rows, mcc_of_classes, ratio
 from enstack.metrics.flags import mcc
-from enstack.metrics.label_task import LabelTask, mean_log_loss
+from enstack.metrics.label_task import CLEAN, LabelTask, mean_log_loss
 from enstack.metrics.reweighting import confusion_at_frequencies
 
 
@@ -88,6 +88,39 @@ class OneClass(LabelTask):
     def right(self, labels: np.ndarray, decisions: np.ndarray) -> np.ndarray:
         """Whether the class is the one."""
         return np.asarray(decisions == labels)
+
+    def confidence(
+        self, probabilities: np.ndarray, thresholds: np.ndarray | None = None
+    ) -> np.ndarray:
+        """The highest probability."""
+        return np.asarray(probabilities.max(axis=1), dtype=np.float64)
+
+    def right_one_by_one(self, labels: np.ndarray, decisions: np.ndarray) -> np.ndarray:
+        """A decision a row."""
+        return self.right(labels, decisions)
+
+    def has_class(self, labels: np.ndarray) -> np.ndarray:
+        """One of them."""
+        return np.asarray(labels[:, None] == np.arange(self.n_classes))
+
+    def row_weights(self, labels: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
+        """The share of its class over that here, for every class alike."""
+        of_class = ratio(frequencies, self.counts(labels))
+        return np.tile(of_class[labels][:, None], (1, self.n_classes))
+
+    def vulnerable(self, labels: np.ndarray) -> np.ndarray | None:
+        """Any class but the clean one."""
+        if CLEAN not in self.class_names:
+            return None
+        return np.asarray(labels != self.class_names.index(CLEAN))
+
+    def vulnerability(self, probabilities: np.ndarray) -> np.ndarray | None:
+        """What is left beside the clean class."""
+        if CLEAN not in self.class_names:
+            return None
+        others = [name != CLEAN for name in self.class_names]
+        # Added up, and not 1 less the clean one: near 1 float32 tells the most certain not apart.
+        return np.asarray(probabilities[:, others].sum(axis=1, dtype=np.float64))
 
     def strata(self, labels: np.ndarray) -> np.ndarray:
         """The class."""

@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.special import logit
 
 from enstack.counting import counted
 from enstack.errors import DataError
 from enstack.metrics.calibration import calibration
-from enstack.metrics.counts import counts_of_rows, mean_mcc_of_flags
+from enstack.metrics.counts import counts_of_rows, mean_mcc_of_flags, ratio
 from enstack.metrics.flags import (
     best_thresholds,
     evaluate_flags,
     mean_mcc,
     two_sided,
 )
-from enstack.metrics.label_task import LabelTask, mean_log_loss
+from enstack.metrics.label_task import SMALLEST, LabelTask, mean_log_loss
 from enstack.metrics.reweighting import flags_at_frequencies
 
 NO_FLAG = "no flag"  # what people read of a function with none
@@ -98,6 +99,35 @@ class SeveralFlags(LabelTask):
         """Whether every flag of the row is right."""
         return np.asarray((decisions == labels).all(axis=1))
 
+    def confidence(self, probabilities: np.ndarray, thresholds: np.ndarray | None) -> np.ndarray:
+        """How far it is from being decided the other way."""
+        apart: np.ndarray = np.abs(_log_odds(probabilities) - _log_odds(_given(thresholds)))
+        return apart.ravel()
+
+    def right_one_by_one(self, labels: np.ndarray, decisions: np.ndarray) -> np.ndarray:
+        """Flag after flag of each row."""
+        return np.asarray(labels == decisions).ravel()
+
+    def has_class(self, labels: np.ndarray) -> np.ndarray:
+        """The flags."""
+        return labels
+
+    def row_weights(self, labels: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
+        """Each flag against its rest."""
+        shares = labels.mean(axis=0)
+        without = ratio(1 - frequencies, 1 - shares)
+        return np.where(labels, ratio(frequencies, shares), without)
+
+    def vulnerable(self, labels: np.ndarray) -> np.ndarray:
+        """Any flag."""
+        return np.asarray(labels.any(axis=1))
+
+    def vulnerability(self, probabilities: np.ndarray) -> np.ndarray:
+        """Of any flag, as though each came for itself: good for an order, too high as a number."""
+        # By logarithms: a product of many numbers near 1 would lose the smallest flags.
+        without = np.log1p(-np.minimum(probabilities.astype(np.float64), 1 - SMALLEST))
+        return np.asarray(-np.expm1(without.sum(axis=1)))
+
     def strata(self, labels: np.ndarray) -> np.ndarray:
         """The combination of flags, read as a binary number."""
         combinations: np.ndarray = labels @ (1 << np.arange(labels.shape[1]))
@@ -145,6 +175,11 @@ class SeveralFlags(LabelTask):
         # As all rows are alike, its threshold is .5: what it decides is each flag's majority.
         shares: np.ndarray = np.tile(train_labels.mean(axis=0), (n_rows, 1)).astype(np.float32)
         return shares
+
+
+def _log_odds(probabilities: np.ndarray) -> np.ndarray:
+    odds: np.ndarray = logit(np.clip(probabilities.astype(np.float64), SMALLEST, 1 - SMALLEST))
+    return odds
 
 
 def _given(thresholds: np.ndarray | None) -> np.ndarray:

@@ -24,6 +24,7 @@ FUNCTIONS_PER_CHUNK = 250  # held as Python objects at once; fewer saved little 
 # Far longer than any token of a vocabulary, white space before it included.
 CHARACTERS_PER_TOKEN = 2048
 TOKENS_FILE, LENGTHS_FILE = "tokens.arrow", "lengths.npy"  # apart: an order needs lengths alone
+CUT_FILE = "cut.npy"
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,15 @@ class Tokens:
     """The tokens of one split: rows in the functions' order, memory-mapped.
 
     lengths: int32 (n,), tokens with the special ones; n_truncated: functions that were cut at
-    max_length; key: sha256 over tokenizer, functions and max_length.
+    max_length; key: sha256 over tokenizer, functions and max_length; cut: bool (n,), which ones,
+    None of a cache that is older than this was recorded.
     """
 
     rows: Any
     lengths: np.ndarray
     n_truncated: int
     key: str
+    cut: np.ndarray | None = None
 
 
 class LabelledTokens(torch.utils.data.Dataset[dict[str, Any]]):
@@ -102,7 +105,7 @@ def tokenize_in_memory(
     input_ids, cut = encode(list(functions), tokenizer, max_length)
     rows = Dataset.from_dict({"input_ids": input_ids}).with_format("numpy")
     lengths = np.array([len(ids) for ids in input_ids], dtype=np.int32)
-    tokens = Tokens(rows, lengths, sum(cut), key="")
+    tokens = Tokens(rows, lengths, sum(cut), key="", cut=np.array(cut, dtype=np.bool_))
     n_functions = len(input_ids)
     return LabelledTokens(
         tokens, np.zeros(n_functions, np.int64), np.arange(n_functions).astype(str)
@@ -154,15 +157,16 @@ def token_type(tokenizer: Any) -> pa.DataType:
 def _write_cache(
     folder: Path, made_from: dict[str, Any], functions: Functions, tokenizer: Any, title: str
 ) -> None:
-    lengths: list[np.ndarray] = []
-    n_truncated = 0
+    lengths, cuts = list[np.ndarray](), list[np.ndarray]()
     with making_cache(folder, made_from) as beside:
         for input_ids, cut in _written(
             beside / TOKENS_FILE, functions, tokenizer, made_from["max_length"], title
         ):
             lengths.append(np.array([len(ids) for ids in input_ids], dtype=np.int32))
-            n_truncated += sum(cut)
+            cuts.append(np.array(cut, dtype=np.bool_))
         np.save(beside / LENGTHS_FILE, np.concatenate(lengths))
+        np.save(beside / CUT_FILE, np.concatenate(cuts))
+        n_truncated = int(sum(cut.sum() for cut in cuts))
         write_manifest(beside, made_from=made_from, n_truncated=n_truncated)
 
 
@@ -190,4 +194,6 @@ def _open_cache(folder: Path, key: str) -> Tokens:
     # As numpy: lists would hold a Python object for every token.
     rows = Dataset.from_file(str(folder / TOKENS_FILE)).with_format("numpy")
     lengths = np.load(folder / LENGTHS_FILE)
-    return Tokens(rows, lengths, int(manifest["n_truncated"]), key)
+    # Made again for this alone, a cache of all of VDISC would cost minutes.
+    cut = np.load(folder / CUT_FILE) if (folder / CUT_FILE).exists() else None
+    return Tokens(rows, lengths, int(manifest["n_truncated"]), key, cut)

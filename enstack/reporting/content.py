@@ -11,22 +11,23 @@ from typing import Any
 
 from enstack.data.made_up import says_made_up
 from enstack.reporting.background import Alert, Choice, Provenance
+from enstack.reporting.evaluation import Detection, Evaluation, FlagEvaluation
 from enstack.reporting.leaderboard import LeaderboardRow
 from enstack.reporting.paper import PaperRow
 from enstack.reporting.seeds import Seeds
 from enstack.storage.json_text import json_values
 
 __all__ = [
-    "Bin",
+    "Agreement",
+    "Collapsed",
     "Comparison",
     "Epoch",
-    "Evaluation",
-    "FlagEvaluation",
     "NaturalFrequencies",
     "NaturalFrequenciesRow",
-    "Reliability",
+    "Pair",
     "ReportContent",
     "TrainingCurve",
+    "Truncated",
     "WithoutNearDuplicates",
     "WithoutNearDuplicatesRow",
 ]
@@ -55,12 +56,18 @@ class WithoutNearDuplicates:
 
 @dataclass(frozen=True)
 class NaturalFrequenciesRow:
-    """A leaderboard row with each class weighted; precision: of each class."""
+    """A leaderboard row with each class weighted; precision: of each class.
+
+    detection: vulnerable or not, None where it is not asked or how many were is not known.
+    """
 
     key: str
     accuracy: float | None  # of flags it needs all of a row at once
     macro_precision: float
     macro_f1: float
+    mcc: float
+    average_precision: float | None
+    detection: Detection | None
     precision: list[float]
     f1: list[float]
     missing: list[int]
@@ -98,55 +105,58 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Bin:
-    """n decisions of like confidence: its mean, and the share that is right."""
+class Pair:
+    """How far two rows of the leaderboard say the same, and are wrong together.
 
-    n: int
-    confidence: float
-    accuracy: float
+    same: the share of test functions with equal answers; both_right to both_wrong: functions;
+    double_fault: the share where both are wrong; error_overlap: of the functions where any is
+    wrong, the share where both are; same_error: of those where both are, the share with the same
+    wrong answer. None where there is no such function.
+    """
+
+    first: str
+    second: str
+    same: float
+    both_right: int
+    only_first: int
+    only_second: int
+    both_wrong: int
+    double_fault: float
+    error_overlap: float | None
+    same_error: float | None
 
 
 @dataclass(frozen=True)
-class Reliability:
-    """The expected calibration error and the bins that it is made of."""
+class Agreement:
+    """Every pair of rows; right_by_none: test functions that no base model answers right.
 
-    ece: float
-    bins: list[Bin]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """Every figure of one leaderboard row on test.
-
-    per_class: as metrics.label_task.evaluate has it; confusion: rows true, by confusion_classes.
+    That many of n no choice among the base models' answers can mend.
     """
 
-    key: str
-    kind: str
-    title: str
     n: int
-    accuracy: float
-    macro_precision: float
-    macro_recall: float
-    macro_f1: float
-    weighted_precision: float
-    weighted_recall: float
-    weighted_f1: float
+    right_by_none: int
+    pairs: list[Pair]
+
+
+@dataclass(frozen=True)
+class Collapsed:
+    """A row that tells functions apart no better than chance; only_answer: if it has just one."""
+
+    key: str
+    title: str
     mcc: float
-    auc: float | None  # None where test holds one side alone of each class
-    per_class: list[dict[str, Any]]
-    confusion: list[list[int]]
-    confusion_classes: list[str]
-    reliability: Reliability
+    only_answer: str | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class FlagEvaluation(Evaluation):
-    """The same of label mode multilabel, with the figures that only flags have."""
+@dataclass(frozen=True)
+class Truncated:
+    """Functions of a class in a split that were too long for a base model, of how many."""
 
-    average_precision: float | None
-    micro_f1: float
-    hamming_loss: float
+    base_model: str
+    split: str
+    class_name: str
+    truncated: int
+    functions: int
 
 
 @dataclass(frozen=True)
@@ -185,13 +195,14 @@ class ReportContent:
 
     leaderboard: best macro-F1 first; apart: its rows where train does not hold the answer; natural:
     None where classes come as often as in the whole data; comparisons: the best stack with its best
-    member and with the mean vote; chosen: what choice names, which
-    test did not choose; best_base, best_stack: the best base model and stack on test, None where
-    that is chosen or there is none; verdict: stacking/verdict.json, None where a run is older than
-    that; paper: None where the subset is not the paper's; warnings: of
-    base models that learned nothing, or whose epochs were trained with changing settings; data and
-    settings: data.json and config.json of the run, as far as they are for its readers; seeds: None
-    for a run of one seed.
+    member and with the mean vote; evaluations: of every row, in the leaderboard's order; collapsed:
+    rows but the plainest baseline; truncated: none where a run did not record it; chosen: what
+    choice names, which test did not choose; best_base, best_stack: the best base model and stack on
+    test, None where that is chosen or there is none; verdict: stacking/verdict.json, None where a
+    run is older than that; paper: None where the subset is not the paper's; warnings: of base
+    models that learned nothing, or whose epochs were trained with changing settings; data and
+    settings: data.json and config.json of the run, as far as they are for its readers; seeds:
+    None for a run of one seed.
     """
 
     run: str
@@ -202,6 +213,10 @@ class ReportContent:
     apart: WithoutNearDuplicates
     natural: NaturalFrequencies | None
     comparisons: list[Comparison]
+    evaluations: list[Evaluation | FlagEvaluation]
+    agreement: Agreement
+    collapsed: list[Collapsed]
+    truncated: list[Truncated]
     chosen: Evaluation | FlagEvaluation
     best_base: Evaluation | FlagEvaluation | None
     best_stack: Evaluation | FlagEvaluation | None

@@ -25,7 +25,8 @@ from enstack.plots import (
     png_bytes,
     short_name,
 )
-from enstack.reporting.content import Epoch, Evaluation, ReportContent, TrainingCurve
+from enstack.reporting.content import Epoch, ReportContent, TrainingCurve
+from enstack.reporting.evaluation import Evaluation
 from enstack.rounding import decimal, percent
 
 # Of a second line in the same colour; a single epoch makes no line, so it has markers too.

@@ -1,4 +1,4 @@
-"""Measures what a report shows of a run: evaluations, comparisons, figures elsewhere."""
+"""Measures what a report shows of a run: comparisons, agreement, what collapsed, curves."""
 
 from __future__ import annotations
 
@@ -7,30 +7,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from enstack.base_model_folder import BaseModelFolder
-from enstack.data.subsets import NOT_DRAWN
-from enstack.metrics.chance import chance_text
+from enstack.metrics.agreement import agreement, right_by_none
+from enstack.metrics.chance import chance_text, no_better_than_chance
 from enstack.progress.say import say
 from enstack.reporting.alerts import alerts_of
 from enstack.reporting.choice import chosen_row, read_verdict
 from enstack.reporting.content import (
-    Bin,
+    Agreement,
+    Collapsed,
     Comparison,
     Epoch,
-    Evaluation,
-    FlagEvaluation,
-    NaturalFrequencies,
-    NaturalFrequenciesRow,
-    Reliability,
+    Pair,
     ReportContent,
     TrainingCurve,
-    WithoutNearDuplicates,
-    WithoutNearDuplicatesRow,
+    Truncated,
 )
+from enstack.reporting.elsewhere import at_natural_frequencies, without_near_duplicates
+from enstack.reporting.evaluation import Evaluation
 from enstack.reporting.leaderboard import LeaderboardRow
+from enstack.reporting.measuring import evaluate_row
 from enstack.reporting.paper import beside_the_paper
 from enstack.reporting.provenance import read_provenance
 from enstack.reporting.seeds import summarize_seeds
@@ -43,8 +39,6 @@ from enstack.storage.json_text import json_values
 
 __all__ = ["load_results"]
 
-SAME_SHARES = 0.1  # classes whose shares differ by less than this part were drawn as they come
-
 
 def load_results(run_dir: Path) -> ReportContent:
     """Everything that the report of a run folder shows.
@@ -52,9 +46,11 @@ def load_results(run_dir: Path) -> ReportContent:
     Raises CheckpointError when an input is missing or damaged.
     """
     stored = read_run(RunFolder(Path(run_dir)))
+    evaluations = [evaluate_row(stored, row) for row in stored.rows]
+    of_key = {of.key: of for of in evaluations}
     base, stack = stored.first("base"), stored.first("stack")
     best, choice = chosen_row(stored)
-    chosen = _evaluation(stored, best)
+    chosen = of_key[best.key]
     training = _training(stored)
     return ReportContent(
         run=stored.folder.path.resolve().name,
@@ -68,13 +64,17 @@ def load_results(run_dir: Path) -> ReportContent:
             len(stored.labels),
         ),
         leaderboard=stored.rows,
-        apart=_without_near_duplicates(stored),
-        natural=_at_natural_frequencies(stored),
+        apart=without_near_duplicates(stored),
+        natural=at_natural_frequencies(stored),
         comparisons=_comparisons(stored),
+        evaluations=evaluations,
+        agreement=_agreement(stored),
+        collapsed=_collapsed(stored, evaluations),
+        truncated=_truncated(stored),
         chosen=chosen,
         # They stand beside the chosen row, and not beside themselves.
-        best_base=None if base is None or base is best else _evaluation(stored, base),
-        best_stack=None if stack is None or stack is best else _evaluation(stored, stack),
+        best_base=None if base is None or base is best else of_key[base.key],
+        best_stack=None if stack is None or stack is best else of_key[stack.key],
         training=training,
         warnings=[
             *_chance_texts(stored),
@@ -157,74 +157,37 @@ def _epochs(folder: BaseModelFolder) -> list[Epoch]:
     return read_history(folder.history)
 
 
-def _evaluation(stored: StoredRun, row: LeaderboardRow) -> Evaluation:
-    task, probabilities = stored.task, stored.probabilities[row.key]
-    figures = task.evaluate(stored.labels, probabilities, stored.thresholds.get(row.key))
-    calibration = task.reliability(stored.labels, probabilities)
-    of_task = FlagEvaluation if task.has_thresholds else Evaluation
-    return of_task(
-        key=row.key,
-        kind=row.kind,
-        title=row.title,
-        **json_values(figures),
-        confusion_classes=list(task.confusion_names),
-        reliability=Reliability(calibration["ece"], [Bin(**part) for part in calibration["bins"]]),
+def _agreement(stored: StoredRun) -> Agreement:
+    labels, task = stored.labels, stored.task
+    decisions = {row.key: stored.decisions(row) for row in stored.rows}
+    of_base = {row.key: decisions[row.key] for row in stored.rows if row.kind == "base"}
+    return Agreement(
+        n=len(labels),
+        right_by_none=right_by_none(labels, of_base, task) if of_base else 0,
+        pairs=[Pair(**pair) for pair in agreement(labels, decisions, task)],
     )
 
 
-def _at_natural_frequencies(stored: StoredRun) -> NaturalFrequencies | None:
-    """The rows at the frequencies that classes had before the subset was drawn; None where alike.
-
-    Of flags, each is weighted by itself, and accuracy, which needs all of them at once, is None.
-    """
-    names, before = stored.data["class_names"], stored.data["available"]["test"]
-    n_before = _n_before(stored, before)
-    shares = np.array([before.get(name, 0) / n_before for name in names])
-    counts_here = stored.task.class_counts(stored.labels)
-    here = np.array([counts_here[name] / len(stored.labels) for name in names])
-    # Relative alone: a rare class that is drawn a fifth more often moves precision as well.
-    if np.allclose(here, shares, rtol=SAME_SHARES, atol=0):
-        return None
-    rows = [
-        NaturalFrequenciesRow(
-            key=row.key, **stored.task.at_frequencies(stored.labels, stored.decisions(row), shares)
-        )
-        for row in stored.rows
+def _collapsed(stored: StoredRun, evaluations: list[Evaluation]) -> list[Collapsed]:
+    # The plainest answer is no better than chance by what it is.
+    plainest = f"baseline:{stored.task.plainest}"
+    answers = {row.key: stored.task.only_answer(stored.decisions(row)) for row in stored.rows}
+    return [
+        Collapsed(of.key, of.title, of.mcc, answers[of.key])
+        for of in evaluations
+        if of.key != plainest and no_better_than_chance(of.mcc)
     ]
-    # The labels alone decide what is missing, so it is the same in every row.
-    missing = [names[number] for number in rows[0].missing]
-    return NaturalFrequencies(frequencies=before, of=n_before, missing=missing, rows=rows)
 
 
-def _n_before(stored: StoredRun, before: Mapping[str, int]) -> int:
-    """Test functions before the subset was drawn; with flags, one may count often or not at all."""
-    if not stored.task.has_thresholds:
-        return sum(before.values())
-    n_before: int = stored.data["functions"]["test"] + stored.data["dropped"]["test"][NOT_DRAWN]
-    return n_before
-
-
-def _without_near_duplicates(stored: StoredRun) -> WithoutNearDuplicates:
-    """Accuracy and macro-F1 of every row where train does not hold the answer."""
-    # On all rows a model is also paid for functions that it may have learnt by heart.
-    kept = ~stored.contamination.rows
-    return WithoutNearDuplicates(
-        threshold=stored.contamination.threshold,
-        n=int(kept.sum()),
-        rows=[_row_on(stored, row, kept) for row in stored.rows],
-    )
-
-
-def _row_on(
-    stored: StoredRun, row: LeaderboardRow, chosen: NDArray[np.bool_]
-) -> WithoutNearDuplicatesRow:
-    accuracy, macro_f1 = None, None
-    if chosen.any():
-        decisions = stored.decisions(row)
-        accuracy, macro_f1 = stored.task.accuracy_and_macro_f1(
-            stored.labels[chosen], decisions[chosen]
-        )
-    return WithoutNearDuplicatesRow(row.key, row.kind, row.name, row.title, accuracy, macro_f1)
+def _truncated(stored: StoredRun) -> list[Truncated]:
+    names = sorted(row.name for row in stored.rows if row.kind == "base")
+    counts = stored.data["counts"]
+    return [
+        Truncated(name, split, class_name, cut, counts[split][class_name])
+        for name in names
+        for split, of_classes in stored.folder.base_model(name).truncated_by_class().items()
+        for class_name, cut in of_classes.items()
+    ]
 
 
 def _comparisons(stored: StoredRun) -> list[Comparison]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,7 @@ class StoredRun:
     probabilities: dict[str, NDArray[np.float32]]
     thresholds: dict[str, NDArray[np.float64]]  # empty where functions have one class each
     contamination: Contamination
+    calibration: dict[str, dict[str, Any]]  # by the rows' keys; empty where a run is older
 
     def decisions(self, row: LeaderboardRow) -> NDArray[Any]:
         """What a row says of every test function: classes (n,), or flags (n, k) bool."""
@@ -99,6 +101,7 @@ def read_run(run: RunFolder) -> StoredRun:
         probabilities=probabilities,
         thresholds=thresholds,
         contamination=_read_contamination(run.stacking.contamination, len(labels)),
+        calibration=_read_calibration(run.stacking.calibration),
     )
 
 
@@ -151,6 +154,24 @@ def _read_thresholds(
             raise unusable(path, f"{row.key} must have {len(names)} finite numbers")
         thresholds[row.key] = values
     return thresholds
+
+
+def _read_calibration(path: Path) -> dict[str, dict[str, Any]]:
+    # Runs that are older than temperatures have none.
+    stored = read_object(path) if path.exists() else {}
+    for key, chosen in stored.items():
+        try:
+            above_zero = chosen["temperature"] > 0 and chosen["n"] >= 0
+            numbers = [
+                promise["threshold"] is None or math.isfinite(promise["threshold"])
+                for promises in chosen["promises"].values()
+                for promise in promises
+            ]
+        except (AttributeError, KeyError, TypeError) as error:
+            raise unusable(path, f"{key} is damaged ({error!r})") from error
+        if not above_zero or not all(numbers):
+            raise unusable(path, f"{key} must have a temperature above 0 and finite thresholds")
+    return stored
 
 
 def _check_labels(path: Path, labels: NDArray[Any], n_classes: int, *, flags: bool) -> None:

@@ -12,20 +12,22 @@ from enstack.data.functions import Functions, VulnerabilityData
 from enstack.data.holdout import SplitPlan
 from enstack.duplicates.contamination import NEAR, duplicates_of_test
 from enstack.progress.say import say
-from enstack.run_folder import RunFolder, StackingFolder
+from enstack.run_folder import RunFolder
 from enstack.stacking.added import require_added_whole
 from enstack.stacking.baselines import plain_baselines
+from enstack.stacking.calibration import calibrate
 from enstack.stacking.flawfinder import class_probabilities, flawfinder_version, risk_levels
 from enstack.stacking.leak_guard import refuse_foreign_files, tell_unknown_origins
 from enstack.stacking.meta_features import BaseModelProbabilities, mean_vote, refuse_leaks
 from enstack.stacking.ranking import leaderboard
 from enstack.stacking.selection import select_model
 from enstack.stacking.stack import fit_meta_classifiers, save_meta_classifier
+from enstack.stacking_folder import StackingFolder
 from enstack.storage.files import write_json
 from enstack.storage.folders import replacing_folder
 from enstack.storage.manifest import is_current, read_manifest
 
-STACKING_EDITION = 4  # raise when the folder holds something else, so that it is made again
+STACKING_EDITION = 5  # raise when the folder holds something else, so that it is made again
 NO_FLAWFINDER = (
     "   · Flawfinder, a source of VDISC's labels, is not installed here: its row is left out. To "
     "have it, `pip install flawfinder` and run the same again."
@@ -128,6 +130,14 @@ def _write_results(
     stored = {key: values.tolist() for key, values in thresholds.items() if values is not None}
     if stored:  # classes have none, and no file of them
         write_json(folder.thresholds, stored)
+    write_json(
+        folder.calibration,
+        {
+            key: calibrate(chosen_by, values[len(test) :], data.task)
+            for key, values in probabilities.items()
+            if not key.startswith("baseline:")
+        },
+    )
     on_test = {key: values[: len(test)] for key, values in probabilities.items()}
     board = leaderboard(
         test.labels, on_test, data.task, thresholds, clusters=clusters, seed=config.seed
@@ -153,20 +163,17 @@ def _every_model(
 
     Saves the stacks, and which model is chosen.
 
-    Their rows are the test functions, and after them, in label mode multilabel, the validation
-    functions that selected the base models: they choose the thresholds too.
+    Their rows are the test functions, and after them the validation functions that selected the
+    base models: they choose thresholds and temperatures too. Of baselines only in label mode
+    multilabel, where these have thresholds.
     """
     names, task = [*base_model_names(config.base_models), *run.added()], data.task
     _refuse_foreign_files(data, plan, names, run)
     asked = [_probabilities(run, name, data, "test") for name in names]
     # Of test too: a model would be measured on functions that it knows by heart.
     refuse_leaks(asked)
-    # Classes need no threshold.
-    if task.has_thresholds:
-        chosen_by = [
-            _probabilities(run, name, data, "validation", plan.selection) for name in names
-        ]
-        asked = [_joined(*pair) for pair in zip(asked, chosen_by, strict=True)]
+    chosen_by = [_probabilities(run, name, data, "validation", plan.selection) for name in names]
+    asked = [_joined(*pair) for pair in zip(asked, chosen_by, strict=True)]
     on_meta = [_probabilities(run, name, data, plan.meta_split, plan.meta_rows) for name in names]
     labels = data.splits[plan.meta_split].labels[plan.meta_rows]
     chosen = select_model(on_meta, labels, task, config.meta_classifiers, seed=config.seed)

@@ -21,6 +21,7 @@ from enstack.config import SHAPE_TRAINING_ALONE, RunConfig
 from enstack.data.functions import VulnerabilityData
 from enstack.data.holdout import SplitPlan
 from enstack.errors import CheckpointError
+from enstack.metrics.label_task import LabelTask
 from enstack.models.base_models import BaseModel, load_classifier, load_tokenizer, require_length
 from enstack.models.hardware import Hardware, device_name
 from enstack.models.tokens import LabelledTokens, tokenize
@@ -160,6 +161,7 @@ def _store_probabilities(
     details = {
         "made_from": inputs,
         "truncated": truncated,
+        "truncated_by_class": _truncated_by_class(job.data.task, examples),
         "precision": job.hardware.precision,  # what "auto" was here, for later predictions
         "history": folder.history_digest(),
         "settings": {key: settings[key] for key in SHAPE_TRAINING_ALONE},
@@ -169,6 +171,17 @@ def _store_probabilities(
             path, ids = beside / f"{split}.npz", examples[split].ids
             origin = _origin(job, inputs, said)
             save_probabilities(path, ids, said.probabilities, said.seen, origin)
+
+
+def _truncated_by_class(
+    task: LabelTask, examples: dict[str, LabelledTokens]
+) -> dict[str, dict[str, int]]:
+    """Functions of each split and class that were cut; of a split whose tokens don't say, none."""
+    return {
+        split: task.class_counts(of_split.labels[of_split.tokens.cut])
+        for split, of_split in examples.items()
+        if of_split.tokens.cut is not None
+    }
 
 
 def _origin(job: TrainingJob, inputs: dict[str, Any], said: Predicted) -> dict[str, Any]:

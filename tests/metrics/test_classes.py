@@ -13,8 +13,14 @@ from sklearn import metrics as reference
 
 from enstack.errors import DataError
 from enstack.metrics import counts
+from enstack.metrics.classes import mcc_of_confusion
+from enstack.metrics.label_task import LabelTask
 from enstack.metrics.one_class import OneClass
-from enstack.metrics.reweighting import confusion_at_frequencies
+from enstack.metrics.reweighting import (
+    average_precision_at_frequencies,
+    confusion_at_frequencies,
+)
+from enstack.metrics.several_flags import SeveralFlags
 
 NAMES = ("a", "b", "c", "d")
 TASK = OneClass(NAMES)
@@ -85,6 +91,86 @@ def test_mcc_and_auc_equal_those_of_scikit_learn(k: int):
             reference.roc_auc_score(labels, whole, multi_class="ovr")
         )
     assert found["auc"] == pytest.approx(expected)
+
+
+@settings(deadline=None)
+@given(rows_of_classes, st.integers(0, 100))
+def test_mcc_and_average_precision_of_each_class_equal_those_of_scikit_learn(
+    rows: tuple[list[int], list[int]], seed: int
+):
+    labels, ties = np.array(rows[0]), np.random.RandomState(seed).randint(1, 6, (len(rows[0]), 4))
+    probabilities = ties / ties.sum(axis=1, keepdims=True)
+    predictions = probabilities.argmax(axis=1)
+    found = TASK.evaluate(labels, probabilities)
+    mccs, averages = [], []
+    for index, row in enumerate(found["per_class"]):
+        has, given = labels == index, predictions == index
+        two_sided = has.any() and given.any() and not has.all() and not given.all()
+        expected = reference.matthews_corrcoef(has, given) if two_sided else 0
+        assert row["mcc"] == pytest.approx(expected, abs=1e-12)
+        mccs += [expected] if has.any() or given.any() else []
+        if has.any() and not has.all():
+            averages.append(reference.average_precision_score(has, probabilities[:, index]))
+            assert row["average_precision"] == pytest.approx(averages[-1])
+        else:
+            assert row["average_precision"] is None
+    assert found["macro_mcc"] == pytest.approx(np.mean(mccs), abs=1e-12)
+    if averages:
+        assert found["average_precision"] == pytest.approx(np.mean(averages))
+    else:
+        assert found["average_precision"] is None
+
+
+@settings(deadline=None)
+@given(rows_of_classes)
+def test_mcc_of_counts_is_that_of_the_rows(rows: tuple[list[int], list[int]]):
+    labels, predictions = map(np.array, rows)
+    confusion = reference.confusion_matrix(labels, predictions, labels=range(4))
+    assert mcc_of_confusion(confusion) == pytest.approx(TASK.mcc(labels, predictions), abs=1e-12)
+    assert mcc_of_confusion(confusion * 10**9) == pytest.approx(mcc_of_confusion(confusion))
+
+
+@pytest.mark.parametrize("task", [TASK, SeveralFlags(NAMES)])
+def test_figures_at_other_frequencies_are_those_of_rows_that_come_so_often(task: LabelTask):
+    random = np.random.RandomState(5)
+    labels: Any = np.repeat(np.arange(4), [30, 30, 30, 0])
+    times = np.array([1, 2, 3, 0])
+    frequencies = times / 6
+    probabilities = random.random_sample((90, 4))
+    decisions = probabilities.argmax(axis=1)
+    if task.has_thresholds:
+        labels, decisions = np.eye(4, dtype=bool)[labels], probabilities > 0.5
+        frequencies = np.array([0.5, 1 / 3, 1 / 5, 0])  # against the rest, which has 60 rows
+    weights = task.row_weights(labels, frequencies)
+    has_class = task.has_class(labels)
+    found = average_precision_at_frequencies(has_class, probabilities, weights)
+    mccs, averages = [], []
+    for place in range(4):
+        has = has_class[:, place]
+        if task.has_thresholds:
+            of_rows = np.where(has, (2, 1, 1, 0)[place], (1, 1, 2, 1)[place])
+        else:
+            of_rows = times[labels]
+        if place < 3:
+            averages.append(
+                reference.average_precision_score(
+                    np.repeat(has, of_rows), np.repeat(probabilities[:, place], of_rows)
+                )
+            )
+        if task.has_thresholds and place < 3:
+            mccs.append(
+                reference.matthews_corrcoef(
+                    np.repeat(has, of_rows), np.repeat(decisions[:, place], of_rows)
+                )
+            )
+    assert found == pytest.approx(np.mean(averages))
+    at = task.at_frequencies(labels, decisions, frequencies)
+    if not task.has_thresholds:
+        repeated = np.repeat(labels, times[labels]), np.repeat(decisions, times[labels])
+        assert at["mcc"] == pytest.approx(reference.matthews_corrcoef(*repeated))
+    else:
+        # The flag that no row has, and is given, counts as 0.
+        assert at["mcc"] == pytest.approx(np.mean([*mccs, 0]))
 
 
 def test_an_absent_class_has_no_auc_and_is_left_out_of_the_mean():

@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit, softmax
 from sklearn import calibration
+from sklearn.metrics import log_loss
 
 from enstack.errors import DataError
 from enstack.metrics.label_task import LabelTask
 from enstack.metrics.one_class import OneClass
 from enstack.metrics.several_flags import SeveralFlags
-from enstack.metrics.temperature import fit_temperature, tempered
+from enstack.metrics.temperature import fit_temperature, log_loss_parts, tempered
 
 TASKS = [OneClass(tuple("abcd")), OneClass(("clean", "vulnerable")), SeveralFlags(tuple("abcde"))]
 
@@ -126,3 +127,20 @@ def test_a_model_that_is_wrong_more_often_than_not_is_told_to_say_nothing():
 def test_rows_that_do_not_fit_are_refused():
     with pytest.raises(DataError, match=r"one row per label"):
         fit_temperature(np.array([0]), np.full((2, 2), 0.5), OneClass(("a", "b")))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_log_loss_is_what_a_temperature_mends_and_what_it_cannot(task: LabelTask):
+    honest, sure = (drawn(task, 20_000, sharpness) for sharpness in (1.0, 3.0))
+    parts = {
+        name: log_loss_parts(*rows, task) for name, rows in (("honest", honest), ("sure", sure))
+    }
+    for (labels, probabilities), found in zip((honest, sure), parts.values(), strict=True):
+        assert found["log_loss"] == pytest.approx(
+            log_loss(task.taken(labels), task.choices(probabilities)), rel=1e-6
+        )
+        assert found["refinement"] + found["calibration"] == pytest.approx(found["log_loss"])
+    # One tells the rows apart as well as the other; only what it says of itself is wrong.
+    assert parts["honest"]["refinement"] == pytest.approx(parts["sure"]["refinement"], rel=1e-3)
+    assert parts["honest"]["calibration"] == pytest.approx(0, abs=1e-3)
+    assert parts["sure"]["calibration"] > 0.1

@@ -13,6 +13,7 @@ from enstack.models import tokens as tokens_module
 from enstack.models.base_models import BaseModel, load_tokenizer
 from enstack.models.tokens import LabelledTokens, encode, tokenize
 from enstack.storage.files import sha256_json
+from enstack.storage.manifest import read_manifest, write_manifest
 from enstack.toy.tiny_models import TinyModel, write_encoder
 from tests.support.equality import tree_digest
 
@@ -34,6 +35,8 @@ def test_tokens_are_those_of_the_tokenizer_and_cuts_are_counted(
     whole = micro_tokenizer(train.sources.to_pylist())["input_ids"]
     assert found.n_truncated == sum(len(ids) > 150 for ids in whole)
     assert 0 < found.n_truncated < len(train)
+    assert found.cut is not None
+    assert found.cut.tolist() == [len(ids) > 150 for ids in whole]
     for row, ids in enumerate(whole):
         stored = found.rows[row]["input_ids"].tolist()
         assert len(stored) == found.lengths[row]
@@ -52,6 +55,25 @@ def test_the_second_time_nothing_is_tokenized(
     again = tokenize(train, micro_tokenizer, max_length=64, cache_dir=tmp_path, title="t")
     assert (again.key, again.n_truncated) == (first.key, first.n_truncated)
     assert np.array_equal(again.lengths, first.lengths)
+    assert np.array_equal(again.cut, first.cut)
+
+
+def test_a_cache_from_before_cuts_were_recorded_row_by_row_is_used_as_it_is(
+    toy_data: VulnerabilityData,
+    micro_tokenizer: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    train = toy_data.splits["train"]
+    first = tokenize(train, micro_tokenizer, max_length=64, cache_dir=tmp_path, title="t")
+    folder = tmp_path / "tokens" / first.key
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    (folder / "cut.npy").unlink()
+    write_manifest(folder, made_from=manifest["made_from"], n_truncated=first.n_truncated)
+    monkeypatch.delattr(tokens_module, "encode")
+    again = tokenize(train, micro_tokenizer, max_length=64, cache_dir=tmp_path, title="t")
+    assert (again.cut, again.n_truncated) == (None, first.n_truncated)
 
 
 def test_a_vocabulary_beyond_two_bytes_gets_four() -> None:

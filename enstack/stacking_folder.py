@@ -1,0 +1,47 @@
+"""StackingFolder: where a run keeps its stacks, and what every model says of the test split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class StackingFolder:
+    """The stacks, and what every model says of the test split."""
+
+    path: Path
+
+    def meta_classifier(self, name: str) -> Path:
+        """The file of a fitted meta-classifier."""
+        return self.path / f"{name}.skops"
+
+    @property
+    def leaderboard(self) -> Path:
+        """A row for every model, with its figures on the test split."""
+        return self.path / "leaderboard.csv"
+
+    @property
+    def test_probabilities(self) -> Path:
+        """Labels, and the probabilities of every row of the leaderboard, on the test split."""
+        return self.path / "test_probabilities.npz"
+
+    @property
+    def thresholds(self) -> Path:
+        """Of several flags, the thresholds of every row of the leaderboard."""
+        return self.path / "thresholds.json"
+
+    @property
+    def calibration(self) -> Path:
+        """Temperatures and guaranteed precisions of the models, chosen on validation."""
+        return self.path / "calibration.json"
+
+    @property
+    def contamination(self) -> Path:
+        """Which test functions have a near-duplicate in train, and which are alike among them."""
+        return self.path / "near_train.npz"
+
+    @property
+    def selection(self) -> Path:
+        """Which model did best by cross-validation on the rows that stacks are fitted on."""
+        return self.path / "selection.json"
