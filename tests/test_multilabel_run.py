@@ -29,7 +29,8 @@ from tests.support.equality import tree_digest
 
 NAMES = ("CWE-119", "CWE-120", "CWE-469", "CWE-476", "CWE-other")
 TASK = SeveralFlags(NAMES)
-ROWS = {"base:micro", "stack:lr", "stack:xgboost", "baseline:tfidf_lr", "baseline:frequency"}
+BASELINES = {"baseline:tfidf_lr", "baseline:length", "baseline:frequency"}
+ROWS = {"base:micro", "stack:lr", "stack:xgboost", *BASELINES}
 
 
 @pytest.fixture(scope="module", params=["holdout", "out_of_fold"])
