@@ -1,4 +1,7 @@
-"""How far chance moves a figure, and a difference of two models: Efron's bootstrap over cells."""
+"""How sure a figure is, and a difference of two models on the same rows: bootstraps over cells.
+
+Which kind of interval covers was measured: docs/statistics.md.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import norm
 
+from enstack.metrics.counts import accuracy, by_class, f1_of_classes, macro_f1, ratio
 from enstack.metrics.label_task import LabelTask
 from enstack.statistics.cells import Cells, PairedCells, measured, single
+
+__all__ = ["N_RESAMPLES", "Difference", "difference", "intervals"]
 
 N_RESAMPLES = 2000
 
@@ -17,7 +24,9 @@ N_RESAMPLES = 2000
 class Difference:
     """A measure of the first model less that of the second, and how sure that is.
 
-    low, high: 95 % interval; p: two-sided, of no difference; standard_error: of the value.
+    low, high: 95 % interval, the value and 1.96 standard errors on either side; p: two-sided, of no
+    difference, below .05 where the interval leaves out 0. standard_error: 0 where no row tells the
+    models apart, and then nothing is shown: p is 1.
     """
 
     value: float
@@ -38,16 +47,21 @@ def difference(
     """How far two models are apart on the same rows.
 
     measure: "macro_f1", "accuracy" or "mcc"; classes: (k,) bool, over which macro-F1 averages, None
-    for all. Both models see the same resamples.
+    for all. Both models see the same resamples. Method: a normal interval with the standard error
+    of Efron's bootstrap.
     """
     first, second = measured(cells.task, cells.sums, measure, classes)
-    drawn = _drawn(cells, measure, classes, seed, n_resamples)
-    apart = drawn[0] - drawn[1]
-    low, high = _percentiles(apart)
-    beyond = min((apart <= 0).mean(), (apart >= 0).mean())
-    return Difference(
-        float(first - second), low, high, float(min(1, 2 * beyond)), float(apart.std(ddof=1))
+    drawn = np.concatenate(
+        [
+            measured(cells.task, counts, measure, classes)
+            for counts in cells.resampled(seed=seed, n_resamples=n_resamples)
+        ],
+        axis=-1,
     )
+    value, error = float(first - second), float((drawn[0] - drawn[1]).std(ddof=1))
+    half = float(norm.ppf(0.975)) * error
+    p = float(2 * norm.sf(abs(value) / error)) if error else 1.0
+    return Difference(value, value - half, value + half, p, error)
 
 
 def intervals(
@@ -62,8 +76,9 @@ def intervals(
     """95 % intervals (low, high) of accuracy and macro-F1 of each model.
 
     labels and every predictions[name]: (n,) int, or (n, k) bool flags; clusters: see cells.paired.
-    Returns {name: {"accuracy": (low, high), "macro_f1": (low, high)}}. Another model beside it
-    changes nothing.
+    Returns {name: {"accuracy": (low, high), "macro_f1": (low, high)}}, the figure between them.
+    Another model beside it changes nothing. Method: percentiles of the Bayesian bootstrap (Rubin
+    1981) with Jeffreys' prior on accuracy and on each class's F1.
     """
     return {
         name: _intervals(single(task, labels, decisions, clusters), seed, n_resamples)
@@ -72,22 +87,33 @@ def intervals(
 
 
 def _intervals(cells: Cells, seed: int, n_resamples: int) -> dict[str, tuple[float, float]]:
-    return {
-        measure: _percentiles(_drawn(cells, measure, None, seed, n_resamples)[0])
-        for measure in ("accuracy", "macro_f1")
-    }
+    whole, occurs = cells.sums[0], f1_of_classes(cells.sums[0])[1]
+    # A stream of its own: how many resamples are drawn at once changes none of its draws either.
+    random, blocks = np.random.RandomState([seed, 1]), []
+    for (counts,) in cells.reweighted(seed=seed, n_resamples=n_resamples):
+        prior = random.gamma(0.5, size=(len(counts), 1 + len(occurs), 2))
+        blocks.append(_with_prior(counts, prior * cells.rows_together, occurs))
+    shares, f1 = np.concatenate(blocks, axis=1)
+    return {"accuracy": _ends(shares, accuracy(whole)), "macro_f1": _ends(f1, macro_f1(whole))}
 
 
-def _drawn(
-    cells: Cells, measure: str, classes: np.ndarray | None, seed: int, n_resamples: int
-) -> np.ndarray:
-    """The measure of each model on each resample: (models, n_resamples)."""
-    blocks = cells.resampled(seed=seed, n_resamples=n_resamples)
-    return np.concatenate(
-        [measured(cells.task, counts, measure, classes) for counts in blocks], axis=-1
-    )
+def _with_prior(counts: np.ndarray, prior: np.ndarray, occurs: np.ndarray) -> np.ndarray:
+    """Accuracy and macro-F1 (2, b) of counts (b, 2 + 3k) and of what nobody has seen.
+
+    prior: (b, 1 + k, 2), rows right and rows wrong, of all and then of each class: half a row of
+    either in the mean, or half a cluster. That is Jeffreys' prior of a share: of a class of three
+    rows, all hit, it is not known that it is always hit. occurs: (k,) bool.
+    """
+    right, wrong = np.moveaxis(prior, -1, 0)
+    hit, having, given = by_class(counts)
+    # Of a class, a row is wrong that has it or that was given it: having + given counts one each.
+    f1 = ratio(2 * (hit + right[:, 1:]), having + given + 2 * right[:, 1:] + wrong[:, 1:])
+    rows = counts[:, 0] + right[:, 0] + wrong[:, 0]
+    mean = ratio((f1 * occurs).sum(axis=1), np.full(len(f1), occurs.sum()))
+    return np.stack([(counts[:, 1] + right[:, 0]) / rows, mean])
 
 
-def _percentiles(values: np.ndarray) -> tuple[float, float]:
+def _ends(values: np.ndarray, figure: np.ndarray) -> tuple[float, float]:
+    """The 2.5th and 97.5th percentile, further apart where the figure itself lies outside."""
     low, high = np.percentile(values, [2.5, 97.5])
-    return float(low), float(high)
+    return float(min(low, figure)), float(max(high, figure))

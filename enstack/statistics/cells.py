@@ -47,11 +47,24 @@ class Cells:
         """
         # RandomState: its stream is frozen, so intervals are the same under every NumPy.
         random, n_units = np.random.RandomState(seed), int(self.times.sum())
-        # One stream for all blocks: how many are drawn at once changes no draw.
-        at_once = max(1, DRAWN_AT_ONCE // len(self.times))
-        for start in range(0, n_resamples, at_once):
-            size = min(at_once, n_resamples - start)
+        for size in _blocks(n_resamples, len(self.times)):
             yield random.multinomial(n_units, self.times / n_units, size=size) @ self.counts
+
+    def reweighted(self, *, seed: int, n_resamples: int) -> Iterator[np.ndarray]:
+        """The counts of rows given random weights instead: (models, b, 2 + 3k).
+
+        Each row's or cluster's is drawn from the exponential distribution, so none ever falls out.
+        Method: the Bayesian bootstrap, Rubin 1981; weights of rows alike sum up to a gamma one.
+        """
+        random = np.random.RandomState(seed)
+        for size in _blocks(n_resamples, len(self.times)):
+            yield random.gamma(self.times, size=(size, len(self.times))) @ self.counts
+
+    @property
+    def rows_together(self) -> float:
+        """How many rows the cluster of a row has in the mean; 1 without clusters."""
+        sizes = self.counts[0, :, 0]
+        return float((self.times @ sizes**2) / (self.times @ sizes))
 
 
 @dataclass(frozen=True)
@@ -143,6 +156,14 @@ def _kinds_of_clusters(
     for size in np.unique(sizes):
         members = cell[order][starts[sizes == size][:, None] + np.arange(size)]
         yield np.unique(members, axis=0, return_counts=True)
+
+
+def _blocks(n_resamples: int, n_kinds: int) -> Iterator[int]:
+    """How many resamples to draw at once, until there are so many."""
+    # One stream for all blocks: how many are drawn at once changes no draw.
+    at_once = max(1, DRAWN_AT_ONCE // n_kinds)
+    for start in range(0, n_resamples, at_once):
+        yield min(at_once, n_resamples - start)
 
 
 def _refuse_other_length(name: str, values: np.ndarray, labels: np.ndarray) -> None:

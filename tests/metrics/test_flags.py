@@ -188,7 +188,7 @@ def test_the_leaderboard_holds_each_model_at_its_own_thresholds() -> None:
     at = {"base:sure": np.full(3, 0.5), "base:shy": np.full(3, 0.2)}
     board = leaderboard(flags, {"base:sure": sure, "base:shy": shy}, TASK, at, seed=1)
     assert (board["accuracy"] == 1).all()
-    assert (board["macro_f1_low"] == 1).all()
+    assert (board["macro_f1_high"] == 1).all()
     at["base:shy"] = np.full(3, 0.5)
     board = leaderboard(flags, {"base:sure": sure, "base:shy": shy}, TASK, at, seed=1)
     assert board.set_index("name").loc["shy", "accuracy"] == 0

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import beta
 
+from enstack.metrics.label_task import LabelTask
 from enstack.metrics.one_class import OneClass
+from enstack.metrics.several_flags import SeveralFlags
 from enstack.statistics import cells
-from enstack.statistics.bootstrap import difference, intervals
+from enstack.statistics.bootstrap import Difference, difference, intervals
 
 TASK = OneClass(("a", "b", "c", "d"))
 
@@ -89,3 +96,61 @@ def test_the_interval_and_the_p_of_a_difference_say_the_same():
         labels, first, second = draw(60, 0.6, seed)
         found = difference(cells.paired(TASK, labels, first, second), "macro_f1", seed=1)
         assert (found.p < 0.05) == (found.low > 0 or found.high < 0), seed
+
+
+@st.composite
+def few_rows(draw: Any) -> tuple[LabelTask, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+    """A task, labels, two models' decisions about 1 to 12 rows, and clusters of them or none."""
+    n, random = draw(st.integers(1, 12)), np.random.RandomState(draw(st.integers(0, 2**32 - 1)))
+    clusters = random.randint(4, size=n) if draw(st.booleans()) else None
+    if draw(st.booleans()):
+        task = SeveralFlags(("a", "b", "c"))
+        return task, *(random.random_sample((3, n, 3)) < draw(st.sampled_from([0, 0.2]))), clusters
+    return TASK, *random.randint(4, size=(3, n)), clusters
+
+
+@given(few_rows())
+def test_hardly_any_rows_have_intervals_from_0_to_1_around_their_figures(rows: Any):
+    task, labels, first, second, clusters = rows
+    found = intervals(labels, {"x": first}, task, clusters=clusters, seed=1, n_resamples=100)["x"]
+    figures = dict(
+        zip(("accuracy", "macro_f1"), task.accuracy_and_macro_f1(labels, first), strict=True)
+    )
+    for name, (low, high) in found.items():
+        assert 0 <= low <= figures[name] <= high <= 1
+    assert found["accuracy"][0] < found["accuracy"][1]
+    pair = cells.paired(task, labels, first, second, clusters)
+    for measure in cells.MEASURES:
+        apart = difference(pair, measure, seed=1, n_resamples=100)
+        assert np.isfinite([apart.low, apart.value, apart.high, apart.standard_error]).all()
+        assert apart.low <= apart.value <= apart.high
+        assert 0 <= apart.p <= 1
+
+
+def test_a_model_that_was_never_wrong_is_not_known_to_be_perfect():
+    labels = np.arange(40) % 4
+    found = intervals(labels, {"x": labels}, TASK, seed=0)["x"]
+    # Jeffreys' interval of 40 of 40: from .939 (scipy.stats.beta.ppf(.025, 40.5, .5)).
+    assert found["accuracy"] == (pytest.approx(0.939, abs=0.01), 1)
+    assert 0.8 < found["macro_f1"][0] < 0.96
+
+
+def test_models_that_never_disagree_show_nothing():
+    labels, first, _ = draw(50, 0.6, 0)
+    found = difference(cells.paired(TASK, labels, first, first), "macro_f1", seed=1)
+    assert found == Difference(0, 0, 0, 1, 0)
+
+
+def test_an_accuracy_interval_is_that_of_jeffreys():
+    labels, predicted, _ = draw(60, 0.8, 1)
+    right = int((labels == predicted).sum())
+    found = intervals(labels, {"x": predicted}, TASK, seed=0, n_resamples=40_000)["x"]["accuracy"]
+    assert found == pytest.approx(beta.ppf([0.025, 0.975], right + 0.5, 60.5 - right), abs=0.003)
+
+
+def test_intervals_do_not_depend_on_how_many_are_drawn_at_once(monkeypatch: pytest.MonkeyPatch):
+    labels, predicted, _ = draw(300, 0.6, 0)
+    whole = intervals(labels, {"x": predicted}, TASK, seed=1)
+    monkeypatch.setattr("enstack.statistics.cells.DRAWN_AT_ONCE", 700)
+    for name, ends in intervals(labels, {"x": predicted}, TASK, seed=1)["x"].items():
+        assert ends == pytest.approx(whole["x"][name], abs=1e-12)

@@ -102,4 +102,5 @@ def test_a_true_difference_as_small_as_could_be_shown_is_shown_four_times_in_fiv
     error = 0.02
     seen = smallest_shown(error) + error * np.random.RandomState(0).normal(size=40_000)
     assert np.mean(seen > norm.ppf(0.975) * error) == pytest.approx(0.8, abs=0.01)
+    assert smallest_shown(0) is None
     assert smallest_shown(error, power=0.5) == pytest.approx(norm.ppf(0.975) * error)
