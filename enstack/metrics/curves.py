@@ -51,7 +51,8 @@ def risk_coverage(confidence: np.ndarray, right: np.ndarray) -> dict[str, Any]:
 
 def _spread(rising: np.ndarray) -> np.ndarray:
     """Places of at most MOST_POINTS of the points, both ends among them, evenly over a rising x."""
-    wanted = np.linspace(rising[0], rising[-1], MOST_POINTS)
+    # One is for the end: where several points have the highest x, the search finds the first.
+    wanted = np.linspace(rising[0], rising[-1], MOST_POINTS - 1)
     # Numerically, the last wanted may lie above the last there is.
     places = np.minimum(np.searchsorted(rising, wanted), len(rising) - 1)
     return np.unique(np.append(places, len(rising) - 1))
