@@ -35,7 +35,8 @@ from tests.support.equality import tree_digest
 from tests.support.faults import FaultyDisk, faulty
 from tests.support.pipeline_runs import changed
 
-KINDS = {"base:micro", "stack:lr", "stack:rf", "baseline:tfidf_lr", "baseline:majority"}
+BASELINES = {"baseline:tfidf_lr", "baseline:length", "baseline:majority"}
+KINDS = {"base:micro", "stack:lr", "stack:rf", *BASELINES}
 
 
 def test_a_run_leaves_everything_that_the_contract_names(finished_run: RunConfig) -> None:
@@ -56,6 +57,7 @@ def test_a_run_leaves_everything_that_the_contract_names(finished_run: RunConfig
         "base_models/micro/probabilities/test.npz",
         "stacking/leaderboard.csv",
         "stacking/lr.skops",
+        "stacking/calibration.json",
         "stacking/manifest.json",
         "report/report.html",
         "report/report.json",
