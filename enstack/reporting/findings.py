@@ -202,7 +202,11 @@ def _comparisons(stored: StoredRun) -> list[Comparison]:
 
 def _comparison(stored: StoredRun, stack: LeaderboardRow, other: LeaderboardRow) -> Comparison:
     pair = cells.paired(
-        stored.task, stored.labels, stored.decisions(stack), stored.decisions(other)
+        stored.task,
+        stored.labels,
+        stored.decisions(stack),
+        stored.decisions(other),
+        stored.contamination.clusters,
     )
     # The run's own seed, as of the leaderboard's intervals.
     found = difference(pair, "macro_f1", seed=int(stored.settings.get("seed", 42)))

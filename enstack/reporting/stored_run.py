@@ -47,10 +47,14 @@ SAME_ACCURACY = 0.01
 
 @dataclass(frozen=True)
 class Contamination:
-    """Which test rows (n,) bool have a near-duplicate in train, from which Jaccard similarity."""
+    """Which test rows (n,) bool have a near-duplicate in train, from which Jaccard similarity.
+
+    clusters: (n,) int, the same for test rows that near-duplicates link; None in older run folders.
+    """
 
     threshold: float
     rows: NDArray[np.bool_]
+    clusters: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -123,17 +127,21 @@ def _read_probabilities(
 
 
 def _read_contamination(path: Path, n_rows: int) -> Contamination:
-    arrays = _read_arrays(path, ["near", "threshold"])
-    near, threshold = arrays["near"], arrays["threshold"]
+    arrays = _read_arrays(path, ["near", "threshold"], optional=["clusters"])
+    near, threshold, clusters = arrays["near"], arrays["threshold"], arrays.get("clusters")
     # Of bytes that are 0 or 1, ~ makes 255 and 254, and as an index they pick rows 0 and 1.
     if near.shape != (n_rows,) or near.dtype != bool or threshold.shape != ():
         raise unusable(path, f"it must say yes or no of {n_rows} rows, and from which Jaccard on")
-    return Contamination(float(threshold), near)
+    if clusters is not None and (clusters.shape != near.shape or clusters.dtype != np.int64):
+        raise unusable(path, f"clusters must be {n_rows} whole numbers")
+    return Contamination(float(threshold), near, clusters)
 
 
-def _read_arrays(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+def _read_arrays(
+    path: Path, names: Sequence[str], optional: Sequence[str] = ()
+) -> dict[str, NDArray[Any]]:
     try:
-        return read_arrays(path, names)
+        return read_arrays(path, names, optional=optional)
     except FileNotFoundError as error:
         raise unusable(path, "it is missing") from error
     except ValueError as error:

@@ -18,9 +18,12 @@ MOST_UNPACKED = 100
 SMALL = 1 << 26  # bytes that any machine has
 
 
-def read_arrays(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+def read_arrays(
+    path: Path, names: Sequence[str], *, optional: Sequence[str] = ()
+) -> dict[str, NDArray[Any]]:
     """Arrays of a file by name; ValueError with the reason for a file that does not hold them.
 
+    optional: names that files of older versions lack; they are read where they are.
     Raises FileNotFoundError for one that is missing. Objects are refused, for numpy stores them as
     a pickle, which could run whatever code its writer put there.
     """
@@ -28,7 +31,8 @@ def read_arrays(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
         with path.open("rb") as file:
             _require_moderate_size(path)
             with np.load(file, allow_pickle=False) as stored:
-                return {name: stored[name] for name in names}
+                there = [name for name in optional if name in stored]
+                return {name: stored[name] for name in (*names, *there)}
     except FileNotFoundError:
         raise
     except KeyError as error:

@@ -130,9 +130,11 @@ def write_run(
     return run_dir
 
 
-def write_near_train(run_dir: Path, near: np.ndarray, threshold: Any = 0.7) -> None:
+def write_near_train(
+    run_dir: Path, near: np.ndarray, threshold: Any = 0.7, **clusters: np.ndarray
+) -> None:
     path = run_dir / "stacking" / "near_train.npz"
-    np.savez(path, ids=np.arange(len(near)), near=near, threshold=threshold)
+    np.savez(path, ids=np.arange(len(near)), near=near, threshold=threshold, **clusters)
 
 
 def write_facts(run_dir: Path, bases: Sequence[str], support: dict[str, int]) -> None:
@@ -441,6 +443,20 @@ def test_results_without_near_duplicates_are_those_of_the_other_rows(tmp_path: P
     page = Page(write_report(run_dir))
     assert f"{apart.n} of {len(near)} test functions have no near-duplicate" in page.text
     assert f"{apart.rows[0].macro_f1:.3f}" in page.text
+
+
+def test_functions_that_near_duplicates_link_count_together_in_a_comparison(tmp_path: Path) -> None:
+    run_dir, n = write_full_run(tmp_path / "run"), sum(SUPPORT)
+    alone = load_results(run_dir).comparisons[0]  # a folder of before has no clusters
+    write_near_train(run_dir, np.zeros(n, bool), clusters=np.arange(n))
+    assert load_results(run_dir).comparisons[0] == alone
+    write_near_train(run_dir, np.zeros(n, bool), clusters=np.arange(n) // 8)
+    together = load_results(run_dir).comparisons[0]
+    assert together.difference == alone.difference
+    assert together.low != alone.low
+    write_near_train(run_dir, np.zeros(n, bool), clusters=np.arange(n - 1))
+    with pytest.raises(CheckpointError, match=f"near_train.npz: clusters must be {n} whole"):
+        load_results(run_dir)
 
 
 def test_where_no_test_function_is_near_train_one_sentence_says_so(tmp_path: Path) -> None:
