@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import norm
+from scipy.stats import t as student
 
 from enstack.metrics.counts import accuracy, by_class, f1_of_classes, macro_f1, ratio
 from enstack.metrics.label_task import LabelTask
@@ -77,8 +78,8 @@ def intervals(
 
     labels and every predictions[name]: (n,) int, or (n, k) bool flags; clusters: see cells.paired.
     Returns {name: {"accuracy": (low, high), "macro_f1": (low, high)}}, the figure between them.
-    Another model beside it changes nothing. Method: percentiles of the Bayesian bootstrap (Rubin
-    1981) with Jeffreys' prior on accuracy and on each class's F1.
+    Another model beside it changes nothing. Method: expanded percentiles of the Bayesian bootstrap
+    (Rubin 1981) with Jeffreys' prior on accuracy and on each class's F1.
     """
     return {
         name: _intervals(single(task, labels, decisions, clusters), seed, n_resamples)
@@ -94,7 +95,11 @@ def _intervals(cells: Cells, seed: int, n_resamples: int) -> dict[str, tuple[flo
         prior = random.gamma(0.5, size=(len(counts), 1 + len(occurs), 2))
         blocks.append(_with_prior(counts, prior * cells.rows_together, occurs))
     shares, f1 = np.concatenate(blocks, axis=1)
-    return {"accuracy": _ends(shares, accuracy(whole)), "macro_f1": _ends(f1, macro_f1(whole))}
+    n_units = int(cells.times.sum())
+    return {
+        "accuracy": _ends(shares, accuracy(whole), n_units),
+        "macro_f1": _ends(f1, macro_f1(whole), n_units / max(1, occurs.sum())),
+    }
 
 
 def _with_prior(counts: np.ndarray, prior: np.ndarray, occurs: np.ndarray) -> np.ndarray:
@@ -113,7 +118,12 @@ def _with_prior(counts: np.ndarray, prior: np.ndarray, occurs: np.ndarray) -> np
     return np.stack([(counts[:, 1] + right[:, 0]) / rows, mean])
 
 
-def _ends(values: np.ndarray, figure: np.ndarray) -> tuple[float, float]:
-    """The 2.5th and 97.5th percentile, further apart where the figure itself lies outside."""
-    low, high = np.percentile(values, [2.5, 97.5])
+def _ends(values: np.ndarray, figure: np.ndarray, n_units: float) -> tuple[float, float]:
+    """The percentiles between which a figure lies, itself among them.
+
+    n_units: rows or clusters behind it, of macro-F1 for each class. Resamples of few spread too
+    little, so the 2.5 % move outward as Student's t does from the normal (Hesterberg 2015).
+    """
+    share = norm.cdf(student.ppf(0.025, max(1, n_units - 1)))
+    low, high = np.quantile(values, [share, 1 - share])
     return float(min(low, figure)), float(max(high, figure))

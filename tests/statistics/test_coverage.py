@@ -1,0 +1,47 @@
+"""Test sets drawn from populations whose truth is known: what is said of them holds as often."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from enstack.statistics.bootstrap import difference, intervals
+from enstack.statistics.cells import measured, paired
+from tests.support.populations import POPULATIONS, Population
+
+N_SETS = 250  # a share of .95 of them has a standard error of .014
+BY_NAME = {population.name: population for population in POPULATIONS}
+
+
+def false_alarms(population: Population, clustered: bool = True) -> float:
+    """How often equal models are told apart."""
+    random, told = np.random.RandomState(5), []
+    for seed in range(N_SETS):
+        *rows, clusters = population.draw_test_set(random)
+        cells = paired(population.task, *rows, clusters if clustered else None)
+        told.append(difference(cells, "macro_f1", seed=seed, n_resamples=200).p < 0.05)
+    return float(np.mean(told))
+
+
+@pytest.mark.parametrize("name", ["classes of 9 and 3", "60 functions", "flags", "clusters of 4"])
+def test_equal_models_are_told_apart_once_in_twenty_test_sets(name: str):
+    assert 0.01 < false_alarms(BY_NAME[name]) < 0.095
+
+
+def test_rows_that_depend_on_each_other_and_are_taken_for_separate_ones_tell_equal_models_apart():
+    assert false_alarms(BY_NAME["clusters of 4"], clustered=False) > 0.3
+
+
+def test_intervals_of_a_figure_hold_the_truth_where_classes_have_a_few_rows():
+    # Classes of 9 and of 3 rows, often all hit. Percentiles of resampled rows hold it in .907.
+    population = replace(BY_NAME["classes of 9 and 3"], right=(0.95, 0.85, 0.8, 0.9, 0.9))
+    task, random, inside = population.task, np.random.RandomState(6), []
+    whole = paired(task, *population.draw(200_000, np.random.RandomState(0))).sums[0]
+    for seed in range(600):
+        labels, said, _ = population.draw(population.n, random)
+        found = intervals(labels, {"m": said}, task, seed=seed, n_resamples=500)["m"]["macro_f1"]
+        occurs = task.counts(labels) + task.counts(said) > 0
+        inside.append(found[0] <= measured(task, whole, "macro_f1", occurs) <= found[1])
+    assert 0.92 < np.mean(inside) < 0.98
