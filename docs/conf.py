@@ -20,7 +20,7 @@ myst_heading_anchors = 3
 CONTENTS = {
     "Use": ["data", "configuration", "cli", "python", "notebook", "run-folder", "troubleshooting"],
     "Resume": ["resume", "old-checkpoints"],
-    "Measured": ["juliet", "vdisc", "audit"],
+    "Measured": ["juliet", "vdisc", "audit", "statistics"],
     "Tiếng Việt": ["/README.vi", "guide.vi", "old-checkpoints.vi"],
     "Develop": ["/CONTRIBUTING", "architecture", "decisions", "log", "/CHANGELOG"],
 }
