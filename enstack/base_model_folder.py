@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -168,19 +169,28 @@ class BaseModelFolder:
 
     def read_probabilities(self, split: str, ids: np.ndarray) -> StoredProbabilities:
         """The probabilities of a split, whose functions (n,) must be these in this order."""
-        path = self.probabilities / f"{split}.npz"
-        try:
-            arrays = read_arrays(path, ("ids", "probabilities", "seen", "made_from"))
-            origin = _origin(arrays.pop("made_from"))
-            stored = StoredProbabilities(**arrays, made_from=origin)
-            if not np.array_equal(stored.ids, ids):
-                raise ValueError("its ids differ")
-        except (OSError, ValueError) as error:
-            raise CheckpointError(
-                f"{path} must hold the functions of the {split} split in their order; {error}. "
-                "Delete the folder it lies in and run again: it is made anew."
-            ) from error
+        arrays = self._read(split, ("ids", "probabilities", "seen", "made_from"))
+        origin = _origin(arrays.pop("made_from"))
+        stored = StoredProbabilities(**arrays, made_from=origin)
+        if not np.array_equal(stored.ids, ids):
+            raise self._unusable(split, "its ids differ")
         return stored
+
+    def read_origin(self, split: str) -> dict[str, Any]:
+        """The digests of what the probabilities of a split were made from; none of them is read."""
+        return _origin(self._read(split, ("made_from",))["made_from"])
+
+    def _read(self, split: str, names: Sequence[str]) -> dict[str, np.ndarray]:
+        try:
+            return read_arrays(self.probabilities / f"{split}.npz", names)
+        except (OSError, ValueError) as error:
+            raise self._unusable(split, error) from error
+
+    def _unusable(self, split: str, reason: object) -> CheckpointError:
+        return CheckpointError(
+            f"{self.probabilities / split}.npz must hold the functions of the {split} split in "
+            f"their order; {reason}. Delete the folder it lies in and run again: it is made anew."
+        )
 
 
 def save_probabilities(

@@ -20,9 +20,11 @@ from enstack.models.predict import predict_probabilities
 from enstack.models.tokens import tokenize_in_memory
 from enstack.progress.stopping import stop_requests
 from enstack.run_folder import RunFolder
-from enstack.stacking.meta_features import BaseModelProbabilities, mean_vote
-from enstack.stacking.stack import MetaClassifier, load_meta_classifier
-from enstack.stacking.titles import TITLES
+from enstack.stacking.candidates import Combination
+from enstack.stacking.meta_features import BaseModelProbabilities
+from enstack.stacking.stack import load_meta_classifier
+from enstack.stacking.titles import title
+from enstack.stacking.votes import Vote
 from enstack.storage.files import read_json_object
 from enstack.storage.manifest import read_manifest
 from enstack.verify_run import require_finished, require_whole
@@ -65,15 +67,15 @@ class FineTunedModel:
 class TrainedModel:
     """What a run has trained, for functions that it has never seen.
 
-    name: as in the leaderboard, "stack:lr", "base:codebert" or "vote:mean". thresholds: (k,) of
-    several flags, None where a function has one class. Several base models without a
-    meta-classifier are averaged.
+    name: as in the leaderboard, "stack:lr", "base:codebert" or "vote:mean". combination: what makes
+    one answer of the base models' answers. thresholds: (k,) of several flags, None where a function
+    has one class.
     """
 
     name: str
     task: LabelTask
     base_models: tuple[FineTunedModel, ...]
-    meta_classifier: MetaClassifier | None = field(repr=False)
+    combination: Combination = field(repr=False)
     thresholds: np.ndarray | None = field(repr=False)
 
     @property
@@ -87,18 +89,15 @@ class TrainedModel:
         Raises DataError for what is no text, or a blank one.
         """
         texts = _checked_texts(functions)
-        n_classes = len(self.class_names)
         if not texts:
-            return np.empty((0, n_classes), dtype=np.float32)
-        # Stacks join what base models say by id: the places serve as such.
+            return np.empty((0, len(self.class_names)), dtype=np.float32)
+        # Combinations join what base models say by id: the places serve as such.
         ids, unseen = np.arange(len(texts)).astype(str), np.zeros(len(texts), dtype=np.bool_)
         said = [
             BaseModelProbabilities(model.name, ids, model.predict_proba(texts), unseen)
             for model in self.base_models
         ]
-        if self.meta_classifier is not None:
-            return self.meta_classifier.predict_proba(said, n_classes)
-        return said[0].probabilities if len(said) == 1 else mean_vote(said)
+        return self.combination.predict_proba(said, self.task)
 
     def predict(self, functions: Iterable[str]) -> np.ndarray:
         """The class name (n,) of each function, or whether it has each flag: (n, k) bool."""
@@ -109,10 +108,11 @@ class TrainedModel:
 def load(run_dir: str | Path, name: str | None = None) -> TrainedModel:
     """Load what a finished run has trained, once every file of the run is known to be whole.
 
-    name: a stack ("lr"), a base model ("codebert") or "vote", with its kind before it ("stack:lr")
-    where two have the same; by default what did best by cross-validation on the functions that the
-    stacks are fitted on. Raises CheckpointError for a run that is unfinished, damaged, or was
-    trained on after its stacks were fitted; ConfigError for a name that the run does not have.
+    name: a stack ("lr"), a base model ("codebert"), "vote" or "greedy", with its kind before it
+    ("stack:lr") where two have the same; by default what did best by cross-validation on the
+    functions that the stacks are fitted on. Raises CheckpointError for a run that is unfinished,
+    damaged, or was trained on after its stacks were fitted; ConfigError for a name that the run
+    does not have.
     """
     run = RunFolder(Path(run_dir))
     require_finished(run)
@@ -120,15 +120,13 @@ def load(run_dir: str | Path, name: str | None = None) -> TrainedModel:
     every = base_model_names(config.base_models)
     require_whole(run, every)
     key = _chosen(run, config, name)
-    kind, _, short = key.partition(":")
-    stack = load_meta_classifier(run.stacking.meta_classifier(short)) if kind == "stack" else None
-    names = stack.base_models if stack else [short] if kind == "base" else [*every, *run.added()]
-    _refuse_added(run, key, names, every)
+    combination = _combination(run, key, every)
+    _refuse_added(run, key, combination.base_models, every)
     task = task_of(config.label_mode, tuple(read_json_object(run.data_file)["class_names"]))
-    base_models = tuple(_fine_tuned(run, config, task, model) for model in names)
+    base_models = tuple(_fine_tuned(run, config, task, one) for one in combination.base_models)
     thresholds = read_json_object(run.stacking.thresholds)[key] if task.has_thresholds else None
     return TrainedModel(
-        key, task, base_models, stack, None if thresholds is None else np.array(thresholds)
+        key, task, base_models, combination, None if thresholds is None else np.array(thresholds)
     )
 
 
@@ -139,6 +137,22 @@ def _refuse_added(run: RunFolder, key: str, names: Sequence[str], every: Sequenc
             f"{key} rests on {', '.join(added)}, which was trained elsewhere: its probabilities of "
             f"the run's functions are here, its weights are not. Load {' or '.join(every)}."
         )
+
+
+def _combination(run: RunFolder, key: str, every: Sequence[str]) -> Combination:
+    """What makes one answer of base models' answers, by key; every: the run's base models."""
+    kind, _, name = key.partition(":")
+    if kind == "stack":
+        return load_meta_classifier(run.stacking.meta_classifier(name))
+    if kind == "base":
+        return Vote({name: 1})
+    # A run from before there were others has the plain mean alone, and no file of it.
+    stored = _votes(run).get(key, {"picks": dict.fromkeys(every, 1), "temperatures": {}})
+    return Vote(stored["picks"], stored["temperatures"])
+
+
+def _votes(run: RunFolder) -> dict[str, Any]:
+    return read_json_object(run.stacking.votes) if run.stacking.votes.exists() else {}
 
 
 def _fine_tuned(run: RunFolder, config: RunConfig, task: LabelTask, name: str) -> FineTunedModel:
@@ -193,28 +207,44 @@ def _kind(functions: object) -> str:
 
 def _chosen(run: RunFolder, config: RunConfig, name: str | None) -> str:
     """The key of the model that is asked for, or of the best by cross-validation."""
-    models = [f"base:{model}" for model in (*base_model_names(config.base_models), *run.added())]
-    # The mean of one model is that model.
-    votes = [VOTE] if len(models) > 1 else []
-    known = [*models, *votes, *(f"stack:{stack}" for stack in config.meta_classifiers)]
+    known = _loadable(run, config)
     if name is None:
-        # Never by the test figures: chosen by them, they would be a training result.
-        selection = read_json_object(run.stacking.selection)
-        if not run.added():
-            return str(selection["best"])
-        # What was trained elsewhere has no weights here, nor has what rests on it.
-        here = [f"base:{model}" for model in base_model_names(config.base_models)]
-        return str(max(here, key=selection["scores"].__getitem__))
-    asked = str(name).casefold()
+        return _best(run, known, base_model_names(config.base_models))
     # By key, by name, or as the leaderboard calls it; in any case.
-    meant = [
-        key
-        for key in known
-        if asked in (part.casefold() for part in (key, *key.split(":"), TITLES.get(key, key)))
-    ]
+    called = {key: [key, key.partition(":")[2], title(key)] for key in known}
+    called.get(VOTE, []).append("vote")  # there may be other votes
+    asked = str(name).casefold()
+    meant = [key for key, names in called.items() if asked in map(str.casefold, names)]
     # Two base models may differ by case alone.
-    meant = [key for key in meant if name in (key, *key.split(":"))] or meant
+    meant = [key for key in meant if name in called[key]] or meant
     if len(meant) != 1:
         found = f"found {name!r}" if not meant else f"{name!r} may be {' or '.join(meant)}"
         raise ConfigError(f"The model must be one of {', '.join(known)}; {found}.")
     return meant[0]
+
+
+def _best(run: RunFolder, known: Sequence[str], every: Sequence[str]) -> str:
+    """The key of what did best by cross-validation, and has all its weights here."""
+    selection = read_json_object(run.stacking.selection)
+    # Never by the test figures: chosen by them, they would be a training result.
+    best, added = str(selection["best"]), run.added()
+    if not added:
+        return best
+    # What was trained elsewhere has no weights here, nor has what rests on it.
+    by_score = sorted(known, key=lambda key: -selection["scores"].get(key, 0))
+    return next(
+        key for key in by_score if not {*_combination(run, key, every).base_models} & {*added}
+    )
+
+
+def _loadable(run: RunFolder, config: RunConfig) -> list[str]:
+    """The keys of all that the run keeps, the simplest first."""
+    models = [f"base:{model}" for model in (*base_model_names(config.base_models), *run.added())]
+    # The mean of one model is that model.
+    votes = [VOTE] if len(models) > 1 else []
+    declared = read_json_object(run.stacking.selection).get("comparison") or {}
+    chosen = str(declared.get("candidate", ""))
+    stacks = [f"stack:{stack}" for stack in config.meta_classifiers]
+    if chosen.startswith("stack:"):
+        stacks.append(chosen)
+    return list(dict.fromkeys([*models, *votes, *_votes(run), *stacks]))

@@ -43,5 +43,15 @@ class StackingFolder:
 
     @property
     def selection(self) -> Path:
-        """Which model did best by cross-validation on the rows that stacks are fitted on."""
+        """Every candidate's score on rows that it was not fitted on, and what was declared."""
         return self.path / "selection.json"
+
+    @property
+    def selection_decisions(self) -> Path:
+        """What every candidate said of those rows."""
+        return self.path / "selection_decisions.npz"
+
+    @property
+    def votes(self) -> Path:
+        """How often each base model is counted in each vote, and at which temperature."""
+        return self.path / "votes.json"

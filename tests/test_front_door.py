@@ -87,7 +87,9 @@ def test_by_default_the_model_that_did_best_by_cross_validation_is_loaded(
 ) -> None:
     run, _ = ensemble
     scores = json.loads(run.stacking.selection.read_text())["scores"]
-    assert set(scores) == set(loadable(run))
+    # Counted words are an alternative to compare with, and are not kept.
+    assert scores.pop("baseline:tfidf_lr") is not None
+    assert set(scores) > set(loadable(run))
     assert scores[enstack.load(run.path).name] == max(scores.values())
 
 
@@ -150,7 +152,7 @@ def test_lone_surrogates_very_long_functions_and_comments_alone_are_judged(
 
 def test_a_name_that_the_run_does_not_have_is_refused_with_those_it_has(ensemble: Any) -> None:
     run, _ = ensemble
-    with pytest.raises(ConfigError, match=r"must be one of base:.*vote:mean, stack:lr.*'svn'"):
+    with pytest.raises(ConfigError, match=r"must be one of base:.*vote:mean, .*stack:lr.*'svn'"):
         enstack.load(run.path, "svn")
 
 

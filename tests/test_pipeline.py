@@ -36,7 +36,7 @@ from tests.support.faults import FaultyDisk, faulty
 from tests.support.pipeline_runs import changed
 
 BASELINES = {"baseline:tfidf_lr", "baseline:length", "baseline:majority"}
-KINDS = {"base:micro", "stack:lr", "stack:rf", *BASELINES}
+KINDS = {"base:micro", "stack:lr", "stack:svm", *BASELINES}
 
 
 def test_a_run_leaves_everything_that_the_contract_names(finished_run: RunConfig) -> None:

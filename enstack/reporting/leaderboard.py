@@ -17,7 +17,7 @@ from enstack.reporting.console import aligned_table
 from enstack.reporting.stored_files import read_text, unusable
 from enstack.rounding import decimal
 from enstack.run_folder import RunFolder
-from enstack.stacking.titles import SHORT_TITLES, TITLES
+from enstack.stacking.titles import SHORT_TITLES, title
 from enstack.storage.files import read_json
 from enstack.storage.manifest import MANIFEST, folder_problems
 
@@ -156,7 +156,7 @@ def _row(record: Mapping[Any, Any], added: Sequence[str]) -> LeaderboardRow:
         kind=record["kind"],
         name=record["name"],
         # A base model goes by the name that its user gave it.
-        title=TITLES.get(key, own),
+        title=own if record["kind"] == "base" else title(key),
         n=int(record["n"]),
         accuracy=float(record["accuracy"]),
         macro_f1=float(record["macro_f1"]),

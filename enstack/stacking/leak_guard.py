@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from enstack.base_model_folder import BaseModelFolder, StoredProbabilities, configuration_digest
+from enstack.base_model_folder import BaseModelFolder, configuration_digest
 from enstack.errors import CheckpointError
 from enstack.progress.say import say
 from enstack.storage.manifest import read_manifest
@@ -16,18 +16,19 @@ DIGITS = 12  # of a digest, for people
 
 
 def refuse_foreign_files(
-    folders: Sequence[BaseModelFolder], data: str, files: dict[tuple[str, str], StoredProbabilities]
+    folders: Sequence[BaseModelFolder], data: str, files: dict[tuple[str, str], dict[str, Any]]
 ) -> None:
     """Raise CheckpointError unless every file names the digests that this run's own would name.
 
-    data: the fingerprint of the run's data; files: by base model and split. What a file does not
+    data: the fingerprint of the run's data; files: by base model and split, what each says of its
+    origin. What a file does not
     name, as older ones, is not compared.
     """
     by_name = {folder.path.name: folder for folder in folders}
     faults = {
         f"{name}/{split}.npz": fault
-        for (name, split), stored in files.items()
-        if (fault := _fault(stored.made_from, _expected(by_name[name], split, data)))
+        for (name, split), origin in files.items()
+        if (fault := _fault(origin, _expected(by_name[name], split, data)))
     }
     if faults:
         told = "\n".join(f"  {file}: {fault}" for file, fault in faults.items())
@@ -38,9 +39,9 @@ def refuse_foreign_files(
         )
 
 
-def tell_unknown_origins(files: dict[tuple[str, str], StoredProbabilities]) -> None:
+def tell_unknown_origins(files: dict[tuple[str, str], dict[str, Any]]) -> None:
     """Say of which base models the files are older than their digests."""
-    unknown = sorted({name for (name, _), stored in files.items() if not stored.made_from})
+    unknown = sorted({name for (name, _), origin in files.items() if not origin})
     if unknown:
         say(
             f"   · {', '.join(unknown)}: probabilities that name no digests of their own; ids, "

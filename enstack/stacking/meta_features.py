@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
+from scipy.special import logit
 
 from enstack.errors import DataError
+
+# What a meta-classifier is given: probabilities, their logarithms, or the log-odds of flags.
+Form = Literal["probabilities", "log_probabilities", "log_odds"]
+# Softmax in half precision gives 0 and 1 themselves, whose logarithms have no end.
+LEAST_SHARE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -24,16 +31,23 @@ class BaseModelProbabilities:
     seen: np.ndarray
 
 
-def meta_features(models: Sequence[BaseModelProbabilities]) -> np.ndarray:
+def meta_features(
+    models: Sequence[BaseModelProbabilities], form: Form = "probabilities"
+) -> np.ndarray:
     """The base models' probabilities side by side: (n, m * k) float64, or (n, m) for two classes.
 
-    Raises DataError unless all models hold the same ids in the same order and as many classes.
-    Method: EnStack (arXiv 2411.16561).
+    form: of two classes the logarithms are those of the odds, one column as well. Raises DataError
+    unless all models hold the same ids in the same order and as many classes. Method: EnStack
+    (arXiv 2411.16561).
     """
     require_alike(models)
     # Of two classes one column says all: the other is one minus it, collinear.
     first = int(models[0].probabilities.shape[1] == 2)
-    return np.hstack([model.probabilities[:, first:] for model in models]).astype(np.float64)
+    shares = np.hstack([model.probabilities[:, first:] for model in models]).astype(np.float64)
+    if form == "probabilities":
+        return shares
+    shares = shares.clip(LEAST_SHARE, 1 - LEAST_SHARE)
+    return logit(shares) if form == "log_odds" or first else np.log(shares)
 
 
 def mean_vote(models: Sequence[BaseModelProbabilities]) -> np.ndarray:
@@ -57,6 +71,26 @@ def refuse_leaks(models: Iterable[BaseModelProbabilities]) -> None:
                 f"first {model.ids[seen[0]]}.\n"
                 "Give holdout or out-of-fold probabilities (meta_features=holdout|out_of_fold)."
             )
+
+
+def require_base_models(
+    what: str, names: Sequence[str], models: Sequence[BaseModelProbabilities]
+) -> None:
+    """Raise DataError unless the models are of these names, in this order; what: is asked."""
+    # Of other base models, or in another order, every number would have a wrong meaning.
+    found = [model.name for model in models]
+    if found != list(names):
+        raise DataError(
+            f"{what} was fitted on {', '.join(names)}; it must get these in this order, found "
+            f"{', '.join(found) or 'none'}."
+        )
+
+
+def taken(model: BaseModelProbabilities, rows: np.ndarray) -> BaseModelProbabilities:
+    """Some rows (m,) int64 of what a base model says."""
+    return replace(
+        model, ids=model.ids[rows], probabilities=model.probabilities[rows], seen=model.seen[rows]
+    )
 
 
 def require_alike(models: Sequence[BaseModelProbabilities]) -> None:

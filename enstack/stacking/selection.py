@@ -1,13 +1,14 @@
-"""Which model a run chooses for others to use: the best on rows that no base model has seen.
+"""Which model a run chooses, and the one comparison it declares, before test is looked at.
 
-The stacks' own fit says nothing about them, and the test rows must not choose: what is measured is
-probabilities of rows that neither a base model nor the stack was fitted on.
+Measured on rows that neither a base model nor the combination was fitted on: a stack's own fit
+says nothing about it, and the test rows must not choose.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,118 +16,179 @@ import numpy as np
 from enstack.data.subsets import stratified_parts
 from enstack.metrics.label_task import LabelTask
 from enstack.progress.bars import Bar
-from enstack.stacking.meta_features import BaseModelProbabilities, mean_vote, refuse_leaks
-from enstack.stacking.stack import fit_meta_classifiers
+from enstack.stacking.candidates import (
+    FITTED_ROWS,
+    Candidate,
+    candidates,
+    fit_candidate,
+    members_of,
+)
+from enstack.stacking.meta_features import BaseModelProbabilities, refuse_leaks, taken
+from enstack.stacking.primary_measure import PrimaryMeasure
 
+__all__ = ["RESAMPLES", "VOTE", "Selection", "dividing_parts", "select_model"]
+
+VOTE = "vote:mean"
 MOST_PARTS = 5
+MANY_ROWS = 10_000  # half of as many teach a meta-classifier as much as four fifths do
+RESAMPLES = 2000  # of the declared comparison
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Macro-F1 of every candidate, the simplest first, on n_functions rows.
+    """The measure of every candidate, the simplest first, on n_functions rows.
 
     n_parts: in how many parts stacks were fitted and measured; 0 where the rows are too few for it,
-    and no stack is a candidate.
+    and nothing that is fitted is a candidate. scores: by key, baselines among them. decisions: what
+    each said of the functions of `ids`, (n,) or (n, k), out of sample.
     """
 
-    n_functions: int
+    measure: PrimaryMeasure
+    seed: int
     n_parts: int
-    scores: dict[str, float]
+    candidates: Mapping[str, Candidate]
+    scores: Mapping[str, float]
+    ids: np.ndarray = field(compare=False, repr=False)
+    labels: np.ndarray = field(compare=False, repr=False)
+    decisions: Mapping[str, np.ndarray] = field(compare=False, repr=False)
 
     @property
     def best(self) -> str:
-        """The candidate with the best score; of several, the simplest."""
+        """The best of all that can judge new functions; of several, the simplest."""
         # The winner's own score is too high: of 30 equal candidates at 3,900 rows, by .008. It
         # chooses and is no estimate; that is the test split's.
-        return max(self.scores, key=self.scores.__getitem__)  # max gives the first of equal ones
+        return self._best_of(list(self.candidates))
+
+    @property
+    def combination(self) -> str | None:
+        """The best of what is made of several base models, or fitted on one."""
+        simple = self._simple()
+        made = [key for key in self.candidates if key not in simple]
+        return self._best_of(made) if made else None
+
+    @property
+    def alternative(self) -> str:
+        """The best of what is there without a combination: base models, their mean, baselines."""
+        return self._best_of(self._simple())
+
+    @property
+    def comparison(self) -> dict[str, Any] | None:
+        """The one comparison that test will be asked; None where nothing could be combined."""
+        if self.combination is None:
+            return None
+        return {
+            "measure": self.measure.name,
+            "candidate": self.combination,
+            "against": self.alternative,
+            "counted_classes": self.measure.counted_classes,
+            "resamples": RESAMPLES,
+            "seed": self.seed,
+        }
 
     def to_json(self) -> dict[str, Any]:
         """What selection.json holds."""
         return {
-            "measure": "macro_f1",
-            "functions": self.n_functions,
+            "measure": self.measure.name,
+            "counted_classes": self.measure.counted_classes,
+            "functions": len(self.ids),
             "parts": self.n_parts,
-            "scores": self.scores,
+            "fitted_on_at_most": FITTED_ROWS,
+            "scores": dict(self.scores),
             "best": self.best,
+            "comparison": self.comparison,
         }
+
+    def _simple(self) -> list[str]:
+        alone = [key for key, candidate in self.candidates.items() if candidate.kind == "base"]
+        baselines = [key for key in self.scores if key not in self.candidates]
+        # The mean of one model is that model.
+        return [*alone, *([VOTE] if VOTE in self.candidates else []), *baselines]
+
+    def _best_of(self, keys: Sequence[str]) -> str:
+        return max(keys, key=self.scores.__getitem__)  # max gives the first of equal ones
 
 
 def select_model(
     models: Sequence[BaseModelProbabilities],
     labels: np.ndarray,
-    task: LabelTask,
     meta_classifiers: Sequence[str],
+    measure: PrimaryMeasure,
     *,
+    baselines: Mapping[str, np.ndarray],
     seed: int,
 ) -> Selection:
-    """Score base models, their mean vote and stacks, "kind:name", on the rows stacks are fitted on.
+    """Score every candidate, and baselines, by the measure on the rows that stacks are fitted on.
 
-    models: as fit_meta_classifiers takes them; labels: of the same rows. Base models and the vote
-    are taken as they are, stacks out of fold. Thresholds of flags are chosen on the rows that are
-    measured, for every candidate alike. Raises DataError for a row that a base model has seen.
+    models: as fit_meta_classifier takes them; labels: of the same rows; baselines: "kind:name" ->
+    probabilities (n, k) of models that were not fitted on these rows. What is fitted is scored out
+    of fold. Thresholds of flags are chosen on the rows that are measured, for every candidate
+    alike. Raises DataError for a row that a base model has seen.
     """
     refuse_leaks(models)
     # By id: how the rows came must not decide which rows share a part.
     order = np.argsort(models[0].ids, kind="stable")
-    models, labels = [_taken(model, order) for model in models], labels[order]
-    # The simplest first, as of equal scores the first one wins.
-    candidates = {f"base:{model.name}": model.probabilities for model in models}
-    if len(models) > 1:
-        candidates["vote:mean"] = mean_vote(models)
-    part_of = dividing_parts(labels, task, seed)
-    n_parts = 0 if part_of is None else int(part_of.max()) + 1
-    if part_of is not None:
-        stacks = _out_of_fold(models, labels, task, meta_classifiers, part_of, seed)
-        candidates |= {f"stack:{name}": values for name, values in stacks.items()}
-    scores = {key: _macro_f1(labels, values, task) for key, values in candidates.items()}
-    return Selection(len(labels), n_parts, scores)
+    models, labels = [taken(model, order) for model in models], labels[order]
+    part_of = dividing_parts(labels, measure.task, seed)
+    tried = candidates([model.name for model in models], meta_classifiers)
+    if part_of is None:
+        tried = [candidate for candidate in tried if not candidate.is_fitted]
+    decisions = {}
+    # One after the other: in threads, scikit-learn's forests trip over each other's warnings.
+    with Bar(len(tried), "Choosing the model") as bar:
+        for candidate in tried:
+            said = _decisions(candidate, models, labels, measure, part_of, seed)
+            decisions[candidate.key] = said
+            bar.advance()
+    decisions |= {
+        key: measure.decisions(labels, values[order]) for key, values in baselines.items()
+    }
+    return Selection(
+        measure,
+        seed,
+        0 if part_of is None else int(part_of.max()) + 1,
+        {candidate.key: candidate for candidate in tried},
+        {key: measure.of_decisions(labels, said) for key, said in decisions.items()},
+        models[0].ids,
+        labels,
+        decisions,
+    )
 
 
 def dividing_parts(labels: np.ndarray, task: LabelTask, seed: int) -> np.ndarray | None:
     """The part (n,) int64 of each row, 5 or fewer in all; None where no division serves.
 
-    A division serves if something can be learned from the rows outside of each part.
+    A division serves if something can be learned from the rows outside of each part. MANY_ROWS are
+    divided in two.
     """
+    most = 2 if len(labels) >= MANY_ROWS else min(MOST_PARTS, len(labels))
     # From many to few: the more parts, the more rows each stack is fitted on.
-    for n_parts in range(min(MOST_PARTS, len(labels)), 1, -1):
+    for n_parts in range(most, 1, -1):
         part_of = stratified_parts(task.strata(labels), n_parts, seed)
         if all(task.learnable(labels[part_of != part]) for part in range(n_parts)):
             return part_of
     return None
 
 
-def _out_of_fold(
+def _decisions(
+    candidate: Candidate,
     models: Sequence[BaseModelProbabilities],
     labels: np.ndarray,
-    task: LabelTask,
-    names: Sequence[str],
-    part_of: np.ndarray,
+    measure: PrimaryMeasure,
+    part_of: np.ndarray | None,
     seed: int,
-) -> dict[str, np.ndarray]:
-    """Probabilities (n, k) of each row by stacks fitted on the other parts, by name."""
-    n_parts = int(part_of.max()) + 1
-    probabilities = {
-        name: np.zeros((len(labels), task.n_classes), dtype=np.float32) for name in names
-    }
-    with Bar(n_parts, "Choosing the model") as bar:
-        for part in range(n_parts):
-            inside, rest = np.flatnonzero(part_of == part), np.flatnonzero(part_of != part)
-            on_rest = [_taken(model, rest) for model in models]
-            left_out = [_taken(model, inside) for model in models]
-            fitted = fit_meta_classifiers(names, on_rest, labels[rest], task=task, seed=seed)
-            for name, stack in fitted.items():
-                probabilities[name][inside] = stack.predict_proba(left_out, task.n_classes)
-            bar.advance()
-    return probabilities
-
-
-def _macro_f1(labels: np.ndarray, probabilities: np.ndarray, task: LabelTask) -> float:
-    # On the rows that are measured: too kind, but to every candidate alike.
-    thresholds = task.choose_thresholds(labels, probabilities)
-    return task.accuracy_and_macro_f1(labels, task.decide(probabilities, thresholds))[1]
-
-
-def _taken(model: BaseModelProbabilities, rows: np.ndarray) -> BaseModelProbabilities:
-    return replace(
-        model, ids=model.ids[rows], probabilities=model.probabilities[rows], seen=model.seen[rows]
+) -> np.ndarray:
+    """What a candidate decides of each row, fitted on the other parts where it is fitted."""
+    members = members_of(models, candidate.members)
+    fit = functools.partial(
+        fit_candidate, candidate, task=measure.task, seed=seed, score=measure.of_probabilities
     )
+    if not candidate.is_fitted or part_of is None:
+        return measure.decisions(labels, fit(members, labels).predict_proba(members, measure.task))
+    probabilities = np.zeros((len(labels), measure.task.n_classes), dtype=np.float32)
+    for part in range(int(part_of.max()) + 1):
+        inside, rest = np.flatnonzero(part_of == part), np.flatnonzero(part_of != part)
+        fitted = fit([taken(model, rest) for model in members], labels[rest])
+        # A greedy vote may leave some out.
+        asked = [taken(model, inside) for model in members_of(members, fitted.base_models)]
+        probabilities[inside] = fitted.predict_proba(asked, measure.task)
+    return measure.decisions(labels, probabilities)

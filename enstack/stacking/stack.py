@@ -6,7 +6,7 @@ skops is imported where it is used: it imports every module of scikit-learn, one
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,13 @@ from enstack.errors import CheckpointError, DataError
 from enstack.metrics.label_task import LabelTask
 from enstack.stacking.baselines import with_absent_classes
 from enstack.stacking.meta_classifiers import fit_estimator, pack, unpack
-from enstack.stacking.meta_features import BaseModelProbabilities, meta_features, refuse_leaks
+from enstack.stacking.meta_features import (
+    BaseModelProbabilities,
+    Form,
+    meta_features,
+    refuse_leaks,
+    require_base_models,
+)
 from enstack.storage.files import write_bytes
 
 # What our files hold beyond the types that skops trusts by itself. XGBoost's trees are stored in
@@ -33,7 +39,16 @@ ALLOWED_TYPES = frozenset(
         "sklearn.tree._tree.Tree",
     }
 )
-FILE_KEYS = {"name", "estimator", "classes", "base_models", "n_features", "probe", "made_with"}
+FILE_KEYS = {
+    "name",
+    "form",
+    "estimator",
+    "classes",
+    "base_models",
+    "n_features",
+    "probe",
+    "made_with",
+}
 PROBE_TOLERANCE = 1e-5
 
 
@@ -42,7 +57,8 @@ class MetaClassifier:
     """A fitted meta-classifier and what goes in and comes out.
 
     classes: (m,) int64, the class or flag of each column that the estimator gives; base_models:
-    whose probabilities it was fitted on, in order; n_features: columns of the meta-features.
+    whose probabilities it was fitted on, in order; n_features: columns of the meta-features; form:
+    what was made of the probabilities.
     """
 
     name: str
@@ -50,57 +66,48 @@ class MetaClassifier:
     classes: np.ndarray
     base_models: tuple[str, ...]
     n_features: int
+    form: Form = "probabilities"
 
-    def predict_proba(self, models: Sequence[BaseModelProbabilities], n_classes: int) -> np.ndarray:
-        """Probabilities (n, n_classes) float32; 0 for classes that no fitted row had.
+    def predict_proba(
+        self, models: Sequence[BaseModelProbabilities], task: LabelTask
+    ) -> np.ndarray:
+        """Probabilities (n, k) float32; 0 for classes that no fitted row had.
 
         Raises DataError unless the base models are those it was fitted on, in that order.
         """
-        # Of other base models, or in another order, every number would have a wrong meaning.
-        names = tuple(model.name for model in models)
-        if names != self.base_models:
-            raise DataError(
-                f"Meta-classifier {self.name} was fitted on {', '.join(self.base_models)}; it must "
-                f"get these in this order, found {', '.join(names) or 'none'}."
-            )
-        features = meta_features(models)
+        require_base_models(f"Meta-classifier {self.name}", self.base_models, models)
+        features = meta_features(models, self.form)
         if features.shape[1] != self.n_features:
             raise DataError(
                 f"Meta-classifier {self.name} was fitted on {self.n_features} meta-features, "
                 f"found {features.shape[1]}: the number of classes has changed."
             )
         columns = self.estimator.predict_proba(features)
-        return with_absent_classes(columns, self.classes, n_classes)
+        return with_absent_classes(columns, self.classes, task.n_classes)
 
 
-def fit_meta_classifiers(
-    names: Iterable[str],
+def fit_meta_classifier(
+    name: str,
     models: Sequence[BaseModelProbabilities],
     labels: np.ndarray,
     *,
     task: LabelTask,
     seed: int,
-) -> dict[str, MetaClassifier]:
-    """Fit meta-classifiers on base models' probabilities and the labels of the same rows.
+    form: Form = "probabilities",
+) -> MetaClassifier:
+    """Fit a meta-classifier on base models' probabilities and the labels of the same rows.
 
     labels: (n,) int, or (n, k) bool flags, for each of which an estimator of its own is fitted.
     Raises DataError when a base model has seen any row, when labels do not fit the rows, or
-    when fewer than two classes occur. Returns them by name.
+    when fewer than two classes occur.
     """
     refuse_leaks(models)
-    features = meta_features(models)
+    features = meta_features(models, form)
     labels = np.asarray(labels)
     _require_labels(labels, models[0], task)
     base_models = tuple(model.name for model in models)
-    return {
-        name: MetaClassifier(
-            name,
-            *fit_estimator(name, features, labels, task, seed=seed),
-            base_models,
-            features.shape[1],
-        )
-        for name in names
-    }
+    estimator, classes = fit_estimator(name, features, labels, task, seed=seed)
+    return MetaClassifier(name, estimator, classes, base_models, features.shape[1], form)
 
 
 def save_meta_classifier(path: Path, meta_classifier: MetaClassifier) -> None:
@@ -111,6 +118,7 @@ def save_meta_classifier(path: Path, meta_classifier: MetaClassifier) -> None:
         "classes": meta_classifier.classes,
         "base_models": list(meta_classifier.base_models),
         "n_features": meta_classifier.n_features,
+        "form": meta_classifier.form,
         "probe": _probe(meta_classifier),
         "made_with": _versions(),
     }
@@ -133,6 +141,8 @@ def load_meta_classifier(path: Path) -> MetaClassifier:
             classes=content["classes"],
             base_models=tuple(content["base_models"]),
             n_features=content["n_features"],
+            # Older files do not say: there was one form.
+            form=content.get("form", "probabilities"),
         )
     except CheckpointError:
         raise
@@ -206,6 +216,6 @@ def _read_content(path: Path) -> dict[str, Any]:
         # The probe tells better than a version number whether it still works.
         warnings.simplefilter("ignore", InconsistentVersionWarning)
         content = skops.io.loads(data, trusted=sorted(ALLOWED_TYPES))
-    if not isinstance(content, dict) or set(content) != FILE_KEYS:
+    if not isinstance(content, dict) or set(content) | {"form"} != FILE_KEYS:
         raise CheckpointError(f"{path} must be a meta-classifier saved by enstack, it is not one.")
     return content

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from enstack.config import RunConfig, base_model_names
+from enstack.config import RunConfig
 from enstack.counting import counted
 from enstack.data.functions import Functions, VulnerabilityData
 from enstack.data.holdout import SplitPlan
@@ -16,18 +18,22 @@ from enstack.run_folder import RunFolder
 from enstack.stacking.added import require_added_whole
 from enstack.stacking.baselines import plain_baselines
 from enstack.stacking.calibration import calibrate
+from enstack.stacking.candidates import Combination, fit_candidate, members_of, shown
 from enstack.stacking.flawfinder import class_probabilities, flawfinder_version, risk_levels
-from enstack.stacking.leak_guard import refuse_foreign_files, tell_unknown_origins
-from enstack.stacking.meta_features import BaseModelProbabilities, mean_vote, refuse_leaks
+from enstack.stacking.inputs import StackingInputs
+from enstack.stacking.meta_features import BaseModelProbabilities, refuse_leaks
+from enstack.stacking.primary_measure import primary_measure
 from enstack.stacking.ranking import leaderboard
-from enstack.stacking.selection import select_model
-from enstack.stacking.stack import fit_meta_classifiers, save_meta_classifier
+from enstack.stacking.selection import Selection, select_model
+from enstack.stacking.stack import MetaClassifier, save_meta_classifier
+from enstack.stacking.votes import Vote
 from enstack.stacking_folder import StackingFolder
 from enstack.storage.files import write_json
 from enstack.storage.folders import replacing_folder
 from enstack.storage.manifest import is_current, read_manifest
 
-STACKING_EDITION = 5  # raise when the folder holds something else, so that it is made again
+STACKING_EDITION = 6  # raise when the folder holds something else, so that it is made again
+WORDS, FLAWFINDER = "baseline:tfidf_lr", "baseline:flawfinder"
 NO_FLAWFINDER = (
     "   · Flawfinder, a source of VDISC's labels, is not installed here: its row is left out. To "
     "have it, `pip install flawfinder` and run the same again."
@@ -42,11 +48,13 @@ def stack_base_models(
     A folder that was made from the same inputs is left as it is.
     """
     require_added_whole(run, config.base_models)
-    names = [*base_model_names(config.base_models), *run.added()]
+    inputs = StackingInputs(data, plan, config, run)
+    names = inputs.names
     made_from = {
         "data": data.fingerprint,
         "seed": config.seed,
         "meta_classifiers": config.meta_classifiers,
+        "primary_measure": config.primary_measure,
         # By their content: base models that were trained again are stacked again.
         "probabilities": {name: run.stacked_model(name).probabilities_digest() for name in names},
         "edition": STACKING_EDITION,
@@ -66,23 +74,44 @@ def stack_base_models(
         f"▶ Stacking {counted(len(names), 'base model')}{added}: "
         f"{', '.join(config.meta_classifiers)}"
     )
-    with replacing_folder(run.stacking.path, {"made_from": made_from}) as beside:
+    details: dict[str, Any] = {"made_from": made_from}
+    with replacing_folder(run.stacking.path, details) as beside:
         folder = StackingFolder(beside)
-        duplicates = duplicates_of_test(data, NEAR)
-        probabilities = _every_model(data, plan, config, run, folder)
+        inputs.refuse_foreign_files()
+        selected = _select(inputs, folder)
+        # Written down before anything that a model says of test is read.
+        details["declared"] = selected.comparison
+        probabilities = _every_model(inputs, selected, folder)
         if made_from["flawfinder"]:
-            probabilities["baseline:flawfinder"] = _flawfinder(data, plan, config)
-        _write_results(data, plan, config, probabilities, duplicates.clusters, folder)
-        np.savez(
-            folder.contamination,
-            allow_pickle=False,
-            ids=data.splits["test"].ids,
-            # Kept beside the probabilities, so that the report needs no texts.
-            near=duplicates.near_train,
-            clusters=duplicates.clusters,
-            threshold=NEAR,
-        )
+            probabilities[FLAWFINDER] = _flawfinder(data, plan, config)
+        clusters = _write_contamination(data, folder)
+        _write_results(data, plan, config, probabilities, clusters, folder)
     run.log("stacking_finished")
+
+
+def _select(inputs: StackingInputs, folder: StackingFolder) -> Selection:
+    """Score every candidate on rows that no base model has seen; write what is declared of test."""
+    task, config = inputs.task, inputs.config
+    measure = primary_measure(task, inputs.data.splits["test"].labels, config.primary_measure)
+    on_meta, labels = inputs.on_meta_rows(), inputs.meta_labels
+    refuse_leaks(on_meta)  # before words are counted, which takes long
+    selected = select_model(
+        on_meta,
+        labels,
+        config.meta_classifiers,
+        measure,
+        baselines={WORDS: inputs.words_on_meta_rows()},
+        seed=config.seed,
+    )
+    np.savez_compressed(
+        folder.selection_decisions,
+        allow_pickle=False,
+        ids=selected.ids,
+        labels=selected.labels,
+        **selected.decisions,
+    )
+    write_json(folder.selection, selected.to_json())
+    return selected
 
 
 def _recorded_flawfinder(run: RunFolder) -> str | None:
@@ -153,58 +182,68 @@ def _write_results(
 
 
 def _every_model(
-    data: VulnerabilityData,
-    plan: SplitPlan,
-    config: RunConfig,
-    run: RunFolder,
-    folder: StackingFolder,
+    inputs: StackingInputs, selected: Selection, folder: StackingFolder
 ) -> dict[str, np.ndarray]:
     """Probabilities of base models, votes, stacks and baselines by "kind:name".
 
-    Saves the stacks, and which model is chosen.
-
-    Their rows are the test functions, and after them the validation functions that selected the
-    base models: they choose thresholds and temperatures too. Of baselines only in label mode
-    multilabel, where these have thresholds.
+    Fits and saves the votes and stacks that the leaderboard shows. Their rows are the test
+    functions, and after them the validation functions that selected the base models: they choose
+    thresholds and temperatures too. Of baselines only in label mode multilabel, where these have
+    thresholds.
     """
-    names, task = [*base_model_names(config.base_models), *run.added()], data.task
-    _refuse_foreign_files(data, plan, names, run)
-    asked = [_probabilities(run, name, data, "test") for name in names]
+    task, data, asked = inputs.task, inputs.data, inputs.on_test()
     # Of test too: a model would be measured on functions that it knows by heart.
     refuse_leaks(asked)
-    chosen_by = [_probabilities(run, name, data, "validation", plan.selection) for name in names]
-    asked = [_joined(*pair) for pair in zip(asked, chosen_by, strict=True)]
-    on_meta = [_probabilities(run, name, data, plan.meta_split, plan.meta_rows) for name in names]
-    labels = data.splits[plan.meta_split].labels[plan.meta_rows]
-    chosen = select_model(on_meta, labels, task, config.meta_classifiers, seed=config.seed)
-    write_json(folder.selection, chosen.to_json())
-    fitted = fit_meta_classifiers(
-        config.meta_classifiers, on_meta, labels, task=task, seed=config.seed
-    )
+    asked = [_joined(*pair) for pair in zip(asked, inputs.on_selection_rows(), strict=True)]
+    fitted = _fitted(inputs, selected)
+    _save(fitted, folder)
     probabilities = {f"base:{model.name}": model.probabilities for model in asked}
-    # The mean of one model is that model.
-    if len(asked) > 1:
-        probabilities["vote:mean"] = mean_vote(asked)
-    for name, meta_classifier in fitted.items():
-        probabilities[f"stack:{name}"] = meta_classifier.predict_proba(asked, task.n_classes)
-        save_meta_classifier(folder.meta_classifier(name), meta_classifier)
-    plain = plain_baselines(data.splits["train"], _asked_functions(data, plan), task)
+    for key, combination in fitted.items():
+        members = members_of(asked, combination.base_models)
+        probabilities[key] = combination.predict_proba(members, task)
+    functions = _asked_functions(data, inputs.plan)
+    plain = plain_baselines(data.splits["train"], functions, task, inputs.words)
     return {**probabilities, **{f"baseline:{name}": values for name, values in plain.items()}}
 
 
-def _refuse_foreign_files(
-    data: VulnerabilityData, plan: SplitPlan, names: list[str], run: RunFolder
-) -> None:
-    """Refuse files of probabilities that are of another run, before anything is made of them."""
-    splits = dict.fromkeys(("test", "validation", plan.meta_split))
-    folders = [run.stacked_model(name) for name in names]
-    files = {
-        (folder.path.name, split): folder.read_probabilities(split, data.splits[split].ids)
-        for folder in folders
-        for split in splits
+def _fitted(inputs: StackingInputs, selected: Selection) -> dict[str, Combination]:
+    """The votes and stacks that the leaderboard shows, fitted on all rows that there are for it."""
+    on_meta, labels, config = inputs.on_meta_rows(), inputs.meta_labels, inputs.config
+    return {
+        candidate.key: fit_candidate(
+            candidate,
+            on_meta,
+            labels,
+            inputs.task,
+            seed=config.seed,
+            score=selected.measure.of_probabilities,
+        )
+        for candidate in shown(inputs.names, config.meta_classifiers, selected.combination)
     }
-    refuse_foreign_files(folders, data.fingerprint, files)
-    tell_unknown_origins(files)
+
+
+def _save(fitted: Mapping[str, Combination], folder: StackingFolder) -> None:
+    """Store votes and stacks, so that they can judge new functions."""
+    for key, combination in fitted.items():
+        if isinstance(combination, MetaClassifier):
+            name = key.partition(":")[2]
+            save_meta_classifier(folder.meta_classifier(name), combination)
+    votes = {key: vote.to_json() for key, vote in fitted.items() if isinstance(vote, Vote)}
+    write_json(folder.votes, votes)
+
+
+def _write_contamination(data: VulnerabilityData, folder: StackingFolder) -> np.ndarray:
+    """The clusters (n,) of test functions; kept with what is near, so that no report needs texts."""
+    duplicates = duplicates_of_test(data, NEAR)
+    np.savez(
+        folder.contamination,
+        allow_pickle=False,
+        ids=data.splits["test"].ids,
+        near=duplicates.near_train,
+        clusters=duplicates.clusters,
+        threshold=NEAR,
+    )
+    return duplicates.clusters
 
 
 def _joined(
@@ -216,19 +255,4 @@ def _joined(
         np.concatenate([first.ids, second.ids]),
         np.concatenate([first.probabilities, second.probabilities]),
         np.concatenate([first.seen, second.seen]),
-    )
-
-
-def _probabilities(
-    run: RunFolder,
-    name: str,
-    data: VulnerabilityData,
-    split: str,
-    rows: np.ndarray | None = None,
-) -> BaseModelProbabilities:
-    """A base model's probabilities, joined to the functions by id and never by position alone."""
-    stored = run.stacked_model(name).read_probabilities(split, data.splits[split].ids)
-    chosen = np.arange(len(stored.ids)) if rows is None else rows
-    return BaseModelProbabilities(
-        name, stored.ids[chosen], stored.probabilities[chosen], stored.seen[chosen]
     )

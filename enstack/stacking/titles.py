@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from enstack.stacking.baselines import BASELINE_TITLES
 
+__all__ = ["SHORT_TITLES", "TITLES", "title"]
+
 # Whole names that a table of 80 columns has room for.
 SHORT_TITLES = {
     "stack:lr": "LR",
     "vote:mean": "mean",
+    "vote:greedy": "greedy vote",
     "baseline:tfidf_lr": "TF-IDF + LR",
     "baseline:frequency": "majority answer",
     "baseline:flawfinder": "Flawfinder",
@@ -18,5 +21,29 @@ TITLES = {
     "stack:rf": "random forest",
     "stack:xgboost": "XGBoost",
     "vote:mean": "mean of the base models",
+    "vote:greedy": "greedy weighted vote",
     **{f"baseline:{name}": title for name, title in BASELINE_TITLES.items()},
 }
+FORMS = {"": "", "log": " on log-probabilities", "tempered": ", each tempered"}
+
+
+def title(key: str) -> str:
+    """What people call a model, by its key: "logistic regression on log-probabilities of a and b".
+
+    A key that is made of none that are known here, such as a base model's, is its own name.
+    """
+    kind, _, name = key.partition(":")
+    # A base model may have a name like a stack's.
+    if kind == "base":
+        return name
+    way, _, members = name.partition("@")
+    way, _, form = way.partition("~")
+    known = TITLES.get(f"{kind}:{way}")
+    if known is None or form not in FORMS:
+        return name
+    if not members:
+        return known + FORMS[form]
+    every = members.replace("+", " and ")
+    if kind == "vote":
+        return f"mean of {every}{FORMS[form]}"
+    return f"{known}{FORMS[form]} of {every}"

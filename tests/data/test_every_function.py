@@ -28,7 +28,7 @@ from enstack.errors import DataError
 from enstack.models.tokens import LabelledTokens, tokenize
 from enstack.run_folder import RunFolder
 from enstack.stacking.meta_features import BaseModelProbabilities
-from enstack.stacking.stack import fit_meta_classifiers
+from enstack.stacking.stack import fit_meta_classifier
 from enstack.stacking.stage import stack_base_models
 from enstack.toy.fake_vdisc import write_fake_vdisc
 from tests.support.data_files import write_hdf5
@@ -176,10 +176,10 @@ def test_a_stack_learns_and_says_of_an_id_what_belongs_to_that_id(
         np.testing.assert_array_equal(found[f"base:{model}"], opinion(model, ids).probabilities)
     # The same stack from nothing but ids: what was fitted had the labels of its own rows.
     labels = np.array([label_of[each] for each in meta_ids])
-    fitted = fit_meta_classifiers(
-        ["lr"], [opinion(model, meta_ids) for model in names], labels, task=data.task, seed=seed
+    fitted = fit_meta_classifier(
+        "lr", [opinion(model, meta_ids) for model in names], labels, task=data.task, seed=seed
     )
-    said = fitted["lr"].predict_proba([opinion(model, ids) for model in names], 2)
+    said = fitted.predict_proba([opinion(model, ids) for model in names], data.task)
     np.testing.assert_allclose(found["stack:lr"], said, atol=1e-6)
 
 

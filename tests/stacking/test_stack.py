@@ -28,7 +28,7 @@ from enstack.stacking.meta_features import (
 )
 from enstack.stacking.stack import (
     MetaClassifier,
-    fit_meta_classifiers,
+    fit_meta_classifier,
     load_meta_classifier,
     save_meta_classifier,
 )
@@ -59,7 +59,7 @@ def balanced(n: int, k: int) -> np.ndarray:
 def fit(name: str, labels: Any, k: int, seed: int = 42) -> MetaClassifier:
     labels = np.asarray(labels)
     models = make_models(labels, k)
-    return fit_meta_classifiers([name], models, labels, task=OneClass(NAMES[:k]), seed=seed)[name]
+    return fit_meta_classifier(name, models, labels, task=OneClass(NAMES[:k]), seed=seed)
 
 
 def test_meta_features_are_the_probabilities_side_by_side_in_the_order_of_the_models():
@@ -150,7 +150,7 @@ def test_no_meta_classifier_is_fitted_on_a_leak():
     models = make_models(labels, 3)
     models[0].seen[7] = True
     with pytest.raises(DataError, match=r"no base model has seen: codebert .* first validation/7"):
-        fit_meta_classifiers(["lr"], models, labels, task=OneClass(NAMES[:3]), seed=1)
+        fit_meta_classifier("lr", models, labels, task=OneClass(NAMES[:3]), seed=1)
 
 
 @each_meta_classifier
@@ -158,7 +158,7 @@ def test_no_meta_classifier_is_fitted_on_a_leak():
 def test_each_meta_classifier_learns_from_agreeing_base_models(name: str, k: int):
     labels = balanced(200, k)
     unseen = balanced(90, k)[::-1]
-    found = fit(name, labels, k).predict_proba(make_models(unseen, k), k)
+    found = fit(name, labels, k).predict_proba(make_models(unseen, k), OneClass(NAMES[:k]))
     assert (found.shape, found.dtype) == ((90, k), np.float32)
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
     assert (found.argmax(axis=1) == unseen).mean() > 0.75
@@ -168,14 +168,15 @@ def test_each_meta_classifier_learns_from_agreeing_base_models(name: str, k: int
 def test_a_seed_repeats_a_meta_classifier(name: str):
     labels = balanced(80, 3)
     models = make_models(labels, 3)
-    first, again = (fit(name, labels, 3).predict_proba(models, 3) for _ in range(2))
+    task = OneClass(NAMES[:3])
+    first, again = (fit(name, labels, 3).predict_proba(models, task) for _ in range(2))
     np.testing.assert_array_equal(first, again)
 
 
 @each_meta_classifier
 def test_a_class_absent_from_the_fitted_rows_gets_probability_zero(name: str):
     labels = np.array([0, 2, 4])[balanced(60, 3)]
-    found = fit(name, labels, 5).predict_proba(make_models(labels, 5), 5)
+    found = fit(name, labels, 5).predict_proba(make_models(labels, 5), OneClass(NAMES[:5]))
     assert (found[:, [1, 3]] == 0).all()
     assert (found.argmax(axis=1) == labels).mean() > 0.75
 
@@ -183,7 +184,7 @@ def test_a_class_absent_from_the_fitted_rows_gets_probability_zero(name: str):
 @each_meta_classifier
 def test_a_class_with_a_single_row_can_be_fitted(name: str):
     labels = np.append(balanced(60, 3), 3)
-    found = fit(name, labels, 4).predict_proba(make_models(labels, 4), 4)
+    found = fit(name, labels, 4).predict_proba(make_models(labels, 4), OneClass(NAMES[:4]))
     assert (found[:, 3] > 0).any()
     assert np.isfinite(found).all()
 
@@ -191,7 +192,7 @@ def test_a_class_with_a_single_row_can_be_fitted(name: str):
 @each_meta_classifier
 @pytest.mark.parametrize("labels", [[0, 1], [0, 1, 2], [0, 0, 0, 0, 3], [1, 0, 1, 0, 2, 2]])
 def test_a_handful_of_rows_can_be_fitted(name: str, labels: list[int]):
-    found = fit(name, labels, 4).predict_proba(make_models(labels, 4), 4)
+    found = fit(name, labels, 4).predict_proba(make_models(labels, 4), OneClass(NAMES[:4]))
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
 
 
@@ -233,15 +234,13 @@ def test_an_unknown_meta_classifier_is_refused():
 def test_labels_that_can_not_be_fitted_are_refused(labels: list[int], match: str):
     models = make_models([0, 1, 2], 3)
     with pytest.raises(DataError, match=match):
-        fit_meta_classifiers(["lr"], models, np.array(labels), task=OneClass(NAMES[:3]), seed=1)
+        fit_meta_classifier("lr", models, np.array(labels), task=OneClass(NAMES[:3]), seed=1)
 
 
 def test_probabilities_of_another_number_of_classes_than_asked_for_are_refused():
     labels = balanced(30, 3)
     with pytest.raises(DataError, match="4 classes, found"):
-        fit_meta_classifiers(
-            ["lr"], make_models(labels, 3), labels, task=OneClass(NAMES[:4]), seed=1
-        )
+        fit_meta_classifier("lr", make_models(labels, 3), labels, task=OneClass(NAMES[:4]), seed=1)
 
 
 def test_base_models_in_another_order_than_fitted_are_refused():
@@ -250,12 +249,12 @@ def test_base_models_in_another_order_than_fitted_are_refused():
     with pytest.raises(
         DataError, match=r"fitted on codebert, unixcoder; .* found unixcoder, codebert"
     ):
-        fit("lr", labels, 3).predict_proba(models[::-1], 3)
+        fit("lr", labels, 3).predict_proba(models[::-1], OneClass(NAMES[:3]))
 
 
 def test_probabilities_of_another_number_of_classes_than_fitted_are_refused():
     with pytest.raises(DataError, match="fitted on 6 meta-features, found 8"):
-        fit("lr", balanced(30, 3), 3).predict_proba(make_models([0, 1], 4), 4)
+        fit("lr", balanced(30, 3), 3).predict_proba(make_models([0, 1], 4), OneClass(NAMES[:4]))
 
 
 @each_meta_classifier
@@ -266,7 +265,8 @@ def test_a_stored_meta_classifier_gives_the_same_probabilities(name: str, k: int
     fitted = fit(name, labels, k)
     save_meta_classifier(tmp_path / "fitted.skops", fitted)
     loaded = load_meta_classifier(tmp_path / "fitted.skops")
-    np.testing.assert_array_equal(loaded.predict_proba(models, k), fitted.predict_proba(models, k))
+    found, expected = (one.predict_proba(models, OneClass(NAMES[:k])) for one in (loaded, fitted))
+    np.testing.assert_array_equal(found, expected)
     assert (loaded.name, loaded.base_models) == (name, ("codebert", "unixcoder"))
 
 
@@ -275,8 +275,9 @@ def test_a_loaded_meta_classifier_can_be_stored_again(name: str, tmp_path: Path)
     labels = balanced(60, 3)
     save_meta_classifier(tmp_path / "first.skops", fit(name, labels, 3))
     save_meta_classifier(tmp_path / "again.skops", load_meta_classifier(tmp_path / "first.skops"))
+    task = OneClass(NAMES[:3])
     first, again = (
-        load_meta_classifier(tmp_path / file).predict_proba(make_models(labels, 3), 3)
+        load_meta_classifier(tmp_path / file).predict_proba(make_models(labels, 3), task)
         for file in ("first.skops", "again.skops")
     )
     np.testing.assert_array_equal(first, again)
@@ -358,28 +359,26 @@ def flags_of_rows(n: int) -> np.ndarray:
 def test_a_stack_of_flags_is_a_binary_meta_classifier_for_each(name: str, tmp_path: Path):
     flags = flags_of_rows(60)
     models = make_models(flags.argmax(axis=1), 5)
-    stack = fit_meta_classifiers([name], models, flags, task=SeveralFlags(NAMES), seed=42)[name]
-    found = stack.predict_proba(models, 5)
+    stack = fit_meta_classifier(name, models, flags, task=SeveralFlags(NAMES), seed=42)
+    found = stack.predict_proba(models, SeveralFlags(NAMES))
     for place in (0, 1, 2):
-        alone = fit_meta_classifiers(
-            [name], models, flags[:, place].astype(int), task=OneClass(NAMES), seed=42
-        )[name]
-        np.testing.assert_array_equal(found[:, place], alone.predict_proba(models, 5)[:, 1])
+        alone = fit_meta_classifier(
+            name, models, flags[:, place].astype(int), task=OneClass(NAMES), seed=42
+        ).predict_proba(models, OneClass(NAMES))
+        np.testing.assert_array_equal(found[:, place], alone[:, 1])
     np.testing.assert_array_equal(found[:, 3:], np.tile([0, 1], (60, 1)))
     save_meta_classifier(tmp_path / "stack.skops", stack)
     again = load_meta_classifier(tmp_path / "stack.skops")
-    np.testing.assert_allclose(again.predict_proba(models, 5), found, atol=1e-6)
+    np.testing.assert_allclose(again.predict_proba(models, SeveralFlags(NAMES)), found, atol=1e-6)
 
 
 def test_flags_from_which_nothing_can_be_learned_are_refused():
     models = make_models([0, 1, 2], 5)
     alike = np.zeros((3, 5), dtype=bool)
     with pytest.raises(DataError, match="must have a flag that others lack"):
-        fit_meta_classifiers(["lr"], models, alike, task=SeveralFlags(NAMES), seed=1)
+        fit_meta_classifier("lr", models, alike, task=SeveralFlags(NAMES), seed=1)
     with pytest.raises(DataError, match="one label per function"):
-        fit_meta_classifiers(
-            ["lr"], models, np.zeros((3, 4), bool), task=SeveralFlags(NAMES), seed=1
-        )
+        fit_meta_classifier("lr", models, np.zeros((3, 4), bool), task=SeveralFlags(NAMES), seed=1)
 
 
 def test_a_stack_of_flags_fitted_on_rows_that_a_base_model_has_seen_is_refused():
@@ -387,4 +386,4 @@ def test_a_stack_of_flags_fitted_on_rows_that_a_base_model_has_seen_is_refused()
     models = make_models(flags.argmax(axis=1), 5)
     leaky = dataclasses.replace(models[0], seen=np.arange(20) == 4)
     with pytest.raises(DataError, match="no base model has seen"):
-        fit_meta_classifiers(["lr"], [leaky, models[1]], flags, task=SeveralFlags(NAMES), seed=1)
+        fit_meta_classifier("lr", [leaky, models[1]], flags, task=SeveralFlags(NAMES), seed=1)

@@ -30,7 +30,7 @@ def pipeline_settings(
         "max_length": 32,
         "save_steps": 3,
         "precision": "fp32",
-        "meta_classifiers": ["lr", "rf"],
+        "meta_classifiers": ["lr", "svm"],  # forests take seconds, and there are dozens
         "local_dir": str(tmp_path_factory.getbasetemp() / "local"),
     }
 
