@@ -75,16 +75,17 @@ class BaseModelStage:
 def chance_of(
     name: str, folder: BaseModelFolder, data: VulnerabilityData, plan: SplitPlan
 ) -> str | None:
-    """The sentence on a base model that has predicted, and has learned nothing; None otherwise."""
-    test, validation, task = data.splits["test"], data.splits["validation"], data.task
-    chosen_by = folder.read_probabilities("validation", validation.ids).probabilities
-    # As in stacking: the rows that chose the epoch choose the thresholds, test never does.
-    thresholds = task.choose_thresholds(
-        validation.labels[plan.selection], chosen_by[plan.selection]
-    )
-    decisions = task.decide(folder.read_probabilities("test", test.ids).probabilities, thresholds)
-    on_test = task.mcc(test.labels, decisions), task.only_answer(decisions)
-    return chance_text(name, {"validation": folder.on_validation(), "test": on_test})
+    """The sentence on a base model that has predicted, and has learned nothing; None otherwise.
+
+    By the validation functions that chose its epoch: test is not looked at before it is declared
+    what will be compared on it.
+    """
+    validation, task = data.splits["validation"], data.task
+    labels = validation.labels[plan.selection]
+    said = folder.read_probabilities("validation", validation.ids).probabilities[plan.selection]
+    decisions = task.decide(said, task.choose_thresholds(labels, said))
+    on_validation = task.mcc(labels, decisions), task.only_answer(decisions)
+    return chance_text(name, {"validation": on_validation})
 
 
 def base_model_stages(

@@ -242,9 +242,7 @@ def _loadable(run: RunFolder, config: RunConfig) -> list[str]:
     models = [f"base:{model}" for model in (*base_model_names(config.base_models), *run.added())]
     # The mean of one model is that model.
     votes = [VOTE] if len(models) > 1 else []
-    declared = read_json_object(run.stacking.selection).get("comparison") or {}
-    chosen = str(declared.get("candidate", ""))
     stacks = [f"stack:{stack}" for stack in config.meta_classifiers]
-    if chosen.startswith("stack:"):
-        stacks.append(chosen)
+    # What was chosen may be another one.
+    stacks += sorted(f"stack:{file.stem}" for file in run.stacking.path.glob("*.skops"))
     return list(dict.fromkeys([*models, *votes, *_votes(run), *stacks]))

@@ -17,7 +17,7 @@ from enstack.reporting.console import aligned_table
 from enstack.reporting.stored_files import read_text, unusable
 from enstack.rounding import decimal
 from enstack.run_folder import RunFolder
-from enstack.stacking.titles import SHORT_TITLES, title
+from enstack.stacking.titles import title
 from enstack.storage.files import read_json
 from enstack.storage.manifest import MANIFEST, folder_problems
 
@@ -219,7 +219,7 @@ def leaderboard_text(run_dir: Path) -> str:
             "#": str(rank),
             **leaderboard_cells(row),
             # Cut in their middle, the long ones can't be told apart.
-            "name": SHORT_TITLES.get(row.key, row.title),
+            "name": row.title if row.kind == "base" else title(row.key, short=True),
         }
         for rank, row in enumerate(rows, start=1)
     ]

@@ -233,7 +233,7 @@ def _save(fitted: Mapping[str, Combination], folder: StackingFolder) -> None:
 
 
 def _write_contamination(data: VulnerabilityData, folder: StackingFolder) -> np.ndarray:
-    """The clusters (n,) of test functions; kept with what is near, so that no report needs texts."""
+    """The clusters (n,) of test functions; kept with what is near: reports have no texts."""
     duplicates = duplicates_of_test(data, NEAR)
     np.savez(
         folder.contamination,

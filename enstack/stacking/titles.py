@@ -25,25 +25,26 @@ TITLES = {
     **{f"baseline:{name}": title for name, title in BASELINE_TITLES.items()},
 }
 FORMS = {"": "", "log": " on log-probabilities", "tempered": ", each tempered"}
+SHORT_FORMS = {"": "", "log": " on logs", "tempered": ", tempered"}
 
 
-def title(key: str) -> str:
+def title(key: str, *, short: bool = False) -> str:
     """What people call a model, by its key: "logistic regression on log-probabilities of a and b".
 
-    A key that is made of none that are known here, such as a base model's, is its own name.
+    short: as a table of 80 columns has room for. A key of nothing that is known here, such as a
+    base model's, is its own name.
     """
     kind, _, name = key.partition(":")
-    # A base model may have a name like a stack's.
-    if kind == "base":
-        return name
     way, _, members = name.partition("@")
     way, _, form = way.partition("~")
-    known = TITLES.get(f"{kind}:{way}")
-    if known is None or form not in FORMS:
+    plain = f"{kind}:{way}"
+    # A base model may have a name like a stack's.
+    if kind == "base" or plain not in TITLES or form not in FORMS:
         return name
+    titles, forms = ({**TITLES, **SHORT_TITLES}, SHORT_FORMS) if short else (TITLES, FORMS)
     if not members:
-        return known + FORMS[form]
-    every = members.replace("+", " and ")
+        return titles[plain] + forms[form]
+    among = members.replace("+", " + " if short else " and ")
     if kind == "vote":
-        return f"mean of {every}{FORMS[form]}"
-    return f"{known}{FORMS[form]} of {every}"
+        return f"mean of {among}{forms[form]}"
+    return f"{titles[plain]}{forms[form]} of {among}"

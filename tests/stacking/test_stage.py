@@ -1,0 +1,89 @@
+"""The stacking stage as a whole: in which order it looks at what, and that all it keeps is used."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import enstack
+from enstack.base_model_folder import BaseModelFolder
+from enstack.config import RunConfig
+from enstack.data.functions import Functions, read_data
+from enstack.pipeline import run_pipeline
+from enstack.run_folder import RunFolder
+from enstack.stacking import stage
+from enstack.stacking.baselines import WordCounts
+from enstack.stacking.candidates import Candidate, candidates
+from enstack.storage.manifest import read_manifest
+from tests.support.pipeline_runs import changed
+
+
+def test_what_is_compared_is_written_down_before_anything_that_is_said_of_test_is_read(
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    read, words = BaseModelFolder.read_probabilities, WordCounts.predict_proba
+
+    def declared_before(split: str) -> None:
+        asked.append(split)
+        # In the folder that will take the place of stacking/.
+        written = list(Path(config.run_dir).glob("*stacking*/selection.json"))
+        if split == "test":
+            assert written, "test is read before the comparison is declared"
+
+    def reading(self: BaseModelFolder, split: str, ids: np.ndarray) -> Any:
+        declared_before(split)
+        return read(self, split, ids)
+
+    def counting(self: WordCounts, functions: Sequence[Functions]) -> np.ndarray:
+        splits = {str(one.ids[0]).split("/")[0] for one in functions}
+        declared_before("test" if "test" in splits else "other")
+        return words(self, functions)
+
+    monkeypatch.setattr(BaseModelFolder, "read_probabilities", reading)
+    monkeypatch.setattr(WordCounts, "predict_proba", counting)
+    run_pipeline(config)
+    # It has looked: the meta rows by models and by words first, then both on test.
+    assert asked.index("test") >= 2
+    assert asked.count("test") == 2
+    manifest = read_manifest(Path(config.run_dir) / "stacking")
+    assert manifest is not None
+    stored = json.loads((Path(config.run_dir) / "stacking" / "selection.json").read_text())
+    assert manifest["declared"] == stored["comparison"]
+
+
+@pytest.mark.parametrize("label_mode", ["cwe_or_clean", "multilabel"])
+def test_whatever_may_be_chosen_is_kept_and_judges_new_functions_as_it_judged_test(
+    config: RunConfig,
+    two_models: list[str],
+    label_mode: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def every(names: Sequence[str], meta_classifiers: Sequence[str], _: Any) -> list[Candidate]:
+        return [one for one in candidates(names, meta_classifiers) if one.kind != "base"]
+
+    monkeypatch.setattr(stage, "shown", every)
+    asked = changed(config, base_models=two_models, label_mode=label_mode, meta_classifiers=["lr"])
+    run_pipeline(asked)
+    run = RunFolder(Path(asked.run_dir))
+    with np.load(run.stacking.test_probabilities) as arrays:
+        stored = dict(arrays)
+    texts = _test_functions(asked)
+    names = [key for key in stored if key.startswith(("vote:", "stack:"))]
+    assert len(names) == 4 + 6
+    for name in names:
+        model = enstack.load(run.path, name)
+        assert {one.name for one in model.base_models} <= {Path(one).name for one in two_models}
+        if "@" in name:
+            assert len(model.base_models) == 1
+        np.testing.assert_allclose(model.predict_proba(texts), stored[name], atol=1e-5, rtol=0)
+
+
+def _test_functions(config: RunConfig) -> list[str]:
+    data = read_data(Path(config.data_dir), label_mode=config.label_mode)
+    return [str(text) for text in data.splits["test"].sources.to_pylist()]
