@@ -31,6 +31,9 @@ Combination = Vote | MetaClassifier
 # Rows that each is fitted on at most: a handful of columns teach no more, and an SVM's time grows
 # with their square. Measured in docs/decisions.md.
 FITTED_ROWS = {"svm": 4_000, "rf": 5_000, "xgboost": 10_000, "lr": 50_000, "votes": 20_000}
+# Trees ask which of two numbers is larger: on logarithms they would be the same model once more,
+# but for where between two rows a threshold falls.
+SEE_ORDER_ALONE = {"rf", "xgboost"}
 # All pairs of six base models are 15; of twenty they would be 190, each in ten ways.
 EVERY_SUBSET_UP_TO, PAIRS_UP_TO = 3, 6
 
@@ -111,6 +114,7 @@ def candidates(names: Sequence[str], meta_classifiers: Sequence[str]) -> list[Ca
         for members in every
         for form in ("", "log")
         for name in meta_classifiers
+        if not (form and name in SEE_ORDER_ALONE)
     ]
     alone = [Candidate("base", name, (name,)) for name in names]
     # A choice among one model, and its mean, are that model.
