@@ -167,6 +167,10 @@ class BaseModelFolder:
         """The same by split and class; empty where the run did not record it."""
         return dict((read_manifest(self.probabilities) or {}).get("truncated_by_class", {}))
 
+    def cost(self) -> dict[str, float | None]:
+        """Seconds of training, of the folds' training, of predicting 1,000; empty if not known."""
+        return dict((read_manifest(self.probabilities) or {}).get("cost", {}))
+
     def read_probabilities(self, split: str, ids: np.ndarray) -> StoredProbabilities:
         """The probabilities of a split, whose functions (n,) must be these in this order."""
         arrays = self._read(split, ("ids", "probabilities", "seen", "made_from"))

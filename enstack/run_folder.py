@@ -151,11 +151,9 @@ class RunFolder:
         config.json and data.json are for people, and can be edited: where the two differ, this is
         right. None where nothing is trained yet, or what is there is older than such records.
         """
-        for folder in sorted(self.base_models.glob("*/")):
-            found = BaseModelFolder(folder).recorded(key)
-            if found is not None:
-                return found
-        return None
+        folders = map(BaseModelFolder, sorted(self.base_models.glob("*/")))
+        every = (folder.recorded(key) for folder in folders)
+        return next((found for found in every if found is not None), None)
 
     def has_trained(self) -> bool:
         """Whether any checkpoint or best model lies here."""

@@ -42,6 +42,11 @@ class StackingFolder:
         return self.path / "near_train.npz"
 
     @property
+    def costs(self) -> Path:
+        """What every row of the leaderboard costs."""
+        return self.path / "costs.json"
+
+    @property
     def selection(self) -> Path:
         """Every candidate's score on rows that it was not fitted on, and what was declared."""
         return self.path / "selection.json"

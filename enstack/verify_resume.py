@@ -177,11 +177,11 @@ def _compare(
 
 
 def _outcome(trial: Trial, name: str) -> dict[str, Any]:
-    """All that a run leaves, its count of saves aside, and what its best model predicts."""
+    """All that a run leaves, its saves and seconds aside, and what its best model predicts."""
     folder = Path(_config_of(trial, name).run_dir)
     state = state_file.read_state(folder / LAST)
-    # Each interruption makes one more save, and is no difference to the user.
-    state["progress"]["saves"] = None
+    # Each interruption makes one more save and takes its time, which is no difference to the user.
+    state["progress"] |= {"saves": None, "seconds": None}
     return {
         "weights": load_file(folder / LAST / WEIGHTS_FILE),
         "best model": load_file(folder / BEST / WEIGHTS_FILE),

@@ -33,12 +33,11 @@ from enstack.training.job import TrainingJob
 from tests.support.command_line import enstack_here
 from tests.support.equality import tree_digest
 from tests.support.faults import FaultyDisk, faulty
-from tests.support.pipeline_runs import changed
+from tests.support.flawfinders import FLAWFINDER_ROWS
+from tests.support.pipeline_runs import changed, declared
 
 BASELINES = {"baseline:tfidf_lr", "baseline:length", "baseline:majority"}
-KINDS = {"base:micro", "stack:lr", "stack:svm", *BASELINES}
-BASELINES = {"baseline:tfidf_lr", "baseline:length", "baseline:majority"}
-KINDS = {"base:micro", "stack:lr", "stack:svm", *BASELINES}
+KINDS = {"base:micro", "stack:lr", "stack:svm", *BASELINES} | FLAWFINDER_ROWS
 
 
 def test_a_run_leaves_everything_that_the_contract_names(finished_run: RunConfig) -> None:
@@ -58,6 +57,7 @@ def test_a_run_leaves_everything_that_the_contract_names(finished_run: RunConfig
         "base_models/micro/probabilities/validation.npz",
         "base_models/micro/probabilities/test.npz",
         "stacking/leaderboard.csv",
+        "stacking/costs.json",
         "stacking/lr.skops",
         "stacking/calibration.json",
         "stacking/manifest.json",
@@ -66,10 +66,14 @@ def test_a_run_leaves_everything_that_the_contract_names(finished_run: RunConfig
     ):
         assert (run_dir / name).is_file(), name
     board = run_pipeline(finished_run).leaderboard
-    keys = set(board["kind"] + ":" + board["name"]) - {"baseline:flawfinder"}
-    assert keys == KINDS | {declared(run_dir)["candidate"]}
+    keys = set(board["kind"] + ":" + board["name"])
+    assert keys == KINDS | declared(run_dir)
     assert (board["n"] == 10).all()
     assert board["macro_f1"].is_monotonic_decreasing
+    costs = json.loads((run_dir / "stacking" / "costs.json").read_text())
+    assert costs.keys() == keys
+    for field in ("training_minutes", "seconds_per_1000"):
+        assert costs["stack:lr"][field] > costs["base:micro"][field] > 0
 
 
 def test_the_same_run_again_changes_no_file_but_the_events(
@@ -509,7 +513,7 @@ def test_epochs_that_were_added_before_an_interruption_stay_in_the_record(
         raise Interrupted("stopped")
 
     with monkeypatch.context() as patched:
-        patched.setattr("enstack.training.stage._predict", stop)
+        patched.setattr("enstack.training.predictions._predict", stop)
         with pytest.raises(Interrupted, match="stopped"):
             run_pipeline(changed(finished_run, **more))
     for asked in (more, {**more, "batch_size": 2}, {**more, "batch_size": 2}):
@@ -721,8 +725,8 @@ def test_results_without_near_duplicates_leave_out_what_stands_in_train(
     folder = Path(settings.run_dir)
     found = json.loads((folder / "report" / "report.json").read_text())["apart"]
     assert (found["n"], found["threshold"]) == (0, 0.7)
-    keys = {row["key"] for row in found["rows"]} - {"baseline:flawfinder"}
-    assert keys == KINDS | {declared(folder)["candidate"]}
+    keys = {row["key"] for row in found["rows"]}
+    assert keys == KINDS | declared(folder)
     assert all(row["accuracy"] is None for row in found["rows"])
 
 

@@ -123,8 +123,10 @@ def show_results(run: RunConfig | str | Path | None) -> None:
     from IPython.display import HTML, display
 
     from enstack.data.made_up import MADE_UP_NOTE, says_made_up
+    from enstack.reporting.costs import cost_cells
     from enstack.reporting.leaderboard import leaderboard_cells, read_report_leaderboard
     from enstack.run_folder import RunFolder
+    from enstack.stacking.costs import Cost
     from enstack.storage.files import read_json_object
 
     folder = RunFolder(require_run_dir(run))
@@ -138,7 +140,15 @@ def show_results(run: RunConfig | str | Path | None) -> None:
     notes = content.get("data", {}).get("notes", [])
     if says_made_up(content.get("settings", {}).get("data_dir"), notes):
         say(MADE_UP_NOTE)
-    display(_table(list(map(leaderboard_cells, rows))))
+    costs = {key: Cost(**cost) for key, cost in content.get("costs", {}).items()}
+    display(
+        _table(
+            [
+                leaderboard_cells(row) | (cost_cells(costs.get(row.key)) if costs else {})
+                for row in rows
+            ]
+        )
+    )
     if stack := _stack_by_class(content):
         say(f"The best stack ({stack[0]}), class by class:")
         display(_table(stack[1]))

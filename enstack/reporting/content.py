@@ -15,6 +15,7 @@ from enstack.reporting.evaluation import Detection, Evaluation, FlagEvaluation
 from enstack.reporting.leaderboard import LeaderboardRow
 from enstack.reporting.paper import PaperRow
 from enstack.reporting.seeds import Seeds
+from enstack.stacking.costs import Cost
 from enstack.storage.json_text import json_values
 
 __all__ = [
@@ -193,7 +194,8 @@ class TrainingCurve:
 class ReportContent:
     """Everything that a report shows; what is undefined or not finite is None.
 
-    leaderboard: best macro-F1 first; apart: its rows where train does not hold the answer; natural:
+    leaderboard: best macro-F1 first; costs: by its rows' keys, empty where a run is older;
+    apart: its rows where train does not hold the answer; natural:
     None where classes come as often as in the whole data; comparisons: the best stack with its best
     member and with the mean vote; evaluations: of every row, in the leaderboard's order; collapsed:
     rows but the plainest baseline; truncated: none where a run did not record it; chosen: what
@@ -210,6 +212,7 @@ class ReportContent:
     choice: Choice
     alerts: list[Alert]
     leaderboard: list[LeaderboardRow]
+    costs: dict[str, Cost]
     apart: WithoutNearDuplicates
     natural: NaturalFrequencies | None
     comparisons: list[Comparison]

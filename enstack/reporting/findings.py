@@ -23,6 +23,7 @@ from enstack.reporting.content import (
     TrainingCurve,
     Truncated,
 )
+from enstack.reporting.costs import read_costs
 from enstack.reporting.elsewhere import at_natural_frequencies, without_near_duplicates
 from enstack.reporting.evaluation import Evaluation
 from enstack.reporting.leaderboard import LeaderboardRow
@@ -64,6 +65,7 @@ def load_results(run_dir: Path) -> ReportContent:
             len(stored.labels),
         ),
         leaderboard=stored.rows,
+        costs=read_costs(stored.folder.stacking.costs),
         apart=without_near_duplicates(stored),
         natural=at_natural_frequencies(stored),
         comparisons=_comparisons(stored),

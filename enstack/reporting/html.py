@@ -10,6 +10,7 @@ from typing import Any
 import jinja2
 
 from enstack.counting import counted, joined
+from enstack.reporting.costs import amount
 from enstack.reporting.leaderboard import interval, number
 from enstack.rounding import decimal, percent
 
@@ -28,7 +29,9 @@ def render_page(
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(number=number, interval=interval, place=place, share=share)
+    environment.filters.update(
+        number=number, amount=amount, interval=interval, place=place, share=share
+    )
     environment.filters.update(decimal=decimal, percent=percent)
     environment.globals.update(counted=counted, joined=joined)
     # Inside the page, which is to open offline wherever it is copied to.

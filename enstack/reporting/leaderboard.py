@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from enstack.console import printable
 from enstack.counting import counted
 from enstack.errors import CheckpointError
 from enstack.reporting.console import aligned_table
+from enstack.reporting.costs import cost_cells, read_costs
 from enstack.reporting.stored_files import read_text, unusable
 from enstack.rounding import decimal
 from enstack.run_folder import RunFolder
+from enstack.stacking.costs import Cost
 from enstack.stacking.titles import title
 from enstack.storage.files import read_json
 from enstack.storage.manifest import MANIFEST, folder_problems
@@ -211,9 +214,20 @@ def leaderboard_cells(row: LeaderboardRow) -> dict[str, str]:
     }
 
 
+def _cost_lines(rows: Sequence[LeaderboardRow], costs: Mapping[str, Cost]) -> Iterator[str]:
+    """What the best of those that ask several models costs, and the best base model beside it."""
+    for kinds in (("vote", "stack"), ("base",)):
+        row = next((row for row in rows if row.kind in kinds and row.key in costs), None)
+        if row is not None:
+            name = printable(title(row.key, short=True))
+            told = (f"{text} {unit}" for unit, text in cost_cells(costs[row.key]).items())
+            yield f"Cost of {name}: {', '.join(told)}."
+
+
 def leaderboard_text(run_dir: Path) -> str:
     """The leaderboard of a run folder as a table for the console, best macro-F1 first."""
-    rows = read_leaderboard(RunFolder(Path(run_dir)).stacking.leaderboard)
+    stacking = RunFolder(Path(run_dir)).stacking
+    rows, costs = read_leaderboard(stacking.leaderboard), read_costs(stacking.costs)
     table = [
         {
             "#": str(rank),
@@ -232,4 +246,4 @@ def leaderboard_text(run_dir: Path) -> str:
     )
     # Every row was measured on the same functions.
     foot = f"Measured on {counted(rows[0].n, 'test function')}; the intervals are bootstrapped."
-    return f"{text}\n{foot}"
+    return "\n".join([text, *_cost_lines(rows, costs), foot])

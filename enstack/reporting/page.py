@@ -9,6 +9,7 @@ from pathlib import Path
 
 from enstack.data.weaknesses import FLAG, MEANINGS
 from enstack.reporting.content import Comparison, ReportContent
+from enstack.reporting.costs import COST_TITLES
 from enstack.reporting.figures import SMALL_CLASS, draw_figures
 from enstack.reporting.findings import load_results
 from enstack.reporting.html import render_page
@@ -18,7 +19,7 @@ from enstack.storage.files import write_bytes, write_json, write_text
 
 __all__ = ["REPORT_EDITION", "write_report"]
 
-REPORT_EDITION = 11  # raise when the page shows more, so that finished runs get it too
+REPORT_EDITION = 12  # raise when the page shows more, so that finished runs get it too
 
 
 def write_report(run_dir: Path) -> Path:
@@ -47,6 +48,7 @@ def _page(content: ReportContent, figures: Mapping[str, bytes]) -> str:
         "means": MEANINGS,
         "kinds": KINDS,
         "measures": MEASURES,
+        "cost_titles": COST_TITLES,
         "small_class": SMALL_CLASS,
         "axis": _axis(content.leaderboard),
         "reasons": _reasons(content.data["dropped"]),

@@ -9,7 +9,7 @@ from typing import Any
 from enstack.reporting.console import aligned_table
 from enstack.reporting.leaderboard import LeaderboardRow, number, read_leaderboard
 from enstack.run_folder import RunFolder
-from enstack.stacking.titles import SHORT_TITLES
+from enstack.stacking.titles import title
 from enstack.storage.files import read_json_object
 
 __all__ = ["Seeds", "SeedsRow", "seeds_text", "summarize_seeds"]
@@ -75,7 +75,7 @@ def seeds_text(seeds: Seeds) -> str:
     titles = ["name", *(f"seed {seed}" for seed in seeds.seeds), "seeds ±", "test ±"]
     rows = [
         [
-            SHORT_TITLES.get(row.key, row.title),
+            title(row.key, short=True),
             *(number(one.macro_f1) for one in row.figures),
             number(row.across_seeds),
             number(row.test_set),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,10 +13,13 @@ from enstack.data.holdout import SplitPlan
 from enstack.metrics.label_task import LabelTask
 from enstack.run_folder import RunFolder
 from enstack.stacking.baselines import WordCounts, at_most, fit_word_counts
+from enstack.stacking.costs import Clocks
 from enstack.stacking.leak_guard import refuse_foreign_files, tell_unknown_origins
 from enstack.stacking.meta_features import BaseModelProbabilities
 
-__all__ = ["StackingInputs"]
+__all__ = ["WORDS", "StackingInputs"]
+
+WORDS = "baseline:tfidf_lr"
 
 # Words are counted once for each fold: as many teach what there is to choose an alternative by.
 MOST_FUNCTIONS_A_FOLD = 20_000
@@ -24,12 +27,16 @@ MOST_FUNCTIONS_A_FOLD = 20_000
 
 @dataclass(frozen=True)
 class StackingInputs:
-    """A run's data and its base models' probabilities, before anything is made of them."""
+    """A run's data and its base models' probabilities, before anything is made of them.
+
+    clocks: are told how long each model of the stage learns and predicts.
+    """
 
     data: VulnerabilityData
     plan: SplitPlan
     config: RunConfig
     run: RunFolder
+    clocks: Clocks = field(default_factory=Clocks, repr=False)
 
     @property
     def names(self) -> list[str]:
@@ -77,7 +84,8 @@ class StackingInputs:
     @functools.cached_property
     def words(self) -> WordCounts:
         """Counted words, learned from train; once, for every split that they are asked of."""
-        return fit_word_counts(self.data.splits["train"], self.task)
+        with self.clocks[WORDS].learns():
+            return fit_word_counts(self.data.splits["train"], self.task)
 
     def words_on_meta_rows(self) -> np.ndarray:
         """What counted words say (n, k) of the rows that combinations are fitted on.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ from enstack.stacking.added import require_added_whole
 from enstack.stacking.baselines import plain_baselines
 from enstack.stacking.calibration import calibrate
 from enstack.stacking.candidates import Combination, fit_candidate, members_of, shown
+from enstack.stacking.costs import cost_of
 from enstack.stacking.flawfinder import class_probabilities, flawfinder_version, risk_levels
-from enstack.stacking.inputs import StackingInputs
+from enstack.stacking.inputs import WORDS, StackingInputs
 from enstack.stacking.meta_features import BaseModelProbabilities, refuse_leaks
 from enstack.stacking.primary_measure import primary_measure
 from enstack.stacking.ranking import leaderboard
@@ -33,7 +35,7 @@ from enstack.storage.folders import replacing_folder
 from enstack.storage.manifest import is_current, read_manifest
 
 STACKING_EDITION = 6  # raise when the folder holds something else, so that it is made again
-WORDS, FLAWFINDER = "baseline:tfidf_lr", "baseline:flawfinder"
+FLAWFINDER = "baseline:flawfinder"
 NO_FLAWFINDER = (
     "   · Flawfinder, a source of VDISC's labels, is not installed here: its row is left out. To "
     "have it, `pip install flawfinder` and run the same again."
@@ -83,7 +85,10 @@ def stack_base_models(
         details["declared"] = selected.comparison
         probabilities = _every_model(inputs, selected, folder)
         if made_from["flawfinder"]:
-            probabilities[FLAWFINDER] = _flawfinder(data, plan, config)
+            with inputs.clocks[FLAWFINDER].predicts():
+                probabilities[FLAWFINDER] = _flawfinder(data, plan, config)
+        # Apart from the leaderboard: no two runs take the same time.
+        write_json(folder.costs, _costs(probabilities, inputs))
         clusters = _write_contamination(data, folder)
         _write_results(data, plan, config, probabilities, clusters, folder)
     run.log("stacking_finished")
@@ -126,6 +131,17 @@ def _flawfinder(data: VulnerabilityData, plan: SplitPlan, config: RunConfig) -> 
     functions, task = _asked_functions(data, plan), data.task
     plainest = task.plainest_probabilities(data.splits["train"].labels, sum(map(len, functions)))
     return class_probabilities(risk_levels(functions, _scratch(config)), task, plainest)
+
+
+def _costs(
+    probabilities: Mapping[str, np.ndarray], inputs: StackingInputs
+) -> dict[str, dict[str, float | None]]:
+    """What each model costs, with the base models that it asks, as JSON values."""
+    base = {name: inputs.run.stacked_model(name).cost() for name in inputs.names}
+    return {
+        key: dataclasses.asdict(cost_of(key, base, inputs.clocks[key], len(values)))
+        for key, values in probabilities.items()
+    }
 
 
 def _asked_functions(data: VulnerabilityData, plan: SplitPlan) -> list[Functions]:
@@ -200,26 +216,28 @@ def _every_model(
     probabilities = {f"base:{model.name}": model.probabilities for model in asked}
     for key, combination in fitted.items():
         members = members_of(asked, combination.base_models)
-        probabilities[key] = combination.predict_proba(members, task)
+        with inputs.clocks[key].predicts():
+            probabilities[key] = combination.predict_proba(members, task)
     functions = _asked_functions(data, inputs.plan)
-    plain = plain_baselines(data.splits["train"], functions, task, inputs.words)
+    plain = plain_baselines(data.splits["train"], functions, task, inputs.words, inputs.clocks)
     return {**probabilities, **{f"baseline:{name}": values for name, values in plain.items()}}
 
 
 def _fitted(inputs: StackingInputs, selected: Selection) -> dict[str, Combination]:
     """The votes and stacks that the leaderboard shows, fitted on all rows that there are for it."""
     on_meta, labels, config = inputs.on_meta_rows(), inputs.meta_labels, inputs.config
-    return {
-        candidate.key: fit_candidate(
-            candidate,
-            on_meta,
-            labels,
-            inputs.task,
-            seed=config.seed,
-            score=selected.measure.of_probabilities,
-        )
-        for candidate in shown(inputs.names, config.meta_classifiers, selected.combination)
-    }
+    fitted = {}
+    for candidate in shown(inputs.names, config.meta_classifiers, selected.combination):
+        with inputs.clocks[candidate.key].learns():
+            fitted[candidate.key] = fit_candidate(
+                candidate,
+                on_meta,
+                labels,
+                inputs.task,
+                seed=config.seed,
+                score=selected.measure.of_probabilities,
+            )
+    return fitted
 
 
 def _save(fitted: Mapping[str, Combination], folder: StackingFolder) -> None:

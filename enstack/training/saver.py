@@ -120,6 +120,7 @@ class Saver:
         self.settle()
         # Before the state is taken, so that it holds the number of its own save.
         self.training.progress.saves += 1
+        self.training.count_time()
         state = {"weights": self.training.model.state_dict(), "state": self.training.state_dict()}
         self._holds_best = best is not None
         # Copied in the loop's own thread: once this returns, training may change the weights.

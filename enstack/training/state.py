@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +34,7 @@ class Progress:
     best_macro_f1: float = -1.0  # below any: the first epoch is the best so far
     best_accuracy: float = 0.0
     stale_epochs: int = 0
+    seconds: float | None = 0.0  # of training up to here, what was done twice once; None: unknown
     # Kept here, so that lines of work that is lost in a kill go with it.
     history: list[dict[str, Any]] = field(default_factory=list)
 
@@ -48,7 +50,10 @@ class Progress:
     @classmethod
     def from_state_dict(cls, state: dict[str, Any]) -> Progress:
         """What `state_dict` gave."""
-        return cls(**{**state, "segments": [Segment(*pair) for pair in state["segments"]]})
+        # Older checkpoints do not tell what their training took.
+        return cls(
+            **{"seconds": None, **state, "segments": [Segment(*pair) for pair in state["segments"]]}
+        )
 
 
 class TrainingState:
@@ -64,6 +69,14 @@ class TrainingState:
         self.epoch_loss, self.window_loss = LossSum(self.device), LossSum(self.device)
         self.first_bad = FirstBad(self.device)
         self.advised_on_waiting = False
+        self._counted_at = time.perf_counter()
+
+    def count_time(self) -> None:
+        """Add to the progress the seconds since it was last done, or since this was made."""
+        now = time.perf_counter()
+        if self.progress.seconds is not None:
+            self.progress.seconds += now - self._counted_at
+        self._counted_at = now
 
     def plan(self, attempted_steps: int) -> None:
         """Make the optimizer with a schedule that ends when the last epoch does."""
@@ -174,7 +187,8 @@ class TrainingState:
         batch_size = old.batch_size(n_functions, self.config.batch_size)
         # A complete epoch is entered at its end: it has yet to be validated, and may be the best.
         done = math.ceil(n_functions / batch_size) if old.complete else old.step
-        self.progress = Progress(epoch=old.epoch, segments=[Segment(batch_size, done)])
+        segments = [Segment(batch_size, done)]
+        self.progress = Progress(epoch=old.epoch, segments=segments, seconds=None)
         self.plan(old.attempted_steps())
         # Without its schedule, which follows from the steps: one that had run ahead is put right.
         self.optimizer.load_state_dict(

@@ -30,8 +30,10 @@ def train_base_model(
     job: TrainingJob,
     stops: Callable[[], AbstractContextManager[StopRequest]] = stop_requests,
     begun: Callable[[bool], None] = lambda trains: None,
-) -> None:
+) -> float | None:
     """Fine-tune a base model to its last epoch, from wherever it stands.
+
+    Returns the seconds that its training took, in all sessions; None where one did not record them.
 
     begun: told, when nothing is left that could refuse it, whether there is any to do. stops: what
     may ask for a stop, Ctrl-C and SIGTERM if nothing else; then it saves at the next batch boundary
@@ -54,6 +56,7 @@ def train_base_model(
             f"Interrupted; {job.base_model.name} is trained to its end and saved. "
             "Run the same again to go on."
         )
+    return training.progress.seconds
 
 
 def _announce_end(training: TrainingState, saver: Saver) -> None:

@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -769,6 +770,35 @@ def test_leaderboard_text_is_safe_for_a_terminal_whatever_the_name(
     lines = leaderboard_text(run_dir).splitlines()
     assert len(lines) == 4
     assert all(cell_len(line) <= 100 and line.isprintable() for line in lines)
+
+
+def test_costs_are_shown_where_a_run_recorded_them(full_run: Path, tmp_path: Path) -> None:
+    run_dir = shutil.copytree(full_run, tmp_path / "run")
+    # As runs of older code are.
+    assert "Cost" not in leaderboard_text(run_dir)
+    assert "of training" not in write_report(run_dir).read_text(encoding="utf-8")
+    long = "graphcodebert-base-fine-tuned-on-my-own-corpus"
+    costs: dict[str, Any] = {
+        "stack:lr": {"training_minutes": 94.06, "seconds_per_1000": 1234.56},
+        f"base:{long}": {"training_minutes": None, "seconds_per_1000": 0.01},
+        "baseline:majority": {"training_minutes": 0.0, "seconds_per_1000": 0.0},
+    }
+    path = run_dir / "stacking" / "costs.json"
+    path.write_text(json.dumps(costs))
+    assert leaderboard_text(run_dir).splitlines()[-3:-1] == [
+        "Cost of LR: 94.1 min of training, 1,234.6 s for 1,000 functions.",
+        f"Cost of {long}: – min of training, <0.1 s for 1,000 functions.",
+    ]
+    page = write_report(run_dir).read_text(encoding="utf-8")
+    shown = Counter(re.findall(r'<td data-label="(min|s) [^"]*">([^<]*)</td>', page))
+    assert shown == {
+        ("min", "94.1"): 1, ("s", "1,234.6"): 1, ("s", "&lt;0.1"): 1, ("min", "0.0"): 1,
+        ("s", "0.0"): 1, ("min", "–"): len(FULL) - 2, ("s", "–"): len(FULL) - 3,
+    }  # fmt: skip
+    assert json.loads((run_dir / "report" / "report.json").read_text())["costs"] == costs
+    path.write_text(json.dumps({"stack:lr": {"training_minutes": "long"}}))
+    with pytest.raises(CheckpointError, match=r"The report can't use .*costs.json"):
+        write_report(run_dir)
 
 
 def test_a_rare_class_that_a_subset_made_a_fifth_more_frequent_counts_as_drawn_otherwise(

@@ -19,11 +19,11 @@ from enstack.pipeline import run_pipeline
 from enstack.run_folder import RunFolder
 from enstack.stacking import flawfinder, stage
 from enstack.stacking.flawfinder import class_probabilities, flawfinder_version, risk_levels
-from tests.support.flawfinders import write_flawfinder
+from tests.support.flawfinders import FLAWFINDER_ROWS, write_flawfinder
 from tests.support.pipeline_runs import changed
 
 NEEDS_FLAWFINDER = pytest.mark.skipif(
-    flawfinder._program() is None, reason="pip install -r requirements.txt brings Flawfinder"
+    not FLAWFINDER_ROWS, reason="pip install -r requirements.txt brings Flawfinder"
 )
 
 

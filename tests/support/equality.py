@@ -41,10 +41,10 @@ def tree_digest(folder: Path) -> dict[str, str]:
 def training_outcome(folder: Path) -> dict[str, Any]:
     """All that a training leaves: weights, training state, best model, history.
 
-    The count of saves is left out: a run that was interrupted has saved more often.
+    The count of saves and the time are left out: one that was interrupted has saved more often.
     """
     state = state_file.read_state(folder / "last_checkpoint")
-    state["progress"] = {**state["progress"], "saves": None}
+    state["progress"] = {**state["progress"], "saves": None, "seconds": None}
     return {
         "weights": load_file(folder / "last_checkpoint" / "model.safetensors"),
         "best": load_file(folder / "best_model" / "model.safetensors"),

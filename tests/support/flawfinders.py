@@ -1,9 +1,14 @@
-"""Programs in Flawfinder's place: they answer in its form, and fail as one may."""
+"""Programs in the place of Flawfinder, which answer in its form and fail as one may; its rows."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+
+from enstack.stacking import flawfinder
+
+# Of a leaderboard made here: the requirements bring the program, and a run does without it.
+FLAWFINDER_ROWS = {"baseline:flawfinder"} if flawfinder._program() else set()
 
 # What it prints for a finding, and for each text that it stumbles over.
 PROGRAM = """#!{python}

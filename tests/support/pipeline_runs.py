@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -110,3 +111,9 @@ def flags_ensemble(
 def ensemble_copy(ensemble: tuple[RunFolder, list[str]], tmp_path: Path) -> RunFolder:
     """The ensemble's run in a folder of its own, to be spoilt: load asks nothing of its path."""
     return RunFolder(shutil.copytree(ensemble[0].path, tmp_path / "copy"))
+
+
+def declared(run_dir: Path) -> set[str]:
+    """The combination that was chosen on validation: it has a row, whichever it is."""
+    chosen = json.loads((run_dir / "stacking" / "selection.json").read_text())
+    return {chosen["comparison"]["candidate"]}

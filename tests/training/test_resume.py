@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,11 @@ from enstack.models.hardware import Hardware
 from enstack.models.predict import predict_probabilities
 from enstack.progress.stopping import StopRequest
 from enstack.storage.manifest import folder_problems
+from enstack.training import trainer
+from enstack.training.state import Progress
+from enstack.training.trainer import train_base_model
 from tests.support.equality import same, training_outcome, tree_digest
-from tests.support.training import run_training, train_config
+from tests.support.training import Killed, job_of, kill_after, run_training, train_config
 
 EPOCHS, BATCHES = 3, 6  # 42 functions in batches of 8, the last one of 2
 POINTS = EPOCHS * BATCHES
@@ -93,6 +97,48 @@ def test_a_chain_of_three_interruptions_changes_nothing(
                 run_training(*parts, config, monkeypatch, stop_after=int(stop_after))
         run_training(*parts, config, monkeypatch)
         assert same(outcome(tmp_path / str(chain), parts), expected), f"chain {chain}"
+
+
+def test_the_seconds_of_training_are_those_of_the_work_that_was_kept(
+    parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that each trained batch moves by a second."""
+    now, train_batch = [100.0], trainer.train_batch
+
+    def tick(*args: Any) -> None:
+        train_batch(*args)
+        now[0] += 1
+
+    clock = SimpleNamespace(perf_counter=lambda: now[0])
+    monkeypatch.setattr("enstack.training.state.time", clock)
+    monkeypatch.setattr(trainer, "train_batch", tick)
+    job = job_of(parts, train_config(tmp_path / "run", **settings()))
+    with pytest.raises(Interrupted):
+        run_training(*parts, job.config, monkeypatch, stop_after=5)
+    # Four batches into the second epoch it is saved; the fifth goes with the kill.
+    with monkeypatch.context() as patched:
+        kill_after(patched, 6)
+        with pytest.raises(Killed):
+            run_training(*parts, job.config, monkeypatch)
+    assert train_base_model(job) == POINTS
+    assert now[0] == 100 + POINTS + 1
+    assert train_base_model(job) == POINTS, "nothing was trained, nothing is added"
+
+
+def test_a_checkpoint_that_does_not_tell_its_seconds_leaves_them_unknown(
+    parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = job_of(parts, train_config(tmp_path / "run", **settings()))
+
+    def as_older_code_wrote_it(progress: Progress) -> dict[str, Any]:
+        return {key: value for key, value in state_dict(progress).items() if key != "seconds"}
+
+    with monkeypatch.context() as patched:
+        state_dict = Progress.state_dict
+        patched.setattr(Progress, "state_dict", as_older_code_wrote_it)
+        with pytest.raises(Interrupted):
+            run_training(*parts, job.config, monkeypatch, stop_after=8)
+    assert train_base_model(job) is None
 
 
 def test_what_differs_is_seen_by_these_tests(
