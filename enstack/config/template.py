@@ -14,7 +14,8 @@ from enstack.errors import ConfigError
 
 HEAD = """\
 # Settings of an enstack run: `enstack run {name}`.
-# Take the # off a line to set it; a line that is left as it is means the default.
+# Take the # off a line to set it, data_dir first: a file that sets nothing is refused. A
+# line that is left as it is means the default.
 
 """
 WIDTH = 80
