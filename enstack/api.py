@@ -124,7 +124,7 @@ def _folder(path: str | Path) -> Path:
 
 
 def init(path: str | Path = "enstack.yaml") -> Path:
-    """Write a commented configuration, in which nothing is set yet, and return its path.
+    """Write a commented configuration, which sets toy data alone, and return its path.
 
     Raises ConfigError where there is a file already.
     """

@@ -29,7 +29,7 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
     except ValueError as error:
         raise ConfigError(f"{path}: {error}.") from None
     values |= parse_overrides(overrides)
-    # Saved by mistake, or a template as it was written: nobody asked for a run on toy data.
+    # Saved by mistake, or with each line left a comment: nobody asked for a run on toy data.
     if not values:
         raise ConfigError(
             f"A configuration must name a setting, {path} names none. Name data_dir in it "
