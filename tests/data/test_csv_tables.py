@@ -167,6 +167,38 @@ def test_another_dialect_is_named_with_what_to_do_and_not_called_damaged(
     assert "again" not in str(caught.value)
 
 
+LONG = [('int f(int a, int b)\n{\n    puts("\\n");\n}\n', "0"), ("g(a, b);", "1")]
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize("label_first", [True, False])
+@pytest.mark.parametrize("rows", [CODE, LONG, [('"\nputs("', "0"), ("g();", "1")]])
+@pytest.mark.parametrize(
+    ("dialect", "named"),
+    [
+        ({"quotechar": "'"}, "single quotes|' or spaces around"),
+        ({"quotechar": "'", "quoting": csv.QUOTE_ALL}, "single quotes|' or spaces around"),
+        (ESCAPED, "with a backslash"),
+        ({"doublequote": False, "escapechar": "\\"}, "with a backslash"),
+        ({"delimiter": ";"}, "semicolons"),
+        ({"delimiter": "\t"}, "tabs"),
+    ],
+)
+def test_the_cause_is_named_whatever_ends_the_lines(
+    tmp_path: Path,
+    dialect: Any,
+    named: str,
+    rows: Rows,
+    label_first: bool,
+    line_end: str,
+) -> None:
+    path = written(
+        tmp_path / "train.csv", rows, label_first, "utf-8-sig", lineterminator=line_end, **dialect
+    )
+    with pytest.raises(DataError, match=named):
+        read(path)
+
+
 @pytest.mark.parametrize(
     ("content", "named"),
     [
