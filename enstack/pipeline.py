@@ -26,10 +26,15 @@ from enstack.reporting.leaderboard import (
 )
 from enstack.reporting.stage import report_stage
 from enstack.run_folder import WRITTEN_INTO, RunFolder
-from enstack.same_run import refuse_other_run, refuse_unwanted_resume, stored_settings
+from enstack.same_run import (
+    refuse_foreign_files,
+    refuse_other_run,
+    refuse_unwanted_resume,
+    stored_settings,
+)
 from enstack.stacking.stage import stack_base_models
 from enstack.storage.caches import holding_caches
-from enstack.storage.disks import fault_within, only_one, require_writable
+from enstack.storage.disks import fault_within, leaving_no_empty, only_one, require_writable
 from enstack.storage.links import require_no_links
 from enstack.storage.places import require_own_place
 
@@ -65,14 +70,14 @@ def run_pipeline(config: RunConfig, *, announce: bool = False) -> RunResults:
     # Before the folder is made, and before a lock is.
     require_local_dir(config)
     require_no_links(run.path, WRITTEN_INTO, "run_dir", CheckpointError)
-    require_writable(run.path, "run_dir", CheckpointError)
-    require_writable(local_dir, "local_dir", ConfigError)
     try:
-        # Not in run_dir: Drive's locks can't be relied on. Two machines there are not caught.
-        place = str(run.path.resolve())
-        lock = only_one(local_dir / "locks" / config.run_key, f"run_dir {run.path}", place)
-        with ended_by_signals(), lock:
-            return _run_stages(config, run, announce=announce)
+        with ended_by_signals(), leaving_no_empty(run.path):
+            require_writable(run.path, "run_dir", CheckpointError)
+            require_writable(local_dir, "local_dir", ConfigError)
+            # Not in run_dir: Drive's locks can't be relied on. Two machines there are not caught.
+            place = str(run.path.resolve())
+            with only_one(local_dir / "locks" / config.run_key, f"run_dir {run.path}", place):
+                return _run_stages(config, run, announce=announce)
     # A signal where no batch boundary grants it, or a Ctrl-C after one.
     except KeyboardInterrupt:
         raise Interrupted(
@@ -90,6 +95,8 @@ def require_configuration(config: object) -> None:
 
 
 def _run_stages(config: RunConfig, run: RunFolder, *, announce: bool) -> RunResults:
+    # Before anything else is made of what lies there.
+    refuse_foreign_files(run)
     refuse_unwanted_resume(config, run)
     if run.has_trained():
         config = config.going_on(stored_settings(run)[0])
@@ -125,13 +132,17 @@ def _train_stack_report(
     stages = base_model_stages(data, config, run)
     unfinished = _base_models_to_train(stages, data, plan, config, run)
 
-    kept, recorded = _kept_settings(config, run), list[bool]()
+    kept, trained = _kept_settings(config, run), list[str]()
 
-    def record(trains: bool) -> None:
-        """Nothing is recorded before every check has passed: a refused command changes no file."""
-        recorded.append(trains)
+    def record() -> None:
         # Where nothing is trained, the settings that did train stay.
-        run.record(config, data, plan, kept={} if any(recorded) else kept)
+        run.record(config, data, plan, kept={} if trained else kept)
+
+    def begun(name: str, trains: bool) -> None:
+        """Recorded when training begins, or all is done: a refused command changes no file."""
+        if trains:
+            trained.append(name)
+            record()
 
     # Not before: what has been announced begins.
     # Where the form has announced the settings, what follows needs a head of its own.
@@ -139,14 +150,15 @@ def _train_stack_report(
     parts = _parts([stage.name for stage in stages], unfinished, config)
     with Bar(len(parts), "Pipeline", unit="stage", level="pipeline", parts=parts) as bar:
         for stage in stages:
-            _base_model_stage(stage, unfinished.get(stage.name), data, plan, config, run, record)
+            _base_model_stage(stage, unfinished.get(stage.name), data, plan, config, run, begun)
+            if stage.name in trained:
+                run.record_truncation(stage.name)
             if told := chance_of(stage.name, stage.folder, data, plan):
                 warn(f"⚠️  {told}")
             bar.advance()
         stack_base_models(data, plan, config, run)
-        if not recorded:
-            record(trains=False)
-        if kept and not any(recorded):
+        record()
+        if kept and not trained:
             told = ", ".join(f"{key} stays {value}" for key, value in kept.items())
             say(f"   · Training is finished: {told}")
         for stage in stages:
@@ -196,11 +208,12 @@ def _base_model_stage(
     plan: SplitPlan,
     config: RunConfig,
     run: RunFolder,
-    record: Callable[[bool], None],
+    begun: Callable[[str, bool], None],
 ) -> None:
     """Fine-tune and predict; what is not unfinished is skipped.
 
-    record: called when nothing is left that could refuse the training.
+    begun: told the name, and whether there is any training to do, when nothing is left that could
+    refuse it.
     """
     if unfinished is None:
         how = stage.folder.stopped_early()
@@ -212,7 +225,13 @@ def _base_model_stage(
 
     say(f"▶ {stage.name}: fine-tuning {stage.model}")
     fine_tune_and_predict(
-        unfinished, data, plan, config, run, stage.made_from, stage.trained_with, record
+        unfinished,
+        data,
+        plan,
+        config,
+        run,
+        stage.made_from,
+        stage.trained_with,
+        functools.partial(begun, stage.name),
     )
-    run.record_truncation(stage.name)
     run.log("base_model_finished", base_model=stage.name)

@@ -409,6 +409,7 @@ def test_another_set_of_meta_classifiers_trains_no_base_model(
 
 def test_bad_data_leaves_the_run_folder_as_it_was(config: RunConfig, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
+    Path(config.run_dir).mkdir()
     with pytest.raises(DataError):
         run_pipeline(changed(config, data_dir=str(tmp_path / "empty")))
     assert list(Path(config.run_dir).iterdir()) == []
