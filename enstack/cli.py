@@ -72,7 +72,9 @@ def options(
 
 @app.command()
 def demo(
-    run_dir: Annotated[str, typer.Option(help="Where results live.")] = "enstack_runs/demo",
+    run_dir: Annotated[
+        str, typer.Option(metavar="PATH", help="Where results live.")
+    ] = "enstack_runs/demo",
 ) -> None:
     """The whole pipeline on the toy data, on the CPU, without a network."""
     with report_errors():
@@ -197,9 +199,7 @@ def clean(
         str | None,
         typer.Option(help="The scratch disk, as in a run; ~/.cache/enstack if left out."),
     ] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="Settings, YAML or JSON, whose local_dir is meant.")
-    ] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings whose local_dir is meant.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
 ) -> None:
     """List what the scratch disk keeps that no run needs, with sizes, and remove it when told to.
