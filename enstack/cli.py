@@ -24,6 +24,7 @@ from enstack.exit_status import (
     show_warning,
 )
 from enstack.progress.quiet import quietly
+from enstack.progress.stopping import process_ended_by_signals
 from enstack.storage.disks import require_writable
 from enstack.storage.json_text import json_text
 
@@ -283,6 +284,7 @@ def _progress() -> contextlib.AbstractContextManager[Any]:
     return quietly() if _is_quiet() else contextlib.redirect_stdout(sys.stderr)
 
 
+@process_ended_by_signals()
 def main() -> None:
     """Run the command line."""
     take_standard_streams()
@@ -293,8 +295,5 @@ def main() -> None:
     sys.argv[1:] = [*anywhere, *others]
     try:
         app()
-    except KeyboardInterrupt:
-        # Ctrl-C outside of a command, as while its arguments are read.
-        sys.exit(130)
     finally:
         finish_output()

@@ -19,7 +19,7 @@ from enstack.inputs import base_model, read_run_data, require_local_dir
 from enstack.progress.bars import Bar
 from enstack.progress.say import say
 from enstack.progress.screen import Part, warn
-from enstack.progress.stopping import end_scripts_when_interrupted, ended_by_signals
+from enstack.progress.stopping import KEPT, end_scripts_when_interrupted, ended_by_signals
 from enstack.reporting.leaderboard import (
     leaderboard_text,
     read_leaderboard_frame,
@@ -57,6 +57,8 @@ class RunResults:
     leaderboard: pd.DataFrame
 
 
+# Around all: until an error has left it, nothing breaks off what a stop has begun.
+@ended_by_signals()
 @holding_caches()
 def run_pipeline(config: RunConfig, *, announce: bool = False) -> RunResults:
     """Data, base models, stacking, report: each stage is done once, and gone on with if stopped.
@@ -66,23 +68,21 @@ def run_pipeline(config: RunConfig, *, announce: bool = False) -> RunResults:
     require_configuration(config)
     end_scripts_when_interrupted()
     run, local_dir = RunFolder(Path(config.run_dir)), Path(config.local_dir)
-    require_own_place(run.path, "run_dir")
-    # Before the folder is made, and before a lock is.
-    require_local_dir(config)
-    require_no_links(run.path, WRITTEN_INTO, "run_dir", CheckpointError)
     try:
-        with ended_by_signals(), leaving_no_empty(run.path):
+        require_own_place(run.path, "run_dir")
+        # Before the folder is made, and before a lock is.
+        require_local_dir(config)
+        require_no_links(run.path, WRITTEN_INTO, "run_dir", CheckpointError)
+        with leaving_no_empty(run.path):
             require_writable(run.path, "run_dir", CheckpointError)
             require_writable(local_dir, "local_dir", ConfigError)
             # Not in run_dir: Drive's locks can't be relied on. Two machines there are not caught.
             place = str(run.path.resolve())
             with only_one(local_dir / "locks" / config.run_key, f"run_dir {run.path}", place):
                 return _run_stages(config, run, announce=announce)
-    # A signal where no batch boundary grants it, or a Ctrl-C after one.
+    # A signal where no batch boundary grants it; in a notebook, a third one.
     except KeyboardInterrupt:
-        raise Interrupted(
-            "Interrupted; what was finished or saved before is kept. Run the same again to go on."
-        ) from None
+        raise Interrupted(KEPT) from None
 
 
 def require_configuration(config: object) -> None:
