@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -128,6 +129,8 @@ def test_a_finished_run_is_shown_again_without_loading_torch(finished_run: RunCo
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
+# Seconds, far more than any machine takes: one that would never end is a failure, and no wait.
+FOR_EVER = 300
 STOP_AFTER = """
 import fcntl, os, signal, sys, termios
 import torch
@@ -170,8 +173,7 @@ def driver(config: RunConfig, code: str, after: int, how: str) -> list[str]:
 def with_signal(config: RunConfig, code: str, name: str) -> str:
     """Send a signal after the fifth batch; what it printed when it ended as it should."""
     command = driver(config, code, 5, name)
-    # Far longer than any machine takes: one that would never end is a failure, and no wait.
-    stopped = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    stopped = subprocess.run(command, capture_output=True, text=True, check=False, timeout=FOR_EVER)
     assert stopped.returncode == 130, stopped.stderr
     assert "Interrupted; progress is saved: micro, epoch 1, 5 of 11 batches." in stopped.stderr
     assert "Traceback" not in stopped.stderr
@@ -288,11 +290,15 @@ def stopped_in_the_save(config: RunConfig, code: str) -> Iterator[subprocess.Pop
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as running:
         assert running.stdout
         assert running.stderr
+        # What it waits for may never come: its end is the end of what is read.
+        watch = threading.Timer(FOR_EVER, running.kill)
+        watch.start()
         try:
             read_until(running.stdout, "saving now")
             read_until(running.stderr, "Stopping at the next batch boundary, then saving.")
             yield running
         finally:
+            watch.cancel()
             running.kill()
 
 
