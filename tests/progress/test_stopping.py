@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ from enstack.progress.stopping import (
     ended_by_signals,
     stop_requests,
 )
+from tests.support.kernels import Kernel
 
 
 @pytest.fixture(autouse=True)
@@ -177,3 +179,25 @@ def test_a_note_goes_to_no_file_that_took_the_place_of_a_closed_standard_error(
     command = ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-c", code, path]
     subprocess.run(command, check=True)
     assert os.stat(path).st_size == 0  # noqa: PTH116
+
+
+STOPPED_CELL = """
+import os, signal
+from enstack.progress.stopping import STOPPING_SIGNALS, ended_by_signals, stop_requests
+before = [signal.getsignal(number) for number in STOPPING_SIGNALS]
+def work(presses):
+    with ended_by_signals(), stop_requests():
+        for _ in range(presses):
+            os.kill(os.getpid(), signal.SIGINT)
+        print("went", "on")  # apart: a traceback shows this line
+"""
+
+
+def test_a_kernel_lives_through_a_third_ctrl_c_and_keeps_its_own_handlers(tmp_path: Path) -> None:
+    with Kernel(tmp_path) as kernel:
+        kernel.run(STOPPED_CELL)
+        for presses, goes_on, error in ((2, True, "Interrupted"), (3, False, "KeyboardInterrupt")):
+            said = kernel.run(f"work({presses})")
+            assert ("went on" in said, error in said) == (goes_on, True), said
+        now = "[signal.getsignal(number) for number in STOPPING_SIGNALS]"
+        assert "kept: True" in kernel.run(f"print('kept:', {now} == before)")
