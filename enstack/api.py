@@ -61,9 +61,9 @@ def stack(
     from enstack.pipeline import Added, stack_again
     from enstack.progress.panel import notebook_panel
 
-    files = {str(name): _folder(place) for name, place in (add or {}).items()}
+    files = {str(name): named_folder(place) for name, place in (add or {}).items()}
     with notebook_panel():
-        return stack_again(_folder(run_dir), Added(files, unseen))
+        return stack_again(named_folder(run_dir), Added(files, unseen))
 
 
 def load(run_dir: str | Path, name: str | None = None) -> TrainedModel:
@@ -75,7 +75,7 @@ def load(run_dir: str | Path, name: str | None = None) -> TrainedModel:
     """
     from enstack.bundle import load as load_run
 
-    return load_run(_folder(run_dir), name)
+    return load_run(named_folder(run_dir), name)
 
 
 def inspect(path: str | Path) -> Verdict:
@@ -86,7 +86,7 @@ def inspect(path: str | Path) -> Verdict:
     """
     from enstack.checkpoints.inspection import inspect_path
 
-    return inspect_path(_folder(path))
+    return inspect_path(named_folder(path))
 
 
 def audit(folder: str | Path, *, tokenizers: Sequence[str] = (), **settings: Any) -> Audit:
@@ -117,7 +117,7 @@ def report(run_dir: str | Path) -> Path:
     """
     from enstack.reporting.stage import rewrite_report
 
-    folder = _folder(run_dir)
+    folder = named_folder(run_dir)
     try:
         return rewrite_report(folder)
     except OSError as error:
@@ -127,12 +127,15 @@ def report(run_dir: str | Path) -> Path:
         ) from error
 
 
-def _folder(path: str | Path) -> Path:
+def named_folder(path: str | Path) -> Path:
     """A path as the system knows it; what can't be one, or can't be looked at, is told in words."""
     from enstack.config.names import home_expanded
 
     if not isinstance(path, str | Path):
         raise ConfigError(f"A path must be text or a pathlib.Path, found {path!r:.80}.")
+    if not str(path).strip():
+        # pathlib takes it for the current folder; in a script it is a variable without a value.
+        raise ConfigError(f"A path must name something, found {path!r}; . is the current folder.")
     folder = home_expanded(path)
     try:
         os.stat(folder)  # noqa: PTH116 - exists() would answer no
@@ -145,7 +148,7 @@ def _folder(path: str | Path) -> Path:
 
 
 def init(path: str | Path = "enstack.yaml") -> Path:
-    """Write a commented configuration, in which nothing is set yet, and return its path.
+    """Write a commented configuration, which sets toy data alone, and return its path.
 
     Raises ConfigError where there is a file already.
     """
@@ -165,7 +168,7 @@ def doctor(run_dir: str | Path | None = None) -> None:
     show_hardware()
     show_machine(Path.cwd(), Path.home())
     if run_dir is not None:
-        show_events(_folder(run_dir))
+        show_events(named_folder(run_dir))
 
 
 def write_toy(folder: str | Path, vdisc: int | None = None, seed: int = 42) -> Path:
@@ -176,20 +179,28 @@ def write_toy(folder: str | Path, vdisc: int | None = None, seed: int = 42) -> P
     """
     from enstack.toy.folder import write_toy as write
 
-    return write(_folder(folder), vdisc, seed)
+    return write(named_folder(folder), vdisc, seed)
 
 
-def clean(local_dir: str | Path = "", *, yes: bool = False) -> Cleaning:
+def clean(local_dir: str | Path | None = None, *, yes: bool = False) -> Cleaning:
     """What the scratch disk keeps that no run needs; with yes=True it is removed.
 
     local_dir: as in a run, ~/.cache/enstack if left out. The result has `.removable`, `.kept` with
     reasons, `.size` in bytes and `.text()`. What a running process uses is kept, and so are
-    checkpoints that run_dir does not hold yet.
+    checkpoints that run_dir does not hold yet. Raises ConfigError for a folder that is not there.
     """
     from enstack.cleaning import look
     from enstack.config import RunConfig
 
-    found = look(Path(RunConfig(local_dir=str(local_dir)).local_dir))
+    named = {} if local_dir is None else {"local_dir": str(local_dir)}
+    place = Path(RunConfig(**named).local_dir)
+    # The default comes with the first run; any other that is not there is a slip.
+    if named and not place.is_dir():
+        kind = "a file" if place.exists() else "no folder"
+        raise ConfigError(
+            f"local_dir must be the scratch disk of a run, {place} is {kind}. Nothing was removed."
+        )
+    found = look(place)
     if yes:
         found.remove()
     return found

@@ -65,6 +65,8 @@ class Cleaning:
 
     def text(self) -> str:
         """All of it for the console, a line each."""
+        if not self.local_dir.is_dir():
+            return f"{self.local_dir} does not exist: there is nothing to remove."
         if not self.removable and not self.kept:
             return f"{self.local_dir} holds nothing of enstack's."
         lines = [f"No run needs, in {self.local_dir}:"] if self.removable else []

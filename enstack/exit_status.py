@@ -13,7 +13,7 @@ import typer
 from enstack.config import ForcedOffWarning
 from enstack.console import Output, put, put_sentences
 from enstack.errors import ConfigError, EnstackError
-from enstack.progress.stopping import ended_by_signals
+from enstack.progress.stopping import INTERRUPTED, ended_by_signals
 
 DEBUG = "--debug"
 
@@ -28,8 +28,7 @@ def report_errors() -> Iterator[None]:
         except EnstackError as error:
             _leave(error, f"{error}", error.exit_status)
         except KeyboardInterrupt as error:
-            # 128 and SIGINT's number, as shells have it.
-            _leave(error, "Interrupted; what was finished before is kept.", 130)
+            _leave(error, "Interrupted; what was finished before is kept.", INTERRUPTED)
         except OSError as error:
             where = f" ({error.filename})" if error.filename else ""
             _leave(error, f"A file can't be read or written: {error.strerror or error}{where}.", 4)

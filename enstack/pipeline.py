@@ -21,7 +21,7 @@ from enstack.inputs import base_model, read_run_data, require_local_dir
 from enstack.progress.bars import Bar
 from enstack.progress.say import say
 from enstack.progress.screen import Part, warn
-from enstack.progress.stopping import end_scripts_when_interrupted, ended_by_signals
+from enstack.progress.stopping import KEPT, end_scripts_when_interrupted, ended_by_signals
 from enstack.reporting.leaderboard import (
     leaderboard_text,
     read_leaderboard_frame,
@@ -31,6 +31,7 @@ from enstack.reporting.stage import report_stage
 from enstack.run_folder import WRITTEN_INTO, RunFolder
 from enstack.same_run import (
     plan_of_run,
+    refuse_foreign_files,
     refuse_other_run,
     refuse_unwanted_resume,
     stored_settings,
@@ -38,7 +39,7 @@ from enstack.same_run import (
 from enstack.stacking.added import add_models
 from enstack.stacking.stage import stack_base_models
 from enstack.storage.caches import holding_caches
-from enstack.storage.disks import fault_within, only_one, require_writable
+from enstack.storage.disks import fault_within, leaving_no_empty, only_one, require_writable
 from enstack.storage.links import require_no_links
 from enstack.storage.places import require_own_place
 from enstack.storage.software import software
@@ -83,6 +84,8 @@ def stack_again(run_dir: Path, added: Added) -> RunResults:
     return run_pipeline(config, added=added)
 
 
+# Around all: until an error has left it, nothing breaks off what a stop has begun.
+@ended_by_signals()
 @holding_caches()
 def run_pipeline(
     config: RunConfig, *, announce: bool = False, added: Added | None = None
@@ -112,20 +115,19 @@ def run_pipeline(
 def _run_one_seed(config: RunConfig, *, announce: bool, added: Added | None) -> RunResults:
     end_scripts_when_interrupted()
     run, local_dir = RunFolder(Path(config.run_dir)), Path(config.local_dir)
-    require_own_place(run.path, "run_dir")
-    # Before the folder is made, and before a lock is.
-    require_local_dir(config)
-    require_no_links(run.path, WRITTEN_INTO, "run_dir", CheckpointError)
-    require_writable(run.path, "run_dir", CheckpointError)
-    require_writable(local_dir, "local_dir", ConfigError)
     try:
-        with ended_by_signals(), _alone_in(config):
-            return _run_stages(config, run, announce=announce, added=added)
-    # A signal where no batch boundary grants it, or a Ctrl-C after one.
+        require_own_place(run.path, "run_dir")
+        # Before the folder is made, and before a lock is.
+        require_local_dir(config)
+        require_no_links(run.path, WRITTEN_INTO, "run_dir", CheckpointError)
+        with leaving_no_empty(run.path):
+            require_writable(run.path, "run_dir", CheckpointError)
+            require_writable(local_dir, "local_dir", ConfigError)
+            with _alone_in(config):
+                return _run_stages(config, run, announce=announce, added=added)
+    # A signal where no batch boundary grants it; in a notebook, a third one.
     except KeyboardInterrupt:
-        raise Interrupted(
-            "Interrupted; what was finished or saved before is kept. Run the same again to go on."
-        ) from None
+        raise Interrupted(KEPT) from None
 
 
 def _alone_in(config: RunConfig) -> AbstractContextManager[None]:
@@ -147,6 +149,8 @@ def require_configuration(config: object) -> None:
 def _run_stages(
     config: RunConfig, run: RunFolder, *, announce: bool, added: Added | None
 ) -> RunResults:
+    # Before anything else is made of what lies there.
+    refuse_foreign_files(run)
     refuse_unwanted_resume(config, run)
     if run.has_trained():
         config = config.going_on(stored_settings(run)[0])
@@ -195,13 +199,17 @@ def _train_stack_report(
     stages = base_model_stages(data, plan, config, run)
     unfinished = _base_models_to_train(stages, data, plan, config, run)
 
-    kept, recorded = _kept_settings(config, run), list[bool]()
+    kept, trained = _kept_settings(config, run), list[str]()
 
-    def record(trains: bool) -> None:
-        """Nothing is recorded before every check has passed: a refused command changes no file."""
-        recorded.append(trains)
+    def record() -> None:
         # Where nothing is trained, the settings that did train stay.
-        run.record(config, data, plan, kept={} if any(recorded) else kept)
+        run.record(config, data, plan, kept={} if trained else kept)
+
+    def begun(name: str, trains: bool) -> None:
+        """Recorded when training begins, or all is done: a refused command changes no file."""
+        if trains:
+            trained.append(name)
+            record()
 
     # Not before: what has been announced begins.
     # Where the form has announced the settings, what follows needs a head of its own.
@@ -209,14 +217,15 @@ def _train_stack_report(
     parts = _parts([stage.name for stage in stages], unfinished, config)
     with Bar(len(parts), "Pipeline", unit="stage", level="pipeline", parts=parts) as bar:
         for stage in stages:
-            _base_model_stage(stage, unfinished.get(stage.name), data, plan, config, run, record)
+            _base_model_stage(stage, unfinished.get(stage.name), data, plan, config, run, begun)
+            if stage.name in trained:
+                run.record_truncation(stage.name)
             if told := chance_of(stage.name, stage.folder, data, plan):
                 warn(f"⚠️  {told}")
             bar.advance()
         stack_base_models(data, plan, config, run)
-        if not recorded:
-            record(trains=False)
-        if kept and not any(recorded):
+        record()
+        if kept and not trained:
             told = ", ".join(f"{key} stays {value}" for key, value in kept.items())
             say(f"   · Training is finished: {told}")
         for stage in stages:
@@ -270,11 +279,12 @@ def _base_model_stage(
     plan: SplitPlan,
     config: RunConfig,
     run: RunFolder,
-    record: Callable[[bool], None],
+    begun: Callable[[str, bool], None],
 ) -> None:
     """Fine-tune and predict; what is not unfinished is skipped.
 
-    record: called when nothing is left that could refuse the training.
+    begun: told the name, and whether there is any training to do, when nothing is left that could
+    refuse it.
     """
     if unfinished is None:
         how = stage.folder.stopped_early()
@@ -286,7 +296,13 @@ def _base_model_stage(
 
     say(f"▶ {stage.name}: fine-tuning {stage.model}")
     fine_tune_and_predict(
-        unfinished, data, plan, config, run, stage.made_from, stage.trained_with, record
+        unfinished,
+        data,
+        plan,
+        config,
+        run,
+        stage.made_from,
+        stage.trained_with,
+        functools.partial(begun, stage.name),
     )
-    run.record_truncation(stage.name)
     run.log("base_model_finished", base_model=stage.name)

@@ -11,7 +11,25 @@ from enstack.duplicates.clusters import train_clusters
 from enstack.errors import CheckpointError, ConfigError
 from enstack.progress.say import say
 from enstack.run_folder import RunFolder
-from enstack.storage.files import read_json_object
+
+
+def refuse_foreign_files(run: RunFolder) -> None:
+    """Raise where something that no run wrote has the name of something that a run writes.
+
+    Where no run was ever begun, that is whatever is there; else the two records, for a damaged
+    result of a run is no stranger's.
+    """
+    if run.was_begun():
+        run.settings()
+        run.data_record()
+        return
+    foreign = run.in_the_way()
+    if foreign:
+        names = ", ".join(str(path.relative_to(run.path)) for path in foreign)
+        raise CheckpointError(
+            f"run_dir must hold nothing of others under the names that a run writes; {run.path} "
+            f"holds {names}, and no run wrote that. Name another run_dir, or move it elsewhere."
+        )
 
 
 def refuse_unwanted_resume(config: RunConfig, run: RunFolder) -> None:
@@ -132,7 +150,7 @@ def _asks_for_swa(stored: dict[str, Any], run: RunFolder) -> bool:
 def _refuse_other_data(data: VulnerabilityData, run: RunFolder) -> None:
     recorded = run.recorded("data")
     if recorded is None and run.data_file.exists():
-        recorded = read_json_object(run.data_file).get("fingerprint"), run.data_file
+        recorded = run.data_record().get("fingerprint"), run.data_file
     if recorded is not None and recorded[0] != data.fingerprint:
         # What draws or drops functions makes other data too, and is not told without its record.
         lost = "" if run.config_file.exists() else " and settings, put config.json back"

@@ -11,6 +11,7 @@ import pytest
 import enstack
 from enstack.checkpoints import slots
 from enstack.config.names import run_key
+from enstack.errors import ConfigError
 from enstack.storage import disks
 from enstack.storage.manifest import HashedFolder, write_manifest
 from tests.support.command_line import enstack_here, refused
@@ -173,3 +174,16 @@ def test_the_command_lists_asks_first_and_removes_when_told_to(
     assert done.returncode == 0
     assert "Removed 0.0 MiB." in done.stdout
     assert tree_digest(local) == {}
+
+
+def test_a_scratch_disk_that_is_not_there_is_a_slip_and_the_default_one_is_none_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    absent = enstack_here("clean", "--yes")
+    assert (absent.returncode, "does not exist" in absent.stdout) == (0, True)
+    refused(enstack_here("clean", "--local-dir", tmp_path / "no", "--yes"), 2, "is no folder")
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"must be the scratch disk of a run, .* is a file"):
+        enstack.clean(tmp_path / "file")
+    assert not (tmp_path / "home").exists()

@@ -267,6 +267,53 @@ def test_an_empty_value_in_a_file_does_not_mean_the_default(tmp_path: Path, text
         RunConfig(**parse_overrides([text.strip().replace(": ~", ":").replace(":", "=", 1)]))
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("c.yaml", ""),
+        ("c.yaml", "# data_dir: d\n"),
+        ("c.yaml", "---\n...\n"),
+        ("c.yaml", "~\n"),
+        ("c.yaml", "{}\n"),
+        ("c.json", "null"),
+        ("c.json", "{}"),
+        ("c.json", ""),
+        ("c.json", "\n"),
+    ],
+)
+def test_a_file_that_names_no_setting_is_refused_instead_of_training_toy_data(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=f"must name a setting, .*{name} names none.*data_dir"):
+        load_config(path)
+    # What the file leaves open, the command names.
+    assert load_config(path, ["data_dir=toy"]) == RunConfig(data_dir="toy")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("<<: {epochs: 3}\n", "<<, YAML's merge key, is not read; write out the settings"),
+        ("\tepochs: 3\n", r"line 1, column 1.*Write spaces in the place of tabs"),
+        ("epochs:\t3\n", r"line 1, column 8.*Write spaces in the place of tabs"),
+        ("epochs: 3\n---\nepochs: 4\n", "a single document .*but found another document in line 2"),
+        ("epochs: 3\n'epochs': 4\n", "epochs must be given once"),
+        ("- epochs: 3\n", "must hold KEY: VALUE lines, .* holds a list"),
+        ("epochs: !!int 3\n", "tag.*int"),
+    ],
+)
+def test_what_yaml_has_beside_key_and_value_is_refused_by_name(
+    tmp_path: Path, text: str, named: str
+) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=named) as caught:
+        load_config(path)
+    assert "<unicode string>" not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["c.yaml", "c.json"])
 def test_a_byte_order_mark_is_no_part_of_a_configuration(tmp_path: Path, name: str) -> None:
     path = tmp_path / name

@@ -19,6 +19,7 @@ import enstack
 from enstack.config import RunConfig
 from enstack.errors import CheckpointError, ConfigError, DataError
 from enstack.run_folder import RunFolder
+from tests.support.command_line import enstack_here, refused
 
 ROOT = Path(__file__).parent.parent
 FUNCTION = "int f(char *s) { char b[8]; strcpy(b, s); return b[0]; }"
@@ -260,3 +261,20 @@ def test_waiting_threads_sleep_unless_somebody_has_chosen_otherwise(
         check=True,
     )
     assert done.stdout.split() == [after, "False"]
+
+
+@pytest.mark.parametrize("path", ["", " "])
+def test_an_empty_path_is_refused_and_never_the_current_folder(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a shell variable that was never set."""
+    monkeypatch.chdir(tmp_path)
+    for command in ("inspect", "report", "doctor", "toy", "audit", "init", "run"):
+        refused(enstack_here(command, path), 2, "found")
+    refused(enstack_here("audit", "toy", "--output", path), 2, "A path must name something")
+    refused(enstack_here("clean", "--local-dir", path), 2, "local_dir must have a value")
+    refused(enstack_here("demo", "--run-dir", path), 2, "run_dir must have a value")
+    for call in (enstack.inspect, enstack.report, enstack.load, enstack.doctor):
+        with pytest.raises(ConfigError, match="A path must name something, found"):
+            call(path)
+    assert list(tmp_path.iterdir()) == []

@@ -1,18 +1,21 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import pty
 import random
+import re
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import IO, Any
 
 import h5py
 import numpy as np
@@ -135,6 +138,8 @@ def test_a_finished_run_is_shown_again_without_loading_torch(finished_run: RunCo
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
+# Seconds, far more than any machine takes: one that would never end is a failure, and no wait.
+FOR_EVER = 300
 STOP_AFTER = """
 import fcntl, os, signal, sys, termios
 import torch
@@ -157,11 +162,12 @@ def stop():
         os.read(0, 1)  # which ends when the terminal is gone
     except OSError:
         pass
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 if how == "hang-up":
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 """
-COMMAND = STOP_AFTER + "from enstack.cli import main; main()"
-SCRIPT = STOP_AFTER + "import enstack, enstack.config, json; s = json.load(open(config)); "
+COMMAND = "from enstack.cli import main; main()"
+SCRIPT = "import enstack, enstack.config, json; s = json.load(open(config)); "
 SCRIPT += "enstack.run(enstack.config.RunConfig(**s))"
 
 
@@ -170,26 +176,53 @@ def driver(config: RunConfig, code: str, after: int, how: str) -> list[str]:
     Path(config.run_dir).mkdir(parents=True, exist_ok=True)
     path = Path(config.run_dir).parent / "config.json"
     path.write_text(config.model_dump_json())
-    return [sys.executable, "-c", code, "run", str(path), str(after), how]
+    return [sys.executable, "-c", STOP_AFTER + code, "run", str(path), str(after), how]
 
 
 def with_signal(config: RunConfig, code: str, name: str) -> str:
     """Send a signal after the fifth batch; what it printed when it ended as it should."""
     command = driver(config, code, 5, name)
-    # Far longer than any machine takes: one that would never end is a failure, and no wait.
-    stopped = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    stopped = subprocess.run(command, capture_output=True, text=True, check=False, timeout=FOR_EVER)
     assert stopped.returncode == 130, stopped.stderr
     assert "Interrupted; progress is saved: micro, epoch 1, 5 of 11 batches." in stopped.stderr
     assert "Traceback" not in stopped.stderr
     return stopped.stdout
 
 
+# More of them once the first has come: in the save, around the record of the end, and until the
+# interpreter takes its modules apart.
+STORM = """
+import atexit, os, signal
+from enstack import pipeline
+from enstack.checkpoints import slots
+def again(kill=os.kill, pid=os.getpid(), numbers=(signal.SIGTERM, signal.SIGHUP, signal.SIGTERM)):
+    for number in numbers:
+        kill(pid, number)
+class Last:
+    def __del__(self, again=again):
+        again()
+def stormy(original):
+    def work(*args, **kwargs):
+        if trained == 5:
+            again()
+        original(*args, **kwargs)
+        if trained == 5:
+            again()
+    return work
+slots.install, pipeline._log_end = stormy(slots.install), stormy(pipeline._log_end)
+atexit.register(again)
+last = Last()
+"""
+
+
 def by_the_command(config: RunConfig) -> None:
-    assert "💾 micro, epoch 1, batch 5, is safe in" in with_signal(config, COMMAND, "SIGINT")
+    said = with_signal(config, STORM + COMMAND, "SIGTERM")
+    assert "💾 micro, epoch 1, batch 5, is safe in" in said
 
 
 def by_a_script(config: RunConfig) -> None:
-    assert "💾 micro, epoch 1, batch 5, is safe in" in with_signal(config, SCRIPT, "SIGTERM")
+    said = with_signal(config, STORM + SCRIPT, "SIGTERM")
+    assert "💾 micro, epoch 1, batch 5, is safe in" in said
 
 
 def by_hanging_up(config: RunConfig) -> None:
@@ -232,13 +265,95 @@ def test_a_run_that_was_stopped_goes_on_and_ends_as_the_unbroken_one(
     assert left[weights] == right[weights]
 
 
+IN_THE_SAVE = """
+from enstack.checkpoints import slots
+from enstack.training.saver import Saver
+write, install, step = Saver._write, slots.install, 0
+def write_noted(self, copy, best):
+    global step
+    step = copy["state"]["step"]
+    write(self, copy, best)
+def install_when_told(*args, **kwargs):
+    if step == 5:
+        print("saving now", flush=True)
+        os.read(0, 1)
+    install(*args, **kwargs)
+Saver._write, slots.install = write_noted, install_when_told
+"""
+
+
+def read_until(stream: IO[bytes], words: str) -> None:
+    """Read lines until one holds these words; the end of the stream is a failure."""
+    seen = []
+    for line in stream:
+        seen.append(line.decode())
+        if words in seen[-1]:
+            return
+    raise AssertionError("".join(seen))
+
+
+@contextlib.contextmanager
+def stopped_in_the_save(config: RunConfig, code: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A run that a first Ctrl-C has reached, which saves when its standard input says so."""
+    command, pipe = driver(config, IN_THE_SAVE + code, 5, "SIGINT"), subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as running:
+        assert running.stdout
+        assert running.stderr
+        # What it waits for may never come: its end is the end of what is read.
+        watch = threading.Timer(FOR_EVER, running.kill)
+        watch.start()
+        try:
+            read_until(running.stdout, "saving now")
+            read_until(running.stderr, "Stopping at the next batch boundary, then saving.")
+            yield running
+        finally:
+            watch.cancel()
+            running.kill()
+
+
+@pytest.mark.parametrize("code", [COMMAND, pytest.param(SCRIPT, marks=pytest.mark.slow)])
+def test_a_second_ctrl_c_is_told_that_it_is_being_saved_and_a_third_ends_at_once(
+    config: RunConfig, finished_run: RunConfig, code: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with stopped_in_the_save(config, code) as running:
+        running.send_signal(signal.SIGINT)
+        assert running.stderr
+        read_until(running.stderr, "what is done is being saved. A third Ctrl-C ends at once.")
+        # However often: who sends these sends SIGKILL next.
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGTERM):
+            running.send_signal(number)
+        assert running.poll() is None
+        running.send_signal(signal.SIGINT)
+        left = running.stderr.read().decode()
+        assert (running.wait(), "Traceback" in left) == (130, False), left
+        assert "Ended at once; what was saved before is kept." in left
+    assert folder_problems(config.scratch_dir / "base_models" / "micro" / LAST) == []
+    run_pipeline(config)
+    # What the save had written whole counts, although it was not in place yet.
+    assert re.search(r"will skip [35] batches", capsys.readouterr().out)
+    left_files, expected = (tree_digest(Path(c.run_dir)) for c in (config, finished_run))
+    weights = "base_models/micro/best_model/model.safetensors"
+    assert left_files[weights] == expected[weights]
+
+
+@pytest.mark.slow
+def test_a_second_ctrl_c_does_not_disturb_the_save(config: RunConfig) -> None:
+    with stopped_in_the_save(config, COMMAND) as running:
+        running.send_signal(signal.SIGINT)
+        assert running.stderr
+        read_until(running.stderr, "what is done is being saved.")
+        left = running.communicate(b"x")[1].decode()
+        assert (running.returncode, "Traceback" in left) == (130, False), left
+    assert "progress is saved: micro, epoch 1, 5 of 11 batches" in left
+
+
 HANG = """
 import os, sys
 from pathlib import Path
 from enstack import pipeline
 from enstack.checkpoints import mirror
 from tests.support.faults import HangingDisk, faulty
-run_dir = Path(sys.argv[-3]).parent / "run"
+run_dir = Path(config).parent / "run"
 pipe = run_dir.with_name("pipe")
 os.mkfifo(pipe)
 disk = HangingDisk(run_dir, pipe)
@@ -418,6 +533,7 @@ def test_another_set_of_meta_classifiers_trains_no_base_model(
 
 def test_bad_data_leaves_the_run_folder_as_it_was(config: RunConfig, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
+    Path(config.run_dir).mkdir()
     with pytest.raises(DataError):
         run_pipeline(changed(config, data_dir=str(tmp_path / "empty")))
     assert list(Path(config.run_dir).iterdir()) == []

@@ -9,12 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from enstack.config import RunConfig
 from enstack.errors import CheckpointError, EnstackError
 from enstack.pipeline import run_pipeline
 from enstack.toy.tiny_models import TinyModel, write_encoder
+from enstack.training import job
 from tests.support.equality import tree_digest
 from tests.support.pipeline_runs import changed
 from tests.support.training import Killed, kill_after
@@ -115,6 +117,89 @@ def test_a_refused_command_changes_no_file_of_the_run(
         run_pipeline(begun)
 
 
+FOREIGN = (
+    "config.json",
+    "data.json",
+    "subset.json",
+    "events.jsonl",
+    "report/report.html",
+    "report/manifest.json",
+    "stacking/leaderboard.csv",
+    "stacking/manifest.json",
+    "base_models",
+    "base_models/micro",
+    "base_models/micro/history.jsonl",
+    "base_models/micro/best_model/model.safetensors",
+    "base_models/micro/last_checkpoint/config.json",
+    "base_models/micro/probabilities/test.npz",
+    "base_models/micro/folds/1/history.jsonl",
+)
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+@pytest.mark.parametrize("content", [b'{"epochs": 3, "seed": 1}', b"\x00\xff no JSON"])
+def test_what_no_run_wrote_is_never_overwritten(
+    config: RunConfig, name: str, content: bytes
+) -> None:
+    path = Path(config.run_dir) / name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    before = tree_digest(Path(config.run_dir))
+    named = name.removesuffix("/1/history.jsonl") if "folds" in name else name
+    with pytest.raises(CheckpointError, match=r"names that a run writes; .* holds") as caught:
+        run_pipeline(config)
+    assert str(caught.value).split(" holds ")[1].startswith(named.split("/")[0])
+    assert tree_digest(Path(config.run_dir)) == before
+
+
+def test_empty_folders_and_other_names_are_in_nobodys_way(config: RunConfig) -> None:
+    run_dir = Path(config.run_dir)
+    for name in ("stacking", "report/figures", "base_models/micro", "base_models/mine"):
+        (run_dir / name).mkdir(parents=True)
+    (run_dir / "report" / "figures").rmdir()
+    mine = [run_dir / "notes.txt", run_dir / "base_models" / "mine" / "config.json"]
+    for path in mine:
+        path.write_text("{}")
+    run_pipeline(config)
+    assert [path.read_text() for path in mine] == ["{}", "{}"]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"data_dir": "/nowhere/data"},
+        {"local_dir": "/etc/x"},
+        {"local_dir": "/dev/null/x"},
+        {"meta_features": "out_of_fold", "folds": 50},
+    ],
+)
+def test_a_first_run_that_is_refused_leaves_no_empty_folder_behind(
+    config: RunConfig, tmp_path: Path, asked: dict[str, Any]
+) -> None:
+    with pytest.raises(EnstackError) as refused:
+        run_pipeline(changed(config, run_dir=str(tmp_path / "new" / "place" / "run"), **asked))
+    assert refused.value.exit_status in (2, 3)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("fault", ["data.json", "predictions"])
+def test_a_run_that_is_refused_late_records_nothing(
+    finished_run: RunConfig, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """Its training has ended: what follows is refused, be it a record or what is predicted."""
+    run_dir = Path(finished_run.run_dir)
+    if fault == "data.json":
+        (run_dir / "data.json").write_text("{")
+    shutil.rmtree(run_dir / "base_models" / "micro" / "probabilities")
+    spoilt = np.full((20, 6), np.nan, dtype=np.float32)
+    monkeypatch.setattr(job, "predict_probabilities", lambda *args, **more: spoilt)
+    before = as_recorded(finished_run)
+    with pytest.raises(EnstackError) as refused:
+        run_pipeline(changed(finished_run, meta_classifiers=["lr"]))
+    assert refused.value.exit_status == (4 if fault == "data.json" else 2)
+    assert as_recorded(finished_run) == before
+
+
 @pytest.mark.parametrize("key", ["drop_near_duplicates", "learning_rate", "label_rule"])
 def test_where_config_json_is_lost_the_checkpoints_tell_the_settings(
     begun: RunConfig, key: str
@@ -156,6 +241,10 @@ def test_another_file_in_the_place_of_config_json_is_named_and_can_be_removed(
     with pytest.raises(CheckpointError, match="must hold a run's settings, found available, class"):
         run_pipeline(config)
     record.unlink()
+    with pytest.raises(CheckpointError, match="must hold what a run's data is, found accumulation"):
+        run_pipeline(config)
+    assert not record.exists()
+    data.unlink()
     run_pipeline(config)
     assert json.loads(record.read_text())["seed"] == config.seed
     assert json.loads(data.read_text())["fingerprint"]

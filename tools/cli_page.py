@@ -101,7 +101,7 @@ class _Parameter:
         if isinstance(self.info, ArgumentInfo):
             return self.info.metavar or self.name.upper()
         flag = next(iter(self.info.param_decls or ()), "--" + self.name.replace("_", "-"))
-        return flag if self.type is bool else f"{flag} {TYPES[self.type]}"
+        return flag if self.type is bool else f"{flag} {self.info.metavar or TYPES[self.type]}"
 
 
 def _innermost(kind: Any) -> tuple[Any, bool]:

@@ -23,7 +23,7 @@ KEPT = re.compile(rf"{LAST}|{PREVIOUS}(_([2-9]|[1-9][0-9]+))?")
 HISTORY = "history.jsonl"  # written after a checkpoint: where it lies, one was saved
 OURS = re.compile(
     rf"{KEPT.pattern}|{BEST}|{'|'.join(map(re.escape, [*BESIDE.values(), DISCARDED]))}"
-    rf"|(\.{HISTORY}\.writing|{HISTORY})|damaged_(checkpoint|{BEST})_[0-9]+"
+    rf"|(\.{HISTORY}(\.[0-9a-f]{{16}})?\.writing|{HISTORY})|damaged_(checkpoint|{BEST})_[0-9]+"
 )
 KEPT_ON_SCRATCH = 2  # run_dir has the others
 STATE_FILE, WEIGHTS_FILE = "training_state.pth", "model.safetensors"

@@ -13,6 +13,7 @@ from enstack import __version__
 from enstack.console import take_standard_streams
 from enstack.exit_status import DEBUG, finish_output, print_result, show_warning
 from enstack.progress.quiet import quietly
+from enstack.progress.stopping import process_ended_by_signals
 
 app = typer.Typer(
     help="Fine-tune code models to find vulnerabilities in C/C++ functions, and stack them.",
@@ -60,6 +61,7 @@ def progress() -> contextlib.AbstractContextManager[Any]:
     return quietly() if is_quiet() else contextlib.redirect_stdout(sys.stderr)
 
 
+@process_ended_by_signals()
 def main() -> None:
     """Run the command line."""
     take_standard_streams()
@@ -70,8 +72,5 @@ def main() -> None:
     sys.argv[1:] = [*anywhere, *others]
     try:
         app()
-    except KeyboardInterrupt:
-        # Ctrl-C outside of a command, as while its arguments are read.
-        sys.exit(130)
     finally:
         finish_output()

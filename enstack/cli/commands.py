@@ -38,11 +38,13 @@ DEMO_SETTINGS: dict[str, Any] = {
 
 @app.command()
 def demo(
-    run_dir: Annotated[Path, typer.Option(help="Where results live.")] = Path("enstack_runs/demo"),
+    run_dir: Annotated[
+        str, typer.Option(metavar="PATH", help="Where results live.")
+    ] = "enstack_runs/demo",
 ) -> None:
     """The whole pipeline on the toy data, on the CPU, without a network."""
     with report_errors():
-        _run(RunConfig(**DEMO_SETTINGS, run_dir=str(run_dir)))
+        _run(RunConfig(**DEMO_SETTINGS, run_dir=run_dir))
 
 
 @app.command()
@@ -60,7 +62,7 @@ def run(
 
 @app.command()
 def inspect(
-    path: Annotated[Path, typer.Argument(help="A checkpoint, or a run folder.")],
+    path: Annotated[str, typer.Argument(help="A checkpoint, or a run folder.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Is it whole, what is in it, and from where will training go on? Changes nothing."""
@@ -73,7 +75,7 @@ def inspect(
             if not as_json:
                 raise
             # A program that reads JSON gets an object, whatever the path is.
-            verdict = Verdict(path, layout=None, problems=[str(error)])
+            verdict = Verdict(Path(path), layout=None, problems=[str(error)])
         text = json_text(verdict.to_json(), indent=2) if as_json else verdict_text(verdict)
         print_result(text, for_programs=as_json)
         if not verdict.valid:
@@ -86,7 +88,7 @@ def audit(
     data: Annotated[str, typer.Argument(help='A folder with the three splits, or "toy".')],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     output: Annotated[
-        Path | None, typer.Option(help="A folder for audit.html and audit.json.")
+        str | None, typer.Option(metavar="PATH", help="A folder for audit.html and audit.json.")
     ] = None,
     tokenizer: Annotated[
         list[str] | None,
@@ -105,9 +107,10 @@ def audit(
 ) -> None:
     """What is in the data: classes, lengths, duplicates, contradictions, what word counts tell."""
     with report_errors():
-        if output is not None:
+        page = None if output is None else api.named_folder(output)
+        if page is not None:
             # Before the audit, which takes minutes on large data.
-            require_writable(output, "--output", ConfigError)
+            require_writable(page, "--output", ConfigError)
         from enstack.auditing.table import audit_text
 
         # Progress is no result.
@@ -119,11 +122,11 @@ def audit(
                 max_length=max_length,
                 **({} if local_dir is None else {"local_dir": local_dir}),
             )
-        if output is not None:
+        if page is not None:
             from enstack.auditing.page import write_audit
 
             # Standard output holds the result alone, with --json one object.
-            put(str(write_audit(output, audited)), sys.stderr)
+            put(str(write_audit(page, audited)), sys.stderr)
         text = json_text(audited.to_json(), indent=2) if as_json else audit_text(audited)
         print_result(text, for_programs=as_json)
 
@@ -149,7 +152,7 @@ def verify_resume(
 
 @app.command()
 def stack(
-    run_dir: Annotated[Path, typer.Argument(help="A run folder whose base models are trained.")],
+    run_dir: Annotated[str, typer.Argument(help="A run folder whose base models are trained.")],
     add: Annotated[
         list[str] | None,
         typer.Option(
@@ -173,7 +176,7 @@ def stack(
 
 @app.command()
 def report(
-    run_dir: Annotated[Path, typer.Argument(help="A run folder whose stacking is finished.")],
+    run_dir: Annotated[str, typer.Argument(help="A run folder whose stacking is finished.")],
 ) -> None:
     """Write the report again from what is stored."""
     with report_errors():
@@ -183,11 +186,10 @@ def report(
 @app.command()
 def clean(
     local_dir: Annotated[
-        str, typer.Option(help="The scratch disk, as in a run; ~/.cache/enstack if left out.")
-    ] = "",
-    config: Annotated[
-        Path | None, typer.Option(help="Settings, YAML or JSON, whose local_dir is meant.")
+        str | None,
+        typer.Option(help="The scratch disk, as in a run; ~/.cache/enstack if left out."),
     ] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings whose local_dir is meant.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
 ) -> None:
     """List what the scratch disk keeps that no run needs, with sizes, and remove it when told to.
@@ -196,7 +198,7 @@ def clean(
     checkpoints that run_dir does not hold yet.
     """
     with report_errors():
-        place = load_config(config, ()).local_dir if config and not local_dir else local_dir
+        place = load_config(config).local_dir if config and local_dir is None else local_dir
         found = api.clean(place)
         print_result(found.text())
         if found.removable and (yes or confirmed(f"Remove {found.size / 2**20:,.1f} MiB?")):
@@ -230,7 +232,7 @@ def init(
 @app.command()
 def doctor(
     run_dir: Annotated[
-        Path | None, typer.Argument(help="A run folder whose last events are printed too.")
+        str | None, typer.Argument(help="A run folder whose last events are printed too.")
     ] = None,
 ) -> None:
     """What this machine computes with, and what a report of a fault needs."""
@@ -240,7 +242,7 @@ def doctor(
 
 @app.command()
 def toy(
-    folder: Annotated[Path, typer.Argument(help="A folder without data in it.")],
+    folder: Annotated[str, typer.Argument(help="A folder without data in it.")],
     vdisc: Annotated[
         int | None, typer.Option(help="So many functions in the shape of Draper VDISC.")
     ] = None,

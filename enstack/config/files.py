@@ -28,7 +28,14 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
         values = lower_keys(_read_mapping(path))
     except ValueError as error:
         raise ConfigError(f"{path}: {error}.") from None
-    return RunConfig(**{**values, **parse_overrides(overrides)})
+    values |= parse_overrides(overrides)
+    # Saved by mistake, or with each line left a comment: nobody asked for a run on toy data.
+    if not values:
+        raise ConfigError(
+            f"A configuration must name a setting, {path} names none. Name data_dir in it "
+            "(data_dir: toy for the made-up data); `enstack init` writes all settings, commented."
+        )
+    return RunConfig(**values)
 
 
 def parse_overrides(settings: Iterable[str]) -> dict[str, Any]:
@@ -60,12 +67,17 @@ def _read_mapping(path: Path) -> dict[str, Any]:
     if path.suffix.lower() not in (".yaml", ".yml", ".json"):
         raise ConfigError(f"A configuration must be a .yaml, .yml or .json file, found {path}.")
     text = _read_text(path)
+    # YAML takes it so, JSON has no word for it.
+    if not text.strip():
+        return {}
     is_json = path.suffix.lower() == ".json"
     try:
         values = json.loads(text, object_pairs_hook=once_each) if is_json else read_yaml(text)
     # JSON's errors are ValueErrors, YAML's are not.
     except (json.JSONDecodeError, YAMLError, RecursionError) as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).replace(' in "<unicode string>",', " in").split())
+        if "'\\t'" in reason:
+            reason += " Write spaces in the place of tabs"
         raise ConfigError(f"The configuration {path} is not valid: {reason}.") from None
     # A file that is empty, or comments alone.
     if values is None:

@@ -14,14 +14,16 @@ from enstack.errors import ConfigError
 
 HEAD = """\
 # Settings of an enstack run: `enstack run {name}`.
-# Take the # off a line to set it; a line that is left as it is means the default.
+# data_dir is set, to made-up data: write your own folder there. Take the # off
+# any other line to set it; a line left as it is means the default.
 
 """
 WIDTH = 80
+SET = ("data_dir",)  # a file that sets nothing is refused
 
 
 def write_template(path: str | Path) -> Path:
-    """Write a configuration of comments alone, in which nothing is set yet; returns its path.
+    """Write a configuration that sets the data alone, the toy data; returns its path.
 
     Raises ConfigError where there is a file already, or none can be.
     """
@@ -39,7 +41,7 @@ def write_template(path: str | Path) -> Path:
 
 
 def template_text(name: str) -> str:
-    """The file's text; loading it gives the defaults."""
+    """The file's text; loading it gives the defaults, of which it sets data_dir."""
     return HEAD.format(name=name) + "\n".join(map(_entry, Settings.model_fields))
 
 
@@ -50,7 +52,7 @@ def _entry(key: str) -> str:
         # Written out it would not follow the settings that it comes from.
         meaning.append(f"default: {DEFAULT_RULES[key].replace('`', '')}")
     comment = "\n".join(f"# {line}" for line in meaning)
-    return f"{comment}\n#{key}: {_default(key)}\n"
+    return f"{comment}\n{'' if key in SET else '#'}{key}: {_default(key)}\n"
 
 
 def _default(key: str) -> str:

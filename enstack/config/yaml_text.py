@@ -53,6 +53,8 @@ def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     ]
     if not all(isinstance(key, str) for key, _ in pairs):
         raise YAMLError("keys must be text")
+    if any(key == "<<" for key, _ in pairs):
+        raise YAMLError("<<, YAML's merge key, is not read; write out the settings that it brings")
     return once_each(pairs)
 
 

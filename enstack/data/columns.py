@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from enstack.data.formats import CWE_COLUMNS, TABLE_COLUMNS, as_objects, reader_of
+from enstack.data.other_names import column_advice, described, nearest, plain
 from enstack.data.strangers import readable, refuse_strangers
 from enstack.errors import DataError
 
@@ -170,23 +170,29 @@ def _label_columns(path: Path, columns: Sequence[str]) -> tuple[tuple[str, ...],
     flags = [column for column in CWE_COLUMNS if column in columns]
     missing = [] if text in columns else [text]
     if not has_label:
-        missing += [column for column in CWE_COLUMNS if column not in columns]
+        missing += _missing_labels(path, columns)
     if missing:
         raise DataError(_missing_columns(path, missing, columns))
     # All five or none: without one of them, functions of that class would read as clean.
     return (CWE_COLUMNS, has_label) if len(flags) == len(CWE_COLUMNS) else (("label",), False)
 
 
+def _missing_labels(path: Path, columns: Sequence[str]) -> Sequence[str]:
+    # Who has no flag under any name has, or wants, a column of labels.
+    of_flags = {plain(column) for column in CWE_COLUMNS} & {plain(name) for name in columns}
+    if path.suffix == ".hdf5" or of_flags:
+        return [column for column in CWE_COLUMNS if column not in columns]
+    return ["label"]
+
+
 def _missing_columns(path: Path, missing: Sequence[str], columns: Sequence[str]) -> str:
-    lowered = {name.lower(): name for name in columns}
-    named = []
-    for column in missing:
-        near = difflib.get_close_matches(column.lower(), lowered, n=1, cutoff=0.5)
-        named.append(f"{column} (nearest: {lowered[near[0]]})" if near else column)
+    others = [name for name in columns if name not in (*TABLE_COLUMNS, "functionSource")]
+    near = {column: nearest(column, others) for column in missing}
     rule = (
         "must have functionSource and the five CWE keys"
         if path.suffix == ".hdf5"
         else "must have the columns func and label, or func and the five CWE columns"
     )
-    has = ", ".join(list(columns)[:12]) or "nothing"
-    return f"{path.name} {rule}; missing {', '.join(named)}.\nFound {has}."
+    has = ", ".join(name[:40] for name in columns[:12]) or "nothing"
+    advice = column_advice(near, columns, path.suffix == ".csv")
+    return f"{path.name} {rule}; missing {described(near)}.\nFound {has}. {advice}"

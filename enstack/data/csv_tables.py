@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,6 +27,16 @@ WRITE_ANEW = (
 SINGLE_QUOTED = re.compile(r"'(?:[^']|'')*''(?:[^']|'')*'")
 # In the syntax of Arrow: a run of backslashes of odd length.
 ODD_BACKSLASHES = r"(?:^|[^\\])(?:\\\\)*\\(?:$|[^\\])"
+# What other writers do: how it is read, and the signs of it without which any table reads so.
+DIALECTS: dict[str, tuple[dict[str, Any], str]] = {
+    "has code in single quotes": ({"quotechar": "'"}, r"(?:^|,)'"),
+    "escapes quotes or commas with a backslash": (
+        {"doublequote": False, "escapechar": "\\"},
+        # RFC 4180 writes the \" of C as \"".
+        r'\\(?:"(?!")|,)',
+    ),
+}
+LINES_AFTER = 1000  # of those after a fault, how many another dialect must read too
 # Runs of backslashes, all of even length, from which on chance is ruled out: C's \n and \0 are odd.
 MANY = 10
 
@@ -41,8 +53,8 @@ def csv_header(path: Path, known: Iterable[str]) -> list[str]:
         if names_by[sign] & set(known) and not names_by[","] & set(known):
             _refuse(path, 1, f"separates its columns by {title}")
     names = next(_records(path), [])
-    if names_by[","] & set(known) and not set(names) & set(known):
-        _refuse(path, 1, "has ' or spaces around its names")
+    if names_by[","] & set(known) and not set(names) & set(known) and "'" in first:
+        _refuse(path, 1, "has ' around its names")
     return names
 
 
@@ -108,7 +120,7 @@ def _records(path: Path) -> Iterator[list[str]]:
             try:
                 fields = next(reader, None)
             except csv.Error as error:
-                _refuse(path, line, _why("".join(raw), str(error)))
+                _refuse(path, line, _why(path, line, "".join(raw), str(error)))
             if fields is None:
                 return
             text = "".join(raw)
@@ -137,21 +149,55 @@ def _require_dialect(
 ) -> None:
     # Blank lines are no records, as in every reader of csv.
     if fields and len(fields) != width:
-        _refuse(
-            path, line, _why(record, f"has {len(fields)} fields there and {width} in the first")
-        )
+        fault = f"has {len(fields)} fields there and {width} in the first"
+        _refuse(path, line, _why(path, line, record, fault))
     # Only what is quoted may hold a quote; csv would take an unquoted one as it stands.
     for field in fields:
         if '"' in field and f'"{field.replace(chr(34), chr(34) * 2)}"' not in record:
-            _refuse(path, line, _why(record, "has a quote in a field that is not quoted"))
+            fault = "has a quote in a field that is not quoted"
+            _refuse(path, line, _why(path, line, record, fault))
     # Any kind may end all rows; where it ends some, it may be a part of unquoted code.
     if len(ends - {""}) > 1:
         kinds = "a bare CR among" if "\r" in ends else "CRLF and LF among"
-        _refuse(path, line, f"has {kinds} its line ends, outside of quotes")
+        fault = f"has {kinds} its line ends, outside of quotes"
+        _refuse(path, line, _dialect(path, line, fault) or fault)
 
 
-def _why(record: str, fault: str) -> str:
+def _dialect(path: Path, line: int, fault: str) -> str | None:
+    """The dialect in which a table reads well to behind a line, in words; None for no other."""
+    for title, (dialect, sign) in DIALECTS.items():
+        if _reads_in(path, line + LINES_AFTER, dialect, re.compile(sign)):
+            return f"{title} ({fault})"
+    return None
+
+
+def _reads_in(path: Path, to_line: int, dialect: dict[str, Any], sign: re.Pattern[str]) -> bool:
+    raw: list[str] = []
+    widths: set[int] = set()
+    ends, signed = {""}, False
+    with _opened(path) as file, contextlib.suppress(csv.Error):
+        # A quote that is never closed must not take the rest of a large file into memory.
+        lines = islice(file, to_line + LINES_AFTER)
+        reader = csv.reader(_remembered(lines, raw), strict=True, **dialect)
+        for fields in reader:
+            text = "".join(raw)
+            raw.clear()
+            ends.add(_line_end(text))
+            if fields:  # a blank line is no record
+                widths.add(len(fields))
+            signed = signed or sign.search(text) is not None
+            if len(widths) > 1 or len(ends) > 2:
+                return False
+            if reader.line_num > to_line:
+                break
+        return signed
+    return False
+
+
+def _why(path: Path, line: int, record: str, fault: str) -> str:
     """What is at fault with a record, in words of its likely cause."""
+    if another := _dialect(path, line, fault):
+        return another
     # RFC 4180 writes the \\" of C as \\"", and has it at the end of a field alone otherwise.
     if re.search(r'\\"[^"\r\n]|\\,', record):
         return f"escapes quotes or commas with a backslash ({fault})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from enstack.data.csv_tables import csv_header, csv_rows
 from enstack.data.hdf5_datasets import dataset_names, require_own_datasets
 from enstack.data.json_lines import json_records
+from enstack.data.other_names import USUAL_LABELS, USUAL_TEXTS, files_of_split
 from enstack.data.strangers import readable
 from enstack.errors import DataError
 
@@ -62,24 +63,45 @@ def as_objects(values: Iterable[Any]) -> np.ndarray:
 
 
 def _files_of(folder: Path, suffix: str) -> dict[str, Path]:
-    names = VDISC_NAMES if suffix == "hdf5" else {split: split for split in SPLITS}
+    names = _names(suffix)
     paths = {split: folder / f"{names[split]}.{suffix}" for split in SPLITS}
     return {split: path for split, path in paths.items() if path.is_file()}
 
 
+def _names(suffix: str) -> dict[str, str]:
+    return VDISC_NAMES if suffix == "hdf5" else {split: split for split in SPLITS}
+
+
 def _missing_files(folder: Path, files: dict[str, Path], suffix: str | None) -> str:
+    renames = _renames(folder, files, [suffix] if suffix else FORMATS)
     if suffix is None:
         there = sorted(path.name for path in folder.iterdir())
         found = f"found {', '.join(there[:5])}" if there else "it is empty"
         more = f" and {len(there) - 5} more" if len(there) > 5 else ""
         return (
             f"{folder} must hold VDISC_train.hdf5, VDISC_validate.hdf5, VDISC_test.hdf5, or train, "
-            f"validation, test as .jsonl, .csv or .parquet; {found}{more}."
+            f"validation, test as .jsonl, .csv or .parquet; {found}{more}.{renames}"
         )
-    names = VDISC_NAMES if suffix == "hdf5" else {split: split for split in SPLITS}
-    missing = [f"{names[split]}.{suffix}" for split in SPLITS if split not in files]
+    missing = [f"{_names(suffix)[split]}.{suffix}" for split in SPLITS if split not in files]
     present = ", ".join(path.name for path in files.values())
-    return f"{folder} must hold all three splits, missing {', '.join(missing)} (found {present})."
+    return (
+        f"{folder} must hold all three splits, missing {', '.join(missing)} "
+        f"(found {present}).{renames}"
+    )
+
+
+def _renames(folder: Path, files: dict[str, Path], formats: Sequence[str]) -> str:
+    """Which files to rename, where some are splits under other usual names; empty for none."""
+    renames = []
+    for suffix, split in product(formats, SPLITS):
+        endings = ("hdf5", "h5") if suffix == "hdf5" else (suffix,)
+        paths = [path for path in folder.iterdir() if path.suffix.lower()[1:] in endings]
+        stems = files_of_split(split, {path.stem for path in paths if path not in files.values()})
+        others = [path.name for path in paths if path.stem in stems]
+        if others and split not in files:
+            either = " or ".join(sorted(others))
+            renames.append(f"{either} to {_names(suffix)[split]}.{suffix}")
+    return f" Rename {', '.join(renames)}." if renames else ""
 
 
 @dataclass(frozen=True)
@@ -107,7 +129,7 @@ def _hdf5_batches(path: Path, columns: Sequence[str]) -> Iterator[Batch]:
 
 
 def _csv_columns(path: Path) -> list[str]:
-    return csv_header(path, TABLE_COLUMNS)
+    return csv_header(path, (*TABLE_COLUMNS, *USUAL_TEXTS, *USUAL_LABELS))
 
 
 def _csv_batches(path: Path, columns: Sequence[str]) -> Iterator[Batch]:

@@ -117,8 +117,9 @@ def load_classifier(
         label2id={name: number for number, name in names.items()},
         problem_type=problem_type,
     )
-    with _quiet(), _explained(base_model), torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with _quiet(), _explained(base_model), torch.random.fork_rng(devices=[]):
+        # The CPU's alone, where the head is made: torch.manual_seed would wake every GPU.
+        torch.default_generator.manual_seed(seed)
         model, loaded = AutoModelForSequenceClassification.from_pretrained(
             base_model.location,
             config=config,

@@ -183,7 +183,7 @@ class Panel:
 
     def _ask_to_stop(self, _: object) -> None:
         """As the notebook's own stop button does, and Ctrl-C; a second press adds nothing."""
-        # A second signal would stop at once, without a save.
+        # More signals would only be told that it is stopping, and a third stops without a save.
         if self._stop.disabled:
             return
         self._stop.disabled, self._stop.description = True, "Stopping …"

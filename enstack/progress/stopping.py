@@ -7,17 +7,21 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType, TracebackType
 from typing import Any
 
 from enstack.console import put_sentences
 from enstack.errors import Interrupted
 
-NOTE = "\n🛑 Stopping at the next batch boundary, then saving; Ctrl-C now stops without a save.\n"
+STOPPING = "\n🛑 Stopping at the next batch boundary, then saving.\n"
+AGAIN = "\n🛑 Already stopping; what is done is being saved. A third Ctrl-C ends at once.\n"
+AT_ONCE = "\n🛑 Ended at once; what was saved before is kept.\n"
+KEPT = "Interrupted; what was finished or saved before is kept. Run the same again to go on."
 # Ctrl-C; what ends a service or a batch job; what a closed terminal or a dropped connection sends.
 STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-OnSignal = Callable[[int, FrameType | None], None]
+INTERRUPTED = 130  # 128 and SIGINT's number, as shells have it
+ENOUGH = 3  # Ctrl-Cs
 
 
 class StopRequest:
@@ -49,56 +53,133 @@ class StopAfter(StopRequest):
         return self.looks < 0
 
 
+class _Signals:
+    """The one handler of signals, for all blocks: what came since the outermost one began."""
+
+    def __init__(self) -> None:
+        self.stops: list[StopRequest] = []  # of the blocks that take a signal for a wish
+        self.came = self.presses = 0
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Heed the first; no later one breaks off what that has begun, but for a third Ctrl-C."""
+        first = not self.came
+        self.came += 1
+        # Machines send the others in twos: a closing terminal, SIGHUP and SIGHUP; service managers,
+        # SIGTERM and SIGHUP; timeout(1), SIGTERM and SIGTERM. Only a person can have had enough.
+        self.presses += number == signal.SIGINT
+        if self.presses >= ENOUGH:
+            _end_at_once()
+        elif not first:
+            if self.came == 2 or number == signal.SIGINT:
+                _note(AGAIN)
+        elif self.stops:
+            self.stops[-1].ask()
+            _note(STOPPING)
+        else:
+            raise KeyboardInterrupt
+
+    def take(self, numbers: Iterable[int]) -> dict[int, Any]:
+        """Hear these, unless whoever started us has ignored them; who heard them before, by number.
+
+        What came is forgotten where this is the outermost block.
+        """
+        before = {number: signal.getsignal(number) for number in numbers}
+        if self not in map(signal.getsignal, STOPPING_SIGNALS):
+            self.came = self.presses = 0
+        # None: set by foreign code in C, which alone could put it back.
+        left_alone = (signal.SIG_IGN, None, self)
+        taken = {number: handler for number, handler in before.items() if handler not in left_alone}
+        for number in taken:
+            signal.signal(number, self)
+        return taken
+
+
+_signals = _Signals()
+
+
 @contextlib.contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Take signals for a wish while the block runs; a Ctrl-C after one stops at once, unsaved."""
+    """Take the first signal for a wish while the block runs.
+
+    Raises Interrupted where the block has ended without an error, and has not granted it.
+    """
     stop = StopRequest()
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        # A person has had enough. Machines send the others in twos: a closing terminal, SIGHUP and
-        # SIGHUP; service managers, SIGTERM and SIGHUP; timeout(1), SIGTERM and SIGTERM.
-        if stop.requested and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        if not stop.requested:
-            stop.ask()
-            _note(NOTE)
-
-    with _caught(on_signal, STOPPING_SIGNALS):
-        yield stop
+    with _heard(STOPPING_SIGNALS):
+        # Python delivers signals to the main thread only.
+        stops = _signals.stops if _in_main_thread() else []
+        stops.append(stop)
+        try:
+            yield stop
+        finally:
+            stops.remove(stop)
+        if stop.requested:
+            raise Interrupted(KEPT)
 
 
 @contextlib.contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the block as Ctrl-C does, where nothing else was made of them."""
-    came = False
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        nonlocal came
-        # The second of two must not break off what the first has begun.
-        if not came:
-            came = True
-            raise KeyboardInterrupt
-
-    # A script's own way with them stands, and so does that of a block around this one.
-    asked = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is signal.SIG_DFL]
-    with _caught(on_signal, asked):
+    """Let the first signal end the block as Ctrl-C does, where nothing else was made of it."""
+    with _heard(_of_nobody()):
         yield
 
 
 @contextlib.contextmanager
-def _caught(on_signal: OnSignal, numbers: Sequence[int]) -> Iterator[None]:
-    """Catch signals while the block runs, but for those that whoever started us has ignored."""
-    # Python delivers signals to the main thread only; elsewhere there is nothing to catch.
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    # None: set by foreign code in C, which alone could put it back.
-    left_alone = (signal.SIG_IGN, None)
-    caught = [n for n in numbers if in_main_thread and signal.getsignal(n) not in left_alone]
-    before: dict[int, Any] = {number: signal.signal(number, on_signal) for number in caught}
+def process_ended_by_signals() -> Iterator[None]:
+    """The same for all that a process has left to do: nothing breaks off its last steps."""
+    _signals.take(_of_nobody())
+    try:
+        try:
+            yield
+        finally:
+            _ignore_signals()
+    except KeyboardInterrupt:
+        _ignore_signals()
+        raise SystemExit(INTERRUPTED) from None
+
+
+def _of_nobody() -> list[int]:
+    """A script's own way with a signal stands, where nothing is trained."""
+    untouched = (signal.SIG_DFL, signal.default_int_handler)
+    return [number for number in STOPPING_SIGNALS if signal.getsignal(number) in untouched]
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+@contextlib.contextmanager
+def _heard(numbers: Iterable[int]) -> Iterator[None]:
+    """Hear signals while the block runs; then whoever heard them before does so again."""
+    before = _signals.take(numbers) if _in_main_thread() else {}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        try:
+            _give_back(before)
+        # The first signal of all may come right here. No other one raises.
+        except KeyboardInterrupt:
+            _give_back(before)
+            raise
+
+
+def _give_back(before: dict[int, Any]) -> None:
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def _ignore_signals() -> None:
+    """Python's own end would put back the system's way with each of our handlers, but not this."""
+    for number in STOPPING_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _end_at_once() -> None:
+    """End the process, whatever it is at; where it is not ours, as in a notebook, the work."""
+    if hasattr(sys, "ps1"):
+        raise KeyboardInterrupt
+    _note(AT_ONCE)
+    # No waiting for a save, a copy or a thread: whatever was saved is whole, at any instant.
+    os._exit(INTERRUPTED)
 
 
 def _note(text: str) -> None:
@@ -122,6 +203,7 @@ class _EndOfScript:
         if not isinstance(error, Interrupted):
             self.otherwise(kind, error, trace)
             return
+        _ignore_signals()
         put_sentences(str(error), sys.stderr)
         # Raised here, it is what the process ends with; any other way the status would be 1.
         raise SystemExit(error.exit_status)

@@ -35,6 +35,20 @@ def require_writable(folder: Path, setting: str, error_type: type[EnstackError])
         )
 
 
+@contextlib.contextmanager
+def leaving_no_empty(folder: Path) -> Iterator[None]:
+    """Take folders away again that were made for a block which then failed, and wrote nothing."""
+    # Not Path.exists, which raises where one may not look.
+    new = [path for path in (folder, *folder.parents) if not os.path.exists(path)]  # noqa: PTH110
+    try:
+        yield
+    except BaseException:
+        for path in new:
+            with contextlib.suppress(OSError):  # it holds something, or was never made
+                path.rmdir()
+        raise
+
+
 def lock(path: Path, *, shared: bool = False, wait: bool = False) -> int | None:
     """An open descriptor that holds the system's lock on a file or folder; None where others do.
 

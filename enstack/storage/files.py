@@ -8,13 +8,16 @@ import errno
 import hashlib
 import json
 import os
+import re
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from enstack.errors import CheckpointError
+from enstack.storage.disks import lock
 from enstack.storage.json_text import json_text
-from enstack.storage.links import is_ours_alone, occupied, remove
+from enstack.storage.links import is_folder, is_ours_alone, occupied, remove
 
 # Also how much digest_of_ends reads, whose digests checkpoints hold: it must stay.
 CHUNK_BYTES = 1 << 20
@@ -84,18 +87,41 @@ def replacing_file(path: Path) -> Iterator[Path]:
     Readers see the old bytes or the new ones, never a part. A block that fails changes nothing.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.writing")
-    remove(beside)
+    for leftover in _leftovers(path):
+        _remove_leftover(leftover)
+    # Drawn, and locked: two may write one file at once, of two reports or two machines.
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.writing")
+    beside.touch(exist_ok=False)
+    descriptor = lock(beside)
     try:
         yield beside
         # A rename may reach the disk before the bytes do: after a crash the file would be empty.
         sync(beside)
+        _rename_over(beside, path)
     # Ctrl-C, too, must leave nothing behind.
     except BaseException:
         with contextlib.suppress(OSError):  # the fault that led here is the one to hear of
             remove(beside)
         raise
-    _rename_over(beside, path)
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _leftovers(path: Path) -> list[Path]:
+    """What killed writers left beside a file, and what living ones write there."""
+    name = re.compile(rf"\.{re.escape(path.name)}(\.[0-9a-f]{{16}})?\.writing")
+    return [other for other in path.parent.iterdir() if name.fullmatch(other.name)]
+
+
+def _remove_leftover(path: Path) -> None:
+    if is_folder(path) or path.is_symlink():
+        remove(path)
+        return
+    with contextlib.suppress(FileNotFoundError):  # another writer was sooner
+        if (descriptor := lock(path)) is not None:
+            remove(path)
+            os.close(descriptor)
 
 
 def _rename_over(beside: Path, path: Path) -> None:

@@ -10,17 +10,21 @@ from enstack.errors import ConfigError
 
 # Neither these nor anything below them.
 SYSTEM = (
-    "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/sbin", "/sys", "/usr",
+    "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/run", "/sbin",
+    "/snap", "/sys", "/usr", "/var/backups", "/var/cache", "/var/lib", "/var/log", "/var/mail",
+    "/var/run", "/var/spool",
 )  # fmt: skip
 # What users may write to, though it lies below one of those.
-USERS_OWN = ("/dev/shm", "/usr/local")
+USERS_OWN = ("/dev/shm", "/run/media", "/run/user", "/usr/local")
 # These alone: what lies below them may be a user's.
 SHARED = (
     "/", "/content", "/content/drive", "/content/drive/MyDrive", "/content/drive/Shareddrives",
-    "/home", "/kaggle", "/media", "/mnt", "/opt", "/root", "/run", "/srv", "/tmp", "/var",
-    "/var/lib", "/var/tmp", *USERS_OWN,
+    "/home", "/kaggle", "/media", "/mnt", "/opt", "/root", "/srv", "/tmp", "/usr/local/bin",
+    "/usr/local/etc", "/usr/local/include", "/usr/local/lib", "/usr/local/sbin", "/usr/local/share",
+    "/usr/local/src", "/var", "/var/local", "/var/opt", "/var/tmp", *USERS_OWN,
 )  # fmt: skip
-SHARED_IN_HOME = ("", ".cache", ".config", ".local", ".local/share", ".ssh")
+SHARED_IN_HOME = ("", ".cache", ".config", ".local", ".local/bin", ".local/lib", ".local/share")
+KEYS_IN_HOME = (".gnupg", ".ssh")  # neither these nor anything below them
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -47,6 +51,8 @@ def _whose(place: Path) -> str | None:
     if place in _shared_by_users() or place.parent == Path("/home"):
         return "a folder that holds what others need"
     within = {str(place), *map(str, place.parents)}
+    if within & {str((Path.home() / name).resolve()) for name in KEYS_IN_HOME}:
+        return "where keys are kept"
     if within & set(SYSTEM) and not within & set(USERS_OWN):
         return "a folder of the system"
     return None

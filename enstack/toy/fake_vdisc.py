@@ -281,7 +281,7 @@ def _write(path: Path, size: int, functions: Iterator[Function], write_rows: int
     flags = np.empty(size, dtype=np.uint8)  # these wait in memory: each flag is a column
     with (
         replacing_file(path) as beside,
-        h5py.File(beside, "w") as file,
+        h5py.File(beside, "w", locking=False) as file,
         Bar(size, f"Writing {path.name}") as bar,
     ):
         sources = file.create_dataset("functionSource", (size,), dtype=h5py.string_dtype())

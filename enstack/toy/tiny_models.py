@@ -76,7 +76,7 @@ def write_encoder(path: Path, shape: TinyModel, texts: list[str], seed: int) -> 
     )
     # The caller's random numbers stay as they were.
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # no GPU's: those are not put back
         model = RobertaModel(config, add_pooling_layer=False)
         # From scratch, words are learnt sooner than places: let those speak first.
         model.embeddings.position_embeddings.weight.data.mul_(0.05)

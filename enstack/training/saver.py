@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import Any
 
@@ -29,6 +29,7 @@ from enstack.training.job import TrainingData
 from enstack.training.state import SEEN_FILE, TrainingState
 
 WORTH_A_LINE = 1.0  # seconds of waiting
+A_LOOK = 0.1  # seconds; at most so long a signal waits to be heard
 
 
 class Saver:
@@ -67,7 +68,7 @@ class Saver:
         trace: TracebackType | None,
     ) -> None:
         try:
-            # A second Ctrl-C, or worse, waits for nothing.
+            # A third Ctrl-C in a notebook, or worse, waits for nothing.
             if error is None or isinstance(error, Exception):
                 self._finish(error)
         except KeyboardInterrupt:
@@ -137,6 +138,9 @@ class Saver:
         if saving is None:
             return
         try:
+            # Looked at: one that comes while another is handled would be heard after the wait.
+            while not wait([saving], A_LOOK).done:
+                pass
             saving.result()
         # torch says with a RuntimeError that it could not write.
         except (OSError, RuntimeError, CheckpointError) as error:
@@ -226,7 +230,7 @@ class Saver:
             say(
                 f"⏳ Waiting for {self.job.folder} to take what was saved"
                 f"{f' ({trouble})' if trouble else ''}, for {PATIENCE:.0f} s without progress at "
-                f"most. All is safe in {self.job.scratch}; Ctrl-C leaves it there."
+                f"most. All is safe in {self.job.scratch}; a third Ctrl-C leaves it there."
             )
         self.tell()
 

@@ -42,20 +42,21 @@ def train_base_model(
     training = start_or_resume(job)
     begun(not training.finished())
     epochs = Bar(job.config.epochs, job.base_model.name, unit="epoch", level="epoch")
-    with stops() as stop, Saver(training) as saver, epochs:
-        watch(training_view(training, saver))
-        epochs.advance(training.progress.epoch - 1)
-        while not training.finished():
-            train_epoch(training, saver, stop)
-            finish_epoch(training, saver, stop)
-            epochs.advance()
-        _announce_end(training, saver)
-    # Asked for during the last save: the caller has to stop all the same.
-    if stop.requested:
-        raise Interrupted(
-            f"Interrupted; {job.base_model.name} is trained to its end and saved. "
-            "Run the same again to go on."
-        )
+    with stops() as stop:
+        with Saver(training) as saver, epochs:
+            watch(training_view(training, saver))
+            epochs.advance(training.progress.epoch - 1)
+            while not training.finished():
+                train_epoch(training, saver, stop)
+                finish_epoch(training, saver, stop)
+                epochs.advance()
+            _announce_end(training, saver)
+        # Asked for during the last save: the caller has to stop all the same.
+        if stop.requested:
+            raise Interrupted(
+                f"Interrupted; {job.base_model.name} is trained to its end and saved. "
+                "Run the same again to go on."
+            )
     return training.progress.seconds
 
 

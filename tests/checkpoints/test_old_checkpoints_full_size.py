@@ -21,7 +21,7 @@ from datasets import Dataset
 from safetensors.torch import load_file
 from transformers import RobertaConfig, RobertaForSequenceClassification
 
-from enstack.batches import EpochBatches
+from enstack.batches import EpochBatches, count_batch
 from enstack.checkpoints import state_file
 from enstack.checkpoints.inspection import inspect_path
 from enstack.checkpoints.inspection_text import verdict_text
@@ -175,7 +175,7 @@ def test_a_full_size_old_checkpoint_goes_on_at_batch_1000_and_reads_nothing_befo
         trained.append(training)
         if len(trained) == 2:
             raise Killed
-        training.progress.segments = trainer.count_batch(training.progress.segments, 16)
+        training.progress.segments = count_batch(training.progress.segments, 16)
 
     before = _untouched(full.run)
     read = record_reads(monkeypatch)
@@ -241,7 +241,7 @@ def test_inspect_gives_the_guides_verdict_on_a_full_size_old_checkpoint(full: Fu
         "   note: The best epoch is chosen anew from here on; the old best_model is left alone.",
         "   Nothing needs to be trained again: run the pipeline with "
         f"resume_from={full.last}, and it goes on at epoch 1, batch 1000; 270 batches of that "
-        "epoch are left.",
+        "epoch to train.",
     ]
     assert _untouched(full.run) == before
 

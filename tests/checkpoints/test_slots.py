@@ -94,7 +94,13 @@ def test_what_merely_looks_like_a_checkpoint_of_ours_is_left_alone(tmp_path: Pat
 def test_clearing_removes_what_a_training_made_and_nothing_else(
     tmp_path: Path, outside: Outside
 ) -> None:
-    made = [*OURS, "history.jsonl", ".history.jsonl.writing", "damaged_checkpoint_1"]
+    made = [
+        *OURS,
+        "history.jsonl",
+        ".history.jsonl.writing",
+        f".history.jsonl.{'a' * 16}.writing",
+        "damaged_checkpoint_1",
+    ]
     for folder in (tmp_path / "used", tmp_path / "ours"):
         for name in made:
             (folder / name).mkdir(parents=True)

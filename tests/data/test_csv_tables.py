@@ -154,7 +154,7 @@ CODE = [('int f(void)\n{\n    printf("%d\\n", g(1, 2));\n}\n', "0"), ("g();", "1
         ({"delimiter": "\t"}, "separates its columns by tabs"),
         ({"delimiter": "|", "quoting": csv.QUOTE_ALL}, "separates its columns by vertical bars"),
         ({"quotechar": "'"}, "line 2: the table has code in single quotes"),
-        ({"quotechar": "'", "quoting": csv.QUOTE_ALL}, "has ' or spaces around its names"),
+        ({"quotechar": "'", "quoting": csv.QUOTE_ALL}, "has ' around its names"),
     ],
 )
 def test_another_dialect_is_named_with_what_to_do_and_not_called_damaged(
@@ -165,6 +165,38 @@ def test_another_dialect_is_named_with_what_to_do_and_not_called_damaged(
         read(path)
     assert "as .jsonl or .parquet" in str(caught.value)
     assert "again" not in str(caught.value)
+
+
+LONG = [('int f(int a, int b)\n{\n    puts("\\n");\n}\n', "0"), ("g(a, b);", "1")]
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize("label_first", [True, False])
+@pytest.mark.parametrize("rows", [CODE, LONG, [('"\nputs("', "0"), ("g();", "1")]])
+@pytest.mark.parametrize(
+    ("dialect", "named"),
+    [
+        ({"quotechar": "'"}, "single quotes|' around"),
+        ({"quotechar": "'", "quoting": csv.QUOTE_ALL}, "single quotes|' around"),
+        (ESCAPED, "with a backslash"),
+        ({"doublequote": False, "escapechar": "\\"}, "with a backslash"),
+        ({"delimiter": ";"}, "semicolons"),
+        ({"delimiter": "\t"}, "tabs"),
+    ],
+)
+def test_the_cause_is_named_whatever_ends_the_lines(
+    tmp_path: Path,
+    dialect: Any,
+    named: str,
+    rows: Rows,
+    label_first: bool,
+    line_end: str,
+) -> None:
+    path = written(
+        tmp_path / "train.csv", rows, label_first, "utf-8-sig", lineterminator=line_end, **dialect
+    )
+    with pytest.raises(DataError, match=named):
+        read(path)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +216,7 @@ def test_another_dialect_is_named_with_what_to_do_and_not_called_damaged(
             "line 3: the table has CRLF and LF among its line ends",
         ),
         ("func,label\r\nf();,0\r\ng(\r);,1\r\n", "without quotes"),
-        ("'func','label'\n'f();','0'\n", "has ' or spaces around its names"),
+        ("'func','label'\n'f();','0'\n", "has ' around its names"),
         ("label,func\n0,'c = ''x'';'\n1,f();\n", "has its functions in single quotes"),
         ("label,func\n" + r"0,c = '\\0'; '\\n'" + "\n", "⚠️"),
     ],

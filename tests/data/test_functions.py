@@ -480,6 +480,77 @@ def test_a_table_without_func_says_so(tmp_path: Path, suffix: str) -> None:
         read_data(write_rows(tmp_path, suffix, rows))
 
 
+@pytest.mark.parametrize(
+    ("names", "named"),
+    [
+        (
+            ("func_before", "target"),
+            r"missing func \(nearest: func_before\), label \(nearest: target",
+        ),
+        (("func_before", "target"), "Rename func_before to func, target to label"),
+        (
+            ("func_after", "label"),
+            r"missing func\.\nFound .* func; func_after is code after its fix",
+        ),
+        (("vul_func_with_fix", "vul"), r"missing func, label \(nearest: vul\)"),
+        (("func ", " label"), r"missing func \(nearest: 'func '\), label \(nearest: ' label'\)"),
+        (("Func", "LABEL"), r"missing func \(nearest: Func\), label \(nearest: LABEL\)"),
+        (("func", "is_vulnerable"), r"missing label \(nearest: is_vulnerable\)"),
+        (("processed_func", "label"), r"missing func \(nearest: processed_func\)"),
+        (("func", "Vulnerable (y/n)"), "Name the column of labels label"),
+        (("a", "b"), "Name the column of functions func and the column of labels label"),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_columns_under_other_names_are_named_with_what_to_rename(
+    tmp_path: Path, suffix: str, names: tuple[str, str], named: str
+) -> None:
+    rows = [{names[0]: source, names[1]: 0} for source in SOURCES]
+    with pytest.raises(DataError, match=named) as caught:
+        read_data(write_rows(tmp_path, suffix, rows))
+    assert "CWE-119" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("first_line", "named"),
+    [
+        ("func_before;target\n", "separates its columns by semicolons"),
+        ("# made by hand\nfunc,label\n", "first line is a comment: remove it"),
+        ("", "first line holds a function: write the names above it, as in func,label"),
+    ],
+)
+def test_a_table_whose_first_line_has_no_names_says_so(
+    tmp_path: Path, first_line: str, named: str
+) -> None:
+    write_rows(tmp_path, "csv", label_rows(["CWE-119", "CWE-120"] * 3))
+    train = tmp_path / "train.csv"
+    train.write_text(first_line + train.read_text().split("\n", 1)[1])
+    with pytest.raises(DataError, match=named):
+        read_data(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "other", ["valid", "val", "dev", "validate", "eval", "Validation", "primevul_valid"]
+)
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_a_split_under_another_usual_name_is_named(tmp_path: Path, suffix: str, other: str) -> None:
+    write_rows(tmp_path, suffix, label_rows(["CWE-119", "CWE-120"] * 3))
+    (tmp_path / f"validation.{suffix}").rename(tmp_path / f"{other}.{suffix}")
+    named = rf"missing validation.{suffix} .*Rename {other}.{suffix} to validation.{suffix}"
+    with pytest.raises(DataError, match=named):
+        read_data(tmp_path)
+    (tmp_path / f"{other}.{suffix}").rename(tmp_path / f"validation.{suffix}")
+    assert len(read_data(tmp_path).splits["validation"]) == 6
+
+
+@pytest.mark.parametrize("other", ["VDISC_validation", "vdisc_validate", "VDISC_val"])
+def test_vdisc_under_another_name_is_named(tmp_path: Path, other: str) -> None:
+    write_all_hdf5(tmp_path)
+    (tmp_path / "VDISC_validate.hdf5").rename(tmp_path / f"{other}.hdf5")
+    with pytest.raises(DataError, match=rf"Rename {other}.hdf5 to VDISC_validate.hdf5"):
+        read_data(tmp_path)
+
+
 def test_columns_of_unequal_length_are_both_named(tmp_path: Path) -> None:
     write_all_hdf5(tmp_path)
     with h5py.File(tmp_path / "VDISC_train.hdf5", "a") as file:

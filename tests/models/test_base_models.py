@@ -55,6 +55,18 @@ def test_a_new_head_depends_on_the_seed_alone_and_the_generator_is_left_alone(
     assert not same(first.state_dict(), load_classifier(micro_model, CLASSES, seed=2).state_dict())
 
 
+def test_the_generators_of_gpus_are_not_touched_for_a_model_on_the_cpu(
+    micro_model: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touched: list[object] = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for name in ("get_rng_state", "set_rng_state", "manual_seed_all"):
+        monkeypatch.setattr(torch.cuda, name, lambda *args, **_: touched.append(args))
+    load_classifier(micro_model, CLASSES, seed=1)
+    assert not touched
+
+
 def test_a_saved_classifier_comes_back_with_its_classes_and_uses_sdpa(
     micro_model: BaseModel, tmp_path: Path
 ) -> None:

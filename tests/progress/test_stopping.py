@@ -6,14 +6,17 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from enstack.errors import Interrupted
 from enstack.progress.stopping import (
     STOPPING_SIGNALS,
     ended_by_signals,
     stop_requests,
 )
+from tests.support.kernels import Kernel
 
 
 @pytest.fixture(autouse=True)
@@ -33,13 +36,19 @@ def send(number: int) -> None:
 
 
 @pytest.mark.parametrize("number", STOPPING_SIGNALS)
-def test_a_signal_is_a_wish_and_a_ctrl_c_after_it_stops_at_once(number: int) -> None:
+def test_a_signal_is_a_wish_and_in_a_notebook_a_third_ctrl_c_stops_at_once(
+    number: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # Anywhere else it ends the process: tests of the pipeline see that.
+    monkeypatch.setattr(sys, "ps1", "In : ", raising=False)
     before = signal.getsignal(number)
-    with stop_requests() as stop:
+    with pytest.raises(KeyboardInterrupt), stop_requests() as stop:  # noqa: PT012
         send(number)
         assert stop.requested
-        with pytest.raises(KeyboardInterrupt):
-            send(signal.SIGINT)
+        send(signal.SIGINT)
+        assert "A third Ctrl-C ends at once" in capfd.readouterr().err
+        send(signal.SIGINT)
+        send(signal.SIGINT)
     assert signal.getsignal(number) is before
 
 
@@ -47,22 +56,47 @@ def test_a_signal_is_a_wish_and_a_ctrl_c_after_it_stops_at_once(number: int) -> 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGHUP])
 def test_what_machines_send_in_twos_is_one_wish(first: int, second: int) -> None:
     """A closing terminal sends SIGHUP twice, service managers SIGTERM and SIGHUP together."""
-    with stop_requests() as stop:
+    with pytest.raises(Interrupted, match="is kept"), stop_requests() as stop:  # noqa: PT012
         send(first)
-        send(second)
-        send(second)
+        for _ in range(4):
+            send(second)
         assert stop.requested
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("first", STOPPING_SIGNALS)
+def test_once_a_stop_was_granted_no_signal_stirs_the_blocks_around_it(first: int) -> None:
+    with ended_by_signals():
+        with pytest.raises(Interrupted, match="granted"), stop_requests():  # noqa: PT012
+            send(first)
+            raise Interrupted("granted")
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            send(number)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_wish_that_comes_after_the_last_look_is_not_lost() -> None:
+    with pytest.raises(Interrupted, match="Run the same again"), stop_requests():
+        send(signal.SIGTERM)
+
+
+def test_each_run_of_a_notebook_is_asked_anew() -> None:
+    for _ in range(3):
+        granted = pytest.raises(Interrupted, match="granted")
+        with granted, ended_by_signals(), stop_requests() as stop:
+            send(signal.SIGINT)
+            assert stop.requested
+            raise Interrupted("granted")
+
+
+@pytest.mark.parametrize("number", STOPPING_SIGNALS)
 def test_outside_of_training_a_signal_ends_the_work_once(number: int) -> None:
     before = signal.getsignal(number)
     with ended_by_signals():
         with pytest.raises(KeyboardInterrupt):
             send(number)
         # While the first is being heeded: it must not break off what that does.
-        send(signal.SIGTERM)
-        send(signal.SIGHUP)
+        for later in STOPPING_SIGNALS:
+            send(later)
     assert signal.getsignal(number) is before
 
 
@@ -134,10 +168,36 @@ def test_a_note_goes_to_no_file_that_took_the_place_of_a_closed_standard_error(
         "import os, signal, sys\n"
         "file = open(sys.argv[1], 'wb', buffering=0)\n"
         "from enstack.progress.stopping import stop_requests\n"
-        "with stop_requests() as stop: os.kill(os.getpid(), signal.SIGTERM)\n"
-        "sys.exit(0 if stop.requested and file.fileno() == 2 else 1)\n"
+        "from enstack.errors import Interrupted\n"
+        "try:\n"
+        "    with stop_requests(): os.kill(os.getpid(), signal.SIGTERM)\n"
+        "except Interrupted:\n"
+        "    sys.exit(0 if file.fileno() == 2 else 1)\n"
+        "sys.exit(1)\n"
     )
     path = f"{tmp_path}/checkpoint"
     command = ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-c", code, path]
     subprocess.run(command, check=True)
     assert os.stat(path).st_size == 0  # noqa: PTH116
+
+
+STOPPED_CELL = """
+import os, signal
+from enstack.progress.stopping import STOPPING_SIGNALS, ended_by_signals, stop_requests
+before = [signal.getsignal(number) for number in STOPPING_SIGNALS]
+def work(presses):
+    with ended_by_signals(), stop_requests():
+        for _ in range(presses):
+            os.kill(os.getpid(), signal.SIGINT)
+        print("went", "on")  # apart: a traceback shows this line
+"""
+
+
+def test_a_kernel_lives_through_a_third_ctrl_c_and_keeps_its_own_handlers(tmp_path: Path) -> None:
+    with Kernel(tmp_path) as kernel:
+        kernel.run(STOPPED_CELL)
+        for presses, goes_on, error in ((2, True, "Interrupted"), (3, False, "KeyboardInterrupt")):
+            said = kernel.run(f"work({presses})")
+            assert ("went on" in said, error in said) == (goes_on, True), said
+        now = "[signal.getsignal(number) for number in STOPPING_SIGNALS]"
+        assert "kept: True" in kernel.run(f"print('kept:', {now} == before)")

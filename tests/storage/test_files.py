@@ -60,6 +60,28 @@ def test_a_run_folder_that_is_a_file_or_marked_read_only_is_refused(tmp_path: Pa
         require_writable(locked, "run_dir", CheckpointError)
 
 
+def test_two_writers_of_one_file_at_once_each_write_under_a_name_of_their_own(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "report.html"
+    with files.replacing_file(path) as first:
+        first.write_text("the first's, half")
+        files.write_text(path, "the second's")
+        with first.open("a") as file:
+            file.write(" and the other half")
+    assert path.read_text() == "the first's, half and the other half"
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+def test_what_a_killed_writer_left_beside_a_file_is_removed_by_the_next(tmp_path: Path) -> None:
+    left = [".a.writing", f".a.{'0' * 16}.writing"]
+    others = [".a.mine.writing", ".ab.writing", f".a.b.{'0' * 16}.writing"]
+    for name in (*left, *others):
+        (tmp_path / name).write_text("half")
+    files.write_text(tmp_path / "a", "whole")
+    assert {path.name for path in tmp_path.iterdir()} == {"a", *others}
+
+
 def test_a_damaged_json_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("{")
     with pytest.raises(CheckpointError, match=r"x\.json must be a readable JSON file"):

@@ -16,12 +16,16 @@ SYSTEMS = [
     "/dev", "/boot/x", "/home", "/root", "/tmp", "/var", "/var/tmp", "/opt", "/mnt", "/media",
     "/content", "/content/drive", "/content/drive/MyDrive", "/content/drive/Shareddrives",
     "/tmp/../etc", "/home/anybody", "/kaggle", "~", "~/.cache", "~/.ssh",
+    "/var/log", "/var/log/enstack", "/var/lib/x", "/var/cache/x", "/var/spool/x", "/run/x",
+    "/snap/x", "/usr/share/x", "/usr/local/bin", "/usr/local/lib", "/var/run/x", "~/.ssh/runs",
+    "~/.gnupg/x", "~/.local/bin", "/var/opt", "/run/user", "/lib64/x",
 ]  # fmt: skip
 ALLOWED = [
     "/content/drive/MyDrive/EnStack/run", "/content/local", "/tmp/enstack", "/dev/shm/enstack",
     "/home/anybody/runs", "/mnt/data", "/usr/local/share/runs", "/kaggle/working", "/data",
     "/content/drive/Shareddrives/team/run", "~/runs", "~/.cache/enstack", "/etcetera", "/media/x",
-    "/scratch/me",
+    "/scratch/me", "/opt/work", "/srv/runs", "/var/scratch/me", "/var/tmp/run",
+    "/run/user/1000/run", "/run/media/me/disk", "/workspace", "/root/runs", "/media/me/disk/run",
 ]  # fmt: skip
 
 

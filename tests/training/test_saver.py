@@ -117,7 +117,7 @@ def test_a_best_model_stands_in_run_dir_before_a_checkpoint_that_names_its_epoch
     assert all(named <= there for _, named, there in seen), seen
 
 
-def test_a_second_ctrl_c_ends_the_wait_for_the_copy_and_says_where_all_is_safe(
+def test_a_ctrl_c_that_insists_ends_the_wait_for_the_copy_and_says_where_all_is_safe(
     parts: Any,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -1,0 +1,97 @@
+"""Columns and files under the names that other data sets give them, and which to rename."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+__all__ = [
+    "USUAL_LABELS",
+    "USUAL_TEXTS",
+    "column_advice",
+    "described",
+    "files_of_split",
+    "nearest",
+    "plain",
+]
+
+FUNC, LABEL = ("func", "functionSource"), "label"
+# As they stand in published data sets. What is code after a fix (func_after) is none of them.
+USUAL_TEXTS = (
+    *FUNC, "func_before", "processed_func", "function", "functions", "func_body", "code",
+    "func_code", "source", "source_code",
+)  # fmt: skip
+USUAL_LABELS = (
+    "label", "target", "vul", "is_vul", "vulnerable", "is_vulnerable", "bug", "class", "labels",
+)  # fmt: skip
+USUAL_SPLITS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "validate", "valid", "val", "dev", "eval"),
+    "test": ("test", "testing"),
+}
+ALIKE = 0.75  # a slip of the pen; func_name is further from func
+FIXED = re.compile(r"after|fix|patched", re.IGNORECASE)
+CODE = re.compile(r"\)\s*[{;]|;\s*\}")  # parentheses alone stand in names too
+
+
+def plain(name: str) -> str:
+    """A name without case, spaces and signs: cwe_119 and "CWE 119" are one."""
+    return re.sub(r"[\W_]", "", name.lower())
+
+
+def nearest(column: str, names: Iterable[str]) -> str | None:
+    """The name that a column likely has in a table; None where there is none."""
+    by_plain = {plain(name): name for name in reversed(list(names))}
+    texts = USUAL_TEXTS if column in FUNC else ()
+    usual = [plain(name) for name in (column, *texts, *(USUAL_LABELS if column == LABEL else ()))]
+    if found := next((name for name in usual if name in by_plain), None):
+        return by_plain[found]
+    # Of CWEs a number that is nearly the same is another weakness.
+    if column not in (*FUNC, LABEL):
+        return None
+    alike = difflib.get_close_matches(plain(column), by_plain, n=1, cutoff=ALIKE)
+    return by_plain[alike[0]] if alike else None
+
+
+def column_advice(missing: Mapping[str, str | None], columns: Sequence[str], is_csv: bool) -> str:
+    """What to do about missing columns, one sentence.
+
+    missing: column -> its nearest in the table.
+    """
+    first = " ".join(columns)
+    if is_csv and first.startswith("#"):
+        return "The first line is a comment: remove it."
+    if is_csv and CODE.search(first):
+        return "The first line holds a function: write the names above it, as in func,label."
+    renames = [f"{_shown(name)} to {column}" for column, name in missing.items() if name]
+    if renames:
+        return f"Rename {', '.join(renames)}."
+    named = [_what(column) for column in missing if column in (*FUNC, LABEL)]
+    fixed = next((name for name in columns if FIXED.search(name)), None)
+    not_fixed = f"; {fixed} is code after its fix" if fixed and set(FUNC) & {*missing} else ""
+    return f"Name {' and '.join(named)}{not_fixed}." if named else "Add them."
+
+
+def described(missing: Mapping[str, str | None]) -> str:
+    """The missing columns, each with its nearest."""
+    return ", ".join(
+        f"{column} (nearest: {_shown(name)})" if name else column
+        for column, name in missing.items()
+    )
+
+
+def files_of_split(split: str, stems: Iterable[str]) -> list[str]:
+    """The stems that name a split in another usual way, as valid and primevul_valid do."""
+    return sorted(
+        stem for stem in stems if re.split(r"[\W_]+", stem.lower())[-1] in USUAL_SPLITS[split]
+    )
+
+
+def _what(column: str) -> str:
+    return f"the column of {'labels' if column == LABEL else 'functions'} {column}"
+
+
+def _shown(name: str) -> str:
+    # Spaces around a name are seen in quotes alone.
+    return repr(name) if name != name.strip() else name
