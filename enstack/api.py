@@ -58,8 +58,9 @@ def stack(
     unseen: your word that none has seen functions that it is stacked or measured on, for files
     without a column seen. Nothing is trained.
     """
-    from enstack.pipeline import Added, stack_again
+    from enstack.pipeline import stack_again
     from enstack.progress.panel import notebook_panel
+    from enstack.stacking.added import Added
 
     files = {str(name): named_folder(place) for name, place in (add or {}).items()}
     with notebook_panel():

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from enstack.reporting.leaderboard import (
 )
 from enstack.reporting.seeds import seeds_text, summarize_seeds
 from enstack.reporting.stage import report_stage
+from enstack.reporting.verdict import read_verdict, verdict_text
 from enstack.run_folder import WRITTEN_INTO, RunFolder
 from enstack.same_run import (
     plan_of_run,
@@ -36,8 +37,9 @@ from enstack.same_run import (
     refuse_unwanted_resume,
     stored_settings,
 )
-from enstack.stacking.added import add_models
+from enstack.stacking.added import Added
 from enstack.stacking.stage import stack_base_models
+from enstack.stacking.verdict_text import Verdict
 from enstack.storage.caches import holding_caches
 from enstack.storage.disks import fault_within, leaving_no_empty, only_one, require_writable
 from enstack.storage.links import require_no_links
@@ -56,19 +58,15 @@ END_SECONDS = 5.0  # for the record of a run's end, on storage that may hang
 
 @dataclass(frozen=True)
 class RunResults:
-    """Where a run's results lie, and its leaderboard, best row first."""
+    """Where a run's results lie, its leaderboard, best row first, and what it shows of its stack.
+
+    verdict: prints as one sentence; None where nothing was combined.
+    """
 
     run_dir: Path
     report: Path
     leaderboard: pd.DataFrame
-
-
-@dataclass(frozen=True)
-class Added:
-    """Models trained elsewhere, a file of probabilities each; unseen: as add_models has it."""
-
-    files: Mapping[str, Path] = field(default_factory=dict)
-    unseen: bool = False
+    verdict: Verdict | None
 
 
 def stack_again(run_dir: Path, added: Added) -> RunResults:
@@ -160,7 +158,8 @@ def _run_stages(
     # Before any training: validation functions that can fit no stack are refused here.
     plan = plan_of_run(config, data, run)
     if added is not None:
-        _add(added, config, data, plan, run)
+        stages = base_model_stages(data, plan, config, run)
+        added.keep_in(run, data, plan, config, [one.name for one in stages if not one.finished()])
     run.log("run_started", base_models=config.base_models, software=software(__version__))
     try:
         _train_stack_report(config, data, plan, run, announce=announce)
@@ -170,20 +169,11 @@ def _run_stages(
     _log_end(run, "run_finished")
     say("\n" + leaderboard_text(run.path))
     say(f"📄 Report: {run.report_page}")
-    return RunResults(run.path, run.report_page, read_leaderboard_frame(run.stacking.leaderboard))
-
-
-def _add(
-    added: Added, config: RunConfig, data: VulnerabilityData, plan: SplitPlan, run: RunFolder
-) -> None:
-    stages = base_model_stages(data, plan, config, run)
-    unfinished = [stage.name for stage in stages if not stage.finished()]
-    if unfinished:
-        raise CheckpointError(
-            f"{run.path} must have all its base models trained before it is stacked again, "
-            f"{', '.join(unfinished)} is not finished: enstack run {run.config_file}."
-        )
-    add_models(added.files, run, data, plan, config.base_models, unseen=added.unseen)
+    verdict = read_verdict(run.stacking.verdict)
+    if verdict is not None:
+        say(verdict_text(verdict))
+    board = read_leaderboard_frame(run.stacking.leaderboard)
+    return RunResults(run.path, run.report_page, board, verdict)
 
 
 def _log_end(run: RunFolder, event: str, **details: Any) -> None:

@@ -26,7 +26,6 @@ from enstack.storage.files import (
     write_if_changed,
 )
 from enstack.storage.json_text import json_text
-from enstack.storage.links import is_folder
 from enstack.storage.manifest import read_manifest
 
 # Folders that a run writes into; checkpoints are not among them, they are replaced whole.
@@ -44,20 +43,6 @@ WRITTEN_INTO = (
     "report",
     "report/figures",
 )
-# Where others' things would be overwritten, or taken for a run's.
-WRITTEN = (
-    "config.json",
-    "data.json",
-    "subset.json",
-    "events.jsonl",
-    "stacking",
-    "report",
-    *(
-        f"base_models/*/{name}"
-        for name in ("*_checkpoint*", "best_model", "probabilities", "folds", "history.jsonl")
-    ),
-)
-EVENT = '{"time": "'  # how a line of events.jsonl begins
 Log = Callable[..., None]  # takes an event and its details
 
 
@@ -174,24 +159,6 @@ class RunFolder:
         """Whether any checkpoint or best model lies here."""
         return any(self.base_models.glob("**/manifest.json"))
 
-    def was_begun(self) -> bool:
-        """Whether a run, or the program before this one, has left a record or a result here."""
-        return (
-            self.has_trained()
-            or any(line.startswith(EVENT) for line in self.events())
-            or _holds_record(self.settings, {"data_dir", "run_dir"}, {"use_swa"})
-            or _holds_record(self.data_record, {"fingerprint"})
-            or any(read_manifest(folder) for folder in (self.stacking.path, self.report))
-        )
-
-    def in_the_way(self) -> list[Path]:
-        """What stands where a run would write, sorted; empty folders are in nobody's way."""
-        found = {path for pattern in WRITTEN for path in self.path.glob(pattern)}
-        # A base model's folder may be one that a user keeps there.
-        places = [self.base_models, *self.base_models.glob("*")]
-        found |= {path for path in places if path.is_file()}
-        return sorted(p for p in found if not (is_folder(p) and not any(p.iterdir())))
-
     def settings(self) -> dict[str, Any]:
         """The recorded configuration, with keys in lower case; empty where there is none yet."""
         if not self.config_file.exists():
@@ -295,15 +262,6 @@ class RunFolder:
             if known and stored.get(key) not in [one.get(key) for one in known]
         }
         return {key: stored[key] for key in SHAPE_TRAINING_ALONE if key in stored} | agreed
-
-
-def _holds_record(read: Callable[[], dict[str, Any]], *some: set[str]) -> bool:
-    """Whether a record can be read and has all keys of one of the sets."""
-    try:
-        found = read()
-    except CheckpointError:
-        return False
-    return any(keys <= found.keys() for keys in some)
 
 
 def _digest_if_there(path: Path) -> str | None:

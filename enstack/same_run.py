@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from enstack.config import FIXED_SETTINGS, RunConfig, asks_for_swa, warn_of_swa
@@ -11,6 +13,26 @@ from enstack.duplicates.clusters import train_clusters
 from enstack.errors import CheckpointError, ConfigError
 from enstack.progress.say import say
 from enstack.run_folder import RunFolder
+from enstack.storage.links import is_folder
+from enstack.storage.manifest import read_manifest
+
+# Where others' things would be overwritten, or taken for a run's.
+WRITTEN = (
+    "config.json",
+    "data.json",
+    "subset.json",
+    "folds.npz",
+    "events.jsonl",
+    "added",
+    "seeds",
+    "stacking",
+    "report",
+    *(
+        f"base_models/*/{name}"
+        for name in ("*_checkpoint*", "best_model", "probabilities", "folds", "history.jsonl")
+    ),
+)
+EVENT = '{"time": "'  # how a line of events.jsonl begins
 
 
 def refuse_foreign_files(run: RunFolder) -> None:
@@ -19,11 +41,11 @@ def refuse_foreign_files(run: RunFolder) -> None:
     Where no run was ever begun, that is whatever is there; else the two records, for a damaged
     result of a run is no stranger's.
     """
-    if run.was_begun():
+    if _was_begun(run):
         run.settings()
         run.data_record()
         return
-    foreign = run.in_the_way()
+    foreign = _in_the_way(run)
     if foreign:
         names = ", ".join(str(path.relative_to(run.path)) for path in foreign)
         raise CheckpointError(
@@ -159,3 +181,32 @@ def _refuse_other_data(data: VulnerabilityData, run: RunFolder) -> None:
             f"{str(recorded[0])[:12]} in {recorded[1].relative_to(run.path)}, now "
             f"{data.fingerprint[:12]}). Go back to that data_dir{lost}, or name another run_dir."
         )
+
+
+def _was_begun(run: RunFolder) -> bool:
+    """Whether a run, or the program before this one, has left a record or a result here."""
+    return (
+        run.has_trained()
+        or any(line.startswith(EVENT) for line in run.events())
+        or _holds_record(run.settings, {"data_dir", "run_dir"}, {"use_swa"})
+        or _holds_record(run.data_record, {"fingerprint"})
+        or any(read_manifest(folder) for folder in (run.stacking.path, run.report))
+    )
+
+
+def _in_the_way(run: RunFolder) -> list[Path]:
+    """What stands where a run would write, sorted; empty folders are in nobody's way."""
+    found = {path for pattern in WRITTEN for path in run.path.glob(pattern)}
+    # A base model's folder may be one that a user keeps there.
+    places = [run.base_models, *run.base_models.glob("*")]
+    found |= {path for path in places if path.is_file()}
+    return sorted(p for p in found if not (is_folder(p) and not any(p.iterdir())))
+
+
+def _holds_record(read: Callable[[], dict[str, Any]], *some: set[str]) -> bool:
+    """Whether a record can be read and has all keys of one of the sets."""
+    try:
+        found = read()
+    except CheckpointError:
+        return False
+    return any(keys <= found.keys() for keys in some)

@@ -47,6 +47,11 @@ class StackingFolder:
         return self.path / "costs.json"
 
     @property
+    def verdict(self) -> Path:
+        """What the one declared comparison shows on test; absent where nothing was combined."""
+        return self.path / "verdict.json"
+
+    @property
     def selection(self) -> Path:
         """Every candidate's score on rows that it was not fitted on, and what was declared."""
         return self.path / "selection.json"

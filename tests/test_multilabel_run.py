@@ -186,13 +186,14 @@ def test_the_report_tells_flags_thresholds_and_what_became_of_the_functions(run_
 def test_two_models_are_compared_by_the_functions_with_every_flag_right(run_dir: Path) -> None:
     stored = arrays(run_dir / "stacking" / "test_probabilities.npz")
     thresholds = json.loads((run_dir / "stacking" / "thresholds.json").read_text())
-    (pair,) = load_results(run_dir).comparisons
+    verdict = load_results(run_dir).verdict
+    assert verdict is not None
     ours, theirs = (
         ((stored[key] >= thresholds[key]) == stored["labels"]).all(axis=1)
-        for key in (pair.stack, pair.other)
+        for key in (verdict.declared.candidate, verdict.declared.against)
     )
-    assert pair.only_stack_right == (ours & ~theirs).sum()
-    assert pair.only_other_right == (theirs & ~ours).sum()
+    assert verdict.only_candidate_right == (ours & ~theirs).sum()
+    assert verdict.only_other_right == (theirs & ~ours).sum()
 
 
 def test_flags_that_a_subset_made_rarer_are_weighted_as_often_as_they_were(

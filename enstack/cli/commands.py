@@ -275,5 +275,9 @@ def _show(work: Callable[[], RunResults]) -> None:
     with quietly():
         results = work()
     from enstack.reporting.leaderboard import leaderboard_text
+    from enstack.reporting.verdict import verdict_text
 
-    print_result(f"{leaderboard_text(results.run_dir)}\n{results.report}")
+    told = [leaderboard_text(results.run_dir), str(results.report)]
+    if results.verdict is not None:
+        told.append(verdict_text(results.verdict))
+    print_result("\n".join(told))

@@ -115,7 +115,7 @@ def form_settings(work: Path, names: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def show_results(run: RunConfig | str | Path | None) -> None:
-    """Cell 7: show a run's leaderboard, best first, the best stack class by class, the figures.
+    """Cell 7: show a run's verdict, leaderboard, the candidate class by class, the figures.
 
     run: its configuration or its folder. Below them stands a button that downloads the report.
     Raises CheckpointError when it has no finished report or an empty leaderboard.
@@ -125,6 +125,7 @@ def show_results(run: RunConfig | str | Path | None) -> None:
     from enstack.data.made_up import MADE_UP_NOTE, says_made_up
     from enstack.reporting.costs import cost_cells
     from enstack.reporting.leaderboard import leaderboard_cells, read_report_leaderboard
+    from enstack.reporting.verdict import read_verdict, verdict_text
     from enstack.run_folder import RunFolder
     from enstack.stacking.costs import Cost
     from enstack.storage.files import read_json_object
@@ -140,6 +141,9 @@ def show_results(run: RunConfig | str | Path | None) -> None:
     notes = content.get("data", {}).get("notes", [])
     if says_made_up(content.get("settings", {}).get("data_dir"), notes):
         say(MADE_UP_NOTE)
+    verdict = read_verdict(folder.stacking.verdict)
+    if verdict is not None:
+        say(verdict_text(verdict))
     costs = {key: Cost(**cost) for key, cost in content.get("costs", {}).items()}
     display(
         _table(
@@ -149,9 +153,9 @@ def show_results(run: RunConfig | str | Path | None) -> None:
             ]
         )
     )
-    if stack := _stack_by_class(content):
-        say(f"The best stack ({stack[0]}), class by class:")
-        display(_table(stack[1]))
+    title, by_class = _by_class(content, None if verdict is None else verdict.declared.candidate)
+    say(f"{title}, class by class:")
+    display(_table(by_class))
     # Sorted, for a file system lists names in any order.
     display(HTML(_figure_grid(sorted(folder.figures.glob("*.png")))))
     if folder.report_page.is_file():
@@ -170,24 +174,25 @@ def _table(rows: list[dict[str, str]]) -> Any:
     return frame.style.set_table_styles(left).set_table_attributes(at_the_left)
 
 
-def _stack_by_class(content: Mapping[str, Any]) -> tuple[str, list[dict[str, str]]] | None:
-    """The best stack's title, and its figures for each class or flag; None where there is none."""
+def _by_class(
+    content: Mapping[str, Any], candidate: str | None
+) -> tuple[str, list[dict[str, str]]]:
+    """A model's title, and its figures for each class or flag: the candidate's, else the chosen."""
     from enstack.data.weaknesses import MEANINGS
     from enstack.reporting.leaderboard import number
 
-    found = [content.get(name) or {} for name in ("best_stack", "chosen")]
-    stack = next((one for one in found if one.get("kind") == "stack"), None)
-    if stack is None:
-        return None
+    model = next(
+        (one for one in content["evaluations"] if one["key"] == candidate), content["chosen"]
+    )
     figures = ("precision", "recall", "f1")
-    return str(stack["title"]), [
+    return str(model["title"]), [
         {
             "class": entry["class"],
             "test functions": f"{entry['support']:,}",
             **{name.replace("f1", "F1"): number(entry[name]) for name in figures},
             "what it is": MEANINGS.get(entry["class"], ""),
         }
-        for entry in stack["per_class"]
+        for entry in model["per_class"]
     ]
 
 

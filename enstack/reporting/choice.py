@@ -9,7 +9,7 @@ from enstack.reporting.leaderboard import LeaderboardRow
 from enstack.reporting.stored_files import read_object, unusable
 from enstack.reporting.stored_run import StoredRun
 
-__all__ = ["chosen_row", "read_verdict"]
+__all__ = ["chosen_row"]
 
 ON_VALIDATION, ON_TEST = "validation", "test"
 
@@ -21,12 +21,6 @@ def chosen_row(stored: StoredRun) -> tuple[LeaderboardRow, Choice]:
     if row is None:
         return stored.rows[0], _choice(stored, stored.rows[0], ON_TEST, {})
     return row, _choice(stored, row, ON_VALIDATION, selection)
-
-
-def read_verdict(stored: StoredRun) -> dict[str, Any] | None:
-    """What stacking/verdict.json holds; None where a run is older than verdicts."""
-    path = stored.folder.stacking.path / "verdict.json"
-    return read_object(path) if path.is_file() else None
 
 
 def _selection(stored: StoredRun) -> dict[str, Any]:

@@ -16,12 +16,12 @@ from enstack.reporting.leaderboard import LeaderboardRow
 from enstack.reporting.paper import PaperRow
 from enstack.reporting.seeds import Seeds
 from enstack.stacking.costs import Cost
+from enstack.stacking.verdict_text import Verdict
 from enstack.storage.json_text import json_values
 
 __all__ = [
     "Agreement",
     "Collapsed",
-    "Comparison",
     "Epoch",
     "NaturalFrequencies",
     "NaturalFrequenciesRow",
@@ -86,23 +86,6 @@ class NaturalFrequencies:
     of: int
     missing: list[str]
     rows: list[NaturalFrequenciesRow]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The best stack's macro-F1 less another row's, with the ends of its 95 % interval."""
-
-    stack: str
-    stack_title: str
-    other: str
-    other_kind: str
-    other_title: str
-    difference: float
-    low: float
-    high: float
-    holds_zero: bool
-    only_stack_right: int
-    only_other_right: int
 
 
 @dataclass(frozen=True)
@@ -194,28 +177,26 @@ class TrainingCurve:
 class ReportContent:
     """Everything that a report shows; what is undefined or not finite is None.
 
-    leaderboard: best macro-F1 first; costs: by its rows' keys, empty where a run is older;
-    apart: its rows where train does not hold the answer; natural:
-    None where classes come as often as in the whole data; comparisons: the best stack with its best
-    member and with the mean vote; evaluations: of every row, in the leaderboard's order; collapsed:
-    rows but the plainest baseline; truncated: none where a run did not record it; chosen: what
-    choice names, which test did not choose; best_base, best_stack: the best base model and stack on
-    test, None where that is chosen or there is none; verdict: stacking/verdict.json, None where a
-    run is older than that; paper: None where the subset is not the paper's; warnings: of base
-    models that learned nothing, or whose epochs were trained with changing settings; data and
-    settings: data.json and config.json of the run, as far as they are for its readers; seeds:
-    None for a run of one seed.
+    verdict: stacking/verdict.json, None where a run combines nothing or is older than that;
+    leaderboard: best macro-F1 first; costs: by its rows' keys, empty where a run is older; apart:
+    its rows where train does not hold the answer; natural: None where classes come as often as in
+    the whole data; evaluations: of every row, in the leaderboard's order; collapsed: rows but the
+    plainest baseline; truncated: none where a run did not record it; chosen: what choice names,
+    which test did not choose; best_base, best_stack: the best base model and stack on test, None
+    where that is chosen or there is none; paper: None where the subset is not the paper's;
+    warnings: of base models that learned nothing, or whose epochs were trained with changing
+    settings; data and settings: data.json and config.json of the run, as far as they are for its
+    readers; seeds: None for a run of one seed.
     """
 
     run: str
-    verdict: dict[str, Any] | None
+    verdict: Verdict | None
     choice: Choice
     alerts: list[Alert]
     leaderboard: list[LeaderboardRow]
     costs: dict[str, Cost]
     apart: WithoutNearDuplicates
     natural: NaturalFrequencies | None
-    comparisons: list[Comparison]
     evaluations: list[Evaluation | FlagEvaluation]
     agreement: Agreement
     collapsed: list[Collapsed]

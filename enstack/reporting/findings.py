@@ -1,4 +1,4 @@
-"""Measures what a report shows of a run: comparisons, agreement, what collapsed, curves."""
+"""Measures what a report shows of a run: agreement, what collapsed, curves."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from enstack.metrics.agreement import agreement, right_by_none
 from enstack.metrics.chance import chance_text, no_better_than_chance
 from enstack.progress.say import say
 from enstack.reporting.alerts import alerts_of
-from enstack.reporting.choice import chosen_row, read_verdict
+from enstack.reporting.choice import chosen_row
 from enstack.reporting.content import (
     Agreement,
     Collapsed,
-    Comparison,
     Epoch,
     Pair,
     ReportContent,
@@ -26,16 +25,14 @@ from enstack.reporting.content import (
 from enstack.reporting.costs import read_costs
 from enstack.reporting.elsewhere import at_natural_frequencies, without_near_duplicates
 from enstack.reporting.evaluation import Evaluation
-from enstack.reporting.leaderboard import LeaderboardRow
 from enstack.reporting.measuring import evaluate_row
 from enstack.reporting.paper import beside_the_paper
 from enstack.reporting.provenance import read_provenance
 from enstack.reporting.seeds import summarize_seeds
 from enstack.reporting.shown_settings import shown_settings, without_home
 from enstack.reporting.stored_run import StoredRun, read_history, read_run
+from enstack.reporting.verdict import read_verdict
 from enstack.run_folder import RunFolder
-from enstack.statistics import cells
-from enstack.statistics.bootstrap import difference
 from enstack.storage.json_text import json_values
 
 __all__ = ["load_results"]
@@ -55,7 +52,7 @@ def load_results(run_dir: Path) -> ReportContent:
     training = _training(stored)
     return ReportContent(
         run=stored.folder.path.resolve().name,
-        verdict=json_values(read_verdict(stored)),
+        verdict=read_verdict(stored.folder.stacking.verdict),
         choice=choice,
         alerts=alerts_of(
             stored.data,
@@ -68,7 +65,6 @@ def load_results(run_dir: Path) -> ReportContent:
         costs=read_costs(stored.folder.stacking.costs),
         apart=without_near_duplicates(stored),
         natural=at_natural_frequencies(stored),
-        comparisons=_comparisons(stored),
         evaluations=evaluations,
         agreement=_agreement(stored),
         collapsed=_collapsed(stored, evaluations),
@@ -190,38 +186,3 @@ def _truncated(stored: StoredRun) -> list[Truncated]:
         for split, of_classes in stored.folder.base_model(name).truncated_by_class().items()
         for class_name, cut in of_classes.items()
     ]
-
-
-def _comparisons(stored: StoredRun) -> list[Comparison]:
-    """The best stack against its best member and the mean vote, on the same resampled rows."""
-    stack = stored.first("stack")
-    mean = next((row for row in stored.rows if row.key == "vote:mean"), None)
-    others = [row for row in (stored.first("base"), mean) if row is not None]
-    if stack is None or not others:
-        return []
-    return [_comparison(stored, stack, other) for other in others]
-
-
-def _comparison(stored: StoredRun, stack: LeaderboardRow, other: LeaderboardRow) -> Comparison:
-    pair = cells.paired(
-        stored.task,
-        stored.labels,
-        stored.decisions(stack),
-        stored.decisions(other),
-        stored.contamination.clusters,
-    )
-    # The run's own seed, as of the leaderboard's intervals.
-    found = difference(pair, "macro_f1", seed=int(stored.settings.get("seed", 42)))
-    return Comparison(
-        stack=stack.key,
-        stack_title=stack.title,
-        other=other.key,
-        other_kind=other.kind,
-        other_title=other.title,
-        difference=found.value,
-        low=found.low,
-        high=found.high,
-        holds_zero=found.low <= 0 <= found.high,
-        only_stack_right=pair.only_first_right,
-        only_other_right=pair.only_second_right,
-    )

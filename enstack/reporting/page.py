@@ -6,20 +6,24 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from enstack.data.weaknesses import FLAG, MEANINGS
-from enstack.reporting.content import Comparison, ReportContent
+from enstack.reporting.content import ReportContent
 from enstack.reporting.costs import COST_TITLES
 from enstack.reporting.figures import SMALL_CLASS, draw_figures
 from enstack.reporting.findings import load_results
 from enstack.reporting.html import render_page
 from enstack.reporting.leaderboard import KINDS, MEASURES, LeaderboardRow
 from enstack.run_folder import RunFolder
+from enstack.stacking.baselines import WORDS
+from enstack.stacking.titles import title
+from enstack.stacking.verdict_text import MEASURE_TITLES, Verdict
 from enstack.storage.files import write_bytes, write_json, write_text
 
 __all__ = ["REPORT_EDITION", "write_report"]
 
-REPORT_EDITION = 12  # raise when the page shows more, so that finished runs get it too
+REPORT_EDITION = 13  # raise when the page shows more, so that finished runs get it too
 
 
 def write_report(run_dir: Path) -> Path:
@@ -52,7 +56,9 @@ def _page(content: ReportContent, figures: Mapping[str, bytes]) -> str:
         "small_class": SMALL_CLASS,
         "axis": _axis(content.leaderboard),
         "reasons": _reasons(content.data["dropped"]),
-        "reach": _reach(content.comparisons),
+        "measure_titles": MEASURE_TITLES,
+        "row_title": title,
+        "against": _against(content.verdict),
     }
     return render_page("enstack.reporting", "report.html.j2", figures, {**values, **more})
 
@@ -79,10 +85,20 @@ def _axis(rows: Sequence[LeaderboardRow]) -> tuple[float, float]:
     return max(low, 0) / 20, min(high, 20) / 20
 
 
-def _reach(comparisons: Sequence[Comparison]) -> float:
-    """How far the axis of the differences goes to either side of zero."""
-    ends: list[float] = [
-        abs(end) for pair in comparisons for end in (pair.low, pair.high, pair.difference)
-    ]
+def _against(verdict: Verdict | None) -> list[dict[str, Any]]:
+    """What the candidate was held against: the alternative, and word counts where these are not it.
+
+    reach: how far the axis of the differences goes to either side of zero.
+    """
+    if verdict is None:
+        return []
+    found = {verdict.declared.against: verdict.difference}
+    if verdict.word_counts is not None:
+        found.setdefault(WORDS, verdict.word_counts)
+    ends = [abs(end) for one in found.values() for end in (one.low, one.high)]
     # Equal predictions differ by 0, where the axis still needs a length; a tenth is margin.
-    return max([*ends, 0.01]) * 1.1
+    reach = max([*ends, 0.01]) * 1.1
+    return [
+        {"kind": key.partition(":")[0], "title": title(key), "difference": one, "reach": reach}
+        for key, one in found.items()
+    ]

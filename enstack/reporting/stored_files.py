@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from enstack.errors import CheckpointError
 
 __all__ = ["read_object", "read_text", "unusable"]
@@ -13,9 +15,18 @@ __all__ = ["read_object", "read_text", "unusable"]
 
 def unusable(path: Path, reason: object) -> CheckpointError:
     """The error for a file that a report can't use: one line, whatever the cause said."""
+    if isinstance(reason, ValidationError):
+        reason = _first_of(reason)
     # Some causes have several lines, as numpy's when a header is too long.
     in_one_line = " ".join(str(reason).split())
     return CheckpointError(f"The report can't use {path}: {in_one_line}. Run the pipeline again.")
+
+
+def _first_of(error: ValidationError) -> str:
+    """The first thing that is wrong, and how many more there are."""
+    first, *others = error.errors()
+    where = ".".join(map(str, first["loc"]))
+    return f"{where}: {first['msg']}{f', and {len(others)} more' if others else ''}"
 
 
 def read_text(path: Path) -> str:

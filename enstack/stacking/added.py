@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from enstack.base_model_folder import save_probabilities
-from enstack.config import base_model_names
+from enstack.config import RunConfig, base_model_names
 from enstack.counting import counted
 from enstack.data.functions import VulnerabilityData
 from enstack.data.holdout import SplitPlan
@@ -29,10 +30,34 @@ from enstack.stacking.probability_files import (
 from enstack.storage.folders import replacing_folder
 from enstack.storage.manifest import folder_problems, read_manifest
 
-__all__ = ["add_models", "require_added_whole"]
+__all__ = ["Added", "add_models", "require_added_whole"]
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 SUM_TOLERANCE = 1e-3  # what rounding to four digits leaves of a sum of ten
+
+
+@dataclass(frozen=True)
+class Added:
+    """Models trained elsewhere, a file of probabilities each; unseen: as add_models has it."""
+
+    files: Mapping[str, Path] = field(default_factory=dict)
+    unseen: bool = False
+
+    def keep_in(
+        self,
+        run: RunFolder,
+        data: VulnerabilityData,
+        plan: SplitPlan,
+        config: RunConfig,
+        unfinished: Sequence[str],
+    ) -> None:
+        """Keep them in a run, whose base models must all be trained; raises as add_models."""
+        if unfinished:
+            raise CheckpointError(
+                f"{run.path} must have all its base models trained before it is stacked again, "
+                f"{', '.join(unfinished)} is not finished: enstack run {run.config_file}."
+            )
+        add_models(self.files, run, data, plan, config.base_models, unseen=self.unseen)
 
 
 def add_models(

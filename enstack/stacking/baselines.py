@@ -26,6 +26,7 @@ from enstack.stacking.own_name import mask_own_name
 
 __all__ = [
     "BASELINE_TITLES",
+    "WORDS",
     "LengthAlone",
     "WordCounts",
     "at_most",
@@ -35,6 +36,7 @@ __all__ = [
     "with_absent_classes",
 ]
 
+WORDS = "baseline:tfidf_lr"
 BASELINE_TITLES = {
     "tfidf_lr": "TF-IDF + logistic regression",
     "length": "length alone",

@@ -12,14 +12,12 @@ from enstack.data.functions import VulnerabilityData
 from enstack.data.holdout import SplitPlan
 from enstack.metrics.label_task import LabelTask
 from enstack.run_folder import RunFolder
-from enstack.stacking.baselines import WordCounts, at_most, fit_word_counts
+from enstack.stacking.baselines import WORDS, WordCounts, at_most, fit_word_counts
 from enstack.stacking.costs import Clocks
 from enstack.stacking.leak_guard import refuse_foreign_files, tell_unknown_origins
 from enstack.stacking.meta_features import BaseModelProbabilities
 
-__all__ = ["WORDS", "StackingInputs"]
-
-WORDS = "baseline:tfidf_lr"
+__all__ = ["StackingInputs"]
 
 # Words are counted once for each fold: as many teach what there is to choose an alternative by.
 MOST_FUNCTIONS_A_FOLD = 20_000

@@ -17,17 +17,19 @@ from enstack.duplicates.contamination import NEAR, duplicates_of_test
 from enstack.progress.say import say
 from enstack.run_folder import RunFolder
 from enstack.stacking.added import require_added_whole
-from enstack.stacking.baselines import plain_baselines
+from enstack.stacking.baselines import WORDS, plain_baselines
 from enstack.stacking.calibration import calibrate
 from enstack.stacking.candidates import Combination, fit_candidate, members_of, shown
 from enstack.stacking.costs import cost_of
 from enstack.stacking.flawfinder import class_probabilities, flawfinder_version, risk_levels
-from enstack.stacking.inputs import WORDS, StackingInputs
+from enstack.stacking.inputs import StackingInputs
 from enstack.stacking.meta_features import BaseModelProbabilities, refuse_leaks
 from enstack.stacking.primary_measure import primary_measure
 from enstack.stacking.ranking import leaderboard
 from enstack.stacking.selection import Selection, select_model
 from enstack.stacking.stack import MetaClassifier, save_meta_classifier
+from enstack.stacking.verdict import Declared, Judged, judge
+from enstack.stacking.verdict_text import in_words
 from enstack.stacking.votes import Vote
 from enstack.stacking_folder import StackingFolder
 from enstack.storage.files import write_json
@@ -83,6 +85,7 @@ def stack_base_models(
         selected = _select(inputs, folder)
         # Written down before anything that a model says of test is read.
         details["declared"] = selected.comparison
+        details["declared_before"] = _declared_before(run, details)
         probabilities = _every_model(inputs, selected, folder)
         if made_from["flawfinder"]:
             with inputs.clocks[FLAWFINDER].predicts():
@@ -90,7 +93,12 @@ def stack_base_models(
         # Apart from the leaderboard: no two runs take the same time.
         write_json(folder.costs, _costs(probabilities, inputs))
         clusters = _write_contamination(data, folder)
-        _write_results(data, plan, config, probabilities, clusters, folder)
+        decisions = _write_results(data, plan, config, probabilities, clusters, folder)
+        if selected.comparison is not None:
+            declared = Declared(**selected.comparison, before=details["declared_before"])
+            judged = Judged(data.task, data.splits["test"].labels, decisions, clusters)
+            verdict = in_words(judge(declared, judged))
+            write_json(folder.verdict, dataclasses.asdict(verdict))
     run.log("stacking_finished")
 
 
@@ -117,6 +125,18 @@ def _select(inputs: StackingInputs, folder: StackingFolder) -> Selection:
     )
     write_json(folder.selection, selected.to_json())
     return selected
+
+
+def _declared_before(run: RunFolder, details: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What this run has declared of these test functions already, and measured."""
+    last = read_manifest(run.stacking.path) or {}
+    before = last.get("declared_before") or []
+    # The same of the same models is the one declaration, measured once more.
+    same = last.get("declared") == details["declared"] and all(
+        last["made_from"].get(name) == details["made_from"][name]
+        for name in ("data", "probabilities")
+    )
+    return before if same or not last.get("declared") else [*before, last["declared"]]
 
 
 def _recorded_flawfinder(run: RunFolder) -> str | None:
@@ -163,8 +183,11 @@ def _write_results(
     probabilities: dict[str, np.ndarray],
     clusters: np.ndarray,
     folder: StackingFolder,
-) -> None:
-    """The leaderboard and what it is made of, from the probabilities of all that was asked."""
+) -> dict[str, np.ndarray]:
+    """The leaderboard and what it is made of, from the probabilities of all that was asked.
+
+    Returns what each model decides of the test functions, by key.
+    """
     test, validation = data.splits["test"], data.splits["validation"]
     chosen_by = validation.labels[plan.selection]
     # Those rows chose the epochs, and choose the thresholds of every model alike; test never does.
@@ -195,6 +218,7 @@ def _write_results(
         labels=test.labels,
         **on_test,
     )
+    return {key: data.task.decide(values, thresholds[key]) for key, values in on_test.items()}
 
 
 def _every_model(

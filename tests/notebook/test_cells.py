@@ -20,6 +20,7 @@ from enstack.notebook import cells, fault_report, forms
 from enstack.pipeline import run_pipeline
 from enstack.reporting.leaderboard import LeaderboardRow
 from enstack.storage.files import write_bytes, write_json
+from tests.support.verdicts import difference, verdict_of, write_verdict
 
 
 @pytest.fixture(autouse=True)
@@ -31,11 +32,11 @@ def _no_toy_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_form_fields_become_settings_and_other_names_do_not(tmp_path: Path) -> None:
-    names = {"EPOCHS": 3, "SCHEDULER": "cosine", "epochs": 9, "SEEDS": [1, 2], "WORK": 1, "_": 2}
+    names = {"EPOCHS": 3, "SCHEDULER": "cosine", "epochs": 9, "PLACES": [1, 2], "WORK": 1, "_": 2}
     settings = cells.form_settings(tmp_path, names)
     assert settings["EPOCHS"] == 3
     assert settings["SCHEDULER"] == "cosine"
-    assert not {"epochs", "SEEDS", "WORK", "_"} & settings.keys()
+    assert not {"epochs", "PLACES", "WORK", "_"} & settings.keys()
     assert configure(**settings).scheduler == "cosine"
 
 
@@ -221,14 +222,16 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 def evaluation(kind: str, title: str, f1: float) -> dict[str, Any]:
     names = {"class": "CWE-476", "support": 1200, "precision": 0.25, "recall": None}
-    return {"kind": kind, "title": title, "per_class": [{**names, "f1": f1}]}
+    key = f"{kind}:{title}"
+    return {"key": key, "title": title, "per_class": [{**names, "f1": f1}]}
 
 
 def write_report_of(tmp_path: Path, **more: Any) -> None:
     fields = [field.name for field in dataclasses.fields(LeaderboardRow)]
     row: dict[str, Any] = dict.fromkeys(fields) | {"kind": "stack", "title": "SVM", "mcc": 0.1}
     row |= {"macro_f1": 0.5, "macro_f1_low": 0.4, "macro_f1_high": 0.6, "accuracy": 0.25}
-    write_json(tmp_path / "report" / "report.json", {"leaderboard": [row], **more})
+    content = {"leaderboard": [row], "evaluations": [more["chosen"]], **more}
+    write_json(tmp_path / "report" / "report.json", content)
     write_bytes(tmp_path / "report" / "figures" / "curves.png", b"a picture")
     write_bytes(tmp_path / "report" / "report.html", b"<p>the page</p>")
 
@@ -264,26 +267,23 @@ def test_results_show_leaderboard_classes_figures_and_a_download(
     )
     said = capsys.readouterr().out
     assert str(tmp_path / "report" / "report.html") in said
-    assert "The best stack (SVM), class by class" in said
+    assert "SVM, class by class" in said
     assert MADE_UP_NOTE not in said
 
 
-def test_the_stack_is_shown_class_by_class_where_another_row_won(
+def test_the_verdict_is_on_top_and_its_candidate_is_shown_class_by_class(
     tmp_path: Path, shown: list[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    best, stack = evaluation("baseline", "words", 0.9), evaluation("stack", "forest", 0.4)
-    write_report_of(tmp_path, chosen=best, best_stack=stack, settings={"data_dir": "toy"})
+    best, stack = evaluation("baseline", "words", 0.9), evaluation("stack", "rf", 0.4)
+    verdict = verdict_of(difference(0.01, 0.05), candidate="stack:rf")
+    write_verdict(tmp_path, verdict)
+    settings = {"data_dir": "toy"}
+    write_report_of(tmp_path, chosen=best, evaluations=[best, stack], settings=settings)
     cells.show_results(tmp_path)
     assert shown[1].data.loc[1, "F1"] == "0.400"
     said = capsys.readouterr().out
-    assert "The best stack (forest)" in said
+    assert said.index("⚖️  Not shown that stacking pays") < said.index("rf, class by class")
     assert MADE_UP_NOTE in said
-
-
-def test_a_run_without_stacks_has_no_table_of_one(tmp_path: Path, shown: list[Any]) -> None:
-    write_report_of(tmp_path, chosen=evaluation("base", "tiny", 0.9), best_stack=None)
-    cells.show_results(tmp_path)
-    assert len(shown) == 3
 
 
 def test_missing_or_empty_results_are_an_error_that_names_cell_6(tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def wait_for_save(run_dir: Path, after: int = 0) -> None:
 
 def results(run_dir: Path) -> dict[str, Any]:
     report = json.loads((run_dir / "report" / "report.json").read_text(encoding="utf-8"))
-    return {name: report[name] for name in ("leaderboard", "comparisons", "chosen", "training")}
+    return {name: report[name] for name in ("leaderboard", "verdict", "chosen", "training")}
 
 
 @pytest.fixture(scope="module")

@@ -40,6 +40,7 @@ from enstack.reporting.schema import report_schema
 from enstack.stacking.titles import TITLES
 from tests.support.equality import tree_digest
 from tests.support.pages import Page
+from tests.support.verdicts import difference, verdict_of, write_verdict
 
 CWE = ("CWE-119", "CWE-120", "CWE-469", "CWE-476", "CWE-other")
 BINARY = ("clean", "vulnerable")
@@ -398,36 +399,25 @@ def test_leaderboard_is_ranked_whatever_the_order_of_the_file(full_run: Path) ->
     assert values == sorted(values, reverse=True)
 
 
-def test_best_stack_is_compared_with_its_best_member_and_the_mean_vote(full_run: Path) -> None:
-    pairs = load_results(full_run).comparisons
-    assert [pair.stack for pair in pairs] == ["stack:lr"] * 2
-    best_base = "base:graphcodebert-base-fine-tuned-on-my-own-corpus"
-    assert [pair.other for pair in pairs] == [best_base, "vote:mean"]
-    assert all(pair.low <= pair.difference <= pair.high for pair in pairs)
-
-
 @pytest.mark.parametrize(
-    ("leans", "verdict"),
-    [
-        ({"base:tiny-a": 0.5, "stack:lr": 4.0}, "the stack is better here"),
-        ({"base:tiny-a": 4.0, "stack:lr": 0.5}, "the stack is worse here"),
-        ({"base:tiny-a": 2.0, "stack:lr": 2.0}, "no difference is shown"),
-    ],
+    ("value", "said"),
+    [(0.1, "better than this"), (-0.1, "worse than this"), (0.01, "no difference is shown")],
 )
 def test_page_says_on_which_side_of_zero_the_interval_lies(
-    tmp_path: Path, leans: dict[str, float], verdict: str
+    minimal_run: Path, value: float, said: str
 ) -> None:
-    run_dir = write_run(tmp_path / "run", leans, SUPPORT, CWE, 2)
-    assert verdict in Page(write_report(run_dir)).text
+    write_verdict(minimal_run, verdict_of(difference(value, 0.05)))
+    every = ("better than this", "worse than this", "no difference is shown")
+    text = Page(write_report(minimal_run)).text
+    assert [one for one in every if one in text] == [said]
 
 
-def test_equal_predictions_differ_by_nothing(tmp_path: Path) -> None:
-    leans = {"base:tiny-a": 9.0, "stack:lr": 9.0}
-    run_dir = write_run(tmp_path / "run", leans, (60, 60), BINARY, 1)
-    (pair,) = load_results(run_dir).comparisons
-    assert (pair.difference, pair.low, pair.high) == (0, 0, 0)
-    assert pair.holds_zero
-    assert (pair.only_stack_right, pair.only_other_right) == (0, 0)
+def test_page_holds_the_candidate_against_word_counts_too(minimal_run: Path) -> None:
+    write_verdict(minimal_run, verdict_of(difference(0.1, 0.05), difference(-0.123, 0.05)))
+    text = Page(write_report(minimal_run)).text
+    assert text.index("Against tiny-a +0.100") < text.index("Against TF-IDF + logistic reg")
+    assert "−0.123 −0.173 to −0.073" in text
+    assert "0.864 as measured, 0.851 corrected for it" in text
 
 
 def test_results_without_near_duplicates_are_those_of_the_other_rows(tmp_path: Path) -> None:
@@ -444,20 +434,6 @@ def test_results_without_near_duplicates_are_those_of_the_other_rows(tmp_path: P
     page = Page(write_report(run_dir))
     assert f"{apart.n} of {len(near)} test functions have no near-duplicate" in page.text
     assert f"{apart.rows[0].macro_f1:.3f}" in page.text
-
-
-def test_functions_that_near_duplicates_link_count_together_in_a_comparison(tmp_path: Path) -> None:
-    run_dir, n = write_full_run(tmp_path / "run"), sum(SUPPORT)
-    alone = load_results(run_dir).comparisons[0]  # a folder of before has no clusters
-    write_near_train(run_dir, np.zeros(n, bool), clusters=np.arange(n))
-    assert load_results(run_dir).comparisons[0] == alone
-    write_near_train(run_dir, np.zeros(n, bool), clusters=np.arange(n) // 8)
-    together = load_results(run_dir).comparisons[0]
-    assert together.difference == alone.difference
-    assert together.low != alone.low
-    write_near_train(run_dir, np.zeros(n, bool), clusters=np.arange(n - 1))
-    with pytest.raises(CheckpointError, match=f"near_train.npz: clusters must be {n} whole"):
-        load_results(run_dir)
 
 
 def test_where_no_test_function_is_near_train_one_sentence_says_so(tmp_path: Path) -> None:
@@ -490,8 +466,8 @@ def test_one_base_model_one_epoch_and_no_stack_make_a_report(minimal_run: Path) 
     page = Page(write_report(minimal_run))
     results = load_results(minimal_run)
     assert "Best on test: base model tiny-a" in page.text
-    assert "there is nothing to compare" in page.text
-    assert (results.comparisons, results.best_base) == ([], None)
+    assert "This run holds no verdict" in page.text
+    assert (results.verdict, results.best_base) == (None, None)
     assert [len(model.epochs) for model in results.training] == [1]
 
 
@@ -871,13 +847,21 @@ def test_a_run_that_does_not_say_what_it_chose_says_so(full_run: Path) -> None:
 
 
 def test_the_verdict_comes_before_every_figure(minimal_run: Path) -> None:
-    sentence = f"Not shown that stacking pays: {HOSTILE}"
-    verdict = {"outcome": "not shown", "sentence": sentence, "caveats": ["Accuracy differs."]}
-    (minimal_run / "stacking" / "verdict.json").write_text(json.dumps(verdict))
+    verdict = verdict_of(
+        difference(0.01, 0.05), candidate="stack:lr", accuracy=difference(-0.02, 0.05)
+    )
+    write_verdict(minimal_run, verdict)
     text = Page(write_report(minimal_run)).text
-    assert text.index(sentence) < text.index("Accuracy differs.") < text.index("macro-F1")
-    assert load_results(minimal_run).to_json()["verdict"] == verdict
+    assert text.index(verdict.sentence) < text.index("Accuracy points") < text.index("Best on test")
+    stored = load_results(minimal_run).to_json()["verdict"]
+    assert stored == json.loads((minimal_run / "stacking" / "verdict.json").read_text())
     assert "no project, no date and no fix" in text, "what nobody can measure with such data"
+
+
+def test_a_damaged_verdict_is_refused_in_one_line(minimal_run: Path) -> None:
+    (minimal_run / "stacking" / "verdict.json").write_text('{"outcome": "better"}')
+    with pytest.raises(CheckpointError, match=r"verdict.json: declared: Field required, and \d+ m"):
+        load_results(minimal_run)
 
 
 def test_every_alert_says_what_to_do(minimal_run: Path) -> None:

@@ -1,0 +1,193 @@
+"""Does stacking pay? One comparison, declared on validation and measured once on test.
+
+Everything else that test tells is explored, and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from enstack.metrics.chance import no_better_than_chance
+from enstack.metrics.label_task import LabelTask
+from enstack.stacking.baselines import WORDS
+from enstack.stacking.titles import title
+from enstack.statistics.bootstrap import Difference, difference
+from enstack.statistics.cells import PairedCells, paired
+from enstack.statistics.paired_tests import holm, mcnemar
+from enstack.statistics.power import smallest_shown
+from enstack.statistics.winner import corrected
+
+__all__ = ["Declared", "Explored", "Judged", "VerdictFigures", "judge"]
+
+Outcome = Literal["better", "not shown", "worse"]
+
+
+@dataclass(frozen=True)
+class Declared:
+    """The one comparison of a run, fixed before any test probability is read.
+
+    candidate: the best combination of base models on validation; against: the best there of base
+    models, their mean vote and word counts. counted_classes: those with enough test functions, over
+    which macro-F1 is the mean. before: what this run had declared earlier, and measured on test.
+    """
+
+    measure: str
+    candidate: str
+    against: str
+    counted_classes: list[str]
+    resamples: int
+    seed: int
+    before: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What is compared on test: of every model by its key the decisions, (n,) or (n, k) bool.
+
+    clusters: (n,) int64, the same for near-duplicates, which depend on each other.
+    """
+
+    task: LabelTask
+    labels: np.ndarray
+    decisions: Mapping[str, np.ndarray]
+    clusters: np.ndarray | None
+
+    def pair(self, first: str, second: str) -> PairedCells:
+        """The two models' decisions, counted together."""
+        return paired(
+            self.task, self.labels, self.decisions[first], self.decisions[second], self.clusters
+        )
+
+    def only_right(self, first: str, second: str) -> int:
+        """How many functions the first one alone decides right."""
+        ours, theirs = (
+            self.task.right(self.labels, self.decisions[key]) for key in (first, second)
+        )
+        return int((ours & ~theirs).sum())
+
+    def collapsed(self) -> list[str]:
+        """The base models that do not tell functions apart."""
+        of_base = [key for key in self.decisions if key.startswith("base:")]
+        return [key for key in of_base if no_better_than_chance(self._mcc(key))]
+
+    def _mcc(self, key: str) -> float:
+        counts = self.task.counts_of_rows(self.labels, self.decisions[key]).sum(axis=0)
+        return float(self.task.mcc_of_counts(counts))
+
+
+@dataclass(frozen=True)
+class Explored:
+    """A comparison that nobody declared: p_holm is its p among all of these (Holm 1979)."""
+
+    first: str
+    second: str
+    difference: Difference
+    p_holm: float
+
+
+@dataclass(frozen=True)
+class VerdictFigures:
+    """What test tells of a run's stack.
+
+    difference: the candidate less the alternative on the declared measure; all_classes: over every
+    class; word_counts: less word counts, None where these were not asked. smallest_shown: the
+    difference that this test set shows in 80 % of cases, None where the two always decide alike.
+    only_candidate_right, only_other_right: functions. collapsed: titles of base models that do not
+    tell functions apart. corrected: the best row of test, its figure, and what is left of it when
+    its having been chosen on test is taken off. explored: the candidate against all other rows.
+    """
+
+    outcome: Outcome
+    declared: Declared
+    candidate_title: str
+    against_title: str
+    n: int
+    difference: Difference
+    smallest_shown: float | None
+    all_classes: Difference
+    accuracy: Difference
+    mcc: Difference
+    word_counts: Difference | None
+    only_candidate_right: int
+    only_other_right: int
+    mcnemar_p: float
+    small_classes: list[str]
+    collapsed: list[str]
+    corrected: dict[str, Any]
+    explored: list[Explored]
+
+    @property
+    def all_classes_outcome(self) -> Outcome:
+        """What it would be, were small classes counted."""
+        return _outcome(self.all_classes, self.word_counts)
+
+
+def judge(declared: Declared, judged: Judged) -> VerdictFigures:
+    """Measure what was declared: the candidate against the alternative, and word counts.
+
+    Better only where word counts are beaten too: what counts words needs no GPU.
+    """
+    task, candidate, against = judged.task, declared.candidate, declared.against
+    counted = np.isin(task.class_names, declared.counted_classes)
+
+    def less(other: str, measure: str = declared.measure, counts: Any = counted) -> Difference:
+        return difference(
+            judged.pair(candidate, other),
+            measure,
+            classes=counts,
+            seed=declared.seed,
+            n_resamples=declared.resamples,
+        )
+
+    main, words = less(against), less(WORDS) if WORDS in judged.decisions else None
+    only = judged.only_right(candidate, against), judged.only_right(against, candidate)
+    told = (candidate, against, WORDS)
+    return VerdictFigures(
+        outcome=_outcome(main, words),
+        declared=declared,
+        candidate_title=title(candidate),
+        against_title=title(against),
+        n=len(judged.labels),
+        difference=main,
+        smallest_shown=smallest_shown(main.standard_error),
+        all_classes=less(against, counts=None),
+        accuracy=less(against, "accuracy"),
+        mcc=less(against, "mcc"),
+        word_counts=words,
+        only_candidate_right=only[0],
+        only_other_right=only[1],
+        mcnemar_p=mcnemar(*only),
+        small_classes=[name for name in task.class_names if name not in declared.counted_classes],
+        collapsed=[title(key) for key in judged.collapsed()],
+        corrected=corrected(
+            task,
+            judged.labels,
+            judged.decisions,
+            declared.measure,
+            classes=counted,
+            clusters=judged.clusters,
+            seed=declared.seed,
+        ),
+        explored=_explored(
+            candidate, {key: less(key) for key in judged.decisions if key not in told}
+        ),
+    )
+
+
+def _outcome(main: Difference, words: Difference | None) -> Outcome:
+    if main.high < 0:
+        return "worse"
+    beats_words = words is None or words.low > 0
+    return "better" if main.low > 0 and beats_words else "not shown"
+
+
+def _explored(candidate: str, found: Mapping[str, Difference]) -> list[Explored]:
+    adjusted = holm([one.p for one in found.values()])
+    return [
+        Explored(candidate, key, one, float(p))
+        for (key, one), p in zip(found.items(), adjusted, strict=True)
+    ]

@@ -1,0 +1,107 @@
+"""The verdict in words: one sentence, and what its reader has to know beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from enstack.stacking.baselines import WORDS
+from enstack.stacking.primary_measure import ENOUGH_FUNCTIONS
+from enstack.stacking.verdict import VerdictFigures
+from enstack.statistics.bootstrap import Difference
+
+__all__ = ["MEASURE_TITLES", "Verdict", "in_words", "signed"]
+
+MEASURE_TITLES = {"macro_f1": "macro-F1", "accuracy": "accuracy", "mcc": "MCC"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict(VerdictFigures):
+    """What a run shows of its stack, as verdict.json holds it."""
+
+    sentence: str
+    caveats: list[str]
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+def in_words(figures: VerdictFigures) -> Verdict:
+    """The verdict: its figures, one sentence, and what the sentence's reader must not miss."""
+    return Verdict(**vars(figures), sentence=_sentence(figures), caveats=_caveats(figures))
+
+
+def signed(value: float) -> str:
+    """A difference to three places, with its sign."""
+    return f"{'+' if value >= 0 else '−'}{abs(value):.3f}"
+
+
+def _sentence(verdict: VerdictFigures) -> str:
+    """What the run shows, for somebody who reads one sentence."""
+    ours, theirs, words = verdict.candidate_title, verdict.against_title, verdict.word_counts
+    measured = (
+        f"{MEASURE_TITLES[verdict.declared.measure]} {signed(verdict.difference.value)} "
+        f"(95 % interval {_ends(verdict.difference)}) on {verdict.n:,} test functions"
+    )
+    if verdict.outcome == "better":
+        other = verdict.declared.against != WORDS and words is not None
+        beaten = ", and word counts too" if other else ""
+        return f"Stacking is better: {ours} beats {theirs}{beaten}; {measured}."
+    if verdict.outcome == "worse":
+        return f"Stacking is worse: {ours} loses to {theirs}; {measured}."
+    if verdict.difference.low > 0 and words is not None:
+        return (
+            f"Not shown that stacking pays: {ours} beats {theirs}, but not word counts "
+            f"({signed(words.value)}, {_ends(words)}); {measured}."
+        )
+    return f"Not shown that stacking pays: {ours} against {theirs}, {measured}; {_could(verdict)}."
+
+
+def _caveats(verdict: VerdictFigures) -> list[str]:
+    """Sentences that a reader of the verdict must not miss; most runs have none."""
+    return [
+        *_other_way(verdict),
+        *_small_classes(verdict),
+        *(
+            f"{name} does not tell functions apart (its MCC on test is 0.00): train it anew before "
+            "a stack is judged."
+            for name in verdict.collapsed
+        ),
+        *_declared_late(verdict),
+    ]
+
+
+def _ends(one: Difference) -> str:
+    return f"{signed(one.low)} to {signed(one.high)}"
+
+
+def _could(verdict: VerdictFigures) -> str:
+    if verdict.smallest_shown is None:
+        return "they decide every function alike"
+    return f"{verdict.n:,} functions could have shown {verdict.smallest_shown:.3f} or more"
+
+
+def _other_way(verdict: VerdictFigures) -> list[str]:
+    return [
+        f"{name} points the other way: {signed(one.value)} ({_ends(one)})."
+        for name, one in {"Accuracy": verdict.accuracy, "MCC": verdict.mcc}.items()
+        if one.value * verdict.difference.value < 0
+    ]
+
+
+def _small_classes(verdict: VerdictFigures) -> list[str]:
+    if not verdict.small_classes or verdict.all_classes_outcome == verdict.outcome:
+        return []
+    return [
+        f"With {' and '.join(verdict.small_classes)}, of fewer than {ENOUGH_FUNCTIONS} test "
+        f"functions, it would read {signed(verdict.all_classes.value)} "
+        f"({_ends(verdict.all_classes)}): so few functions must not carry a verdict."
+    ]
+
+
+def _declared_late(verdict: VerdictFigures) -> list[str]:
+    if not verdict.declared.before:
+        return []
+    return [
+        "This comparison was declared after test figures of this run had been written: take it as "
+        "explored, and confirm it on other data."
+    ]

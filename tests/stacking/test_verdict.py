@@ -1,0 +1,105 @@
+"""The verdict says what the one declared comparison shows, and nothing more."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pytest
+
+from enstack.metrics.label_task import LabelTask
+from enstack.metrics.one_class import OneClass
+from enstack.metrics.several_flags import SeveralFlags
+from enstack.stacking.baselines import WORDS
+from enstack.stacking.primary_measure import primary_measure
+from enstack.stacking.verdict import Declared, Judged, judge
+from enstack.stacking.verdict_text import Verdict, in_words
+
+TASK = OneClass(("a", "b", "clean"))
+
+
+def answers(labels: np.ndarray, share_right: float, seed: int, k: int = 3) -> np.ndarray:
+    """Decisions that are right for so many of the rows, each class alike."""
+    random = np.random.RandomState(seed)
+    right = random.uniform(size=len(labels)) < share_right
+    return np.where(right, labels, (labels + 1 + random.randint(k - 1, size=len(labels))) % k)
+
+
+def verdict(
+    labels: np.ndarray, decisions: dict[str, np.ndarray], task: LabelTask = TASK, **more: Any
+) -> Verdict:
+    counted = primary_measure(task, labels, "macro_f1").counted_classes
+    declared = Declared("macro_f1", "stack:lr", "base:m", counted, resamples=400, seed=1, **more)
+    return in_words(judge(declared, Judged(task, labels, decisions, None)))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "words", "outcome", "said"),
+    [
+        (0.9, 0.7, 0.5, "better", "Stacking is better: logistic regression beats m, and word"),
+        (0.9, 0.7, 0.9, "not shown", "beats m, but not word counts"),
+        (0.7, 0.9, 0.5, "worse", "Stacking is worse: logistic regression loses to m"),
+        (0.8, 0.8, 0.5, "not shown", "600 functions could have shown 0.0"),
+    ],
+)
+def test_stacking_is_better_only_where_word_counts_are_beaten_too(
+    ours: float, theirs: float, words: float, outcome: str, said: str
+) -> None:
+    labels = np.repeat([0, 1, 2], 200)
+    shares = {"stack:lr": ours, "base:m": theirs, WORDS: words}
+    decisions = {key: answers(labels, share, n) for n, (key, share) in enumerate(shares.items())}
+    found = verdict(labels, decisions)
+    assert found.outcome == outcome
+    assert said in found.sentence
+    assert str(found) == found.sentence
+    stored = asdict(found)
+    assert json.loads(json.dumps(stored, allow_nan=False)) == stored
+
+
+def test_a_difference_that_a_class_of_few_functions_carries_is_told_and_does_not_count() -> None:
+    # 9 functions of "b", which the stack alone knows; of the others it knows fewer.
+    labels = np.repeat([0, 1, 2], [200, 9, 200])
+    stack, base = answers(labels, 0.8, 1), answers(labels, 0.82, 2)
+    stack[labels == 1], base[labels == 1] = 1, 0
+    stack[(stack == 1) & (labels != 1)] = 0
+    found = verdict(labels, {"stack:lr": stack, "base:m": base})
+    assert found.outcome == "not shown"
+    assert found.all_classes.low > 0
+    assert any(text.startswith("With b, of fewer than 30") for text in found.caveats)
+
+
+def test_an_accuracy_that_points_the_other_way_is_told() -> None:
+    labels = np.repeat([0, 2], [40, 400])
+    stack, base = labels.copy(), labels.copy()
+    base[:36] = 2  # misses most of the small class
+    stack[40:80] = 0  # is wrong of more functions
+    found = verdict(labels, {"stack:lr": stack, "base:m": base})
+    assert found.accuracy.value < 0
+    assert found.difference.value > 0
+    assert found.caveats[0].startswith("Accuracy points the other way: −0.009 (")
+
+
+def test_a_base_model_that_has_collapsed_is_named_beside_the_verdict() -> None:
+    labels = np.repeat([0, 1, 2], 50)
+    decisions = {"stack:lr": answers(labels, 0.8, 1), "base:m": np.zeros_like(labels)}
+    found = verdict(labels, decisions)
+    assert found.caveats[-1].startswith("m does not tell functions apart")
+
+
+def test_what_was_declared_after_test_was_measured_is_called_explored() -> None:
+    labels = np.repeat([0, 1, 2], 50)
+    decisions = {"stack:lr": answers(labels, 0.8, 1), "base:m": answers(labels, 0.8, 2)}
+    found = verdict(labels, decisions, before=[{"measure": "accuracy"}])
+    assert any("take it as explored" in text for text in found.caveats)
+
+
+def test_flags_are_judged_as_classes_are() -> None:
+    random = np.random.RandomState(0)
+    task, labels = SeveralFlags(("a", "b")), random.uniform(size=(300, 2)) < 0.4
+    good = labels ^ (random.uniform(size=labels.shape) < 0.05)
+    poor = labels ^ (random.uniform(size=labels.shape) < 0.3)
+    found = verdict(labels, {"stack:lr": good, "base:m": poor}, task)
+    assert found.outcome == "better"
+    assert found.difference.low > 0
