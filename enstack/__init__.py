@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from enstack.api import (
         audit,
         clean,
+        compare,
         configure,
         doctor,
         init,
@@ -32,6 +33,7 @@ __version__ = "0.1.0"
 __all__ = [
     "audit",
     "clean",
+    "compare",
     "configure",
     "doctor",
     "init",

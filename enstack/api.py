@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from enstack.cleaning import Cleaning
     from enstack.config import RunConfig
     from enstack.pipeline import RunResults
+    from enstack.reporting.run_comparison import RunComparison
 
 
 def configure(**fields: Any) -> RunConfig:
@@ -126,6 +127,21 @@ def report(run_dir: str | Path) -> Path:
             f"The report must be written into {folder}: {error.strerror or error} "
             f"({error.filename})."
         ) from error
+
+
+def compare(runs: Sequence[str | Path]) -> RunComparison:
+    """Put two or more finished runs side by side, in the order that they are given in.
+
+    The result has `.runs`, `.settings` (those that differ) and `.pairs`: the chosen models on the
+    same test functions, with difference, interval and p; all of it explored, for nobody declared
+    it. Raises ConfigError for fewer than two runs and for one named twice, CheckpointError for one
+    that is missing, unfinished or damaged.
+    """
+    from enstack.reporting.run_comparison import compare_runs
+
+    if isinstance(runs, str | Path):
+        raise ConfigError(f"Runs must be a list of two run folders or more, found {str(runs)!r}.")
+    return compare_runs([named_folder(one) for one in runs])
 
 
 def named_folder(path: str | Path) -> Path:

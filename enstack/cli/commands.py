@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -76,8 +77,7 @@ def inspect(
                 raise
             # A program that reads JSON gets an object, whatever the path is.
             verdict = Verdict(Path(path), layout=None, problems=[str(error)])
-        text = json_text(verdict.to_json(), indent=2) if as_json else verdict_text(verdict)
-        print_result(text, for_programs=as_json)
+        _print(as_json, verdict.to_json, lambda: verdict_text(verdict))
         if not verdict.valid:
             # The status of a CheckpointError.
             raise typer.Exit(4)
@@ -127,8 +127,7 @@ def audit(
 
             # Standard output holds the result alone, with --json one object.
             put(str(write_audit(page, audited)), sys.stderr)
-        text = json_text(audited.to_json(), indent=2) if as_json else audit_text(audited)
-        print_result(text, for_programs=as_json)
+        _print(as_json, audited.to_json, lambda: audit_text(audited))
 
 
 @app.command()
@@ -184,6 +183,19 @@ def report(
 
 
 @app.command()
+def compare(
+    runs: Annotated[list[str], typer.Argument(help="Two or more finished run folders.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Finished runs side by side, and their chosen models on the same test functions."""
+    with report_errors():
+        compared = api.compare(runs)
+        from enstack.reporting.run_comparison_text import comparison_text
+
+        _print(as_json, lambda: dataclasses.asdict(compared), lambda: comparison_text(compared))
+
+
+@app.command()
 def clean(
     local_dir: Annotated[
         str | None,
@@ -216,8 +228,7 @@ def bench(
         # Libraries print what they like; standard output is for the result alone.
         with progress():
             results = benchmark.measure()
-        text = json_text(results, indent=2) if as_json else benchmark.table(results)
-        print_result(text, for_programs=as_json)
+        _print(as_json, lambda: results, lambda: benchmark.table(results))
 
 
 @app.command()
@@ -251,6 +262,11 @@ def toy(
     """Write made-up data: the toy's functions, or a stand-in for Draper VDISC of any size."""
     with report_errors(), progress():
         print_result(str(api.write_toy(folder, vdisc, seed)))
+
+
+def _print(as_json: bool, values: Callable[[], Any], text: Callable[[], str]) -> None:
+    """Print a result as one JSON object, or for people."""
+    print_result(json_text(values(), indent=2) if as_json else text(), for_programs=as_json)
 
 
 def _named_files(added: Sequence[str]) -> dict[str, str]:
