@@ -314,7 +314,8 @@ def test_quiet_prints_results_and_nothing_else(finished_run: RunConfig) -> None:
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].startswith("#  kind")
-    assert lines[-1].endswith("report.html")
+    assert any(line.endswith("report.html") for line in lines)
+    assert "⚖️" in lines[-1] or lines[-1].startswith("    "), "the verdict is the last word"
     assert "Configuration updated" not in done.stdout
     assert enstack_here("run", Path(finished_run.run_dir) / "config.json").stdout != done.stdout
 

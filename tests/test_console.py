@@ -177,7 +177,7 @@ def test_a_result_that_a_full_disk_takes_is_no_success_and_a_reader_may_leave(
     tmp_path: Path, redirection: str, status: int
 ) -> None:
     code = (
-        "import sys; from enstack import cli; cli.api.report = lambda run_dir: 'x' * 99999;"
+        "import sys; from enstack import api, cli; api.report = lambda run_dir: 'x' * 99999;"
         "sys.argv = ['enstack', 'report', 'x']; cli.main()"
     )
     script = f'{{ "$@"; echo $? > {tmp_path}/status; }} {redirection}'

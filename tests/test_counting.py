@@ -25,6 +25,8 @@ AS_THEY_ARE = (
     "nobody has trained {} batches",
     "AdamW has counted {} steps",
     "those of {} of {} {} functions",
+    "of fewer than {} test functions",
+    "Holm's p heeds that there are {} pairs",
 )
 
 

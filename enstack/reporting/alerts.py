@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from enstack.counting import counted
 from enstack.data.made_up import MADE_UP_NOTE, says_made_up
 from enstack.reporting.background import Alert
 from enstack.reporting.figures import SMALL_CLASS
@@ -44,8 +45,8 @@ def _contamination(n_near: int, n: int) -> Iterator[Alert]:
     if n_near:
         yield Alert(
             "contamination",
-            f"{n_near:,} of {n:,} test functions ({percent(n_near / n)}) have a near-duplicate in "
-            "train.",
+            f"A near-duplicate in train: so have {n_near:,} of {counted(n, 'test function')} "
+            f"({percent(n_near / n)}).",
             'Read "Without near-duplicates" below, or train in another run_dir with '
             "drop_near_duplicates=0.7.",
         )
@@ -57,7 +58,7 @@ def _cut(data: dict[str, Any], settings: dict[str, Any]) -> Iterator[Alert]:
         if n and n_cut / n > MUCH_CUT:
             yield Alert(
                 "cut",
-                f"{name} read only the beginning of {n_cut:,} of {n:,} test functions "
+                f"{name} read only the beginning of {n_cut:,} of {counted(n, 'test function')} "
                 f"({percent(n_cut / n)}), as max_length is {settings.get('max_length', 'short')}.",
                 "Train in another run_dir with a greater max_length, as far as the model has "
                 "positions, or with a model that reads more.",
@@ -69,7 +70,7 @@ def _small_classes(per_class: Sequence[dict[str, Any]]) -> Iterator[Alert]:
         if entry["support"] < SMALL_CLASS:
             yield Alert(
                 "small_class",
-                f"{entry['class']} has {entry['support']:,} test functions, under {SMALL_CLASS}: "
-                "its figures prove little, yet macro-F1 counts every class alike.",
+                f"{entry['class']} has {counted(entry['support'], 'test function')}, under "
+                f"{SMALL_CLASS}: its figures prove little, yet macro-F1 counts every class alike.",
                 "Test on more functions of it, or rest no decision on it.",
             )

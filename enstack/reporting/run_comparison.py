@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from enstack.counting import counted
 from enstack.errors import ConfigError
 from enstack.metrics.label_task import LabelTask
 from enstack.reporting.choice import chosen_row
@@ -262,7 +263,7 @@ def _why_not(first: _Read, second: _Read) -> str | None:
     theirs = other.labels[_places(first.ids, second.ids)]
     differing = int((one.task.strata(one.labels) != one.task.strata(theirs)).sum())
     if differing:
-        return f"the labels of {differing:,} of {both:,} test functions are not the same"
+        return f"the labels of {differing:,} of {counted(both, 'test function')} are not the same"
     return None
 
 

@@ -190,7 +190,7 @@ def _require_ids(name: str, ids: np.ndarray, data: VulnerabilityData, plan: Spli
         missing = wanted[~np.isin(wanted, values)]
         if len(missing):
             raise DataError(
-                f"{name} must tell of all {len(wanted):,} {split} functions; missing: "
+                f"{name} must tell of all {counted(len(wanted), f'{split} function')}; missing: "
                 f"{len(missing):,}, first {missing[0]}."
             )
 

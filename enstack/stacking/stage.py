@@ -130,13 +130,13 @@ def _select(inputs: StackingInputs, folder: StackingFolder) -> Selection:
 def _declared_before(run: RunFolder, details: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What this run has declared of these test functions already, and measured."""
     last = read_manifest(run.stacking.path) or {}
-    before = last.get("declared_before") or []
+    before, declared = last.get("declared_before") or [], last.get("declared")
+    made_from = last.get("made_from", {})
     # The same of the same models is the one declaration, measured once more.
-    same = last.get("declared") == details["declared"] and all(
-        last["made_from"].get(name) == details["made_from"][name]
-        for name in ("data", "probabilities")
+    same = declared == details["declared"] and all(
+        made_from.get(name) == details["made_from"][name] for name in ("data", "probabilities")
     )
-    return before if same or not last.get("declared") else [*before, last["declared"]]
+    return before if same or not declared else [*before, declared]
 
 
 def _recorded_flawfinder(run: RunFolder) -> str | None:

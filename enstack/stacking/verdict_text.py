@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from enstack.counting import counted
 from enstack.stacking.baselines import WORDS
 from enstack.stacking.primary_measure import ENOUGH_FUNCTIONS
 from enstack.stacking.verdict import VerdictFigures
@@ -40,7 +41,7 @@ def _sentence(verdict: VerdictFigures) -> str:
     ours, theirs, words = verdict.candidate_title, verdict.against_title, verdict.word_counts
     measured = (
         f"{MEASURE_TITLES[verdict.declared.measure]} {signed(verdict.difference.value)} "
-        f"(95 % interval {_ends(verdict.difference)}) on {verdict.n:,} test functions"
+        f"(95 % interval {_ends(verdict.difference)}) on {counted(verdict.n, 'test function')}"
     )
     if verdict.outcome == "better":
         other = verdict.declared.against != WORDS and words is not None
@@ -77,7 +78,7 @@ def _ends(one: Difference) -> str:
 def _could(verdict: VerdictFigures) -> str:
     if verdict.smallest_shown is None:
         return "they decide every function alike"
-    return f"{verdict.n:,} functions could have shown {verdict.smallest_shown:.3f} or more"
+    return f"{counted(verdict.n, 'function')} could have shown {verdict.smallest_shown:.3f} or more"
 
 
 def _other_way(verdict: VerdictFigures) -> list[str]:
