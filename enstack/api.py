@@ -35,8 +35,8 @@ def run(config: RunConfig, *, announce: bool = False) -> RunResults:
     """The whole pipeline: data, base models, stacks, report; the same call again goes on.
 
     announce: print the settings, once nothing speaks against them. In a notebook a panel shows how
-    things stand. The results have `.leaderboard` (a DataFrame, best row first), `.report` (the
-    page) and `.run_dir`.
+    things stand. The results have `.leaderboard` (a DataFrame, best row first), `.verdict`
+    (prints as a sentence), `.report` (the page) and `.run_dir`.
     """
     from enstack.pipeline import require_configuration, run_pipeline
     from enstack.progress.panel import notebook_panel

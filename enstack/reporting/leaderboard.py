@@ -218,7 +218,7 @@ def _cost_lines(rows: Sequence[LeaderboardRow], costs: Mapping[str, Cost]) -> It
     """What the best of those that ask several models costs, and the best base model beside it."""
     for kinds in (("vote", "stack"), ("base",)):
         row = next((row for row in rows if row.kind in kinds and row.key in costs), None)
-        if row is not None:
+        if row is not None and costs[row.key] != Cost(None, None):  # of an older run
             name = printable(title(row.key, short=True))
             told = (f"{text} {unit}" for unit, text in cost_cells(costs[row.key]).items())
             yield f"Cost of {name}: {', '.join(told)}."
