@@ -349,7 +349,9 @@ def whole_prediction(place: Place) -> dict[str, str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.sweeps.damage", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("parts", nargs="*", default=["finished", "unfinished", "local"])
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10_000))
     parser.add_argument("--every", type=int, default=1, help="try one damage of so many")

@@ -6,6 +6,7 @@ right. Whole runs by the command line, of a small model on made-up functions; BA
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import sys
 import tempfile
@@ -31,8 +32,21 @@ SETTINGS: dict[str, Any] = {
 KINDS: dict[str, tuple[Kind, ...]] = {"fp32": ("loss", "gradient", "weights"), "fp16": ("loss",)}
 
 
-def main(last: int) -> int:
+def main() -> int:
     """Try every case; the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.sweeps.not_finite", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument(
+        "batches",
+        nargs="?",
+        type=int,
+        choices=range(1, PER_EPOCH + 1),
+        metavar="BATCHES",
+        default=12,
+        help=f"the last of an epoch, 1 to {PER_EPOCH}; 12 if left out",
+    )
+    last = parser.parse_args().batches
     print(f"{'precision':10}{'save_steps':12}{'what':10}{'batches':10}{'not right':10}seconds")
     with tempfile.TemporaryDirectory(prefix="enstack-not-finite-") as name:
         folder = Path(name)
@@ -66,4 +80,4 @@ def _row(folder: Path, settings: dict[str, Any], kind: Kind, last: int) -> list[
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 12))
+    sys.exit(main())

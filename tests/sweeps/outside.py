@@ -11,6 +11,7 @@ a traceback.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import errno
 import os
@@ -241,7 +242,26 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     return sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
 
 
-def main(runs: int, seed: int) -> int:
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.sweeps.outside", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument(
+        "runs", nargs="?", type=int, default=RUNS, metavar="RUNS", help=f"{RUNS} if left out"
+    )
+    parser.add_argument(
+        "seed",
+        nargs="?",
+        type=int,
+        metavar="SEED",
+        help="drawn, and printed, if left out",
+        default=random.SystemRandom().randrange(2**32),
+    )
+    asked = parser.parse_args()
+    return sweep(asked.runs, asked.seed)
+
+
+def sweep(runs: int, seed: int) -> int:
     torch.set_num_threads(1)
     chance, findings = random.Random(seed), 0
     print(f"seed {seed}; watched: hashes, times, modes and names of all beside the two folders")
@@ -304,5 +324,4 @@ def _stop_half_way(config: RunConfig, chance: random.Random) -> None:
 
 
 if __name__ == "__main__":
-    numbers = list(map(int, sys.argv[1:]))
-    sys.exit(main(*(numbers + [RUNS, random.SystemRandom().randrange(2**32)][len(numbers) :])))
+    sys.exit(main())
