@@ -16,6 +16,7 @@ from typing import Any
 # functions, and Colab's transformers (5.15) imports every image model when it is searched.
 import scipy.special  # noqa: F401
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from huggingface_hub.utils import logging as hub_logging
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
@@ -25,7 +26,7 @@ from enstack.config import TINY_MODELS
 from enstack.errors import ConfigError
 from enstack.metrics.one_class import OneClass
 from enstack.models.foreign_code import refuse_foreign_code
-from enstack.models.whole import require_vocabulary, require_whole_encoder
+from enstack.models.whole import faulty_file, require_vocabulary, require_whole_encoder
 from enstack.storage.files import digest_of_ends, sha256_json
 from enstack.storage.manifest import files_below
 from enstack.storage.pickles import UNREADABLE, why_unreadable
@@ -39,8 +40,9 @@ HUB_IDS = {
 ENCODER_ONLY = "<encoder-only>"
 ATTENTION = "sdpa"  # torch's own
 # What the library raises at files that are absent, cut or say something else than they should;
-# safetensors raises a class of its own, no OSError: a cut file ended in a traceback.
-UNLOADABLE = (*UNREADABLE, ImportError, SafetensorError)
+# safetensors raises a class of its own, no OSError: a cut file ended in a traceback. So does the
+# hub's library, of a configuration with a word where a number should be.
+UNLOADABLE = (*UNREADABLE, ImportError, SafetensorError, StrictDataclassError)
 
 
 @dataclass(frozen=True)
@@ -166,11 +168,24 @@ def refuse_length(base_model: BaseModel, config: Any, max_length: int) -> None:
     if positions is None:
         return
     # RoBERTa counts positions from the padding id on (Liu et al. 2019, the released code).
-    limit = positions - (config.pad_token_id + 1 if "roberta" in config.model_type else 0)
+    first = _padding(base_model, config) + 1 if "roberta" in config.model_type else 0
+    limit = positions - first
     if max_length > limit:
         raise ConfigError(
             f"max_length must be at most {limit} for {base_model.name}, found {max_length}."
         )
+
+
+def _padding(base_model: BaseModel, config: Any) -> int:
+    """The id of the padding token of an encoder that can't do without one."""
+    padding, vocabulary = config.pad_token_id, config.vocab_size
+    if padding is None or not 0 <= padding < vocabulary:
+        raise ConfigError(
+            f"pad_token_id in the config.json of {base_model.name} ({base_model.location}) must be "
+            f"an id of its vocabulary, 0 to {vocabulary - 1:,}; found {padding}. Put a good copy "
+            "of config.json there."
+        )
+    return int(padding)
 
 
 def encoder_config(base_model: BaseModel, **labels: Any) -> Any:
@@ -238,10 +253,8 @@ def _explained(base_model: BaseModel) -> Iterator[None]:
         # Of damaged files the tokenizers library raises no class of its own.
         if not isinstance(error, UNLOADABLE) and type(error) is not Exception:
             raise
-        reason = why_unreadable(error)
-        if isinstance(error, SafetensorError):
-            reason = f"its model.safetensors is cut or damaged: {reason}."
         folder = Path(base_model.location)
+        reason = (faulty_file(folder) if folder.exists() else None) or _reason(error)
         # A hub id looks like a relative path: only these are folders for sure.
         if str(folder).startswith(("/", "./", "../")) and not folder.exists():
             reason = "there is no such folder."
@@ -256,3 +269,14 @@ def _explained(base_model: BaseModel) -> Iterator[None]:
             f"The base model {base_model.name} can't be loaded from {base_model.location}: "
             f"{reason}{_suggestion(base_model)}\n{advice}"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """What a library says of files that are all there, in a sentence that names the file."""
+    if isinstance(error, SafetensorError):
+        return f"its model.safetensors is cut or damaged: {why_unreadable(error)}."
+    if isinstance(error, StrictDataclassError):
+        return f"its config.json is wrong: {why_unreadable(error.__cause__ or error)}."
+    if type(error) is Exception:
+        return f"its tokenizer.json is damaged: {why_unreadable(error)}."
+    return why_unreadable(error)

@@ -2,14 +2,55 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from enstack.finite import first_spoilt
 
-__all__ = ["require_vocabulary", "require_whole_encoder"]
+__all__ = ["faulty_file", "require_vocabulary", "require_whole_encoder"]
 
 SHOWN = 3  # tensors that a message names
+# Each is one JSON object, where it is there.
+JSON_FILES = (
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "adapter_config.json",
+    "model.safetensors.index.json",
+)
+VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "*.model")
+
+
+def faulty_file(folder: Path) -> str | None:
+    """Which file a base model's folder lacks, or holds damaged, in words; None if none is seen.
+
+    Asked after a failed load, for a library's own words seldom name the file.
+    """
+    if not folder.is_dir():
+        return "it is a file, and must be a folder."
+    if not (folder / "config.json").is_file():
+        return "there is no config.json in it."
+    for name in JSON_FILES:
+        if (folder / name).is_file() and (fault := _json_fault(folder / name)):
+            return f"its {name} {fault}."
+    if not any(path.is_file() for name in VOCABULARIES for path in folder.glob(name)):
+        return "there is no tokenizer.json in it, nor another vocabulary."
+    return None
+
+
+def _json_fault(path: Path) -> str | None:
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        return f"can't be read ({error.strerror})"
+    except ValueError:
+        return "is cut or damaged: it is no JSON"
+    return None if isinstance(content, dict) else "must hold a JSON object"
 
 
 def require_whole_encoder(model: Any, loaded: Mapping[str, Any]) -> None:

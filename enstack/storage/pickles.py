@@ -16,6 +16,8 @@ UNREADABLE = (
 def why_unreadable(error: BaseException) -> str:
     """Why a torch file was not loaded, in one line without torch's own advice."""
     text = str(error).strip() or type(error).__name__
+    if isinstance(error, KeyError):
+        return f"{text} is missing, or unknown"
     if not isinstance(error, pickle.UnpicklingError):
         return text.splitlines()[0]
     # torch's own text advises to load without its guard, which no user should.

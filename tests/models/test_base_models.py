@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import shutil
@@ -202,3 +203,80 @@ def test_weights_that_are_a_foreign_pickle_are_one_clear_error_and_never_execute
     assert "weights_only" not in str(caught.value)
     assert ("nothing in it was executed" in str(caught.value)) or kind in ("cut", "empty", "a list")
     assert not (tmp_path / "executed").exists()
+
+
+NO_JSON = r"is cut or damaged: it is no JSON\."
+DAMAGES = {
+    "a file": ("", b"x", r"it is a file, and must be a folder\."),
+    "no config.json": ("config.json", None, r"there is no config\.json in it\."),
+    "config.json empty": ("config.json", b"", rf"its config\.json {NO_JSON}"),
+    "config.json text": ("config.json", b"hello", rf"its config\.json {NO_JSON}"),
+    "config.json UTF-16": ("config.json", b"\xff\xfe\x00", rf"its config\.json {NO_JSON}"),
+    "config.json null": ("config.json", b"null", r"its config\.json must hold a JSON object\."),
+    "no tokenizer.json": ("tokenizer.json", None, r"there is no tokenizer\.json in it, nor"),
+    "tokenizer.json cut": ("tokenizer.json", b'{"model": {', rf"its tokenizer\.json {NO_JSON}"),
+    "tokenizer.json list": ("tokenizer.json", b"[]", r"tokenizer\.json must hold a JSON object\."),
+    "tokenizer.json {}": ("tokenizer.json", b"{}", "'added_tokens' is missing, or unknown"),
+    "tokenizer.json null": (
+        "tokenizer.json",
+        b'{"added_tokens": [], "model": null}',
+        r"its tokenizer\.json is damaged: .*ModelUntagged",
+    ),
+    "tokenizer_config.json cut": (
+        "tokenizer_config.json",
+        b'{"pad',
+        rf"its tokenizer_config\.json {NO_JSON}",
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "told"), DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_file_of_a_base_model_is_named(
+    micro_model: BaseModel, tmp_path: Path, name: str, content: bytes | None, told: str
+) -> None:
+    folder = Path(shutil.copytree(micro_model.location, tmp_path / "model"))
+    if not name:
+        shutil.rmtree(folder)
+    elif content is None:
+        (folder / name).unlink()
+    if content is not None:
+        (folder / name).write_bytes(content)
+    with pytest.raises(ConfigError, match=rf"can't be loaded from {folder}: .*{told}") as caught:
+        load_tokenizer(BaseModel("micro", str(folder)))
+    assert "into a folder" in str(caught.value) or "good copies" in str(caught.value)
+
+
+SETTINGS_OF_ANOTHER = {
+    "hidden_size": ("x", r"config\.json is wrong: .*'hidden_size' expected int, got str"),
+    "max_position_embeddings": ("512", r"wrong: .*'max_position_embeddings' expected int, got str"),
+    "hidden_act": ("nope", "'nope' is missing, or unknown"),
+    "num_hidden_layers": (3, "its weights lack 32 of the encoder's"),
+    "vocab_size": (100, r"embeddings\.weight is \(300, 16\), not \(100, 16\)"),
+    "model_type": ("gpt2", "its weights lack"),
+    "pad_token_id": (None, r"must be an id of its vocabulary, 0 to 299; found None"),
+    "type_vocab_size": (0, r"token_type_embeddings\.weight is \(1, 16\), not \(0, 16\)"),
+}
+
+
+@pytest.mark.parametrize(("key", "found"), SETTINGS_OF_ANOTHER.items(), ids=SETTINGS_OF_ANOTHER)
+def test_a_configuration_of_another_model_is_told_in_a_sentence(
+    micro_model: BaseModel, tmp_path: Path, key: str, found: tuple[object, str]
+) -> None:
+    folder = Path(shutil.copytree(micro_model.location, tmp_path / "model"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, key: found[0]}))
+    damaged = BaseModel("micro", str(folder))
+    with pytest.raises(ConfigError, match=found[1]):  # noqa: PT012 - as a run asks
+        require_length(damaged, 32)
+        load_classifier(damaged, CLASSES, seed=1)
+
+
+@pytest.mark.parametrize("padding", [-1, 300, 10**6])
+def test_a_padding_token_that_is_none_of_the_vocabulary_is_refused(
+    micro_model: BaseModel, tmp_path: Path, padding: int
+) -> None:
+    folder = Path(shutil.copytree(micro_model.location, tmp_path / "model"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "pad_token_id": padding}))
+    with pytest.raises(ConfigError, match=rf"0 to 299; found {padding}\. Put a good copy"):
+        require_length(BaseModel("micro", str(folder)), 32)
