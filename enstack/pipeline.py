@@ -45,6 +45,7 @@ from enstack.storage.disks import fault_within, leaving_no_empty, only_one, requ
 from enstack.storage.links import require_no_links
 from enstack.storage.places import require_own_place
 from enstack.storage.software import software
+from enstack.training.tensorboard import report_curves, require_tensorboard
 
 # For annotations alone: a finished run is shown again without loading torch.
 if TYPE_CHECKING:
@@ -142,6 +143,7 @@ def require_configuration(config: object) -> None:
             "A run needs a configuration, made by the code as it is now; this one is missing, was "
             "refused, or is older than an update: run cell 5 again, then this cell."
         )
+    require_tensorboard(config)
 
 
 def _run_stages(
@@ -189,7 +191,7 @@ def _train_stack_report(
     stages = base_model_stages(data, plan, config, run)
     unfinished = _base_models_to_train(stages, data, plan, config, run)
 
-    kept, trained = _kept_settings(config, run), list[str]()
+    kept, trained = run.kept_settings(config), list[str]()
 
     def record() -> None:
         # Where nothing is trained, the settings that did train stay.
@@ -208,6 +210,7 @@ def _train_stack_report(
     with Bar(len(parts), "Pipeline", unit="stage", level="pipeline", parts=parts) as bar:
         for stage in stages:
             _base_model_stage(stage, unfinished.get(stage.name), data, plan, config, run, begun)
+            report_curves(stage.folder, run.tensorboard(stage.name), config)
             if stage.name in trained:
                 run.record_truncation(stage.name)
             if told := chance_of(stage.name, stage.folder, data, plan):
@@ -223,13 +226,6 @@ def _train_stack_report(
         bar.advance()
         report_stage(run)
         bar.advance()
-
-
-def _kept_settings(config: RunConfig, run: RunFolder) -> dict[str, Any]:
-    """What shaped the training so far, where something else is asked for now."""
-    return {
-        key: value for key, value in run.trained_with().items() if value != getattr(config, key)
-    }
 
 
 def _parts(names: list[str], unfinished: Container[str], config: RunConfig) -> list[Part]:

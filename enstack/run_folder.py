@@ -39,6 +39,8 @@ WRITTEN_INTO = (
     "added/*",
     "added/*/probabilities",
     "seeds",
+    "tensorboard",
+    "tensorboard/*",
     "stacking",
     "report",
     "report/figures",
@@ -85,6 +87,10 @@ class RunFolder:
     def base_model(self, name: str) -> BaseModelFolder:
         """The folder of a base model, by the name it goes by in the run."""
         return BaseModelFolder(self.base_models / name)
+
+    def tensorboard(self, name: str) -> Path:
+        """The folder of a base model's curves for TensorBoard."""
+        return self.path / "tensorboard" / name
 
     def added_model(self, name: str) -> BaseModelFolder:
         """The folder of a model that was trained elsewhere; it has probabilities alone."""
@@ -262,6 +268,11 @@ class RunFolder:
             if known and stored.get(key) not in [one.get(key) for one in known]
         }
         return {key: stored[key] for key in SHAPE_TRAINING_ALONE if key in stored} | agreed
+
+    def kept_settings(self, config: RunConfig) -> dict[str, Any]:
+        """What shaped the training so far, where something else is asked for now."""
+        known = self.trained_with().items()
+        return {key: value for key, value in known if value != getattr(config, key)}
 
 
 def _digest_if_there(path: Path) -> str | None:

@@ -15,6 +15,7 @@ from enstack.progress.say import say
 from enstack.run_folder import RunFolder
 from enstack.storage.links import is_folder
 from enstack.storage.manifest import read_manifest
+from enstack.training.tensorboard import EVENT_FILE
 
 # Where others' things would be overwritten, or taken for a run's.
 WRITTEN = (
@@ -25,6 +26,7 @@ WRITTEN = (
     "events.jsonl",
     "added",
     "seeds",
+    f"tensorboard/*/{EVENT_FILE}",
     "stacking",
     "report",
     *(

@@ -103,6 +103,7 @@ def test_every_setting_that_is_given_is_named_before_a_run() -> None:
         "batch_size": 33, "save_steps": 44, "resume_from": "old", "scheduler": "cosine",
         "meta_classifiers": ["rf"], "base_models": ["x/y"], "data_dir": "d", "run_dir": "r",
         "seeds": [1, 2], "subset_seed": 3, "primary_measure": "mcc",
+        "report_to": ["tensorboard"],
         "local_dir": "l",
     }  # fmt: skip
     assert {*given, "resume", "use_swa"} == {*RunConfig.model_fields}

@@ -19,6 +19,7 @@ from enstack.config.values import (
     ModelNames,
     PathText,
     Real,
+    ReportTo,
     Seeds,
     Subset,
     Whole,
@@ -201,6 +202,13 @@ class Settings(BaseModel):
             "test functions"
         ),
     ] = "macro_f1"  # accuracy says little where one class is most of the functions
+    report_to: Annotated[
+        ReportTo,
+        Field(
+            description="`tensorboard`: the curves of each base model for TensorBoard too, in "
+            "run_dir/tensorboard, after each epoch; or `none`"
+        ),
+    ] = "none"  # the report has them
     run_dir: PathText = Field(
         default_factory=default_run_dir, description="The folder where results live"
     )

@@ -52,9 +52,23 @@ def _known_meta_classifiers(names: list[str]) -> list[str]:
 
 def seeds_given(value: Any) -> Any:
     """`none`, or a list of seeds, of one or of several as text."""
-    if isinstance(value, str) and value.strip().lower() == "none":
+    if isinstance(value, str) and _says_none(value):
         return "none"
     return [value] if isinstance(value, int) else _split_names(value)
+
+
+def _none_or_names(value: Any) -> Any:
+    return "none" if isinstance(value, str) and _says_none(value) else _split_names(value)
+
+
+def _says_none(text: str) -> bool:
+    return text.strip().lower() == "none"
+
+
+def _known_reports(names: list[str]) -> list[str]:
+    if names != ["tensorboard"]:
+        raise ValueError("must be none or tensorboard")
+    return names
 
 
 def _different(seeds: list[int]) -> list[int]:
@@ -88,6 +102,8 @@ Subset = Literal["all", "paper"] | Annotated[Whole, Field(ge=1)]
 _Seed = Annotated[int, BeforeValidator(_refuse_bool), Field(ge=0, lt=2**32)]
 _SeedList = Annotated[list[_Seed], AfterValidator(_different), Field(min_length=1)]
 Seeds = Annotated[Literal["none"] | _SeedList, BeforeValidator(seeds_given)]
+_Reports = Annotated[list[str], AfterValidator(_known_reports)]
+ReportTo = Annotated[Literal["none"] | _Reports, BeforeValidator(_none_or_names)]
 Workers = Literal["auto"] | Annotated[Whole, Field(ge=0, le=64)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from enstack.progress.stopping import StopRequest
 READ_IF_POSSIBLE = ("architecture", "base_weights")
 BEFORE_IT_WAS_A_SETTING = {"class_weights": "none"}
 Log = Callable[..., None]  # takes an event and its details
+EpochSaved = Callable[[Sequence[Mapping[str, Any]]], None]  # takes the history's records
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class TrainingJob:
 
     folder: the base model's place in the run folder. log: takes an event and its details.
     old_runs: where checkpoints of the program before this one may lie, looked at when the folder
-    holds none.
+    holds none. epoch_saved: called with the history after each epoch, by the thread that writes
+    run_dir.
     """
 
     base_model: BaseModel
@@ -67,6 +69,7 @@ class TrainingJob:
     folder: Path
     log: Log
     old_runs: Path | None = None
+    epoch_saved: EpochSaved | None = None
 
     # Both are worked out once, when a training begins: from then on run_dir is left to the
     # mirror's thread, and a Drive that hangs must not be asked where a link leads.
@@ -113,7 +116,7 @@ class TrainingJob:
         """The same on some of the training rows, in a folder of its own, begun anew."""
         data = dataclasses.replace(self.data, train=self.data.train.take(rows))
         # No old checkpoint was trained on just these rows.
-        return dataclasses.replace(self, data=data, folder=folder, old_runs=None)
+        return dataclasses.replace(self, data=data, folder=folder, old_runs=None, epoch_saved=None)
 
 
 def identity(

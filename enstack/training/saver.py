@@ -170,6 +170,8 @@ class Saver:
         self._write_history(progress["history"])
         self._saved = position, time.time()
         self.log("saved", folder=self.job.place.as_posix(), **position)
+        if self.job.epoch_saved is not None and not position["step"]:
+            self.mirror.later(functools.partial(self.job.epoch_saved, progress["history"]))
 
     def _write_folder(
         self,

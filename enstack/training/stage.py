@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 from collections.abc import Callable
 from pathlib import Path
@@ -25,9 +26,10 @@ from enstack.run_folder import RunFolder
 from enstack.storage.folders import replacing_folder
 from enstack.storage.manifest import is_current
 from enstack.training.beginnings import refuse_foreign_checkpoints
-from enstack.training.job import TrainingData, TrainingJob
+from enstack.training.job import EpochSaved, TrainingData, TrainingJob
 from enstack.training.predictions import Predicted, predictions
 from enstack.training.resume import check_resume_from
+from enstack.training.tensorboard import report_epoch
 from enstack.training.trainer import train_base_model
 
 
@@ -95,6 +97,7 @@ def fine_tune_and_predict(
         run.log,
         # An old run may have saved into the very folder that is run_dir today.
         old_runs=Path(config.resume_from or config.run_dir),
+        epoch_saved=_curves_of(base_model, config, run),
     )
     training_seconds = train_base_model(job, begun=begin)
     # Asked for only now: they name the best model, which training has just made.
@@ -107,6 +110,12 @@ def fine_tune_and_predict(
     # The next base model needs the room on the GPU that this one's reference cycles still hold.
     gc.collect()
     torch.cuda.empty_cache()
+
+
+def _curves_of(base_model: BaseModel, config: RunConfig, run: RunFolder) -> EpochSaved | None:
+    if config.report_to == "none":
+        return None
+    return functools.partial(report_epoch, run.tensorboard(base_model.name))
 
 
 def _store_probabilities(
