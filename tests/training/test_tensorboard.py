@@ -77,7 +77,11 @@ def histories(draw: st.DrawFn) -> list[dict[str, Any]]:
     return history
 
 
-@given(history=histories(), cut=st.integers(0, 20), damage=st.sampled_from(["", "other", "more", "cut"]))
+@given(
+    history=histories(),
+    cut=st.integers(0, 20),
+    damage=st.sampled_from(["", "other", "more", "cut"]),
+)
 def test_each_point_is_there_once_whatever_was_written_before(
     tmp_path_factory: pytest.TempPathFactory, history: list[Any], cut: int, damage: str
 ) -> None:
