@@ -13,12 +13,15 @@ class Choice:
     """The model that a run chose, on which functions, and its rank by macro-F1 on test.
 
     chosen_on: "validation", or "test" where a run is older than that choice and its best row on
-    test stands in: then its figures read high. score: macro-F1 there, None where not recorded.
+    test stands in: then its figures read high. score: by `measure` there, None where not recorded;
+    candidates: how many were scored, 0 where not recorded.
     """
 
     key: str
     title: str
     chosen_on: str
+    measure: str
+    candidates: int
     functions: int | None
     score: float | None
     rank_on_test: int

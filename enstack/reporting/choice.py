@@ -8,6 +8,7 @@ from enstack.reporting.background import Choice
 from enstack.reporting.leaderboard import LeaderboardRow
 from enstack.reporting.stored_files import read_object, unusable
 from enstack.reporting.stored_run import StoredRun
+from enstack.stacking.verdict_text import MEASURE_TITLES
 
 __all__ = ["chosen_row"]
 
@@ -31,13 +32,17 @@ def _selection(stored: StoredRun) -> dict[str, Any]:
 def _choice(
     stored: StoredRun, row: LeaderboardRow, chosen_on: str, selection: dict[str, Any]
 ) -> Choice:
-    scores = selection.get("scores", {})
+    scores, measure = selection.get("scores", {}), selection.get("measure", "macro_f1")
     if not isinstance(scores, dict):
         raise unusable(stored.folder.stacking.selection, "scores must be one object")
+    if measure not in MEASURE_TITLES:
+        raise unusable(stored.folder.stacking.selection, f"no measure {measure} is known")
     return Choice(
         key=row.key,
         title=row.title,
         chosen_on=chosen_on,
+        measure=measure,
+        candidates=sum(not str(key).startswith("baseline:") for key in scores),
         functions=selection.get("functions"),
         score=scores.get(row.key),
         rank_on_test=1 + stored.rows.index(row),

@@ -9,7 +9,6 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from enstack.data.made_up import says_made_up
 from enstack.reporting.background import Alert, Choice, Provenance
 from enstack.reporting.evaluation import Detection, Evaluation, FlagEvaluation
 from enstack.reporting.leaderboard import LeaderboardRow
@@ -177,7 +176,8 @@ class TrainingCurve:
 class ReportContent:
     """Everything that a report shows; what is undefined or not finite is None.
 
-    verdict: stacking/verdict.json, None where a run combines nothing or is older than that;
+    verdict: stacking/verdict.json, None where a run combines nothing or is older than that; about:
+    what the run is, in a paragraph;
     leaderboard: best macro-F1 first; costs: by its rows' keys, empty where a run is older; apart:
     its rows where train does not hold the answer; natural: None where classes come as often as in
     the whole data; evaluations: of every row, in the leaderboard's order; collapsed: rows but the
@@ -191,6 +191,7 @@ class ReportContent:
 
     run: str
     verdict: Verdict | None
+    about: str
     choice: Choice
     alerts: list[Alert]
     leaderboard: list[LeaderboardRow]
@@ -211,11 +212,6 @@ class ReportContent:
     settings: dict[str, Any]
     provenance: Provenance
     seeds: Seeds | None = None
-
-    @property
-    def made_up(self) -> bool:
-        """Whether the functions are made up, which tell nothing of real code."""
-        return says_made_up(self.settings.get("data_dir"), self.data["notes"])
 
     def to_json(self) -> dict[str, Any]:
         """The content of report.json."""

@@ -11,6 +11,7 @@ from enstack.base_model_folder import BaseModelFolder
 from enstack.metrics.agreement import agreement, right_by_none
 from enstack.metrics.chance import chance_text, no_better_than_chance
 from enstack.progress.say import say
+from enstack.reporting.about import about
 from enstack.reporting.alerts import alerts_of
 from enstack.reporting.choice import chosen_row
 from enstack.reporting.content import (
@@ -50,9 +51,12 @@ def load_results(run_dir: Path) -> ReportContent:
     best, choice = chosen_row(stored)
     chosen = of_key[best.key]
     training = _training(stored)
+    data = json_values(without_home(stored.data))
+    settings = json_values(shown_settings(stored.settings, training))
     return ReportContent(
         run=stored.folder.path.resolve().name,
         verdict=read_verdict(stored.folder.stacking.verdict),
+        about=about(data, settings, stored.rows, choice),
         choice=choice,
         alerts=alerts_of(
             stored.data,
@@ -80,8 +84,8 @@ def load_results(run_dir: Path) -> ReportContent:
             *_added_texts(stored.data.get("added", {})),
         ],
         paper=beside_the_paper(stored.rows, stored.settings),
-        data=json_values(without_home(stored.data)),
-        settings=json_values(shown_settings(stored.settings, training)),
+        data=data,
+        settings=settings,
         provenance=read_provenance(stored),
         seeds=summarize_seeds(stored.folder),
     )

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from enstack.data.made_up import MADE_UP_NOTE
 from enstack.data.weaknesses import FLAG, MEANINGS
 from enstack.reporting.content import ReportContent
 from enstack.reporting.costs import COST_TITLES
@@ -23,7 +24,7 @@ from enstack.storage.files import write_bytes, write_json, write_text
 
 __all__ = ["REPORT_EDITION", "write_report"]
 
-REPORT_EDITION = 13  # raise when the page shows more, so that finished runs get it too
+REPORT_EDITION = 14  # raise when the page shows more, so that finished runs get it too
 
 
 def write_report(run_dir: Path) -> Path:
@@ -47,7 +48,7 @@ def _page(content: ReportContent, figures: Mapping[str, bytes]) -> str:
     # Not asdict: the template reads the attributes of rows as they are.
     values = {field.name: getattr(content, field.name) for field in dataclasses.fields(content)}
     more = {
-        "made_up": content.made_up,
+        "made_up_note": MADE_UP_NOTE,
         "flag_means": FLAG,
         "means": MEANINGS,
         "kinds": KINDS,
