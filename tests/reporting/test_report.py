@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import html
 import json
 import re
 import shutil
@@ -37,6 +38,8 @@ from enstack.reporting.leaderboard import (
 )
 from enstack.reporting.page import write_report
 from enstack.reporting.schema import report_schema
+from enstack.reporting.seeds import summarize_seeds
+from enstack.run_folder import RunFolder
 from enstack.stacking.titles import TITLES
 from tests.support.equality import tree_digest
 from tests.support.pages import Page
@@ -451,6 +454,34 @@ def test_near_duplicates_that_do_not_fit_are_refused(
     write_near_train(minimal_run, np.zeros(n_rows, bool), threshold)
     with pytest.raises(CheckpointError, match=r"near_train.npz: it must say yes or no of 240"):
         load_results(minimal_run)
+
+
+def test_every_seed_has_its_own_column_and_no_mean_stands_for_them(tmp_path: Path) -> None:
+    """Without other seeds the page says nothing of them."""
+    run_dir = write_full_run(tmp_path / "run")
+    write_report(run_dir)
+    assert "Under other seeds" not in page_html(run_dir)
+    for seed, shift in ((7, 0.031), (8, -0.052)):
+        other = run_dir / "seeds" / str(seed)
+        shutil.copytree(run_dir / "stacking", other / "stacking")
+        (other / "stacking" / "manifest.json").write_text("{}")
+        edit_leaderboard(
+            other, lambda row, d=shift: row.update(macro_f1=str(float(row["macro_f1"]) + d))
+        )
+    found = summarize_seeds(RunFolder(run_dir))
+    assert found is not None
+    write_report(run_dir)
+    section = page_html(run_dir).split("<h2>Under other seeds")[1].split("</section>")[0]
+    rows = section.split("<tbody>")[1].split("</tbody>")[0].split("</tr>")[:-1]
+    assert len(rows) == len(found.rows) > 2
+    for text, row in zip(rows, found.rows, strict=True):
+        assert row.title in html.unescape(text)
+        figures = [*(one.macro_f1 for one in row.figures), row.across_seeds, row.test_set]
+        shown = ["–" if one is None else f"{one:.3f}" for one in figures]
+        cells = [cell.split("<")[0] for cell in text.split("<td>")[1:]]
+        assert [cell.strip() for cell in cells] == shown
+    assert all(f">seed {seed}<" in section for seed in found.seeds)
+    assert "never averaged" in section
 
 
 def test_small_class_is_marked_as_proving_little(full_run: Path, tmp_path: Path) -> None:
