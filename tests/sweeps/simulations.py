@@ -30,7 +30,7 @@ from sklearn.ensemble import RandomForestClassifier
 from enstack.metrics.one_class import OneClass
 from enstack.plots import COLOURS, STYLE
 from enstack.stacking.meta_features import BaseModelProbabilities
-from enstack.stacking.stack import fit_meta_classifiers
+from enstack.stacking.stack import fit_meta_classifier
 from enstack.statistics.bootstrap import Difference, difference, intervals
 from enstack.statistics.cells import MEASURES, measured, paired, single
 from enstack.statistics.power import smallest_shown
@@ -220,13 +220,13 @@ def _best_stack(
 ) -> tuple[float, float]:
     """Macro-F1 of the stack that is best on the rows that judge, there and on test."""
     task = OneClass(tuple("abcd"))
-    stacks = fit_meta_classifiers(NAMES[:3], said(fit), y[fit], task=task, seed=0)
+    stacks = [fit_meta_classifier(name, said(fit), y[fit], task=task, seed=0) for name in NAMES[:3]]
 
     def macro_f1(stack: object, chosen: np.ndarray) -> float:
         decisions = stack.predict_proba(said(chosen), 4).argmax(axis=1)  # type: ignore[attr-defined]
         return task.accuracy_and_macro_f1(y[chosen], decisions)[1]
 
-    best = max(stacks.values(), key=lambda stack: macro_f1(stack, judge))
+    best = max(stacks, key=lambda stack: macro_f1(stack, judge))
     return macro_f1(best, judge), macro_f1(best, test)
 
 
