@@ -14,7 +14,7 @@ from enstack import __version__, api
 from enstack.bench import BENCHMARKS, load_benchmark
 from enstack.config import RunConfig, load_config
 from enstack.console import put, take_standard_streams
-from enstack.errors import CheckpointError, ConfigError
+from enstack.errors import CheckpointError
 from enstack.exit_status import (
     DEBUG,
     confirmed,
@@ -25,7 +25,6 @@ from enstack.exit_status import (
 )
 from enstack.progress.quiet import quietly
 from enstack.progress.stopping import process_ended_by_signals
-from enstack.storage.disks import require_writable
 from enstack.storage.json_text import json_text
 
 app = typer.Typer(
@@ -144,8 +143,10 @@ def audit(
     with report_errors():
         page = None if output is None else api.named_folder(output)
         if page is not None:
+            from enstack.auditing.page import require_place, write_audit
+
             # Before the audit, which takes minutes on large data.
-            require_writable(page, "--output", ConfigError)
+            require_place(page)
         from enstack.auditing.table import audit_text
 
         # Progress is no result.
@@ -158,8 +159,6 @@ def audit(
                 **({} if local_dir is None else {"local_dir": local_dir}),
             )
         if page is not None:
-            from enstack.auditing.page import write_audit
-
             # Standard output holds the result alone, with --json one object.
             put(str(write_audit(page, audited)), sys.stderr)
         text = json_text(audited.to_json(), indent=2) if as_json else audit_text(audited)
