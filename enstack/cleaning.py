@@ -189,7 +189,8 @@ def _run_lock(scratch: Path) -> Iterator[str | None]:
 
 def _not_copied(scratch: Path) -> str | None:
     """Why a run may still need these checkpoints: what of them its run folder lacks; or None."""
-    told = (scratch.parents[1] / "locks" / scratch.name).read_text(encoding="utf-8").strip()
+    record = scratch.parents[1] / "locks" / scratch.name
+    told = record.read_text(encoding="utf-8", errors="surrogateescape").strip()
     if not told:
         return "its run folder is not known: an older program saved them"
     run_dir = Path(told)

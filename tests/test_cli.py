@@ -300,6 +300,8 @@ def test_init_writes_every_setting_commented_and_overwrites_nothing(tmp_path: Pa
     refused(enstack_here("init", path), 2, "is there already, and is kept")
     refused(enstack_here("init", tmp_path / "run.json"), 2, "must be a .yaml or .yml file")
     refused(enstack_here("init", tmp_path / "no" / "run.yaml"), 2, "can't be written")
+    refused(enstack_here("init", tmp_path / "caf\udce9.yaml"), 2, "must have a name in UTF-8")
+    assert [found.name for found in tmp_path.glob("caf*")] == []
 
 
 def test_doctor_says_versions_hardware_and_disks(finished_run: RunConfig) -> None:

@@ -181,6 +181,10 @@ def test_all_faults_are_reported_at_once_with_key_rule_and_value() -> None:
         ({"base_models": ","}, "base_models must name at least one, found ','"),
         ({"data_dir": b"x"}, "data_dir must be text without NUL"),
         ({"run_dir": "a\0b"}, "run_dir must be text without NUL"),
+        *(
+            ({key: "a\udcffb"}, rf"{key} must be a name in UTF-8, .*rename .*found 'a\\udcffb'")
+            for key in ("data_dir", "run_dir", "local_dir", "resume_from", "base_models")
+        ),
         ({"resume": "perhaps"}, "resume must be true or false, found 'perhaps'"),
         ({"drop_near_duplicates": 0.5}, r"drop_near_duplicates must be 0 \(off\), or above 0.5"),
         ({"drop_near_duplicates": 1.1}, "drop_near_duplicates must be less than or equal to 1"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -9,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+import enstack
 from enstack.config import RunConfig
 from enstack.errors import CheckpointError, ConfigError, EnstackError
 from enstack.pipeline import run_pipeline
 from enstack.reporting.stage import rewrite_report
+from enstack.run_folder import RunFolder
 from tests.support.outside import Outside, link
 from tests.support.pipeline_runs import changed
 
@@ -103,3 +106,16 @@ def test_a_folder_that_others_need_is_refused_before_anything_is_made(
         run_pipeline(changed(config, **chosen))
     assert caught.value.exit_status == 2
     assert not Path(config.run_dir).exists()
+
+
+def test_a_run_below_a_folder_whose_name_is_no_utf_8_ends_as_any_other(
+    config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A setting can't name such a folder; the current one may be it, as on an old archive."""
+    place = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    place.mkdir()
+    monkeypatch.chdir(place)
+    settings = changed(config, run_dir="run", local_dir="local")
+    run_pipeline(settings)
+    assert RunFolder(place / "run").report_page.is_file()
+    assert "its run folder" not in enstack.clean("local").text()

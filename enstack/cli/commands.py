@@ -22,7 +22,6 @@ from enstack.exit_status import (
     report_errors,
 )
 from enstack.progress.quiet import quietly
-from enstack.storage.disks import require_writable
 from enstack.storage.json_text import json_text
 
 if TYPE_CHECKING:
@@ -109,8 +108,10 @@ def audit(
     with report_errors():
         page = None if output is None else api.named_folder(output)
         if page is not None:
+            from enstack.auditing.page import require_place, write_audit
+
             # Before the audit, which takes minutes on large data.
-            require_writable(page, "--output", ConfigError)
+            require_place(page)
         from enstack.auditing.table import audit_text
 
         # Progress is no result.
@@ -123,8 +124,6 @@ def audit(
                 **({} if local_dir is None else {"local_dir": local_dir}),
             )
         if page is not None:
-            from enstack.auditing.page import write_audit
-
             # Standard output holds the result alone, with --json one object.
             put(str(write_audit(page, audited)), sys.stderr)
         _print(as_json, audited.to_json, lambda: audit_text(audited))

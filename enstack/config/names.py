@@ -52,7 +52,7 @@ def home_expanded(path: str | Path) -> Path:
 def run_key(run_dir: Path) -> str:
     """A name for a run folder on the scratch disk, hex."""
     # Resolved: lock and checkpoints lie under one key, however the folder is written.
-    return hashlib.sha256(str(run_dir.resolve()).encode()).hexdigest()[:16]
+    return hashlib.sha256(os.fsencode(run_dir.resolve())).hexdigest()[:16]
 
 
 def scratch_dir(local_dir: Path, run_dir: Path) -> Path:

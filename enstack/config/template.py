@@ -10,6 +10,7 @@ from typing import Any
 from enstack.config.defaults import DEFAULT_RULES
 from enstack.config.names import home_expanded
 from enstack.config.settings import Settings
+from enstack.config.values import is_unicode
 from enstack.errors import ConfigError
 
 HEAD = """\
@@ -30,6 +31,8 @@ def write_template(path: str | Path) -> Path:
     file = home_expanded(path)
     if file.suffix.lower() not in (".yaml", ".yml"):
         raise ConfigError(f"A commented configuration must be a .yaml or .yml file, found {file}.")
+    if not is_unicode(file.name):
+        raise ConfigError(f"A configuration must have a name in UTF-8, found {file}.")
     try:
         with file.open("x", encoding="utf-8") as opened:
             opened.write(template_text(file.name))

@@ -40,7 +40,14 @@ def _path_text(value: Any) -> Any:
     # pydantic would take bytes; no system can open a name with a zero in it.
     if isinstance(path, bytes) or (isinstance(path, str) and "\0" in path):
         raise ValueError("must be text without NUL characters")
+    if isinstance(path, str) and not is_unicode(path):
+        raise ValueError("must be a name in UTF-8, as all records of a run are: rename the folder")
     return str(home_expanded(path)) if isinstance(path, str) and path[:1] == "~" else path
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written down: Python has other bytes of a name as lone surrogates."""
+    return not any("\ud800" <= sign <= "\udfff" for sign in text)
 
 
 def _known_meta_classifiers(names: list[str]) -> list[str]:

@@ -122,7 +122,7 @@ def only_one(path: Path, what: str, record: str = "") -> Iterator[None]:
         )
     try:
         if is_ours_alone(path):
-            path.write_text(record, encoding="utf-8")
+            path.write_text(record, encoding="utf-8", errors="surrogateescape")
         yield
     finally:
         os.close(descriptor)

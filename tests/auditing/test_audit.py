@@ -256,6 +256,26 @@ def test_mistakes_end_with_their_status(folder: Path, tmp_path: Path) -> None:
     refused(done, 2, "--output must be a folder")
 
 
+@pytest.mark.parametrize("name", ["audit.html", "audit.json"])
+@pytest.mark.parametrize(
+    "content", [b"", b"<html><title>mine</title>", b'{"data": "mine"}', b"[]", b"\xff\0", None]
+)
+def test_what_no_audit_wrote_is_never_overwritten(
+    folder: Path, audited: Audit, tmp_path: Path, name: str, content: bytes | None
+) -> None:
+    """Before the data is read, for that takes minutes; None: a folder."""
+    mine = tmp_path / name
+    mine.mkdir() if content is None else mine.write_bytes(content)
+    before = tree_digest(tmp_path)
+    done = enstack_here("audit", folder, "--output", tmp_path)
+    refused(done, 2, f"--output must be a folder without others' {name}")
+    assert "Reading" not in done.stderr
+    assert tree_digest(tmp_path) == before
+    with pytest.raises(ConfigError, match=rf"without others' {name}; .* Name another folder"):
+        write_audit(tmp_path, audited)
+    assert tree_digest(tmp_path) == before
+
+
 def test_a_tokenizer_that_can_not_be_loaded_is_refused_before_the_data_is_read(
     tmp_path: Path,
 ) -> None:
