@@ -106,7 +106,7 @@ def plot_confusion_matrix(evaluation: Evaluation) -> Figure:
     for row, column in np.ndindex(*counts.shape):
         _cell(axes, row, column, int(counts[row, column]), shares[row, column])
     _class_ticks(axes, classes)
-    axes.set_title(f"Confusion, {short_name(evaluation.title, 34)}")
+    axes.set_title("Confusion on test")
     return figure
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import importlib.resources
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,10 +23,13 @@ def render_page(
 
     images: PNG bytes by their names, in the template base64 text in `images`.
     """
-    source = importlib.resources.files(package).joinpath(template).read_text(encoding="utf-8")
     # What users named is escaped; a name that the template misspells is an error, not a gap.
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.PackageLoader(package, "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters.update(
         number=number, amount=amount, interval=interval, place=place, share=share
@@ -36,7 +38,7 @@ def render_page(
     environment.globals.update(counted=counted, joined=joined)
     # Inside the page, which is to open offline wherever it is copied to.
     encoded = {name: base64.b64encode(png).decode() for name, png in images.items()}
-    return environment.from_string(source).render(values, images=encoded)
+    return environment.get_template(template).render(values, images=encoded)
 
 
 def place(value: float, axis: tuple[float, float]) -> float:

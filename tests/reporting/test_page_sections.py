@@ -1,0 +1,89 @@
+"""What the page shows of the chosen model and the other rows, section by section."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from enstack.reporting.findings import load_results
+from enstack.reporting.page import write_report
+from tests.support.pages import Page
+from tests.support.report_runs import (
+    CWE,
+    write_binary_run,
+    write_full_run,
+    write_minimal_run,
+    write_run,
+)
+
+
+def section(page: Path, title: str) -> str:
+    """The text from a heading to the next."""
+    text = page.read_text(encoding="utf-8")
+    (found,) = re.findall(rf"<h2>{title}</h2>(.*?)</section>", text, re.DOTALL)
+    return " ".join(re.sub(r"<[^>]+>", " ", found).split())
+
+
+def test_whether_functions_are_vulnerable_is_shown_with_alert_budgets(tmp_path: Path) -> None:
+    run_dir = write_binary_run(tmp_path / "run")
+    found = load_results(run_dir).chosen.detection
+    assert found is not None
+    text = section(write_report(run_dir), "Vulnerable or not")
+    assert "90 of the 240 test functions are vulnerable." in text
+    for budget in found.budgets:
+        assert (
+            f"{budget.per_1000} of 1,000 {budget.alerts:.1f} {budget.precision:.3f} "
+            f"{budget.recall:.3f}" in text
+        )
+    assert f"all its alerts {found.alerts} {found.precision:.3f} {found.recall:.3f}" in text
+    assert "drawn by lot 0.375" in text
+    assert f"VD-S {found.vd_s:.3f}" in text
+
+
+def test_alert_budgets_are_also_shown_as_often_as_classes_come(tmp_path: Path) -> None:
+    run_dir = write_binary_run(tmp_path / "run")
+    data = json.loads((run_dir / "data.json").read_text())
+    data["available"]["test"] = {"clean": 15_000, "vulnerable": 90}
+    (run_dir / "data.json").write_text(json.dumps(data))
+    content = load_results(run_dir)
+    assert content.natural is not None
+    there = content.natural.rows[0].detection
+    assert there is not None
+    text = section(write_report(run_dir), "Vulnerable or not")
+    assert f"{there.budgets[1].precision:.3f} {there.budgets[1].recall:.3f}" in text
+    assert "drawn by lot 0.375 0.006" in text
+
+
+def test_where_all_classes_are_weaknesses_nobody_asks_whether(tmp_path: Path) -> None:
+    page = write_report(write_minimal_run(tmp_path / "run"))
+    assert "Vulnerable or not" not in Page(page).text
+
+
+def test_every_other_row_is_folded_up_with_its_classes_and_confusion(tmp_path: Path) -> None:
+    run_dir = write_full_run(tmp_path / "run")
+    content = load_results(run_dir)
+    html = write_report(run_dir).read_text(encoding="utf-8")
+    folded = re.findall(r'<details name="row">(.*?)</details>', html, re.DOTALL)
+    others = [of for of in content.evaluations if of is not content.chosen]
+    assert len(folded) == len(others) == len(content.leaderboard) - 1
+    for part, of in zip(folded, others, strict=True):
+        assert [int(n) for n in re.findall(r"<td(?: style[^>]*)?>(\d+)(?: <small>|</td>)", part)][
+            -25:
+        ] == [n for counts in of.confusion for n in counts]
+        assert f"macro-F1 {of.macro_f1:.3f}" in part
+    assert "<img" not in "".join(folded)
+    assert re.search(r"@media print \{.*\.others \{ display: none; \}", html, re.DOTALL)
+
+
+def test_a_single_row_has_no_others(tmp_path: Path) -> None:
+    page = write_report(write_minimal_run(tmp_path / "run"))
+    assert "of the other rows" not in Page(page).text
+
+
+def test_a_class_without_test_functions_has_an_empty_row(tmp_path: Path) -> None:
+    leans = {"base:tiny-a": 1.6, "base:tiny-b": 1.0}
+    run_dir = write_run(tmp_path / "run", leans, (40, 30, 0, 20, 20), CWE, 1)
+    html = write_report(run_dir).read_text(encoding="utf-8")
+    empty = '<tr><th scope="row">CWE-469</th>' + 5 * "<td>0</td>" + "</tr>"
+    assert html.count(empty) == 1, "of the row that is not the chosen one"
