@@ -26,11 +26,15 @@ from enstack.plots import (
     short_name,
 )
 from enstack.reporting.content import Epoch, ReportContent, TrainingCurve
+from enstack.reporting.curve_figures import (
+    FAINT,
+    plot_precision_recall,
+    plot_reliability,
+    plot_risk_coverage,
+)
 from enstack.reporting.evaluation import Evaluation
 from enstack.rounding import decimal, percent
 
-# Of a second line in the same colour; a single epoch makes no line, so it has markers too.
-FAINT: Any = {"linestyle": ":", "linewidth": 1.3, "markerfacecolor": "white", "markersize": 3.5}
 DIAMOND: Any = {
     "linestyle": "",
     "marker": "D",
@@ -58,6 +62,8 @@ def draw_figures(content: ReportContent) -> dict[str, bytes]:
             "confusion_matrix": png_bytes(plot_confusion_matrix(chosen)),
             "class_f1": png_bytes(plot_class_f1(chosen, base)),
             "reliability": png_bytes(plot_reliability(chosen, base)),
+            "precision_recall": png_bytes(plot_precision_recall(chosen)),
+            "risk_coverage": png_bytes(plot_risk_coverage(chosen, base)),
         }
 
 
@@ -125,45 +131,6 @@ def plot_class_f1(evaluation: Evaluation, base: Evaluation | None) -> Figure:
     axes.set_title("F1 per class on test")
     _class_legend(figure, entries, evaluation.title, base.title if base else None)
     return figure
-
-
-def plot_reliability(evaluation: Evaluation, base: Evaluation | None) -> Figure:
-    """Accuracy against confidence, a dot a bin, larger where more functions are; `base` dotted.
-
-    Dots under the diagonal are claims that did not come true.
-    """
-    figure = Figure(figsize=(WIDTH_INCHES, 3.6), layout="constrained")
-    axes = figure.add_subplot()
-    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle="--")
-    # The chosen row comes last, and so lies on top.
-    for one, style in ((base, FAINT), (evaluation, {})):
-        if one is not None:
-            _reliability_line(axes, one, style, COLOURS[0] if one is evaluation else COLOURS[1])
-    # A little beyond 1, for a dot at the very end would be cut in half.
-    axes.set_xlim(0, 1.02)
-    axes.set_ylim(0, 1.02)
-    axes.set_xlabel("confidence")
-    axes.set_ylabel("share that is right")
-    axes.set_title("Reliability on test")
-    axes.grid()
-    figure.legend(loc="outside lower left", fontsize=8.5)
-    return figure
-
-
-def _reliability_line(
-    axes: Axes, evaluation: Evaluation, style: Mapping[str, Any], colour: str
-) -> None:
-    calibration = evaluation.reliability
-    places = [part.confidence for part in calibration.bins]
-    values = [part.accuracy for part in calibration.bins]
-    largest = max(part.n for part in calibration.bins)
-    label = f"{short_name(evaluation.title)}: calibration error {decimal(calibration.ece)}"
-    # A model that is always as sure has one bin, and one dot.
-    axes.plot(places, values, marker="o", color=colour, label=label, **style)
-    if not style:
-        # Areas in points squared, as scatter takes them; the 8 keep the smallest bin in sight.
-        areas = [90 * part.n / largest + 8 for part in calibration.bins]
-        axes.scatter(places, values, s=areas, color=colour, zorder=3)
 
 
 def _values(epochs: Sequence[Epoch], name: str) -> list[float | None]:

@@ -6,6 +6,11 @@ import json
 import re
 from pathlib import Path
 
+import matplotlib
+import numpy as np
+
+from enstack.plots import STYLE
+from enstack.reporting.curve_figures import plot_precision_recall, plot_risk_coverage
 from enstack.reporting.findings import load_results
 from enstack.reporting.page import write_report
 from tests.support.pages import Page
@@ -87,3 +92,33 @@ def test_a_class_without_test_functions_has_an_empty_row(tmp_path: Path) -> None
     html = write_report(run_dir).read_text(encoding="utf-8")
     empty = '<tr><th scope="row">CWE-469</th>' + 5 * "<td>0</td>" + "</tr>"
     assert html.count(empty) == 1, "of the row that is not the chosen one"
+
+
+def test_curves_are_drawn_of_every_class_that_test_has_two_sides_of(tmp_path: Path) -> None:
+    run_dir = write_run(tmp_path / "run", {"base:tiny-a": 1.6}, (40, 30, 0, 20, 20), CWE, 1)
+    chosen = load_results(run_dir).chosen
+    with matplotlib.rc_context(STYLE):
+        (axes,) = plot_precision_recall(chosen).axes
+    drawn = {str(line.get_label()).partition(":")[0]: line for line in axes.lines}
+    assert list(drawn) == ["CWE-119", "CWE-120", "CWE-476", "CWE-other"]
+    assert [*np.asarray(drawn["CWE-120"].get_ydata())] == chosen.curves["CWE-120"].precision
+    styles = {(line.get_color(), line.get_marker()) for line in axes.lines}
+    assert len({marker for _, marker in styles}) == len(axes.lines), "told apart in grey"
+
+
+def test_risk_over_coverage_is_drawn_beside_the_best_base_model(tmp_path: Path) -> None:
+    content = load_results(write_full_run(tmp_path / "run"))
+    with matplotlib.rc_context(STYLE):
+        (axes,) = plot_risk_coverage(content.chosen, content.best_base).axes
+    base, chosen = axes.lines
+    assert [*np.asarray(chosen.get_ydata())] == content.chosen.risk_coverage.risk
+    assert f"area {content.chosen.risk_coverage.aurc:.3f}" in str(chosen.get_label())
+    assert base.get_linestyle() != chosen.get_linestyle()
+    assert axes.get_ylim()[1] >= max(np.max(chosen.get_ydata()), np.max(base.get_ydata()))
+
+
+def test_the_question_whether_functions_are_vulnerable_has_its_own_curve(tmp_path: Path) -> None:
+    content = load_results(write_binary_run(tmp_path / "run"))
+    with matplotlib.rc_context(STYLE):
+        (axes,) = plot_precision_recall(content.chosen).axes
+    assert "vulnerable or not:" in str(axes.lines[-1].get_label())

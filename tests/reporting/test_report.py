@@ -95,7 +95,7 @@ def minimal_run(tmp_path: Path) -> Path:
 
 def test_page_is_one_file_without_scripts_or_outside_links(full_run: Path) -> None:
     page = Page(full_run / "report" / "report.html")
-    assert len(page.targets) == 5
+    assert len(page.targets) == 7
     assert all(target.startswith("data:image/png;base64,") for target in page.targets)
     assert not page.tags & {"script", "link", "iframe", "object"}
 
@@ -113,7 +113,9 @@ def test_figures_beside_the_page_are_those_inside_it(full_run: Path) -> None:
     names = [
         "class_f1",
         "confusion_matrix",
+        "precision_recall",
         "reliability",
+        "risk_coverage",
         "training_loss",
         "validation_macro_f1",
     ]
