@@ -27,17 +27,9 @@ def plot_reliability(evaluation: Evaluation, base: Evaluation | None) -> Figure:
     figure, axes = _unit_square("Reliability on test", "confidence", "share that is right")
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle="--")
     # The chosen row comes last, and so lies on top.
-    shown = {COLOURS[1]: base, COLOURS[0]: evaluation}
-    highest = 0.05  # of a model that is never wrong the axis still needs a length
-    for colour, one in shown.items():
+    for one, style in ((base, FAINT), (evaluation, {})):
         if one is not None:
-            curve = one.risk_coverage
-            label = f"{short_name(one.title)}: area {decimal(curve.aurc)}"
-            style = {} if one is evaluation else FAINT
-            axes.plot(curve.coverage, curve.risk, color=colour, label=label, **style)
-            highest = max(highest, *curve.risk)
-    # Few models are wrong of nearly all: the rest of the height would be empty.
-    axes.set_ylim(0, min(1.02, 1.15 * highest))
+            _reliability_line(axes, one, style, COLOURS[0] if one is evaluation else COLOURS[1])
     figure.legend(loc="outside lower left", fontsize=8.5)
     return figure
 
@@ -80,14 +72,17 @@ def plot_precision_recall(evaluation: Evaluation) -> Figure:
 def plot_risk_coverage(evaluation: Evaluation, base: Evaluation | None) -> Figure:
     """What share is wrong where only the surest decisions are taken; `base` dotted."""
     figure, axes = _unit_square("Risk over coverage on test", "coverage", "share that is wrong")
-    for one, style in ((base, {**FAINT, "color": COLOURS[1]}), (evaluation, {"color": COLOURS[0]})):
+    shown = {COLOURS[1]: base, COLOURS[0]: evaluation}
+    highest = 0.05  # of a model that is never wrong the axis still needs a length
+    for colour, one in shown.items():
         if one is not None:
             curve = one.risk_coverage
             label = f"{short_name(one.title)}: area {decimal(curve.aurc)}"
-            axes.plot(curve.coverage, curve.risk, label=label, **style)
+            style = {} if one is evaluation else FAINT
+            axes.plot(curve.coverage, curve.risk, color=colour, label=label, **style)
+            highest = max(highest, *curve.risk)
     # Few models are wrong of nearly all: the rest of the height would be empty.
-    highest = max(max(line.get_ydata()) for line in axes.lines)
-    axes.set_ylim(0, min(1.02, 1.15 * max(highest, 0.05)))
+    axes.set_ylim(0, min(1.02, 1.15 * highest))
     figure.legend(loc="outside lower left", fontsize=8.5)
     return figure
 

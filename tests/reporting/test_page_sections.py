@@ -10,7 +10,11 @@ import matplotlib
 import numpy as np
 
 from enstack.plots import STYLE
-from enstack.reporting.curve_figures import plot_precision_recall, plot_risk_coverage
+from enstack.reporting.curve_figures import (
+    plot_precision_recall,
+    plot_reliability,
+    plot_risk_coverage,
+)
 from enstack.reporting.findings import load_results
 from enstack.reporting.page import write_report
 from tests.support.pages import Page
@@ -122,3 +126,15 @@ def test_the_question_whether_functions_are_vulnerable_has_its_own_curve(tmp_pat
     with matplotlib.rc_context(STYLE):
         (axes,) = plot_precision_recall(content.chosen).axes
     assert "vulnerable or not:" in str(axes.lines[-1].get_label())
+
+
+def test_reliability_is_drawn_bin_by_bin_beside_the_best_base_model(tmp_path: Path) -> None:
+    content = load_results(write_full_run(tmp_path / "run"))
+    with matplotlib.rc_context(STYLE):
+        (axes,) = plot_reliability(content.chosen, content.best_base).axes
+    _, base, chosen = axes.lines
+    for line, of in ((base, content.best_base), (chosen, content.chosen)):
+        assert of is not None
+        bins = of.reliability.bins
+        assert [*np.asarray(line.get_xdata())] == [part.confidence for part in bins]
+        assert [*np.asarray(line.get_ydata())] == [part.accuracy for part in bins]
