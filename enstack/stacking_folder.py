@@ -52,6 +52,11 @@ class StackingFolder:
         return self.path / "verdict.json"
 
     @property
+    def wrong_functions(self) -> Path:
+        """The chosen model's surest mistakes on test, with their code."""
+        return self.path / "wrong_functions.json"
+
+    @property
     def selection(self) -> Path:
         """Every candidate's score on rows that it was not fitted on, and what was declared."""
         return self.path / "selection.json"

@@ -16,6 +16,7 @@ from enstack.reporting.paper import PaperRow
 from enstack.reporting.seeds import Seeds
 from enstack.stacking.costs import Cost
 from enstack.stacking.verdict_text import Verdict
+from enstack.stacking.wrong_functions import WrongFunctions
 from enstack.storage.json_text import json_values
 
 __all__ = [
@@ -183,8 +184,9 @@ class ReportContent:
     the whole data; evaluations: of every row, in the leaderboard's order; collapsed: rows but the
     plainest baseline; truncated: none where a run did not record it; chosen: what choice names,
     which test did not choose; best_base, best_stack: the best base model and stack on test, None
-    where that is chosen or there is none; paper: None where the subset is not the paper's;
-    warnings: of base models that learned nothing, or whose epochs were trained with changing
+    where that is chosen or there is none; wrong_functions: the surest mistakes of the chosen model,
+    None where a run is older than they; paper: None where the subset is not the paper's; warnings:
+    of base models that learned nothing, or whose epochs were trained with changing
     settings; data and settings: data.json and config.json of the run, as far as they are for its
     readers; seeds: None for a run of one seed.
     """
@@ -205,6 +207,7 @@ class ReportContent:
     chosen: Evaluation | FlagEvaluation
     best_base: Evaluation | FlagEvaluation | None
     best_stack: Evaluation | FlagEvaluation | None
+    wrong_functions: WrongFunctions | None
     training: list[TrainingCurve]
     warnings: list[str]
     paper: list[PaperRow] | None

@@ -33,6 +33,7 @@ from enstack.reporting.seeds import summarize_seeds
 from enstack.reporting.shown_settings import shown_settings, without_home
 from enstack.reporting.stored_run import StoredRun, read_history, read_run
 from enstack.reporting.verdict import read_verdict
+from enstack.reporting.wrong_functions import read_wrong_functions
 from enstack.run_folder import RunFolder
 from enstack.storage.json_text import json_values
 
@@ -77,6 +78,7 @@ def load_results(run_dir: Path) -> ReportContent:
         # They stand beside the chosen row, and not beside themselves.
         best_base=None if base is None or base is best else of_key[base.key],
         best_stack=None if stack is None or stack is best else of_key[stack.key],
+        wrong_functions=read_wrong_functions(stored.folder.stacking.wrong_functions),
         training=training,
         warnings=[
             *_chance_texts(stored),

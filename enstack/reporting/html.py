@@ -8,6 +8,7 @@ from typing import Any
 
 import jinja2
 
+from enstack.console import printable
 from enstack.counting import counted, joined
 from enstack.reporting.costs import amount
 from enstack.reporting.leaderboard import interval, number
@@ -34,7 +35,7 @@ def render_page(
     environment.filters.update(
         number=number, amount=amount, interval=interval, place=place, share=share
     )
-    environment.filters.update(decimal=decimal, percent=percent)
+    environment.filters.update(decimal=decimal, percent=percent, code=code)
     environment.globals.update(counted=counted, joined=joined)
     # Inside the page, which is to open offline wherever it is copied to.
     encoded = {name: base64.b64encode(png).decode() for name, png in images.items()}
@@ -50,3 +51,8 @@ def place(value: float, axis: tuple[float, float]) -> float:
 def share(count: int, size: int) -> str:
     """A count's part of a whole, in percent; a dash where there is no whole."""
     return percent(count / size) if size else "–"
+
+
+def code(text: str) -> str:
+    """Code that shows on a page as it is read: what can't be seen, or turns lines, stands as ?."""
+    return printable(text.replace("\r\n", "\n"), keep="\n\t")

@@ -20,8 +20,20 @@ from enstack.metrics.label_task import LabelTask
 from enstack.progress.bars import Bar
 from enstack.progress.say import say
 from enstack.storage.folders import passing_folder
+from enstack.storage.manifest import read_manifest
 
-__all__ = ["class_probabilities", "flawfinder_version", "risk_levels"]
+__all__ = [
+    "NO_FLAWFINDER",
+    "class_probabilities",
+    "flawfinder_version",
+    "recorded_flawfinder",
+    "risk_levels",
+]
+
+NO_FLAWFINDER = (
+    "   · Flawfinder, a source of VDISC's labels, is not installed here: its row is left out. To "
+    "have it, `pip install flawfinder` and run the same again."
+)
 
 HIGHEST = 5  # risk levels go from 1, low, to this; 0 stands for no finding
 LONGEST = 1 << 16  # characters of a function that are looked at
@@ -35,6 +47,13 @@ OPTIONS = ("--dataonly", "--quiet", "--singleline", "--neverignore")
 FINDING = re.compile(r"\./(\d+)\.c:\d+:\s+\[([1-5])\] (.*)")
 CWE = re.compile(r"CWE-\d+")
 FLAWED = "void copy(char *to, const char *from) { strcpy(to, from); }"
+
+
+def recorded_flawfinder(stacking: Path) -> str | None:
+    """The version that a finished stacking was made with."""
+    made_from = (read_manifest(stacking) or {}).get("made_from", {})
+    version: str | None = made_from.get("flawfinder")
+    return version
 
 
 def flawfinder_version(scratch: Path) -> str | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,7 +15,7 @@ from enstack.data.holdout import SplitPlan
 from enstack.metrics.label_task import LabelTask
 from enstack.run_folder import RunFolder
 from enstack.stacking.baselines import WORDS, WordCounts, at_most, fit_word_counts
-from enstack.stacking.costs import Clocks
+from enstack.stacking.costs import Clocks, cost_of
 from enstack.stacking.leak_guard import refuse_foreign_files, tell_unknown_origins
 from enstack.stacking.meta_features import BaseModelProbabilities
 
@@ -101,6 +103,14 @@ class StackingInputs:
             said[inside] = fit_word_counts(learned, self.task).predict_proba([train.take(inside)])
         of_rows: np.ndarray = said[self.plan.meta_rows]
         return of_rows
+
+    def costs(self, probabilities: Mapping[str, np.ndarray]) -> dict[str, dict[str, float | None]]:
+        """What each model costs, with the base models that it asks, as JSON values."""
+        base = {name: self.run.stacked_model(name).cost() for name in self.names}
+        return {
+            key: dataclasses.asdict(cost_of(key, base, self.clocks[key], len(values)))
+            for key, values in probabilities.items()
+        }
 
     def _probabilities(
         self, name: str, split: str, rows: np.ndarray | None = None

@@ -20,8 +20,13 @@ from enstack.stacking.added import require_added_whole
 from enstack.stacking.baselines import WORDS, plain_baselines
 from enstack.stacking.calibration import calibrate
 from enstack.stacking.candidates import Combination, fit_candidate, members_of, shown
-from enstack.stacking.costs import cost_of
-from enstack.stacking.flawfinder import class_probabilities, flawfinder_version, risk_levels
+from enstack.stacking.flawfinder import (
+    NO_FLAWFINDER,
+    class_probabilities,
+    flawfinder_version,
+    recorded_flawfinder,
+    risk_levels,
+)
 from enstack.stacking.inputs import StackingInputs
 from enstack.stacking.meta_features import BaseModelProbabilities, refuse_leaks
 from enstack.stacking.primary_measure import primary_measure
@@ -31,17 +36,14 @@ from enstack.stacking.stack import MetaClassifier, save_meta_classifier
 from enstack.stacking.verdict import Declared, Judged, judge
 from enstack.stacking.verdict_text import in_words
 from enstack.stacking.votes import Vote
+from enstack.stacking.wrong_functions import surest_mistakes
 from enstack.stacking_folder import StackingFolder
 from enstack.storage.files import write_json
 from enstack.storage.folders import replacing_folder
 from enstack.storage.manifest import is_current, read_manifest
 
-STACKING_EDITION = 6  # raise when the folder holds something else, so that it is made again
+STACKING_EDITION = 7  # raise when the folder holds something else, so that it is made again
 FLAWFINDER = "baseline:flawfinder"
-NO_FLAWFINDER = (
-    "   · Flawfinder, a source of VDISC's labels, is not installed here: its row is left out. To "
-    "have it, `pip install flawfinder` and run the same again."
-)
 
 
 def stack_base_models(
@@ -64,7 +66,7 @@ def stack_base_models(
         "edition": STACKING_EDITION,
     }
     # Another machine may have none, or another one: what was finished with one stands.
-    finished_with = _recorded_flawfinder(run)
+    finished_with = recorded_flawfinder(run.stacking.path)
     made_from["flawfinder"] = finished_with or flawfinder_version(_scratch(config))
     if is_current(run.stacking.path, made_from):
         say("✓ stacking: finished before, skipped")
@@ -91,9 +93,9 @@ def stack_base_models(
             with inputs.clocks[FLAWFINDER].predicts():
                 probabilities[FLAWFINDER] = _flawfinder(data, plan, config)
         # Apart from the leaderboard: no two runs take the same time.
-        write_json(folder.costs, _costs(probabilities, inputs))
+        write_json(folder.costs, inputs.costs(probabilities))
         clusters = _write_contamination(data, folder)
-        decisions = _write_results(data, plan, config, probabilities, clusters, folder)
+        decisions = _write_results(inputs, selected.best, probabilities, clusters, folder)
         if selected.comparison is not None:
             declared = Declared(**selected.comparison, before=details["declared_before"])
             judged = Judged(data.task, data.splits["test"].labels, decisions, clusters)
@@ -139,29 +141,11 @@ def _declared_before(run: RunFolder, details: Mapping[str, Any]) -> list[dict[st
     return before if same or not declared else [*before, declared]
 
 
-def _recorded_flawfinder(run: RunFolder) -> str | None:
-    """The version that a finished stacking was made with."""
-    made_from = (read_manifest(run.stacking.path) or {}).get("made_from", {})
-    version: str | None = made_from.get("flawfinder")
-    return version
-
-
 def _flawfinder(data: VulnerabilityData, plan: SplitPlan, config: RunConfig) -> np.ndarray:
     """Flawfinder's probabilities of the functions of `_every_model`."""
     functions, task = _asked_functions(data, plan), data.task
     plainest = task.plainest_probabilities(data.splits["train"].labels, sum(map(len, functions)))
     return class_probabilities(risk_levels(functions, _scratch(config)), task, plainest)
-
-
-def _costs(
-    probabilities: Mapping[str, np.ndarray], inputs: StackingInputs
-) -> dict[str, dict[str, float | None]]:
-    """What each model costs, with the base models that it asks, as JSON values."""
-    base = {name: inputs.run.stacked_model(name).cost() for name in inputs.names}
-    return {
-        key: dataclasses.asdict(cost_of(key, base, inputs.clocks[key], len(values)))
-        for key, values in probabilities.items()
-    }
 
 
 def _asked_functions(data: VulnerabilityData, plan: SplitPlan) -> list[Functions]:
@@ -177,19 +161,19 @@ def _scratch(config: RunConfig) -> Path:
 
 
 def _write_results(
-    data: VulnerabilityData,
-    plan: SplitPlan,
-    config: RunConfig,
+    inputs: StackingInputs,
+    best: str,
     probabilities: dict[str, np.ndarray],
     clusters: np.ndarray,
     folder: StackingFolder,
 ) -> dict[str, np.ndarray]:
-    """The leaderboard and what it is made of, from the probabilities of all that was asked.
+    """The leaderboard and what it is made of, and the mistakes of the best on validation.
 
     Returns what each model decides of the test functions, by key.
     """
+    data, seed = inputs.data, inputs.config.seed
     test, validation = data.splits["test"], data.splits["validation"]
-    chosen_by = validation.labels[plan.selection]
+    chosen_by = validation.labels[inputs.plan.selection]
     # Those rows chose the epochs, and choose the thresholds of every model alike; test never does.
     thresholds = {
         key: data.task.choose_thresholds(chosen_by, values[len(test) :])
@@ -207,9 +191,7 @@ def _write_results(
         },
     )
     on_test = {key: values[: len(test)] for key, values in probabilities.items()}
-    board = leaderboard(
-        test.labels, on_test, data.task, thresholds, clusters=clusters, seed=config.seed
-    )
+    board = leaderboard(test.labels, on_test, data.task, thresholds, clusters=clusters, seed=seed)
     board.to_csv(folder.leaderboard, index=False)
     np.savez(
         folder.test_probabilities,
@@ -218,7 +200,10 @@ def _write_results(
         labels=test.labels,
         **on_test,
     )
-    return {key: data.task.decide(values, thresholds[key]) for key, values in on_test.items()}
+    decided = {key: data.task.decide(values, thresholds[key]) for key, values in on_test.items()}
+    mistakes = surest_mistakes(best, test, data.task, on_test[best], decided[best])
+    write_json(folder.wrong_functions, dataclasses.asdict(mistakes))
+    return decided
 
 
 def _every_model(

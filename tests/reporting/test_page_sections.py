@@ -8,7 +8,9 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import pytest
 
+from enstack.errors import CheckpointError
 from enstack.plots import STYLE
 from enstack.reporting.curve_figures import (
     plot_precision_recall,
@@ -138,3 +140,49 @@ def test_reliability_is_drawn_bin_by_bin_beside_the_best_base_model(tmp_path: Pa
         bins = of.reliability.bins
         assert [*np.asarray(line.get_xdata())] == [part.confidence for part in bins]
         assert [*np.asarray(line.get_ydata())] == [part.accuracy for part in bins]
+
+
+HOSTILE_CODE = (
+    "</code></pre><script>x()</script>\n\x1b[2J\x00\u202egnp.exe\u2066\u200f\r\n\tif (a < b && c) "
+    + "y" * 3000
+)
+
+
+def write_mistakes(run_dir: Path, code: str, characters: int) -> None:
+    one = {"id": "test/<b>7", "label": "clean", "said": "vulnerable", "confidence": 0.98765}
+    found = {"key": "base:tiny-a", "n": 240, "n_wrong": 31}
+    stored = {**found, "functions": [{**one, "code": code, "characters": characters}]}
+    (run_dir / "stacking" / "wrong_functions.json").write_text(json.dumps(stored))
+
+
+def test_the_code_of_a_mistake_stays_in_its_frame_whatever_it_holds(tmp_path: Path) -> None:
+    run_dir = write_minimal_run(tmp_path / "run")
+    write_mistakes(run_dir, HOSTILE_CODE, len(HOSTILE_CODE))
+    page = write_report(run_dir)
+    html, text = page.read_text(encoding="utf-8"), section(page, "Where it is wrong")
+    assert "31 of 240 test functions are judged wrongly by tiny-a" in text
+    assert "clean , said to be vulnerable with 98.8%; test/&lt;b&gt;7" in text
+    assert "script" not in Page(page).tags
+    assert "</code></pre><script>x()</script>\n?[2J??gnp.exe??\n\tif (a < b && c) y" in "".join(
+        Page(page).words
+    )
+    assert not {"\x00", "\x1b", "\u202e", "\u2066", "\u200f", "\r"} & {*html}
+    assert "left out" not in text
+
+
+def test_code_that_was_cut_says_how_much_is_left_out(tmp_path: Path) -> None:
+    run_dir = write_minimal_run(tmp_path / "run")
+    write_mistakes(run_dir, "y" * 4000, 5234)
+    assert "1,234 of its 5,234 characters are left out" in Page(write_report(run_dir)).text
+
+
+def test_an_older_run_says_that_it_has_no_list_of_mistakes(tmp_path: Path) -> None:
+    text = section(write_report(write_minimal_run(tmp_path / "run")), "Where it is wrong")
+    assert text.startswith("This run is older than the list of the surest mistakes")
+
+
+def test_a_damaged_list_of_mistakes_is_refused_in_one_line(tmp_path: Path) -> None:
+    run_dir = write_minimal_run(tmp_path / "run")
+    (run_dir / "stacking" / "wrong_functions.json").write_text('{"key": 3}')
+    with pytest.raises(CheckpointError, match=r"wrong_functions.json: key: Input should be a v"):
+        load_results(run_dir)
