@@ -61,6 +61,7 @@ def test_a_run_leaves_everything_that_the_contract_names(finished_run: RunConfig
         "base_models/micro/probabilities/test.npz",
         "stacking/leaderboard.csv",
         "stacking/costs.json",
+        "stacking/wrong_functions.json",
         "stacking/lr.skops",
         "stacking/calibration.json",
         "stacking/manifest.json",
