@@ -186,3 +186,8 @@ def test_a_damaged_list_of_mistakes_is_refused_in_one_line(tmp_path: Path) -> No
     (run_dir / "stacking" / "wrong_functions.json").write_text('{"key": 3}')
     with pytest.raises(CheckpointError, match=r"wrong_functions.json: key: Input should be a v"):
         load_results(run_dir)
+
+
+def test_tables_that_may_scroll_on_a_phone_can_be_reached_by_keyboard(tmp_path: Path) -> None:
+    html = write_report(write_full_run(tmp_path / "run")).read_text(encoding="utf-8")
+    assert html.count('<div class="scroll"') == html.count('<div class="scroll" tabindex="0">') > 5
