@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from enstack.errors import CheckpointError
 from enstack.metrics.early_stopping import stale_epochs, stopped_early
 from enstack.storage.arrays import read_arrays
 from enstack.storage.files import sha256_file, sha256_json
+from enstack.storage.json_text import parsed_json
 from enstack.storage.manifest import folder_problems, read_manifest
 
 SLOT = re.compile(r"last_checkpoint|previous_checkpoint(_([2-9]|[1-9][0-9]+))?|best_model")
@@ -80,7 +80,7 @@ class BaseModelFolder:
         """
         if self.history_problem():
             return []
-        lines = map(json.loads, self.history.read_text(encoding="utf-8").splitlines())
+        lines = map(parsed_json, self.history.read_text(encoding="utf-8").splitlines())
         latest = {line["epoch"]: line for line in lines if line["event"] == "epoch"}
         return [latest[number] for number in sorted(latest)]
 
@@ -120,7 +120,7 @@ class BaseModelFolder:
         """Of a run that is older than the history's digest: whether it can be read at all."""
         try:
             lines = self.history.read_text(encoding="utf-8").splitlines()
-            damaged = [line for line in lines if "event" not in json.loads(line)]
+            damaged = [line for line in lines if "event" not in parsed_json(line)]
         except (ValueError, TypeError):
             damaged = ["unreadable"]
         return f"{self.history} is damaged" if damaged else None

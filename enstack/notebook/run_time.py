@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ import numpy as np
 
 from enstack.counting import counted
 from enstack.progress.say import duration, say
+from enstack.storage.json_text import parsed_json
 
 if TYPE_CHECKING:
     from enstack.config import RunConfig
@@ -92,7 +92,7 @@ def _epochs_done(config: RunConfig, name: str) -> int:
 
     try:
         text = RunFolder(Path(config.run_dir)).base_model(name).history.read_text(encoding="utf-8")
-        records = [json.loads(line) for line in text.splitlines()]
+        records = [parsed_json(line) for line in text.splitlines()]
         return max((int(one["epoch"]) for one in records if one["event"] == "epoch"), default=0)
     except (OSError, ValueError, KeyError, TypeError):
         return 0
