@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from enstack.errors import CheckpointError
 from enstack.metrics.early_stopping import stale_epochs, stopped_early
 from enstack.storage.arrays import read_arrays
 from enstack.storage.files import sha256_file, sha256_json
-from enstack.storage.json_text import json_text
+from enstack.storage.json_text import json_text, parsed_json
 from enstack.storage.manifest import folder_problems, read_manifest
 
 SLOT = re.compile(r"last_checkpoint|previous_checkpoint(_([2-9]|[1-9][0-9]+))?|best_model")
@@ -90,7 +89,7 @@ class BaseModelFolder:
         """
         if self.history_problem():
             return []
-        lines = map(json.loads, self.history.read_text(encoding="utf-8").splitlines())
+        lines = map(parsed_json, self.history.read_text(encoding="utf-8").splitlines())
         latest = {line["epoch"]: line for line in lines if line["event"] == "epoch"}
         return [latest[number] for number in sorted(latest)]
 
@@ -130,7 +129,7 @@ class BaseModelFolder:
         """Of a run that is older than the history's digest: whether it can be read at all."""
         try:
             lines = self.history.read_text(encoding="utf-8").splitlines()
-            damaged = [line for line in lines if "event" not in json.loads(line)]
+            damaged = [line for line in lines if "event" not in parsed_json(line)]
         except (ValueError, TypeError):
             damaged = ["unreadable"]
         return f"{self.history} is damaged" if damaged else None
@@ -216,7 +215,7 @@ def save_probabilities(
 def _origin(stored: np.ndarray) -> dict[str, Any]:
     """What a file says of its origin; one digest of all inputs, as older files have it, is none."""
     text = str(stored)
-    return dict(json.loads(text)) if text.startswith("{") else {}
+    return dict(parsed_json(text)) if text.startswith("{") else {}
 
 
 def configuration_digest(made_from: dict[str, Any]) -> str:

@@ -311,6 +311,22 @@ def test_doctor_says_versions_hardware_and_disks(finished_run: RunConfig) -> Non
         assert said in done.stdout
 
 
+def test_doctor_reads_events_that_a_kill_tore_within_a_letter(tmp_path: Path) -> None:
+    (tmp_path / "events.jsonl").write_bytes(b'{"time": "1", "event": "saved"}\n{"name": "caf\xc3')
+    done = enstack_here("doctor", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "1  saved" in done.stdout
+    assert '{"name": "caf' in done.stdout
+
+
+@pytest.mark.parametrize("folder", ["/", "/etc", "~"])
+def test_made_up_data_is_written_into_no_folder_that_others_need(folder: str) -> None:
+    place = Path(folder).expanduser()
+    before = sorted(place.iterdir())
+    refused(enstack_here("toy", folder), 2, "folder must be a folder of its own")
+    assert sorted(place.iterdir()) == before
+
+
 def test_quiet_prints_results_and_nothing_else(finished_run: RunConfig) -> None:
     done = enstack_here("-q", "run", Path(finished_run.run_dir) / "config.json")
     assert done.returncode == 0, done.stderr

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 
 from enstack.auditing.content import Audit
@@ -14,6 +13,7 @@ from enstack.reporting.html import render_page
 from enstack.stacking.baselines import BASELINE_TITLES
 from enstack.storage.disks import require_writable
 from enstack.storage.files import write_json, write_text
+from enstack.storage.json_text import parsed_json
 from enstack.storage.links import occupied
 
 __all__ = ["require_place", "write_audit"]
@@ -40,7 +40,7 @@ def _is_page(path: Path) -> bool:
 
 def _is_audit(path: Path) -> bool:
     try:
-        found = json.loads(path.read_bytes())
+        found = parsed_json(path.read_bytes())
     except (OSError, ValueError):
         return False
     return isinstance(found, dict) and found.keys() >= KEYS

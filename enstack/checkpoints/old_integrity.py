@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import zipfile
 from collections import Counter
@@ -14,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from enstack.checkpoints.finite import moments_fault, weights_fault
 from enstack.checkpoints.slots import STATE_FILE, WEIGHTS_FILE
 from enstack.storage.files import CHUNK_BYTES
+from enstack.storage.json_text import parsed_json
 
 CONFIG_FILE = "config.json"
 LAYER = re.compile(r"encoder\.layer\.(\d+)\.")
@@ -67,7 +67,7 @@ def class_count(folder: Path) -> int:
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    config = parsed_json((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     if not isinstance(config, dict):
         raise ValueError(f"it must hold a JSON object, found a {type(config).__name__}")
     return config

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from enstack.checkpoints.inspection_text import Verdict, is_trained
 from enstack.checkpoints.slots import LAST
 from enstack.config import base_model_names
 from enstack.storage.files import read_json_object
+from enstack.storage.json_text import parsed_json
 from enstack.storage.manifest import read_manifest
 
 # After one of these a divergence before it is over.
@@ -119,7 +119,7 @@ def _events(path: Path) -> Iterator[dict[str, Any]]:
         return
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            event = json.loads(line)
+            event = parsed_json(line)
         except ValueError:
             continue
         if isinstance(event, dict):

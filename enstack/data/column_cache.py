@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import mmap
 import shutil
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from enstack.progress.say import say
 from enstack.storage.caches import is_usable, making_cache
 from enstack.storage.disks import ROOM_TO_LEAVE
 from enstack.storage.files import file_state, sha256_json
-from enstack.storage.json_text import json_text
+from enstack.storage.json_text import json_text, parsed_json
 from enstack.storage.manifest import read_manifest, write_manifest
 
 FORMAT = 1  # raise when the files of a folder change their meaning
@@ -215,7 +214,7 @@ def _opened(path: Path, folder: Path) -> Columns:
     if (folder / "flags.npy").exists():
         flags = np.load(folder / "flags.npy")
     else:
-        listed = json.loads((folder / "labels.json").read_text())
+        listed = parsed_json((folder / "labels.json").read_text())
         # Filled and not converted: labels that are lists would become an array of two dimensions.
         labels = np.empty(len(listed), dtype=object)
         labels[:] = listed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from enstack.data.holdout import Folds
 from enstack.storage.arrays import read_arrays
 from enstack.storage.files import write_bytes
-from enstack.storage.json_text import json_text
+from enstack.storage.json_text import json_text, parsed_json
 
 __all__ = ["read_folds", "write_folds"]
 
@@ -30,7 +29,7 @@ def read_folds(path: Path, ids: np.ndarray) -> Folds | None:
     """The folds of these training functions (n,), None where the file does not tell them."""
     try:
         arrays = read_arrays(path, ("ids", "fold_of", "kept_together"))
-        folds = Folds(arrays["fold_of"], dict(json.loads(str(arrays["kept_together"]))))
+        folds = Folds(arrays["fold_of"], dict(parsed_json(str(arrays["kept_together"]))))
     except (OSError, ValueError, TypeError):
         return None  # lost: they are made again, and held against their digest
     return folds if np.array_equal(arrays["ids"], ids) else None

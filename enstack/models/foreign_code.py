@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedConfig
@@ -11,6 +12,7 @@ from transformers.models.auto.tokenization_auto import get_tokenizer_config
 from transformers.utils import find_adapter_config_file
 
 from enstack.errors import ConfigError
+from enstack.storage.json_text import parsed_json
 
 __all__ = ["refuse_foreign_code"]
 
@@ -53,8 +55,7 @@ def _refuse_adapter(location: str) -> None:
     """Refuse an adapter: where peft is installed, the library fetches the model that it names."""
     path = find_adapter_config_file(location)
     if path is not None:
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - as the library gave it
-            named = json.load(file).get("base_model_name_or_path")
+        named = parsed_json(Path(path).read_bytes()).get("base_model_name_or_path")
         remedy = "the model into which peft's merge_and_unload() has put the adapter"
         _refuse(location, "adapter_config.json", f"an adapter of {json.dumps(named)[:100]}", remedy)
 

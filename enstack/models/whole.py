@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from enstack.finite import first_spoilt
+from enstack.storage.json_text import parsed_json
 
 __all__ = ["faulty_file", "require_vocabulary", "require_whole_encoder"]
 
@@ -45,7 +45,7 @@ def faulty_file(folder: Path) -> str | None:
 
 def _json_fault(path: Path) -> str | None:
     try:
-        content = json.loads(path.read_bytes())
+        content = parsed_json(path.read_bytes())
     except OSError as error:
         return f"can't be read ({error.strerror})"
     except ValueError:

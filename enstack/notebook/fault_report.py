@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
@@ -16,6 +15,7 @@ from enstack import __version__
 from enstack.notebook.cells import GIB, gpu_line, require_run_dir
 from enstack.notebook.checkout import CHECKOUT, code_commit
 from enstack.progress.say import say
+from enstack.storage.json_text import parsed_json
 
 REPORTED_PACKAGES = (
     *("torch", "transformers", "tokenizers", "safetensors", "numpy", "pandas", "scikit-learn"),
@@ -86,7 +86,9 @@ def _last_events(run_dir: Path) -> list[str]:
     from enstack.run_folder import RunFolder
 
     try:
-        lines = RunFolder(run_dir).events_file.read_text(encoding="utf-8").splitlines()
+        events = RunFolder(run_dir).events_file
+        # A kill may have torn a letter.
+        lines = events.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
         return [f"none ({error.strerror})"]
     return [_as_text(line) for line in lines[-LAST_EVENTS:]]
@@ -95,7 +97,7 @@ def _last_events(run_dir: Path) -> list[str]:
 def _as_text(line: str) -> str:
     """An event as time, kind, details; a line that is none, as it is."""
     try:
-        details = dict(json.loads(line))
+        details = dict(parsed_json(line))
         time_and_kind = f"{details.pop('time')}  {details.pop('event')}"
     # A kill may have cut the last line short.
     except (ValueError, KeyError, TypeError):

@@ -7,7 +7,9 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -17,11 +19,13 @@ from enstack.errors import Interrupted
 STOPPING = "\n🛑 Stopping at the next batch boundary, then saving.\n"
 AGAIN = "\n🛑 Already stopping; what is done is being saved. A third Ctrl-C ends at once.\n"
 AT_ONCE = "\n🛑 Ended at once; what was saved before is kept.\n"
+UNHEARD = "\n🛑 {path} gives no answer, and is waited for no longer.\nenstack: {kept}\n"
 KEPT = "Interrupted; what was finished or saved before is kept. Run the same again to go on."
 # Ctrl-C; what ends a service or a batch job; what a closed terminal or a dropped connection sends.
 STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 INTERRUPTED = 130  # 128 and SIGINT's number, as shells have it
 ENOUGH = 3  # Ctrl-Cs
+LOOK, PATIENCE = 0.5, 5.0  # seconds: between looks for an unheard signal, and until it is enough
 
 
 class StopRequest:
@@ -125,8 +129,12 @@ def ended_by_signals() -> Iterator[None]:
 
 @contextlib.contextmanager
 def process_ended_by_signals() -> Iterator[None]:
-    """The same for all that a process has left to do: nothing breaks off its last steps."""
+    """The same for all that a process has left to do: nothing breaks off its last steps.
+
+    A signal that the process can't hear, for it waits for storage that is gone, ends it too.
+    """
     _signals.take(_of_nobody())
+    threading.Thread(target=_end_when_unheard, name="unheard-signals", daemon=True).start()
     try:
         try:
             yield
@@ -180,6 +188,35 @@ def _end_at_once() -> None:
     _note(AT_ONCE)
     # No waiting for a save, a copy or a thread: whatever was saved is whole, at any instant.
     os._exit(INTERRUPTED)
+
+
+def _end_when_unheard() -> None:
+    """End the process once a signal has waited for long for the main thread to take it.
+
+    A system call on a mount that is gone is broken off by SIGKILL alone: until it returns, no
+    handler runs. Whatever only computes takes a signal at once. In training, where little is read
+    and much may be unsaved, nothing is ended.
+    """
+    # Blocked in this thread alone: the system tells of none that a thread would take itself.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING_SIGNALS)
+    waited = 0.0
+    while waited < PATIENCE:
+        time.sleep(LOOK)
+        unheard = not _signals.stops and signal.sigpending().intersection(STOPPING_SIGNALS)
+        waited = waited + LOOK if unheard else 0.0
+    _note(UNHEARD.format(path=_path_at_work() or "A file", kept=KEPT))
+    os._exit(INTERRUPTED)
+
+
+def _path_at_work() -> Path | None:
+    """The path that the main thread is at work on: that of its innermost call which has one."""
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    while frame is not None:
+        for value in frame.f_locals.values():
+            if isinstance(value, Path):
+                return value
+        frame = frame.f_back
+    return None
 
 
 def _note(text: str) -> None:

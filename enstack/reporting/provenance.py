@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
 from enstack.reporting.background import BaseModelOrigin, Provenance, Session
 from enstack.reporting.stored_run import StoredRun
+from enstack.storage.json_text import parsed_json
 from enstack.storage.manifest import read_manifest
 
 __all__ = ["read_provenance"]
@@ -33,7 +33,7 @@ def read_provenance(stored: StoredRun) -> Provenance:
 def _events(lines: Iterable[str]) -> Iterable[dict[str, Any]]:
     for line in lines:
         try:
-            event = json.loads(line)
+            event = parsed_json(line)
         except ValueError:
             continue  # a line that was cut when a machine went away tells nothing
         if isinstance(event, dict) and {"time", "event"} <= event.keys():

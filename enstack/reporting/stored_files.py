@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from enstack.errors import CheckpointError
+from enstack.storage.json_text import parsed_json
 
 __all__ = ["read_object", "read_text", "unusable"]
 
@@ -42,9 +42,8 @@ def read_text(path: Path) -> str:
 def read_object(path: Path) -> dict[str, Any]:
     """One JSON object; CheckpointError for anything else."""
     try:
-        value = json.loads(read_text(path))
-    # Brackets within brackets without end exhaust the parser's stack.
-    except (ValueError, RecursionError) as error:
+        value = parsed_json(read_text(path))
+    except ValueError as error:
         raise unusable(path, f"it is no JSON ({error})") from error
     if not isinstance(value, dict):
         raise unusable(path, "it must hold one JSON object")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from enstack.reporting.leaderboard import LeaderboardRow, read_leaderboard
 from enstack.reporting.stored_files import read_object, read_text, unusable
 from enstack.run_folder import RunFolder
 from enstack.storage.arrays import read_arrays
-from enstack.storage.json_text import json_values
+from enstack.storage.json_text import json_values, parsed_json
 
 __all__ = ["Contamination", "StoredRun", "read_history", "read_run"]
 
@@ -220,7 +219,7 @@ def _check_probabilities(
 def read_history(path: Path) -> list[Epoch]:
     """The epochs, in order; of an epoch that was trained twice, the last."""
     try:
-        records = [json.loads(line) for line in read_text(path).splitlines() if line.strip()]
+        records = [parsed_json(line) for line in read_text(path).splitlines() if line.strip()]
         epochs = [_epoch(record) for record in records if record["event"] == "epoch"]
     except (ValueError, KeyError, TypeError) as error:
         raise unusable(path, f"a line is damaged ({error!r})") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import pandas as pd
 from enstack.errors import DataError
 from enstack.storage.arrays import read_arrays
 from enstack.storage.files import sha256_file, sha256_json
+from enstack.storage.json_text import parsed_json
 
 __all__ = ["GivenProbabilities", "digest_of_files", "files_of", "read_given"]
 
@@ -91,7 +91,7 @@ def _read_npz(path: Path, class_names: Sequence[str]) -> GivenProbabilities:
     arrays = _tried(path, lambda file: read_arrays(file, ("ids", "probabilities")))
     seen, origin = _optional(path, "seen"), _optional(path, "made_from")
     text = "" if origin is None else str(origin)
-    data = dict(json.loads(text)).get("data") if text.startswith("{") else None
+    data = dict(parsed_json(text)).get("data") if text.startswith("{") else None
     probabilities = _numbers(path, arrays["probabilities"])
     if probabilities.ndim != 2 or len(probabilities) != len(arrays["ids"]):
         raise DataError(

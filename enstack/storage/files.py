@@ -16,7 +16,7 @@ from typing import Any
 
 from enstack.errors import CheckpointError
 from enstack.storage.disks import lock
-from enstack.storage.json_text import json_text
+from enstack.storage.json_text import json_text, parsed_json
 from enstack.storage.links import is_folder, is_ours_alone, occupied, remove
 
 # Also how much digest_of_ends reads, whose digests checkpoints hold: it must stay.
@@ -179,7 +179,7 @@ def append_json_line(path: Path, record: dict[str, Any]) -> None:
 def read_json(path: Path) -> Any:
     """Read a JSON file; a missing or damaged one is a CheckpointError that names it."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parsed_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(
             f"{path} must be a readable JSON file: {error}. Put a good copy back."

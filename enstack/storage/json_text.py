@@ -1,4 +1,4 @@
-"""Values as JSON that every reader takes: what is no finite number becomes null."""
+"""JSON that every reader takes, where no finite number becomes null; and any JSON read safely."""
 
 from __future__ import annotations
 
@@ -28,3 +28,11 @@ def json_values(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def parsed_json(text: str | bytes) -> Any:
+    """The value of a JSON text; ValueError for what is none, or is nested too deeply to be ours."""
+    try:
+        return json.loads(text)
+    except RecursionError:  # brackets within brackets without end exhaust the parser's stack
+        raise ValueError("it is nested too deeply") from None

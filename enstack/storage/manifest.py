@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 from enstack.errors import CheckpointError
 from enstack.storage.files import Moved, ignore, sha256_file, sync, write_bytes
-from enstack.storage.json_text import json_text
+from enstack.storage.json_text import json_text, parsed_json
 from enstack.storage.links import detach
 
 MANIFEST = "manifest.json"
@@ -119,7 +118,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     """The manifest of a folder, or None where there is none that can be read and is whole."""
     try:
         content = (folder / MANIFEST).read_bytes()
-        manifest = json.loads(content)
+        manifest = parsed_json(content)
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None  # any other fault is the disk's: it says nothing of the manifest
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
@@ -176,7 +175,7 @@ def is_current(folder: Path, made_from: dict[str, Any]) -> bool:
 
 def _as_stored(made_from: dict[str, Any]) -> Any:
     """Inputs as JSON gives them back: tuples have become lists, and paths texts."""
-    return json.loads(json_text(made_from, default=str))
+    return parsed_json(json_text(made_from, default=str))
 
 
 def _file_problem(path: Path, entry: dict[str, Any], moved: Moved, content: bool) -> str | None:

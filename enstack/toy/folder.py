@@ -8,6 +8,7 @@ from enstack.data.formats import VDISC_NAMES
 from enstack.data.made_up import MARK, MARK_TEXT
 from enstack.errors import ConfigError
 from enstack.storage.files import write_text
+from enstack.storage.places import require_own_place
 from enstack.toy.fake_vdisc import write_fake_vdisc
 from enstack.toy.functions import write_toy_data
 
@@ -16,8 +17,9 @@ def write_toy(folder: Path, vdisc: int | None = None, seed: int = 42) -> Path:
     """Write the three splits of the toy data and return their folder.
 
     vdisc: so many functions in the shape of Draper VDISC instead. Raises ConfigError for a folder
-    that holds data, or can't be written to.
+    that holds data, is needed by others, or can't be written to.
     """
+    require_own_place(folder, "folder")
     try:
         _refuse_to_overwrite(folder)
         if vdisc is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from enstack.models.hardware import Hardware
 from enstack.models.tokens import encode
 from enstack.progress.say import duration, say
 from enstack.run_folder import RunFolder
+from enstack.storage.json_text import parsed_json
 from enstack.training.epoch_time import BatchCost, encoder_of, measure_batch
 
 SAMPLE = 500  # functions whose tokens are counted
@@ -112,7 +112,7 @@ def _epochs_left(folder: BaseModelFolder, config: RunConfig) -> tuple[int, int]:
 def _epochs_done(folder: BaseModelFolder) -> int:
     """As its history tells; what lies on another machine's disk or is damaged counts as none."""
     try:
-        records = [json.loads(line) for line in folder.history.read_text("utf-8").splitlines()]
+        records = [parsed_json(line) for line in folder.history.read_text("utf-8").splitlines()]
         return max((int(one["epoch"]) for one in records if one["event"] == "epoch"), default=0)
     except (OSError, ValueError, KeyError, TypeError):
         return 0

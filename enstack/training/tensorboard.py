@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from enstack.config import RunConfig
 from enstack.errors import ConfigError
 from enstack.progress.say import say
 from enstack.storage.disks import fault_within
+from enstack.storage.json_text import parsed_json
 from enstack.storage.links import detach
 
 __all__ = ["EVENT_FILE", "report_curves", "report_epoch", "require_tensorboard"]
@@ -75,7 +75,7 @@ def report_curves(base_model: BaseModelFolder, folder: Path, config: RunConfig) 
 
 def _records(history: Path) -> History:
     lines = history.read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines if line.strip()]
+    return [parsed_json(line) for line in lines if line.strip()]
 
 
 def _write(folder: Path, history: History) -> None:

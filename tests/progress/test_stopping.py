@@ -201,3 +201,75 @@ def test_a_kernel_lives_through_a_third_ctrl_c_and_keeps_its_own_handlers(tmp_pa
             assert ("went on" in said, error in said) == (goes_on, True), said
         now = "[signal.getsignal(number) for number in STOPPING_SIGNALS]"
         assert "kept: True" in kernel.run(f"print('kept:', {now} == before)")
+
+
+# What is opened there is waited for as on a mount that is gone: not even Ctrl-C ends the wait.
+WAITS_FOR_EVER = """
+import ctypes, os, sys, time
+from pathlib import Path
+from enstack.errors import Interrupted
+from enstack.progress import stopping
+stopping.LOOK, stopping.PATIENCE = 0.01, 0.1
+looks, sleep = [], time.sleep
+def look(seconds):
+    looks.append(1)
+    if len(looks) == 50 and "training" in sys.argv:
+        os.open(sys.argv[2], os.O_RDONLY | os.O_NONBLOCK)  # it answers again
+    sleep(seconds)
+stopping.time.sleep = look
+system, actions = ctypes.CDLL(None), ctypes.create_string_buffer(1024)
+def open_in_a_child(path):  # which a parent that spawns it waits for, uninterruptibly
+    system.posix_spawn_file_actions_init(actions)
+    for number, name in ((8, sys.argv[1]), (9, path)):
+        system.posix_spawn_file_actions_addopen(actions, number, os.fsencode(name), os.O_WRONLY, 0)
+    none = (ctypes.c_char_p * 1)(None)
+    system.posix_spawn(ctypes.byref(ctypes.c_int()), b"/bin/true", actions, None, none, none)
+@stopping.process_ended_by_signals()
+def main():
+    with stopping.stop_requests() if "training" in sys.argv else stopping.ended_by_signals():
+        open_in_a_child(Path(sys.argv[2]))
+try:
+    main()
+except Interrupted:
+    sys.exit(77)
+"""
+
+
+def signalled_while_it_waits(place: Path, number: int, *options: str) -> tuple[int, str]:
+    """The status and the words of a process whose main thread waits for a pipe without reader."""
+    begun, gone = place / "begun", place / "gone"
+    for path in (begun, gone):
+        os.mkfifo(path)
+    command = [sys.executable, "-c", WAITS_FOR_EVER, str(begun), str(gone), *options]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE)
+    try:
+        begun.open("rb").close()  # which returns when it is at it
+        running.send_signal(number)
+        running.wait(timeout=60)
+    finally:
+        running.kill()
+        # The child that it may leave behind ends with this; until then it has the output, too.
+        os.close(os.open(gone, os.O_RDONLY | os.O_NONBLOCK))
+    return running.returncode, running.communicate()[1].decode()
+
+
+needs_linux = pytest.mark.skipif(
+    sys.platform != "linux", reason="elsewhere a spawn is no uninterruptible wait"
+)
+
+
+@needs_linux
+@pytest.mark.parametrize("number", STOPPING_SIGNALS)
+def test_a_signal_ends_a_process_that_waits_for_storage_that_is_gone(
+    number: int, tmp_path: Path
+) -> None:
+    status, said = signalled_while_it_waits(tmp_path, number)
+    assert status == 130, said
+    assert f"{tmp_path}/gone gives no answer, and is waited for no longer." in said
+    assert "what was finished or saved before is kept" in said
+    assert "Traceback" not in said
+
+
+@needs_linux
+def test_a_signal_ends_no_training_that_waits_for_storage_which_comes_back(tmp_path: Path) -> None:
+    assert signalled_while_it_waits(tmp_path, signal.SIGTERM, "training")[0] == 77

@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import enstack
-from enstack.storage.files import append_json_line, write_json
+from enstack.errors import CheckpointError
+from enstack.storage.files import append_json_line, read_json, write_json
 from enstack.storage.json_text import json_text
-from enstack.storage.manifest import read_manifest, write_manifest
+from enstack.storage.manifest import MANIFEST, read_manifest, write_manifest
 
 # These write no JSON: a search text, tensors' shapes, a message, a digest, a default in YAML.
 NOT_WRITTEN = {
@@ -63,3 +65,31 @@ def test_nothing_is_written_by_way_of_json_itself() -> None:
     }
     assert len(files) > 50
     assert found <= NOT_WRITTEN
+
+
+# A user's configuration, with its keys once each; a message between processes; a line of data.
+READ_ELSEWHERE = {"json_text.py", "config/files.py", "progress/kernel.py", "data/json_lines.py"}
+
+
+def test_nothing_is_read_by_way_of_json_itself() -> None:
+    package = Path(enstack.__file__).parent
+    found = {
+        path
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in ("json.load", "json.loads")
+    }
+    assert [path for path in found if not str(path).endswith(tuple(READ_ELSEWHERE))] == []
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+def test_json_that_is_nested_without_end_is_damaged_as_any_other(
+    opening: str, tmp_path: Path
+) -> None:
+    for name in ("config.json", MANIFEST):
+        (tmp_path / name).write_text(opening * 100_000)
+    with pytest.raises(
+        CheckpointError, match=r"config\.json must be a readable JSON file: it is n"
+    ):
+        read_json(tmp_path / "config.json")
+    assert read_manifest(tmp_path) is None
