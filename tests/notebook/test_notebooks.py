@@ -249,7 +249,7 @@ def test_a_fresh_kernel_runs_any_cell_after_1_2_5_and_trains_nothing_twice(
     leaderboard, by_class, figures, download = displayed
     assert "macro-F1" in leaderboard
     assert "CWE-476" in by_class
-    assert figures.count("data:image/png;base64,") == 5
+    assert figures.count("data:image/png;base64,") == 7
     assert 'download="toy-report.html"' in download
 
 
