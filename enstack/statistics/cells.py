@@ -61,10 +61,14 @@ class Cells:
             yield random.gamma(self.times, size=(size, len(self.times))) @ self.counts
 
     @property
+    def n_rows(self) -> int:
+        """The rows of all kinds."""
+        return int(self.sums[0, 0])
+
+    @property
     def rows_together(self) -> float:
         """How many rows the cluster of a row has in the mean; 1 without clusters."""
-        sizes = self.counts[0, :, 0]
-        return float((self.times @ sizes**2) / (self.times @ sizes))
+        return float(self.times @ self.counts[0, :, 0] ** 2) / self.n_rows
 
 
 @dataclass(frozen=True)

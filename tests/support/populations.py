@@ -19,8 +19,9 @@ class Population:
 
     shares: (k,) of the classes, or how often each flag is there; right: (k,) how often a model is
     right; together: how often both say the same for the same reason; cluster: mean size of groups
-    of rows that are copies of each other. counted: macro-F1 is of classes with so many rows. gain:
-    how much more often the first model is right where the two say things for reasons of their own.
+    of rows that are copies of each other, and uneven: most of one row and some of many. mostly: the
+    class that a wrong model says. counted: macro-F1 is of classes with so many rows. gain: how much
+    more often the first model is right where the two say things for reasons of their own.
     """
 
     name: str
@@ -29,6 +30,8 @@ class Population:
     right: tuple[float, ...]
     together: float = 0.8
     cluster: int = 1
+    uneven: bool = False
+    mostly: int | None = None
     flags: bool = False
     counted: int = 1
     gain: float = 0.0
@@ -63,7 +66,7 @@ class Population:
         if self.cluster == 1:
             return *self.draw(self.n, random), None
         labels, first, second = self.draw(self.n // self.cluster, random)
-        sizes = random.geometric(1 / self.cluster, size=len(labels))
+        sizes = self._sizes(len(labels), random)
         of = np.repeat(np.arange(len(labels)), sizes)
         return labels[of], first[of], second[of], of
 
@@ -78,6 +81,12 @@ class Population:
             models[f"m{number}"] = np.where(both, shared, self._said(labels, right, random))
         return labels, models
 
+    def _sizes(self, n: int, random: np.random.RandomState) -> np.ndarray:
+        if not self.uneven:
+            return random.geometric(1 / self.cluster, size=n)
+        large = random.geometric(1 / (4 * self.cluster - 3), size=n)
+        return np.where(random.random_sample(n) < 0.25, large, 1)
+
     def _rate(self, right: np.ndarray) -> np.ndarray:
         return np.clip(right + self.gain, 0, 1)
 
@@ -85,12 +94,16 @@ class Population:
         self, labels: np.ndarray, right: np.ndarray, random: np.random.RandomState
     ) -> np.ndarray:
         k = len(self.shares)
+        if self.mostly is not None:
+            other = np.full(len(labels), self.mostly)
+            return np.where(random.random_sample(len(labels)) < right[labels], labels, other)
         # A wrong answer is the next class twice as often as any other.
         other = (labels + 1 + np.maximum(0, random.randint(-1, k - 1, size=len(labels)))) % k
         return np.where(random.random_sample(len(labels)) < right[labels], labels, other)
 
 
 TINY = (0.6, 0.3, 0.084, 9 / 729, 3 / 729)
+SIX = (0.49, 0.17, 0.14, 0.1, 0.09, 9 / 729)
 POPULATIONS = (
     Population("even classes", 729, (0.25,) * 4, (0.75,) * 4),
     Population("classes of 9 and 3", 729, TINY, (0.9, 0.7, 0.6, 0.6, 0.6)),
@@ -100,5 +113,22 @@ POPULATIONS = (
     Population("flags", 729, (0.3, 0.1, 0.02), (0.9, 0.9, 0.95), flags=True),
     Population("clusters of 4", 1458, (0.25,) * 4, (0.75,) * 4, cluster=4),
     Population("clusters of 4, rare class", 1458, (0.6, 0.3, 0.1), (0.9, 0.7, 0.6), cluster=4),
+    Population(
+        "clusters of 1 to 40, six classes",
+        729,
+        SIX,
+        (0.9, 0.8, 0.8, 0.8, 0.8, 0.7),
+        cluster=3,
+        uneven=True,
+    ),
+    Population(
+        "clusters of 1 to 40, weak models",
+        729,
+        SIX,
+        (0.95, 0.5, 0.2, 0.05, 0.0, 0.0),
+        cluster=3,
+        uneven=True,
+        mostly=0,
+    ),
     Population("3,900 functions", 3900, TINY, (0.9, 0.7, 0.6, 0.6, 0.6)),
 )

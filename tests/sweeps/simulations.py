@@ -282,7 +282,9 @@ def draw_picture() -> None:
 
 def main() -> int:
     """Run all; 1 where something is out of its bounds."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.sweeps.simulations", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--repetitions", type=int, default=2000)
     parser.add_argument("--write", action="store_true", help="the table and the picture into docs/")
     given = parser.parse_args()
