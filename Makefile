@@ -106,3 +106,4 @@ bench: $(READY)  ## the benchmarks
 	$(BIN)/enstack bench train
 	$(BIN)/enstack bench panel
 	$(BIN)/enstack bench prepare
+	$(BIN)/enstack bench stacking

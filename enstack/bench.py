@@ -15,6 +15,7 @@ BENCHMARKS = (
     "train",
     "panel",
     "prepare",
+    "stacking",
 )  # modules of benchmarks/, each with `measure` and `table`
 ROOT = Path(__file__).parent.parent
 

@@ -11,7 +11,7 @@ from unittest import mock
 
 import pytest
 
-from benchmarks import prepare, resume, save, targets, train
+from benchmarks import prepare, resume, save, stacking, targets, train
 from enstack import bench
 from enstack.storage.manifest import HashedFile
 from tests.support.command_line import enstack_here, refused
@@ -142,6 +142,15 @@ def test_a_save_is_compared_by_the_medians_after_the_first(monkeypatch: pytest.M
         (20.0, 20.0, True),
         (20.0, 2.0, False),
     ]
+
+
+@pytest.mark.slow
+def test_all_that_follows_the_base_models_is_timed_and_its_memory_held_against_the_limit() -> None:
+    found = stacking.measure(n_test=600, n_meta=300, n_texts=60, peer_resamples=1)
+    assert len(found["seconds"]) == 6
+    assert found["total"] == pytest.approx(sum(found["seconds"].values()))
+    assert [target["limit"] for target in found["targets"]] == [600, 3.0, 1]
+    assert "in all" in stacking.table(found)
 
 
 def test_preparation_is_compared_by_median_time_and_largest_peak(
