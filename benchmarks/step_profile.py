@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from torch.autograd import DeviceType
@@ -11,10 +10,13 @@ from torch.profiler import ProfilerActivity, profile
 ROWS = 15
 
 
-def profiled(work: Callable[[], None], title: str) -> str:
-    """The largest kernels and operations of some work, and the GPU's idle share, as text."""
-    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiler:
-        work()
+def both_sides() -> profile:
+    """A profiler of the host and of the GPU, not yet started."""
+    return profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA])
+
+
+def text_of(profiler: profile, title: str) -> str:
+    """The largest kernels and operations that it saw, and the GPU's idle share."""
     averages = profiler.key_averages()
     tables = (
         averages.table(sort_by=by, row_limit=ROWS, max_name_column_width=70)
