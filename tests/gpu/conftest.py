@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +12,10 @@ import torch
 from enstack.models.base_models import BaseModel, load_tokenizer
 from tests.support.gpu_training import write_encoder_with_dropout
 from tests.support.micro import Parts, training_data_of
+
+
+# torch looks once, at the first matrix product: cuBLAS adds in the same order with it only.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -34,9 +39,8 @@ def dropout_parts(toy_data: Any, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.fixture
-def deterministic(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def deterministic() -> Iterator[None]:
     """Kernels that add in the same order every time; an operation that has none is an error."""
-    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
     yield
     torch.use_deterministic_algorithms(False)

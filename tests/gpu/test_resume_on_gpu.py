@@ -74,7 +74,7 @@ def test_what_other_kernels_leave_of_the_same_bits_is_told(
             train_in_pieces(
                 dropout_parts, tmp_path / name, monkeypatch, pieces, precision=precision
             )
-            for name, pieces in (("a", []), ("b", []), ("c", [4, 7, 5]))
+            for name, pieces in (("a", []), ("b", []), ("c", [7]))
         )
     finally:
         torch.use_deterministic_algorithms(False)
@@ -129,13 +129,16 @@ def test_a_run_goes_on_on_another_device(
     assert all_finite(outcome["weights"])
 
 
-@pytest.mark.parametrize("precision", ["fp32", "auto", "fp16"])
-def test_verify_resume_passes(tmp_path: Path, tell: Tell, precision: str) -> None:
+@pytest.mark.parametrize(("precision", "workers"), [("auto", "auto"), ("fp32", 0), ("fp16", 0)])
+def test_verify_resume_passes(
+    tmp_path: Path, tell: Tell, precision: str, workers: int | str
+) -> None:
     config = RunConfig(
         data_dir="toy",
         label_mode="cwe_or_clean",
         batch_size=4,
         precision=precision,
+        num_workers=workers,
         run_dir=str(tmp_path / "run"),
         local_dir=str(tmp_path / "local"),
     )
