@@ -13,7 +13,6 @@ from enstack.models.base_models import BaseModel, load_tokenizer
 from tests.support.gpu_training import write_encoder_with_dropout
 from tests.support.micro import Parts, training_data_of
 
-
 # torch looks once, at the first matrix product: cuBLAS adds in the same order with it only.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
