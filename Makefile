@@ -16,7 +16,7 @@ CHROMIUM_PACKAGES := chromium fonts-noto-color-emoji
 COLAB := .venv-colab
 RESOLVE := $(BIN)/uv pip compile --quiet --output-file
 
-.PHONY: help setup demo test test-slow test-colab test-browser check docs bench
+.PHONY: help setup demo test test-slow test-gpu test-colab test-browser check docs bench
 setup: $(READY)  ## .venv alone
 
 help:  # what stands after a target's colon and ##
@@ -45,6 +45,11 @@ test-notebook: $(READY)  ## the notebook alone, cell by cell, on toy data (nbval
 
 test-slow: $(READY)  ## 200 kills, files of full size, and every property with many more examples
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "slow or hypothesis" --hypothesis-profile long
+
+# conftest.py hides GPUs from all other tests. Warnings are no errors here: versions of torch and of
+# drivers differ from machine to machine.
+test-gpu: $(READY)  ## what only a GPU can break; fails where there is none
+	CUDA_VISIBLE_DEVICES=$${CUDA_VISIBLE_DEVICES-0} $(BIN)/python -m pytest tests/gpu -W default
 
 # The notebook in JupyterLab and Chromium, as in Colab: as root, for it makes /content.
 # BROWSER_ARGS='--kernel-python PYTHON --jupyter-lab FILE' takes other versions.

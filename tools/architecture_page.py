@@ -48,6 +48,7 @@ FOLDERS = {
     "benchmarks": "Ratios against peers measured in the same run",
     "docs": "These pages: how to, decisions, a log of what failed, measured results",
     "tests": "Facts, in the package's folders; each test's name is one",
+    "tests/gpu": "What only a GPU can break, apart from all other tests",
     "tests/browser": "The notebook in JupyterLab and Chromium: a harness, and what a user sees",
     "tests/docs": "What holds these pages and the README true",
     "tests/fake_colab": "A stand-in for google.colab: a drive and secrets",
