@@ -17,6 +17,7 @@ from enstack.errors import CheckpointError
 from enstack.reporting.console import aligned_table
 from enstack.reporting.costs import cost_cells, read_costs
 from enstack.reporting.stored_files import read_text, unusable
+from enstack.reporting.verdict import read_verdict
 from enstack.rounding import decimal
 from enstack.run_folder import RunFolder
 from enstack.stacking.costs import Cost
@@ -214,10 +215,16 @@ def leaderboard_cells(row: LeaderboardRow) -> dict[str, str]:
     }
 
 
-def _cost_lines(rows: Sequence[LeaderboardRow], costs: Mapping[str, Cost]) -> Iterator[str]:
-    """What the best of those that ask several models costs, and the best base model beside it."""
+def _cost_lines(
+    rows: Sequence[LeaderboardRow], costs: Mapping[str, Cost], candidate: str | None
+) -> Iterator[str]:
+    """What the candidate of the verdict costs, and the best base model beside it.
+
+    candidate: its key; without a verdict, the best of those that ask several models.
+    """
+    first = sorted(rows, key=lambda row: row.key != candidate)
     for kinds in (("vote", "stack"), ("base",)):
-        row = next((row for row in rows if row.kind in kinds and row.key in costs), None)
+        row = next((row for row in first if row.kind in kinds and row.key in costs), None)
         if row is not None and costs[row.key] != Cost(None, None):  # of an older run
             name = printable(title(row.key, short=True))
             told = (f"{text} {unit}" for unit, text in cost_cells(costs[row.key]).items())
@@ -246,4 +253,6 @@ def leaderboard_text(run_dir: Path) -> str:
     )
     # Every row was measured on the same functions.
     foot = f"Measured on {counted(rows[0].n, 'test function')}; the intervals are bootstrapped."
-    return "\n".join([text, *_cost_lines(rows, costs), foot])
+    verdict = read_verdict(stacking.verdict)
+    candidate = verdict.declared.candidate if verdict else None
+    return "\n".join([text, *_cost_lines(rows, costs, candidate), foot])

@@ -654,6 +654,11 @@ def test_costs_are_shown_where_a_run_recorded_them(full_run: Path, tmp_path: Pat
         "Cost of LR: 94.1 min of training, 1,234.6 s for 1,000 functions.",
         f"Cost of {long}: – min of training, <0.1 s for 1,000 functions.",
     ]
+    write_verdict(run_dir, verdict_of(difference(0.1, 0.05), candidate="stack:svm"))
+    path.write_text(json.dumps({**costs, "stack:svm": costs["stack:lr"]}))
+    assert leaderboard_text(run_dir).splitlines()[-3].startswith("Cost of SVM: 94.1 min")
+    (run_dir / "stacking" / "verdict.json").unlink()
+    path.write_text(json.dumps(costs))
     page = write_report(run_dir).read_text(encoding="utf-8")
     shown = Counter(re.findall(r'<td data-label="(min|s) [^"]*">([^<]*)</td>', page))
     assert shown == {
