@@ -181,7 +181,8 @@ def _spelled(text: str) -> str:
     word = text.strip().lower()
     if number := NUMBER.fullmatch(word):
         return str(int(number[1]))
-    return NAMES.get(re.sub(r"[\W_]", "", word), text)
+    # A sign that no one sees is damage: cut out, it would make a label of what is none.
+    return NAMES.get(re.sub(r"[\W_]", "", word), text) if word.isprintable() else text
 
 
 def _numbers(words: set[str]) -> set[int]:

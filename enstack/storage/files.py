@@ -17,7 +17,7 @@ from typing import Any
 from enstack.errors import CheckpointError
 from enstack.storage.disks import lock
 from enstack.storage.json_text import json_text, parsed_json
-from enstack.storage.links import is_folder, is_ours_alone, occupied, remove
+from enstack.storage.links import is_folder, is_ours_alone, occupied, remove, require_file_place
 
 # Also how much digest_of_ends reads, whose digests checkpoints hold: it must stay.
 CHUNK_BYTES = 1 << 20
@@ -86,6 +86,7 @@ def replacing_file(path: Path) -> Iterator[Path]:
 
     Readers see the old bytes or the new ones, never a part. A block that fails changes nothing.
     """
+    require_file_place(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     for leftover in _leftovers(path):
         _remove_leftover(leftover)

@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from enstack.storage.disks import is_same, lock
-from enstack.storage.links import is_folder, occupied, remove
+from enstack.storage.links import (
+    is_folder,
+    occupied,
+    remove,
+    require_file_place,
+    require_folder_place,
+)
 from enstack.storage.manifest import MANIFEST, is_current, read_manifest, write_manifest
 
 # The middle part is a number that nobody else draws; before that it was the process's number.
@@ -118,6 +124,7 @@ def _placing_in(place: Path) -> Iterator[None]:
 
 
 def _put_in_place(beside: Path, folder: Path) -> None:
+    require_folder_place(folder)
     _keep_strangers(folder, beside)
     # No system replaces a folder that has files: between these two there is none, and what needs
     # it makes it again.
@@ -142,7 +149,15 @@ def _keep_strangers(folder: Path, beside: Path) -> None:
     """Take along what a user has put into a folder: whatever its manifest does not name."""
     listed = (read_manifest(folder) or {"files": {}})["files"]
     # Links as they are; of a folder that is itself a link, all belongs to somebody else.
-    for path in sorted(folder.rglob("*")) if is_folder(folder) else ():
+    below = sorted(folder.rglob("*")) if is_folder(folder) else []
+    for path in below:  # all of them before the first is moved
+        if (
+            is_folder(path)
+            and any(path.iterdir())
+            and (beside / path.relative_to(folder)).is_file()
+        ):
+            require_file_place(path)
+    for path in below:
         name = path.relative_to(folder).as_posix()
         ours = name in listed or name == MANIFEST or is_folder(path)
         if not ours and not occupied(beside / name):

@@ -8,6 +8,7 @@ enstack writes into must be no link: `require_no_links` says so before anything 
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -71,6 +72,23 @@ def detach(path: Path) -> None:
     """Take a link away from a name that is about to be written in place."""
     if occupied(path) and not is_ours_alone(path):
         remove(path)
+
+
+def require_file_place(path: Path) -> None:
+    """Raise OSError, with the name in the way, where a folder, or a file above, is in a file's."""
+    if is_folder(path):
+        reason = "a folder stands where this file belongs, move it away"
+        raise IsADirectoryError(errno.EISDIR, reason, str(path))
+    require_folder_place(path.parent)
+
+
+def require_folder_place(path: Path) -> None:
+    """Raise OSError, with the name in the way, where a folder can't stand for a file's sake."""
+    taken = next((place for place in (path, *path.parents) if occupied(place)), None)
+    # Links of both kinds may be replaced: what they lead to has another name.
+    if taken is not None and is_ours_alone(taken):
+        reason = "a file stands where this folder belongs, move it away"
+        raise NotADirectoryError(errno.ENOTDIR, reason, str(taken))
 
 
 def require_no_links(

@@ -119,7 +119,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     try:
         content = (folder / MANIFEST).read_bytes()
         manifest = parsed_json(content)
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
         return None  # any other fault is the disk's: it says nothing of the manifest
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
         return None

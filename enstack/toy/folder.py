@@ -20,6 +20,8 @@ def write_toy(folder: Path, vdisc: int | None = None, seed: int = 42) -> Path:
     that holds data, is needed by others, or can't be written to.
     """
     require_own_place(folder, "folder")
+    if not 0 <= seed < 2**32:
+        raise ConfigError(f"seed must be 0 to {2**32 - 1:,}, found {seed}. Name another.")
     try:
         _refuse_to_overwrite(folder)
         if vdisc is None:

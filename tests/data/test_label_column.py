@@ -262,3 +262,10 @@ def test_the_commands_end_with_the_status_of_wrong_data_and_their_advice_works(
     assert "Use label_mode=binary (enstack audit: --label-mode binary)" in done.stderr
     done = enstack_here("audit", folder, "--json", *scratch, "--label-mode", "binary")
     assert done.returncode == 0, done.stderr
+
+
+def test_a_label_with_a_sign_that_is_not_printed_is_no_name() -> None:
+    for label in ("cl\0ean", "cl\u200bean", b"cl\0ean"):
+        tables = tables_of([["clean", "vulnerable"], ["clean"], [label]])
+        with pytest.raises(DataError, match=r"row 0 has .*cl"):
+            require_labels(tables, "binary")

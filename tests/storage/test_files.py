@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -129,3 +130,29 @@ def test_a_block_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path: 
         write_half()
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
     assert (tmp_path / "a").read_text() == "old"
+
+
+@pytest.mark.parametrize("write", [files.write_json, files.append_json_line])
+@pytest.mark.parametrize("inside", [(), ("note.txt",)])
+def test_a_folder_in_the_place_of_a_file_is_named_and_kept(
+    write: Callable[[Path, dict[str, int]], None], inside: tuple[str, ...], tmp_path: Path
+) -> None:
+    path = tmp_path / "events.jsonl"
+    path.mkdir()
+    for name in inside:
+        (path / name).write_text("mine")
+    with pytest.raises(IsADirectoryError, match=r"a folder stands where .* move it away") as error:
+        write(path, {"a": 1})
+    assert error.value.filename == str(path)
+    assert sorted(other.name for other in tmp_path.rglob("*")) == sorted([path.name, *inside])
+    path.rename(tmp_path / "moved")
+    write(path, {"a": 1})
+    assert path.is_file()
+
+
+def test_a_file_in_the_place_of_a_folder_is_named_and_kept(tmp_path: Path) -> None:
+    (tmp_path / "report").write_text("mine")
+    with pytest.raises(NotADirectoryError, match=r"a file stands where .* move it away") as error:
+        files.write_json(tmp_path / "report" / "data" / "x.json", {})
+    assert error.value.filename == str(tmp_path / "report")
+    assert (tmp_path / "report").read_text() == "mine"

@@ -10,7 +10,7 @@ import pytest
 from enstack.storage import disks, folders
 from enstack.storage.caches import holding_caches, is_usable, making_cache
 from enstack.storage.folders import replacing_folder
-from enstack.storage.manifest import folder_problems, is_current, write_manifest
+from enstack.storage.manifest import MANIFEST, folder_problems, is_current, write_manifest
 
 WANTED = {"x": 1}
 
@@ -159,3 +159,36 @@ def test_on_a_mount_without_locks_folders_are_made_all_the_same(
     (tmp_path / f".made.{'a' * 16}.writing").mkdir()
     make(tmp_path / "made", "whole", WANTED)
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
+
+
+def test_a_folder_in_the_place_of_a_listed_file_is_named_and_kept(tmp_path: Path) -> None:
+    for name in ("rf.skops", MANIFEST):
+        folder = tmp_path / name / "stacking"
+        with folders.replacing_folder(folder, {}) as beside:
+            (beside / "rf.skops").write_text("1")
+        (folder / name).unlink()
+        (folder / name).mkdir()
+        (folder / name / "note.txt").write_text("mine")
+
+        def again(folder: Path = folder) -> None:
+            with folders.replacing_folder(folder, {}) as beside:
+                (beside / "rf.skops").write_text("2")
+
+        with pytest.raises(IsADirectoryError, match="a folder stands where") as error:
+            again()
+        assert error.value.filename == str(folder / name)
+        assert (folder / name / "note.txt").read_text() == "mine"
+        (folder / name).rename(tmp_path / name / "moved")
+        again()
+        assert (folder / "rf.skops").read_text() == "2"
+
+
+def test_a_file_in_the_place_of_a_made_folder_is_named_and_kept(tmp_path: Path) -> None:
+    (tmp_path / "stacking").write_text("mine")
+    with (
+        pytest.raises(NotADirectoryError, match="a file stands where") as error,
+        folders.replacing_folder(tmp_path / "stacking", {}),
+    ):
+        pass
+    assert error.value.filename == str(tmp_path / "stacking")
+    assert (tmp_path / "stacking").read_text() == "mine"

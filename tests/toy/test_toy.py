@@ -18,7 +18,9 @@ from transformers.utils import logging as transformers_logging
 
 from enstack.data.functions import VulnerabilityData, read_data
 from enstack.data.labels import CWE_CLASSES
+from enstack.errors import ConfigError
 from enstack.storage.files import sha256_file
+from enstack.toy.folder import write_toy
 from enstack.toy.functions import BLOCKS, write_toy_data
 from enstack.toy.tiny_models import make_tiny_models
 
@@ -270,3 +272,10 @@ def fine_tune_and_predict(path: Path, train, test) -> np.ndarray:  # type: ignor
             ]
     torch.set_num_threads(threads)
     return torch.cat(logits).argmax(dim=1).numpy()
+
+
+@pytest.mark.parametrize("seed", [-7, 2**32])
+def test_a_seed_that_no_run_takes_is_refused_with_the_range(seed: int, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"seed must be 0 to 4,294,967,295, found"):
+        write_toy(tmp_path / "toy", seed=seed)
+    assert not (tmp_path / "toy").exists()
