@@ -51,6 +51,8 @@ def bomb() -> bytes:
         (b"", "."),
         (b"\x80\x04N.", "Python objects and not numbers"),
     ],
+    # Named: an archive holds the second of its making, and each process of the suite makes its own.
+    ids=["an object", "objects", "another name", "a bomb", "cut", "empty", "a pickle"],
 )
 def test_what_is_no_array_is_refused_with_its_reason_and_nothing_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, reason: str
