@@ -15,6 +15,7 @@ from enstack.metrics.early_stopping import stale_epochs, stopped_early
 from enstack.storage.arrays import read_arrays
 from enstack.storage.files import sha256_file, sha256_json
 from enstack.storage.json_text import json_text, parsed_json
+from enstack.storage.links import is_folder
 from enstack.storage.manifest import folder_problems, read_manifest
 
 SLOT = re.compile(r"last_checkpoint|previous_checkpoint(_([2-9]|[1-9][0-9]+))?|best_model")
@@ -117,6 +118,8 @@ class BaseModelFolder:
 
     def history_problem(self) -> str | None:
         """What keeps the history from being the one that its training wrote, or None."""
+        if is_folder(self.history):
+            return f"{self.history} is a folder, move it away"
         if not self.history.is_file():
             return f"{self.history} is missing"
         wanted = (read_manifest(self.probabilities) or {}).get("history")

@@ -26,6 +26,7 @@ from enstack.storage.files import (
     write_if_changed,
 )
 from enstack.storage.json_text import json_text
+from enstack.storage.links import require_file_place
 from enstack.storage.manifest import read_manifest
 
 # Folders that a run writes into; checkpoints are not among them, they are replaced whole.
@@ -145,6 +146,7 @@ class RunFolder:
         """The lines of events.jsonl, none where there is no such file."""
         if not self.events_file.exists():
             return []
+        require_file_place(self.events_file)
         return self.events_file.read_text(encoding="utf-8", errors="replace").splitlines()
 
     def log(self, event: str, **details: Any) -> None:

@@ -22,7 +22,7 @@ from enstack.checkpoints.slots import (
 )
 from enstack.errors import CheckpointError
 from enstack.progress.say import say
-from enstack.storage.links import empty, remove
+from enstack.storage.links import empty, remove, require_folder_place
 from enstack.storage.manifest import folder_problems, read_manifest
 
 
@@ -67,6 +67,7 @@ def whole_best(scratch: Path, folder: Path, identity: dict[str, Any]) -> Path | 
     """
     # Saves reach the scratch disk first, and it is the faster one to read.
     for best in (scratch / BEST, folder / BEST):
+        require_folder_place(best)
         if best.is_dir():
             fault = _fault_of(best, identity)
             if fault is None:

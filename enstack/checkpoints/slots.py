@@ -11,7 +11,7 @@ from typing import Any
 
 from enstack.errors import CheckpointError
 from enstack.storage.files import CHUNK_BYTES, Moved, ignore, sync
-from enstack.storage.links import is_folder, occupied, remove
+from enstack.storage.links import is_folder, is_ours_alone, occupied, remove, require_folder_place
 from enstack.storage.manifest import HashedFolder, folder_problems, read_manifest
 
 LAST, PREVIOUS, BEST = "last_checkpoint", "previous_checkpoint", "best_model"
@@ -65,6 +65,8 @@ def write(
 
 def install(folder: Path, name: str, *, keep: int, remove: Remove = remove) -> None:
     """Put what `write` left beside into its place; only now is anything older given up."""
+    for path in (folder / BEST, *_kept_in(folder)):
+        require_folder_place(path)  # a file is none of ours
     if name == BEST:
         # Between this and the rename the new one lies beside alone, where the next start finds it.
         discard(folder / BEST, remove)
@@ -101,10 +103,17 @@ def discard(folder: Path, remove: Remove = remove) -> None:
 def clear(folder: Path) -> None:
     """Remove all that a training has put into a folder, and the folder if nothing else is in it."""
     for path in list(folder.iterdir()) if folder.is_dir() else ():
-        if OURS.fullmatch(path.name):
+        if OURS.fullmatch(path.name) and not _is_strangers(path):
             discard(path)
     with contextlib.suppress(OSError):  # a user's own files stay, and so the folder does
         folder.rmdir()
+
+
+def _is_strangers(path: Path) -> bool:
+    """Whether a folder has the name of a file of ours, or a file that of a folder."""
+    if HISTORY in path.name:
+        return is_folder(path)
+    return occupied(path) and is_ours_alone(path)  # gone, where what was discarded before lay
 
 
 class OpenCheckpoint:
@@ -159,7 +168,12 @@ def saved_number(folder: Path) -> int:
 
 
 def checkpoints_in(folder: Path) -> list[Path]:
-    """Every checkpoint in a base model's folder, those of a run that kept more included."""
+    """Every checkpoint in a base model's folder, those of a run that kept more included.
+
+    Raises NotADirectoryError where a file, which is nobody's checkpoint, has the name of one.
+    """
+    for path in _kept_in(folder):
+        require_folder_place(path)
     return [path for path in _kept_in(folder) if path.is_dir()]
 
 

@@ -23,7 +23,7 @@ from enstack.storage.files import file_state, sha256_json
 from enstack.storage.json_text import json_text, parsed_json
 from enstack.storage.manifest import read_manifest, write_manifest
 
-FORMAT = 1  # raise when the files of a folder change their meaning
+FORMAT = 2  # raise when the files of a folder change their meaning
 MIB = 2**20
 HASH_ROWS = 65536  # part of what digests mean
 
@@ -31,14 +31,14 @@ HASH_ROWS = 65536  # part of what digests mean
 class Texts(NamedTuple):
     """The functions of a file that have any text.
 
-    sources: large_string (n,); rows: int64 (n,), where each lies in the file; decoded_otherwise:
-    bool (n,), true where the bytes were no UTF-8; mapped: the file behind the sources, if there is;
-    digest: `digest_of` the sources, where it is known.
+    sources: large_string (n,); rows: int64 (n,), where each lies in the file; decoded_as:
+    uint8 (n,), as in `read_sources`; mapped: the file behind the sources, if there is; digest:
+    `digest_of` the sources, where it is known.
     """
 
     sources: pa.Array
     rows: np.ndarray
-    decoded_otherwise: np.ndarray
+    decoded_as: np.ndarray
     mapped: mmap.mmap | None = None
     digest: str | None = None
 
@@ -145,12 +145,12 @@ def _has_room(path: Path, cache_dir: Path) -> bool:
 def _batches(path: Path) -> Iterator[tuple[int, Texts]]:
     """All texts but blank ones, a batch at a time, after the number of rows that were read."""
     first = 0
-    for sources, otherwise in read_sources(path):
+    for sources, decoded_as in read_sources(path):
         # Trimmed only to tell which are blank: a text that stays is left as it was.
         blank = pc.equal(pc.binary_length(pc.utf8_trim_whitespace(sources)), 0)
         taken = np.flatnonzero(~blank.to_numpy(zero_copy_only=False))
         # Rows count from the start of the file, left-out ones included: ids are made of them.
-        texts = Texts(sources.take(pa.array(taken)), first + taken, otherwise[taken])
+        texts = Texts(sources.take(pa.array(taken)), first + taken, decoded_as[taken])
         yield len(sources), texts
         first += len(sources)
 
@@ -164,7 +164,7 @@ def _loaded(path: Path) -> Columns:
         Texts(
             pa.concat_arrays([batch.sources for batch in batches]),
             np.concatenate([batch.rows for batch in batches]),
-            np.concatenate([batch.decoded_otherwise for batch in batches]),
+            np.concatenate([batch.decoded_as for batch in batches]),
         ),
     )
 
@@ -172,7 +172,7 @@ def _loaded(path: Path) -> Columns:
 def _store(path: Path, folder: Path, made_from: dict[str, Any]) -> None:
     """Write a folder with a file's columns, as bytes and arrays that can be mapped."""
     table = read_table(path)
-    lengths, rows, otherwise = [], [], []
+    lengths, rows, decoded_as = [], [], []
     with making_cache(folder, made_from) as beside:
         with (
             (beside / "texts.bin").open("wb") as file,
@@ -182,11 +182,11 @@ def _store(path: Path, folder: Path, made_from: dict[str, Any]) -> None:
                 file.write(text_bytes(batch.sources))
                 lengths.append(pc.binary_length(batch.sources).to_numpy(zero_copy_only=False))
                 rows.append(batch.rows)
-                otherwise.append(batch.decoded_otherwise)
+                decoded_as.append(batch.decoded_as)
                 bar.advance(n_read)
         np.save(beside / "offsets.npy", np.cumsum(np.concatenate([[0], *lengths]), dtype=np.int64))
         np.save(beside / "rows.npy", np.concatenate(rows))
-        np.save(beside / "decoded_otherwise.npy", np.concatenate(otherwise))
+        np.save(beside / "decoded_as.npy", np.concatenate(decoded_as))
         _store_labels(table, beside)
         # Stored, so that no later start takes it anew; over the finished file, for its parts are of
         # HASH_ROWS rows, whatever batches the reader gave.
@@ -220,8 +220,8 @@ def _opened(path: Path, folder: Path) -> Columns:
         labels[:] = listed
     table = Table(path, manifest["n_rows"], flags, labels, manifest["both"])
     sources, mapped = _mapped(folder)
-    rows, otherwise = (np.load(folder / f"{name}.npy") for name in ("rows", "decoded_otherwise"))
-    return Columns(table, Texts(sources, rows, otherwise, mapped, manifest["digest"]))
+    rows, decoded_as = (np.load(folder / f"{name}.npy") for name in ("rows", "decoded_as"))
+    return Columns(table, Texts(sources, rows, decoded_as, mapped, manifest["digest"]))
 
 
 def _mapped(folder: Path) -> tuple[pa.Array, mmap.mmap | None]:

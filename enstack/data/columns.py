@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from enstack.counting import counted
 from enstack.data.formats import CWE_COLUMNS, TABLE_COLUMNS, as_objects, reader_of
 from enstack.data.other_names import column_advice, described, nearest, plain
 from enstack.data.strangers import readable, refuse_strangers
@@ -18,6 +19,9 @@ from enstack.errors import DataError
 
 # VDISC has booleans; numbers, floats with NaN and texts are seen in the wild.
 FLAG_CODES = {"0": 0, "0.0": 0, "false": 0, "1": 1, "1.0": 1, "true": 1}
+AS_LATIN_1, WITH_MARKS = 1, 2  # how a text was read that is not UTF-8 as it stands
+# All surrogates but those that stand for a byte each: as an escape in JSON can name them.
+HALF_PAIR = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 MISSING, UNKNOWN = -1, -2  # what stands for a flag that is NaN, and for one that is no flag
 # An empty field, null as a word, and what str makes of NaN, None and pandas.NA.
 MISSING_WORDS = ("", "nan", "none", "null", "<na>")
@@ -62,15 +66,20 @@ def read_table(path: Path) -> Table:
 def read_sources(path: Path) -> Iterator[tuple[pa.Array, np.ndarray]]:
     """All functions of one split in file order, a batch of rows at a time.
 
-    Yields (sources, decoded_otherwise): large_string (rows,), and bool (rows,), true where the
-    bytes were no UTF-8 and were read as latin-1. A missing text becomes an empty one.
+    Yields (sources, decoded_as): large_string (rows,), and uint8 (rows,): AS_LATIN_1 where the
+    bytes were no UTF-8, WITH_MARKS where half a surrogate pair became a mark, else 0. A missing
+    text becomes an empty one.
     """
     column = "functionSource" if path.suffix == ".hdf5" else "func"
     first_row = 0
     for batch in reader_of(path).batches(path, (column,)):
         values = list(batch[column])
         # Rows count through the whole file, so that a message names the one to mend.
-        yield as_text([_as_bytes(v, path, first_row + i) for i, v in enumerate(values)])
+        texts, latin = as_text([_as_bytes(v, path, first_row + i) for i, v in enumerate(values)])
+        marked = [
+            isinstance(value, str) and HALF_PAIR.search(value) is not None for value in values
+        ]
+        yield texts, np.select([latin, marked], [AS_LATIN_1, WITH_MARKS], 0).astype(np.uint8)
         first_row += len(values)
 
 
@@ -84,6 +93,19 @@ def as_text(values: list[bytes]) -> tuple[pa.Array, np.ndarray]:
         decoded = [_decode(value) for value in values]
     texts = pa.array([text for text, _ in decoded], type=pa.large_string())
     return texts, np.array([otherwise for _, otherwise in decoded], dtype=bool)
+
+
+def reading_notes(split: str, rows: np.ndarray, decoded_as: np.ndarray) -> Iterator[str]:
+    """How texts were read that are not UTF-8 as they stand; of which rows (n,) of the file."""
+    n_latin, marked = int((decoded_as == AS_LATIN_1).sum()), rows[decoded_as == WITH_MARKS]
+    if n_latin:
+        yield f"{split}: {counted(n_latin, 'function')} not in UTF-8, read as latin-1"
+    if len(marked):
+        yield (
+            f"{split}: {counted(len(marked), 'function')} with half a surrogate pair (such as "
+            f"\\ud800), which is no character, read as \ufffd; the first is in row {marked[0]} "
+            "(rows count from 0)"
+        )
 
 
 def normalized(functions: Iterable[str]) -> list[str]:
@@ -137,13 +159,9 @@ def _as_bytes(value: Any, path: Path, row: int) -> bytes:
 
 
 def _encoded(text: str) -> bytes:
-    """The bytes behind a text, of one that is no Unicode too: escaped ones, or lone surrogates."""
-    # csv and jsonl are decoded with surrogateescape: their own bytes come back here. What neither
-    # takes are lone surrogates, as an escape in JSON can name them.
-    for errors in ("strict", "surrogateescape"):
-        with contextlib.suppress(UnicodeEncodeError):
-            return text.encode("utf-8", errors)
-    return text.encode("utf-8", "surrogatepass")
+    """The bytes behind a text; a mark stands for what no bytes do: half a surrogate pair."""
+    # csv and jsonl are decoded with surrogateescape: their own bytes come back here.
+    return HALF_PAIR.sub("\ufffd", text).encode("utf-8", "surrogateescape")
 
 
 def _decode(value: bytes) -> tuple[str, bool]:

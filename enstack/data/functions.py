@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from enstack.counting import counted
 from enstack.data.column_cache import Columns, batches_of, digest_of, read_columns, release
-from enstack.data.columns import Table
+from enstack.data.columns import Table, reading_notes
 from enstack.data.csv_tables import backslash_notes
 from enstack.data.formats import split_files
 from enstack.data.labels import (
@@ -226,9 +226,7 @@ def _with_text(
     """The functions that have a label and a text, and how many have a label alone."""
     texts, kept = columns.texts, labelling.kept
     labelled = kept[texts.rows]
-    n_latin = int((labelled & texts.decoded_otherwise).sum())
-    if n_latin:
-        notes.append(f"{split}: {counted(n_latin, 'function')} not in UTF-8, read as latin-1")
+    notes += reading_notes(split, texts.rows[labelled], texts.decoded_as[labelled])
     n_blank = int(kept.sum() - labelled.sum())
     if n_blank:
         notes.append(f"{split}: {counted(n_blank, 'function')} without any text, dropped")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 from enstack.errors import DataError
 
 __all__ = ["json_records"]
+
+BYTE = re.compile("[\udc80-\udcff]")  # what stands for a byte that is no UTF-8
 
 
 def json_records(path: Path, known: Collection[str]) -> Iterator[dict[str, Any]]:
@@ -38,7 +41,22 @@ def json_records(path: Path, known: Collection[str]) -> Iterator[dict[str, Any]]
                 raise DataError(_why(path, number, line, text, str(error))) from error
             if not isinstance(record, dict):
                 raise DataError(_why(path, number, line, text, f"found {text[:40]!r}"))
-            yield record
+            yield _without_bytes(record) if r"\ud" in text.lower() and _is_utf_8(line) else record
+
+
+def _is_utf_8(line: bytes) -> bool:
+    try:
+        return bool(line.decode())
+    except UnicodeDecodeError:
+        return False
+
+
+def _without_bytes(record: dict[str, Any]) -> dict[str, Any]:
+    # An escape names a character and no byte: U+DC80 is half a surrogate pair as any other.
+    return {
+        key: BYTE.sub("\ud800", value) if isinstance(value, str) else value
+        for key, value in record.items()
+    }
 
 
 def _why(path: Path, number: int, line: bytes, text: str, fault: str) -> str:

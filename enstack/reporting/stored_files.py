@@ -7,8 +7,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from enstack.errors import CheckpointError
+from enstack.errors import CheckpointError, reason_of
 from enstack.storage.json_text import parsed_json
+from enstack.storage.links import require_file_place
 
 __all__ = ["read_object", "read_text", "unusable"]
 
@@ -32,11 +33,12 @@ def _first_of(error: ValidationError) -> str:
 def read_text(path: Path) -> str:
     """A whole text file; CheckpointError where it is missing, or no text."""
     try:
+        require_file_place(path)
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise unusable(path, "it is missing") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise unusable(path, error) from error
+        raise unusable(path, reason_of(error)) from error
 
 
 def read_object(path: Path) -> dict[str, Any]:

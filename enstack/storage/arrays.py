@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from enstack.errors import reason_of
+from enstack.storage.links import require_file_place
+
 __all__ = ["read_arrays"]
 
 # How much larger than their file arrays may be: what is written here is not packed at all.
@@ -28,6 +31,7 @@ def read_arrays(
     a pickle, which could run whatever code its writer put there.
     """
     try:
+        require_file_place(path)
         with path.open("rb") as file:
             _require_moderate_size(path)
             with np.load(file, allow_pickle=False) as stored:
@@ -56,4 +60,4 @@ def _require_moderate_size(path: Path) -> None:
 def _plainly(error: BaseException) -> str:
     if "pickled" in str(error) or "Object arrays" in str(error):
         return "it holds Python objects and not numbers, which are never loaded"
-    return " ".join(str(error).split()) or type(error).__name__
+    return " ".join(reason_of(error).split())

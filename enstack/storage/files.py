@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from enstack.errors import CheckpointError
+from enstack.errors import CheckpointError, reason_of
 from enstack.storage.disks import lock
 from enstack.storage.json_text import json_text, parsed_json
 from enstack.storage.links import is_folder, is_ours_alone, occupied, remove, require_file_place
@@ -31,6 +31,7 @@ def ignore(size: int) -> None:
 def sha256_file(path: Path, moved: Moved = ignore) -> str:
     """Sha256 of a file's bytes, as hex, read in chunks."""
     digest = hashlib.sha256()
+    require_file_place(path)
     with path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             digest.update(chunk)
@@ -44,6 +45,7 @@ def digest_of_ends(path: Path) -> str:
     In a file shorter than two of them some bytes count twice. Checkpoints hold this digest of
     their base model's weights: how it is taken must stay.
     """
+    require_file_place(path)
     digest, size = hashlib.sha256(), path.stat().st_size
     with path.open("rb") as file:
         digest.update(file.read(CHUNK_BYTES))
@@ -180,10 +182,11 @@ def append_json_line(path: Path, record: dict[str, Any]) -> None:
 def read_json(path: Path) -> Any:
     """Read a JSON file; a missing or damaged one is a CheckpointError that names it."""
     try:
+        require_file_place(path)
         return parsed_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(
-            f"{path} must be a readable JSON file: {error}. Put a good copy back."
+            f"{path} must be a readable JSON file: {reason_of(error)}. Put a good copy back."
         ) from error
 
 

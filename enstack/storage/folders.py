@@ -101,6 +101,7 @@ def remove_leftover(folder: Path) -> bool:
 
 def _locked_beside(folder: Path) -> tuple[Path, int]:
     """A new folder beside, and the descriptor that holds its lock while this process lives."""
+    require_folder_place(folder)  # before anything is filled: that may take hours
     while True:
         # Drawn, not counted: machines, containers and threads may share the disk.
         beside = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}.writing")
@@ -151,12 +152,11 @@ def _keep_strangers(folder: Path, beside: Path) -> None:
     # Links as they are; of a folder that is itself a link, all belongs to somebody else.
     below = sorted(folder.rglob("*")) if is_folder(folder) else []
     for path in below:  # all of them before the first is moved
-        if (
-            is_folder(path)
-            and any(path.iterdir())
-            and (beside / path.relative_to(folder)).is_file()
-        ):
+        new = beside / path.relative_to(folder)
+        if is_folder(path) and any(path.iterdir()) and new.is_file():
             require_file_place(path)
+        elif path.relative_to(folder).as_posix() not in listed and new.is_dir():
+            require_folder_place(path)
     for path in below:
         name = path.relative_to(folder).as_posix()
         ours = name in listed or name == MANIFEST or is_folder(path)

@@ -69,7 +69,8 @@ def is_ours_alone(path: Path) -> bool:
 
 
 def detach(path: Path) -> None:
-    """Take a link away from a name that is about to be written in place."""
+    """Take a link away from a name that is about to be written in place; no folder is taken."""
+    require_file_place(path)
     if occupied(path) and not is_ours_alone(path):
         remove(path)
 
@@ -77,7 +78,7 @@ def detach(path: Path) -> None:
 def require_file_place(path: Path) -> None:
     """Raise OSError, with the name in the way, where a folder, or a file above, is in a file's."""
     if is_folder(path):
-        reason = "a folder stands where this file belongs, move it away"
+        reason = f"a folder stands where the file {path.name} belongs, move it away"
         raise IsADirectoryError(errno.EISDIR, reason, str(path))
     require_folder_place(path.parent)
 
@@ -87,7 +88,7 @@ def require_folder_place(path: Path) -> None:
     taken = next((place for place in (path, *path.parents) if occupied(place)), None)
     # Links of both kinds may be replaced: what they lead to has another name.
     if taken is not None and is_ours_alone(taken):
-        reason = "a file stands where this folder belongs, move it away"
+        reason = f"a file stands where the folder {taken.name} belongs, move it away"
         raise NotADirectoryError(errno.ENOTDIR, reason, str(taken))
 
 

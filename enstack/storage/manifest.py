@@ -6,10 +6,10 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from enstack.errors import CheckpointError
+from enstack.errors import CheckpointError, reason_of
 from enstack.storage.files import Moved, ignore, sha256_file, sync, write_bytes
 from enstack.storage.json_text import json_text, parsed_json
-from enstack.storage.links import detach
+from enstack.storage.links import detach, is_folder, require_file_place, require_folder_place
 
 MANIFEST = "manifest.json"
 BLANK = "0" * 64  # stands where a manifest's own sha256 comes
@@ -144,6 +144,12 @@ def folder_problems(
     agrees_with: these as far as both name them, for older folders name fewer. content: False looks
     at the sizes of files alone.
     """
+    try:
+        require_folder_place(folder)
+        require_file_place(folder / MANIFEST)
+    # Any other fault is the disk's.
+    except (IsADirectoryError, NotADirectoryError) as error:
+        return [reason_of(error)]
     if not folder.is_dir():
         return [f"{folder} does not exist"]
     manifest = read_manifest(folder)
@@ -179,6 +185,8 @@ def _as_stored(made_from: dict[str, Any]) -> Any:
 
 
 def _file_problem(path: Path, entry: dict[str, Any], moved: Moved, content: bool) -> str | None:
+    if is_folder(path):
+        return f"a folder stands where the file {path.name} belongs, move it away"
     if not path.is_file():
         return f"{path.name} is missing"
     # The size first: a file that was cut is told without reading a gigabyte.

@@ -102,8 +102,9 @@ def test_clearing_removes_what_a_training_made_and_nothing_else(
         "damaged_checkpoint_1",
     ]
     for folder in (tmp_path / "used", tmp_path / "ours"):
+        folder.mkdir()
         for name in made:
-            (folder / name).mkdir(parents=True)
+            (folder / name).touch() if "history" in name else (folder / name).mkdir()
         link("folder", folder / "damaged_best_model_12", outside)
     for name in LOOK_ALIKES:
         (tmp_path / "used" / name).mkdir()
@@ -113,3 +114,27 @@ def test_clearing_removes_what_a_training_made_and_nothing_else(
     assert outside.state() == before
     assert not (tmp_path / "ours").exists()
     assert {path.name for path in (tmp_path / "used").iterdir()} == set(LOOK_ALIKES)
+
+
+@pytest.mark.parametrize("name", [LAST, "previous_checkpoint", BEST])
+def test_a_file_in_a_checkpoints_place_is_named_and_kept(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    for new in (LAST, BEST):
+        with pytest.raises(NotADirectoryError, match="a file stands where the folder") as error:
+            save(tmp_path, 1, name=new)
+        assert error.value.filename == str(tmp_path / name)
+    if name != BEST:
+        with pytest.raises(NotADirectoryError, match=f"the folder {name} belongs, move it away"):
+            slots.checkpoints_in(tmp_path)
+    slots.clear(tmp_path)
+    assert (tmp_path / name).read_text() == "mine"
+    (tmp_path / name).rename(tmp_path / "moved")
+    save(tmp_path, 2)
+    assert [path.name for path in slots.checkpoints_in(tmp_path)] == [LAST]
+
+
+def test_clearing_leaves_a_folder_in_the_historys_place(tmp_path: Path) -> None:
+    (tmp_path / slots.HISTORY).mkdir()
+    (tmp_path / slots.HISTORY / "note.txt").write_text("mine")
+    slots.clear(tmp_path)
+    assert (tmp_path / slots.HISTORY / "note.txt").read_text() == "mine"

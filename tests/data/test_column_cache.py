@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from enstack.data import column_cache as stored
+from enstack.data.columns import AS_LATIN_1
 from enstack.data.formats import split_files
 from enstack.data.functions import read_data
 from enstack.toy.fake_vdisc import write_fake_vdisc
@@ -178,4 +179,4 @@ def test_flags_keep_their_rows(tmp_path: Path) -> None:
     assert columns.table.flags is not None
     assert np.array_equal(columns.table.flags, FLAGS)
     assert columns.texts.rows.tolist() == [0, 2, 4, 5]
-    assert columns.texts.decoded_otherwise.tolist() == [False, True, False, False]
+    assert columns.texts.decoded_as.tolist() == [0, AS_LATIN_1, 0, 0]

@@ -94,10 +94,36 @@ def test_nul_survives_in_fixed_width_bytes(tmp_path: Path) -> None:
     assert read_data(tmp_path).splits["train"].sources.to_pylist() == ["f() { a\0b }", "g() { }"]
 
 
-def test_lone_surrogates_are_read_and_counted(tmp_path: Path) -> None:
-    rows = [{"func": f"f() {{ {text} }}", "label": 2 * n} for n, text in enumerate(("\ud800", "b"))]
-    data = read_data(write_rows(tmp_path, "jsonl", rows))
-    assert len(data.splits["train"]) == 2
+@pytest.mark.parametrize("cached", [False, True])
+@pytest.mark.parametrize("escape", ["\\ud800", "\\uDFFF", "\\udc80", "\\ude00\\ud83d"])
+def test_half_a_surrogate_pair_is_told_with_its_row_and_the_rest_of_the_text_stays(
+    tmp_path: Path, cached: bool, escape: str
+) -> None:
+    texts = ["f() { café }", "g() { XX 🙂 é }", "\\ud800 \ud83d\ude42 stays"]
+    rows = [{"func": text, "label": n % 2} for n, text in enumerate(texts)]
+    path = write_rows(tmp_path, "jsonl", rows) / "train.jsonl"
+    path.write_text(path.read_text().replace("XX", escape))
+    data = read_data(tmp_path, label_mode="binary", cache_dir=tmp_path / "c" if cached else None)
+    read = data.splits["train"].sources.to_pylist()
+    marks = "\ufffd" * escape.count("u")
+    assert read == [texts[0], f"g() {{ {marks} 🙂 é }}", "\\ud800 🙂 stays"]
+    assert [note for note in data.notes if note.startswith("train: ")] == [
+        "train: 1 function with half a surrogate pair (such as \\ud800), which is no character, "
+        "read as �; the first is in row 1 (rows count from 0)"
+    ]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "hdf5"])
+def test_the_bytes_of_half_a_surrogate_pair_are_no_utf_8(tmp_path: Path, suffix: str) -> None:
+    raw, spaced = b"f() { \xed\xa0\x80 }", b"f() { XXX }"
+    if suffix == "hdf5":
+        write_all_hdf5(tmp_path, sources=[raw, b"g() { }"], flags=flags_of(2))
+    else:
+        rows = [{"func": t, "label": 2 * n} for n, t in enumerate((spaced.decode(), "g() { }"))]
+        path = write_rows(tmp_path, suffix, rows) / f"train.{suffix}"
+        path.write_bytes(path.read_bytes().replace(spaced, raw))
+    data = read_data(tmp_path)
+    assert data.splits["train"].sources[0].as_py() == raw.decode("latin-1")
     assert "train: 1 function not in UTF-8, read as latin-1" in data.notes
 
 

@@ -8,10 +8,16 @@ from pathlib import Path
 import pytest
 
 from enstack.errors import CheckpointError
+from enstack.reporting.stored_files import read_object
 from enstack.storage import files
+from enstack.storage.arrays import read_arrays
 from enstack.storage.disks import require_writable
 
 DIGEST = "38d6d5273586cac6f5be99ca20b9ff7189cda136ee1a1cfeab905d2d223c81f4"
+
+
+def read_ids(path: Path) -> object:
+    return read_arrays(path, ("ids",))
 
 
 def test_a_write_that_fails_leaves_the_old_file(
@@ -148,6 +154,24 @@ def test_a_folder_in_the_place_of_a_file_is_named_and_kept(
     path.rename(tmp_path / "moved")
     write(path, {"a": 1})
     assert path.is_file()
+
+
+@pytest.mark.parametrize("read", [files.sha256_file, files.file_state, read_object, read_ids])
+def test_a_folder_in_the_place_of_a_file_that_is_read_is_named(
+    read: Callable[[Path], object], tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").mkdir()
+    with pytest.raises((OSError, ValueError, CheckpointError)) as error:
+        read(tmp_path / "config.json")
+    said = getattr(error.value, "strerror", None) or f"{error.value}"
+    assert "a folder stands where the file config.json belongs, move it away" in said
+    assert "Errno" not in said
+
+
+def test_json_with_a_folder_in_its_place_is_named(tmp_path: Path) -> None:
+    (tmp_path / "config.json").mkdir()
+    with pytest.raises(CheckpointError, match=r"JSON file: a folder stands .* move it away. Put"):
+        files.read_json(tmp_path / "config.json")
 
 
 def test_a_file_in_the_place_of_a_folder_is_named_and_kept(tmp_path: Path) -> None:

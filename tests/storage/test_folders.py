@@ -192,3 +192,52 @@ def test_a_file_in_the_place_of_a_made_folder_is_named_and_kept(tmp_path: Path) 
         pass
     assert error.value.filename == str(tmp_path / "stacking")
     assert (tmp_path / "stacking").read_text() == "mine"
+
+
+def test_a_users_file_in_the_place_of_a_new_subfolder_is_named_and_kept(folder: Path) -> None:
+    for name in ("figures", "sub/deep"):
+        mine = folder / name
+        mine.parent.mkdir(exist_ok=True)
+        mine.write_text("mine")
+
+        def again(name: str = name) -> None:
+            with folders.replacing_folder(folder, {}) as beside:
+                (beside / name).mkdir(parents=True)
+                (beside / name / "x.png").write_text("2")
+
+        with pytest.raises(NotADirectoryError, match="a file stands where the folder") as error:
+            again()
+        assert error.value.filename == str(mine)
+        assert mine.read_text() == "mine"
+        mine.rename(folder.parent / f"{mine.name} moved")
+        again()
+        assert (mine / "x.png").read_text() == "2"
+
+
+def test_a_file_in_the_place_of_a_caches_folder_is_named_before_anything_is_made(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "tokens").write_text("mine")
+    with pytest.raises(NotADirectoryError, match="a file stands where the folder tokens") as error:
+        make(tmp_path / "tokens" / "key", "x", WANTED)
+    assert error.value.filename == str(tmp_path / "tokens")
+    assert (tmp_path / "tokens").read_text() == "mine"
+
+
+def test_what_stands_in_the_place_of_a_folder_or_of_its_files_is_a_problem_of_its_own(
+    folder: Path,
+) -> None:
+    for name in ("a", MANIFEST):
+        kept = (folder / name).read_bytes()
+        (folder / name).unlink()
+        (folder / name).mkdir()
+        assert folder_problems(folder) == [
+            f"a folder stands where the file {name} belongs, move it away"
+        ]
+        (folder / name).rmdir()
+        (folder / name).write_bytes(kept)
+    assert not folder_problems(folder)
+    (folder.parent / "file").write_text("mine")
+    assert folder_problems(folder.parent / "file" / "made") == [
+        "a file stands where the folder file belongs, move it away"
+    ]

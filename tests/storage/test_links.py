@@ -11,7 +11,7 @@ import pytest
 from enstack.errors import CheckpointError
 from enstack.storage import files, folders
 from enstack.storage.disks import only_one
-from enstack.storage.links import require_no_links
+from enstack.storage.links import detach, require_no_links
 from tests.support.outside import Outside, link
 
 KINDS = ["folder", "file", "nowhere", "hard"]
@@ -144,3 +144,11 @@ def test_the_folder_that_is_named_may_be_reached_by_a_link(
     """On Drive, whatever others share is a shortcut."""
     link("folder", tmp_path / "run", outside)
     require_no_links(tmp_path / "run", ["base_models", "*"], "run_dir", CheckpointError)
+
+
+def test_a_name_that_is_written_in_place_gives_up_a_link_and_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "history.jsonl").mkdir()
+    (tmp_path / "history.jsonl" / "note.txt").write_text("mine")
+    with pytest.raises(IsADirectoryError, match=r"stands where the file history\.jsonl"):
+        detach(tmp_path / "history.jsonl")
+    assert (tmp_path / "history.jsonl" / "note.txt").read_text() == "mine"

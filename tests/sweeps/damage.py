@@ -1,14 +1,17 @@
 """Damages every file of a run and of its scratch disk, one at a time: is any used in silence?
 
 python -m tests.sweeps.damage [finished | unfinished | local] [--seed N] [--every N] [--only TEXT]
+                              [--kind TEXT]
 
 A run of three tiny base models is finished, and stopped half-way; then each of its files, and each
 that its scratch disk keeps, is flipped (a bit), cut, removed, swapped with its neighbours (the same
-kind of file or folder of another base model, split or key) and replaced by that of another run.
+kind of file or folder of another base model, split or key) and replaced by that of another run; a
+folder, with a user's file or without, takes a file's place, and a user's file that of a folder.
 After each damage the run is started again, inspected, reported and loaded. What comes out must be
 identical, made anew and identical, told (the results stand, a line names the damage), or refused
-in an error that names it. Prints a table; exits 1 where something was used in silence, failed
-in another way, or where the advice of an error leads nowhere.
+in an error that names it. A user's file must be there afterwards, and once it is moved away, as
+the error says, the run must go on. Prints a table; exits 1 where something was used in silence or
+lost, failed in another way, or where the advice of an error leads nowhere.
 """
 
 from __future__ import annotations
@@ -41,6 +44,7 @@ from enstack.config import RunConfig
 from enstack.errors import EnstackError, Interrupted
 from enstack.pipeline import run_pipeline
 from enstack.progress.stopping import StopAfter
+from enstack.storage.links import occupied, remove
 from enstack.toy.tiny_models import write_encoder
 from enstack.training import trainer
 from tests.support.equality import tree_digest
@@ -51,6 +55,10 @@ SPLITS = ("train", "validation", "test")
 STOP_AFTER = 26  # looks for a stop: in the second base model's second epoch
 # events.jsonl is a log on which nothing depends; a lock's file may hold anything.
 EXCEPTED = ("events.jsonl", "locks/")
+# These tell how many seconds each model took: what is trained again takes others.
+TIMED = ("stacking/costs.json", "report/report.html", "report/report.json")
+IN_ITS_PLACE = "in its place"  # how these kinds of damage end
+OWN = "a user's own words, in no other file"
 # What a run tells: these must come out the same.
 RESULTS = (
     "config.json",
@@ -73,6 +81,7 @@ class Place:
 
     work: Path
     kept: Path
+    timed: tuple[str, ...] = ()  # results that name seconds, where a clock has a part in the state
 
     @property
     def run(self) -> Path:
@@ -116,6 +125,7 @@ class Place:
         digests = tree_digest(self.run)
         told = {p.relative_to(self.run).as_posix() for g in RESULTS for p in self.run.glob(g)}
         told.discard("stacking/manifest.json")
+        told -= set(self.timed)
         return {name: digest for name, digest in digests.items() if name in told}
 
     def page(self) -> dict[str, str]:
@@ -130,6 +140,7 @@ class Damage:
     kind: str
     apply: Callable[[], None]
     names: tuple[str, ...]
+    path: Path | None = None  # where something stands that must be moved away, for the run to go on
 
 
 def prepare(place: Place) -> None:
@@ -172,6 +183,9 @@ def damages(root: Path, other: Path | None, chance: random.Random) -> Iterator[D
     files = [path for path in sorted(root.rglob("*")) if path.is_file()]
     for path in files:
         name = path.relative_to(root).as_posix()
+        for kind, inside in (("an empty folder", ()), ("a full folder", ("note.txt",))):
+            place_it = lambda p=path, i=inside: folder_for_file(p, i)  # noqa: E731
+            yield Damage(name, f"{kind} {IN_ITS_PLACE}", place_it, names_of(path), path)
         if any(part in name for part in EXCEPTED):
             continue
         names = names_of(path)
@@ -192,6 +206,8 @@ def damages(root: Path, other: Path | None, chance: random.Random) -> Iterator[D
     for path in sorted(p for p in root.rglob("*") if p.is_dir()):
         name = path.relative_to(root).as_posix()
         yield Damage(f"{name}/", "remove", lambda p=path: shutil.rmtree(p), names_of(path))
+        place_it = lambda p=path: file_for_folder(p)  # noqa: E731
+        yield Damage(f"{name}/", f"a file {IN_ITS_PLACE}", place_it, names_of(path), path)
         twin = other and other / name
         if twin and twin.is_dir():
             yield Damage(
@@ -232,6 +248,32 @@ def flip(path: Path, at: int, bit: int) -> None:
     path.write_bytes(content)
 
 
+def folder_for_file(path: Path, inside: tuple[str, ...]) -> None:
+    path.unlink()
+    path.mkdir()
+    for name in inside:
+        (path / name).write_text(OWN)
+
+
+def file_for_folder(path: Path) -> None:
+    shutil.rmtree(path)
+    path.write_text(OWN)
+
+
+def move(path: Path, target: Path) -> None:
+    remove(target)
+    path.rename(target)
+
+
+def is_lost(damage: Damage, work: Path) -> bool:
+    """Whether what a user had put in the place is gone: it may have been moved, by its bytes."""
+    if not damage.kind.endswith(IN_ITS_PLACE) or "empty" in damage.kind:
+        return False
+    size = len(OWN)
+    files = (path for path in work.rglob("*") if path.is_file())
+    return not any(path.stat().st_size == size and path.read_text() == OWN for path in files)
+
+
 def swap(one: Path, two: Path) -> None:
     between = one.with_name(f"{one.name}.between")
     one.rename(between)
@@ -257,6 +299,10 @@ def outcome(
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
+            if isinstance(error, OSError) and "move it away" in f"{error.strerror}":
+                return (
+                    "refused" if Path(error.filename).name in names else "NOT NAMED"
+                ), f"{error}"
             return "TRACEBACK", "".join(traceback.format_exception(error)[-2:])
     if got != expected:
         differs = [key for key in {**got, **expected} if got.get(key) != expected.get(key)]
@@ -280,6 +326,7 @@ def sweep_runs(
 ) -> Iterator[Row]:
     """Damage each file of run_dir (part: run) or local_dir (part: local), as kept in a state."""
     place.put_back("finished")
+    place.timed = TIMED if state == "unfinished" else ()
     expected = place.results()
     place.put_back(state)
     root = place.run if part == "run" else place.local
@@ -292,22 +339,39 @@ def sweep_runs(
 
         fresh()
 
-        def run() -> None:
-            run_pipeline(place.config())
-
-        word, more = outcome(run, expected, lambda _: place.results(), damage.names)
-        yield f"{part} {state}", damage, "run", word, more
-        if word in ("identical", "told") and part == "run":
-            # What a run leaves is as good as new: it is shown, loaded and started again alike.
-            word, more = outcome(run, expected, lambda _: place.results(), damage.names)
-            if word not in ("identical", "told"):
-                yield f"{part} {state}", damage, "run again", word, more
+        for command, word, more in starts(place, damage, expected, again=part == "run"):
+            yield f"{part} {state}", damage, command, word, more
         if part == "local":
             continue
         for name, command, wanted, observe in commands(place, state, expected):
             fresh()
             word, more = outcome(command, wanted, observe, damage.names)
             yield f"{part} {state}", damage, name, word, more
+
+
+def starts(
+    place: Place, damage: Damage, expected: dict[str, str], *, again: bool
+) -> Iterator[tuple[str, str, str]]:
+    """What becomes of a damage when the run is started, and once more where there is reason to."""
+
+    def run() -> tuple[str, str]:
+        started = lambda: run_pipeline(place.config())  # noqa: E731
+        return outcome(started, expected, lambda _: place.results(), damage.names)
+
+    word, more = run()
+    if is_lost(damage, place.work):
+        word, more = "LOST", "the user's file is gone"
+    yield "run", word, more
+    if word == "refused" and damage.path is not None:
+        # All of these errors advise to move it away.
+        if occupied(damage.path):
+            move(damage.path, place.work / "moved away")
+        yield "moved away", *run()
+    if again and word in ("identical", "told"):
+        # What a run leaves is as good as new: it is shown, loaded and started again alike.
+        word, more = run()
+        if word not in ("identical", "told"):
+            yield "run again", word, more
 
 
 def commands(place: Place, state: str, expected: dict[str, str]) -> Iterator[Any]:
@@ -356,13 +420,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10_000))
     parser.add_argument("--every", type=int, default=1, help="try one damage of so many")
     parser.add_argument("--only", default="", help="damages of files whose place holds this")
+    parser.add_argument("--kind", default="", help="damages of a kind whose name holds this")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     chance = random.Random(asked.seed)
     begun = time.monotonic()
 
     def chosen(every: list[Damage]) -> list[Damage]:
-        picked = [damage for damage in every if asked.only in damage.what]
+        picked = [d for d in every if asked.only in d.what and asked.kind in d.kind]
         return picked[chance.randrange(asked.every) :: asked.every]
 
     rows: list[Row] = []
