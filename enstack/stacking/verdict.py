@@ -72,7 +72,14 @@ class Judged:
     def collapsed(self) -> list[str]:
         """The base models that do not tell functions apart."""
         of_base = [key for key in self.decisions if key.startswith("base:")]
-        return [key for key in of_base if no_better_than_chance(self._mcc(key))]
+        return [
+            key for key in of_base if self.labels_differ and no_better_than_chance(self._mcc(key))
+        ]
+
+    @property
+    def labels_differ(self) -> bool:
+        """Whether there is anything to tell apart."""
+        return len(np.unique(self.labels, axis=0)) > 1
 
     def _mcc(self, key: str) -> float:
         counts = self.task.counts_of_rows(self.labels, self.decisions[key]).sum(axis=0)
@@ -93,12 +100,14 @@ class Explored:
 class VerdictFigures:
     """What test tells of a run's stack.
 
-    difference: the candidate less the alternative on the declared measure; all_classes: over every
-    class; word_counts: less word counts, None where these were not asked. smallest_shown: the
-    difference that this test set shows in 80 % of cases, None where the two always decide alike.
-    only_candidate_right, only_other_right: functions. collapsed: titles of base models that do not
-    tell functions apart. corrected: the best row of test, its figure, and what is left of it when
-    its having been chosen on test is taken off. explored: the candidate against all other rows.
+    difference: the candidate less the alternative on the declared measure; all_classes: macro-F1
+    over every class; word_counts: less word counts, None where these were not asked.
+    smallest_shown: the difference that this test set shows in 80 % of cases, None where the two
+    always decide alike. only_candidate_right, only_other_right: functions. mcnemar_p: None where
+    functions depend on each other, which McNemar's test does not know. labels_differ: whether
+    test functions do, in their labels. collapsed: titles of base models that do not tell functions
+    apart. corrected: the best row of test, its figure, and what is left of it when its having been
+    chosen on test is taken off. explored: the candidate against all other rows.
     """
 
     outcome: Outcome
@@ -114,7 +123,8 @@ class VerdictFigures:
     word_counts: Difference | None
     only_candidate_right: int
     only_other_right: int
-    mcnemar_p: float
+    mcnemar_p: float | None
+    labels_differ: bool
     small_classes: list[str]
     collapsed: list[str]
     corrected: dict[str, Any]
@@ -143,6 +153,7 @@ def judge(declared: Declared, judged: Judged) -> VerdictFigures:
             n_resamples=declared.resamples,
         )
 
+    pair = judged.pair(candidate, against)
     main, words = less(against), less(WORDS) if WORDS in judged.decisions else None
     only = judged.only_right(candidate, against), judged.only_right(against, candidate)
     told = (candidate, against, WORDS)
@@ -153,14 +164,15 @@ def judge(declared: Declared, judged: Judged) -> VerdictFigures:
         against_title=title(against),
         n=len(judged.labels),
         difference=main,
-        smallest_shown=smallest_shown(main.standard_error),
-        all_classes=less(against, counts=None),
+        smallest_shown=smallest_shown(main),
+        all_classes=less(against, "macro_f1", None),
         accuracy=less(against, "accuracy"),
         mcc=less(against, "mcc"),
         word_counts=words,
         only_candidate_right=only[0],
         only_other_right=only[1],
-        mcnemar_p=mcnemar(*only),
+        mcnemar_p=mcnemar(*only) if pair.rows_together == 1 else None,
+        labels_differ=judged.labels_differ,
         small_classes=[name for name in task.class_names if name not in declared.counted_classes],
         collapsed=[title(key) for key in judged.collapsed()],
         corrected=corrected(

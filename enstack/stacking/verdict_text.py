@@ -13,6 +13,7 @@ from enstack.statistics.bootstrap import Difference
 __all__ = ["MEASURE_TITLES", "Verdict", "in_words", "signed"]
 
 MEASURE_TITLES = {"macro_f1": "macro-F1", "accuracy": "accuracy", "mcc": "MCC"}
+LARGEST = {"macro_f1": 1, "accuracy": 1, "mcc": 2}  # that two models can be apart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,23 +44,25 @@ def _sentence(verdict: VerdictFigures) -> str:
         f"{MEASURE_TITLES[verdict.declared.measure]} {signed(verdict.difference.value)} "
         f"(95 % interval {_ends(verdict.difference)}) on {counted(verdict.n, 'test function')}"
     )
+    told = f"{measured}; {_could(verdict)}."
+    other = words if verdict.declared.against != WORDS else None
     if verdict.outcome == "better":
-        other = verdict.declared.against != WORDS and words is not None
         beaten = ", and word counts too" if other else ""
-        return f"Stacking is better: {ours} beats {theirs}{beaten}; {measured}."
+        return f"Stacking is better: {ours} beats {theirs}{beaten}; {told}"
     if verdict.outcome == "worse":
-        return f"Stacking is worse: {ours} loses to {theirs}; {measured}."
+        return f"Stacking is worse: {ours} loses to {theirs}{_beside(other)}; {told}"
     if verdict.difference.low > 0 and words is not None:
         return (
             f"Not shown that stacking pays: {ours} beats {theirs}, but not word counts "
-            f"({signed(words.value)}, {_ends(words)}); {measured}."
+            f"({signed(words.value)}, {_ends(words)}); {told}"
         )
-    return f"Not shown that stacking pays: {ours} against {theirs}, {measured}; {_could(verdict)}."
+    return f"Not shown that stacking pays: {ours} against {theirs}{_beside(other)}, {told}"
 
 
 def _caveats(verdict: VerdictFigures) -> list[str]:
     """Sentences that a reader of the verdict must not miss; most runs have none."""
     return [
+        *_same_labels(verdict),
         *_other_way(verdict),
         *_small_classes(verdict),
         *(
@@ -75,22 +78,46 @@ def _ends(one: Difference) -> str:
     return f"{signed(one.low)} to {signed(one.high)}"
 
 
+def _beside(words: Difference | None) -> str:
+    """That word counts are shown to be better, where the comparison was declared with another."""
+    if words is None or words.high >= 0:
+        return ""
+    return f", and it loses to word counts ({signed(words.value)}, {_ends(words)})"
+
+
 def _could(verdict: VerdictFigures) -> str:
     if verdict.smallest_shown is None:
         return "they decide every function alike"
+    if verdict.smallest_shown >= LARGEST[verdict.declared.measure]:
+        return f"{counted(verdict.n, 'function')} can show no difference at all"
     return f"{counted(verdict.n, 'function')} could have shown {verdict.smallest_shown:.3f} or more"
 
 
+def _same_labels(verdict: VerdictFigures) -> list[str]:
+    if verdict.labels_differ:
+        return []
+    return [
+        "All test functions have the same label: nothing here says whether a model tells "
+        "functions apart. Test on functions of every class."
+    ]
+
+
 def _other_way(verdict: VerdictFigures) -> list[str]:
+    others = {"Accuracy": verdict.accuracy, "MCC": verdict.mcc}
+    # Of a verdict by macro-F1, the classes that it does not count are told apart from this.
+    if verdict.declared.measure != "macro_f1":
+        others["Macro-F1"] = verdict.all_classes
     return [
         f"{name} points the other way: {signed(one.value)} ({_ends(one)})."
-        for name, one in {"Accuracy": verdict.accuracy, "MCC": verdict.mcc}.items()
+        for name, one in others.items()
         if one.value * verdict.difference.value < 0
     ]
 
 
 def _small_classes(verdict: VerdictFigures) -> list[str]:
-    if not verdict.small_classes or verdict.all_classes_outcome == verdict.outcome:
+    within = verdict.difference.low <= verdict.all_classes.value <= verdict.difference.high
+    same = within and verdict.all_classes_outcome == verdict.outcome
+    if not verdict.small_classes or verdict.declared.measure != "macro_f1" or same:
         return []
     return [
         f"With {' and '.join(verdict.small_classes)}, of fewer than {ENOUGH_FUNCTIONS} test "

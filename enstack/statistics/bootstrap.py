@@ -25,9 +25,9 @@ N_RESAMPLES = 2000
 class Difference:
     """A measure of the first model less that of the second, and how sure that is.
 
-    low, high: 95 % interval, the value and 1.96 standard errors on either side; p: two-sided, of no
-    difference, below .05 where the interval leaves out 0. standard_error: 0 where no row tells the
-    models apart, and then nothing is shown: p is 1.
+    low, high: 95 % interval, so many standard errors on either side of the value; p: two-sided, of
+    no difference, below .05 where the interval leaves out 0. standard_error: 0 where no row tells
+    the models apart, and then nothing is shown: p is 1.
     """
 
     value: float
@@ -48,8 +48,8 @@ def difference(
     """How far two models are apart on the same rows.
 
     measure: "macro_f1", "accuracy" or "mcc"; classes: (k,) bool, over which macro-F1 averages, None
-    for all. Both models see the same resamples. Method: a normal interval with the standard error
-    of Efron's bootstrap.
+    for all. Both models see the same resamples. Method: the standard error of Efron's bootstrap,
+    with Student's t for the rows, or clusters, that it was estimated from (Hesterberg 2015).
     """
     first, second = measured(cells.task, cells.sums, measure, classes)
     drawn = np.concatenate(
@@ -60,8 +60,9 @@ def difference(
         axis=-1,
     )
     value, error = float(first - second), float((drawn[0] - drawn[1]).std(ddof=1))
-    half = float(norm.ppf(0.975)) * error
-    p = float(2 * norm.sf(abs(value) / error)) if error else 1.0
+    degrees = _degrees_of_freedom(_independent_rows(cells, measure, classes))
+    half = float(student.ppf(0.975, degrees)) * error
+    p = float(2 * student.sf(abs(value) / error, degrees)) if error else 1.0
     return Difference(value, value - half, value + half, p, error)
 
 
@@ -115,15 +116,28 @@ def _intervals(
         prior = random.gamma(0.5, size=(len(counts), 1 + len(occurs), 2))
         blocks.append(_with_prior(counts, prior * cells.rows_together, occurs))
     shares, f1 = np.concatenate(blocks, axis=1)
-    n_units, figure = cells.n_rows / cells.rows_together, macro_f1(whole, classes)
+    figure = macro_f1(whole, classes)
     # The prior pulls each class towards one half, and a mean of classes does not outweigh that: a
     # model that misses most of them would lie below its own interval. Half of the pull is taken
     # back: with none left, a model that hits nearly all is held too high (docs/statistics.md).
     f1 -= (f1.mean() - figure) / 2
     return {
-        "accuracy": _ends(shares, accuracy(whole), n_units),
-        "macro_f1": _ends(f1, figure, n_units / max(1, occurs.sum())),
+        "accuracy": _ends(shares, accuracy(whole), _independent_rows(cells, "accuracy", None)),
+        "macro_f1": _ends(f1, figure, _independent_rows(cells, "macro_f1", classes)),
     }
+
+
+def _independent_rows(cells: Cells, measure: str, classes: np.ndarray | None) -> float:
+    """As many as would tell as much as the rows in their clusters; of macro-F1 for each class."""
+    rows = cells.n_rows / cells.rows_together
+    if measure != "macro_f1":
+        return rows
+    occurs = f1_of_classes(cells.sums[0])[1]
+    return rows / max(1, int((occurs if classes is None else occurs & classes).sum()))
+
+
+def _degrees_of_freedom(n_units: float) -> float:
+    return max(1.0, n_units - 1)
 
 
 def _with_prior(counts: np.ndarray, prior: np.ndarray, occurs: np.ndarray) -> np.ndarray:
@@ -148,6 +162,6 @@ def _ends(values: np.ndarray, figure: np.ndarray, n_units: float) -> tuple[float
     n_units: independent rows behind it, of macro-F1 for each class. Resamples of few spread too
     little, so the 2.5 % move outward as Student's t does from the normal (Hesterberg 2015).
     """
-    share = norm.cdf(student.ppf(0.025, max(1, n_units - 1)))
+    share = norm.cdf(student.ppf(0.025, _degrees_of_freedom(n_units)))
     low, high = np.quantile(values, [share, 1 - share])
     return max(0.0, float(min(low, figure))), min(1.0, float(max(high, figure)))

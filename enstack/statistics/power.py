@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from scipy.stats import norm
 
+from enstack.statistics.bootstrap import Difference
 
-def smallest_shown(standard_error: float, power: float = 0.8, level: float = 0.05) -> float | None:
-    """The true difference that a two-sided test at this level would show with this power.
 
-    standard_error: of the difference as measured, so of how often these two models disagree. None
-    where it is 0: they never disagree, and rows that are alike under both show nothing.
+def smallest_shown(found: Difference, power: float = 0.8) -> float | None:
+    """The true difference whose 95 % interval would leave out 0 with this power.
+
+    found: a difference as measured, so how often these two models disagree. None where its standard
+    error is 0: they never disagree, and rows that are alike under both show nothing.
     """
-    if not standard_error:
+    if not found.standard_error:
         return None
-    return float((norm.ppf(1 - level / 2) + norm.ppf(power)) * standard_error)
+    return float(found.high - found.value + norm.ppf(power) * found.standard_error)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 
 from enstack.metrics.label_task import LabelTask
 from enstack.metrics.one_class import OneClass
@@ -28,11 +29,16 @@ def answers(labels: np.ndarray, share_right: float, seed: int, k: int = 3) -> np
 
 
 def verdict(
-    labels: np.ndarray, decisions: dict[str, np.ndarray], task: LabelTask = TASK, **more: Any
+    labels: np.ndarray,
+    decisions: dict[str, np.ndarray],
+    task: LabelTask = TASK,
+    measure: str = "macro_f1",
+    clusters: np.ndarray | None = None,
+    **more: Any,
 ) -> Verdict:
-    counted = primary_measure(task, labels, "macro_f1").counted_classes
-    declared = Declared("macro_f1", "stack:lr", "base:m", counted, resamples=400, seed=1, **more)
-    return in_words(judge(declared, Judged(task, labels, decisions, None)))
+    counted = primary_measure(task, labels, measure).counted_classes
+    declared = Declared(measure, "stack:lr", "base:m", counted, resamples=400, seed=1, **more)
+    return in_words(judge(declared, Judged(task, labels, decisions, clusters)))
 
 
 @pytest.mark.parametrize(
@@ -40,7 +46,14 @@ def verdict(
     [
         (0.9, 0.7, 0.5, "better", "Stacking is better: logistic regression beats m, and word"),
         (0.9, 0.7, 0.9, "not shown", "beats m, but not word counts"),
-        (0.7, 0.9, 0.5, "worse", "Stacking is worse: logistic regression loses to m"),
+        (
+            0.7,
+            0.9,
+            0.5,
+            "worse",
+            "worse: logistic regression loses to m; macro-F1 −0.1",
+        ),
+        (0.8, 0.8, 0.95, "not shown", "against m, and it loses to word counts (−0.1"),
         (0.8, 0.8, 0.5, "not shown", "600 functions could have shown 0.0"),
     ],
 )
@@ -53,6 +66,7 @@ def test_stacking_is_better_only_where_word_counts_are_beaten_too(
     found = verdict(labels, decisions)
     assert found.outcome == outcome
     assert said in found.sentence
+    assert "600 functions could have shown 0.0" in found.sentence
     assert str(found) == found.sentence
     stored = asdict(found)
     assert json.loads(json.dumps(stored, allow_nan=False)) == stored
@@ -68,6 +82,51 @@ def test_a_difference_that_a_class_of_few_functions_carries_is_told_and_does_not
     assert found.outcome == "not shown"
     assert found.all_classes.low > 0
     assert any(text.startswith("With b, of fewer than 30") for text in found.caveats)
+
+
+def test_a_class_of_few_functions_that_the_stack_misses_is_told_where_the_verdict_stays() -> None:
+    labels = np.repeat([0, 1, 2], [200, 9, 200])
+    stack, base = answers(labels, 0.6, 1), answers(labels, 0.9, 2)
+    stack[labels == 1], base[labels == 1] = 0, 1
+    found = verdict(labels, {"stack:lr": stack, "base:m": base})
+    assert found.outcome == found.all_classes_outcome == "worse"
+    assert any(text.startswith("With b, of fewer than 30") for text in found.caveats)
+
+
+@pytest.mark.parametrize("measure", ["accuracy", "mcc"])
+def test_macro_f1_stands_beside_a_verdict_by_another_measure(measure: str) -> None:
+    # The stack gives up the rare class for the frequent one.
+    labels = np.repeat([0, 1, 2], [40, 40, 520])
+    base = answers(labels, 0.8, 2)
+    stack = np.where(labels == 2, 2, base)
+    stack[labels == 1] = 2
+    found = verdict(labels, {"stack:lr": stack, "base:m": base}, measure=measure)
+    true = [f1_score(labels, made, average="macro") for made in (stack, base)]
+    assert found.all_classes.value == pytest.approx(true[0] - true[1])
+    assert found.difference.value != pytest.approx(found.all_classes.value, abs=0.01)
+    assert not any(text.startswith("With ") for text in found.caveats)
+    told = any(text.startswith("Macro-F1 points the other way") for text in found.caveats)
+    assert told == (found.difference.value * found.all_classes.value < 0)
+
+
+def test_a_test_set_of_one_label_is_told_and_blames_no_base_model() -> None:
+    labels = np.zeros(60, dtype=np.int64)
+    found = verdict(labels, {"stack:lr": answers(labels, 0.9, 1), "base:m": labels})
+    assert found.collapsed == []
+    assert found.caveats[0].startswith("All test functions have the same label")
+
+
+def test_a_handful_of_functions_could_have_shown_nothing() -> None:
+    labels = np.array([0, 1, 2, 0, 2])
+    decisions = {"stack:lr": np.array([0, 1, 2, 2, 0]), "base:m": np.array([1, 1, 0, 0, 2])}
+    assert "5 functions can show no difference at all" in verdict(labels, decisions).sentence
+
+
+def test_mcnemars_test_is_left_out_where_functions_depend_on_each_other() -> None:
+    labels = np.repeat([0, 1, 2], 40)
+    decisions = {"stack:lr": answers(labels, 0.7, 1), "base:m": answers(labels, 0.7, 2)}
+    assert verdict(labels, decisions, clusters=np.arange(120)).mcnemar_p is not None
+    assert verdict(labels, decisions, clusters=np.arange(120) // 2).mcnemar_p is None
 
 
 def test_an_accuracy_that_points_the_other_way_is_told() -> None:

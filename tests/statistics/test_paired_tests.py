@@ -12,6 +12,7 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from enstack.errors import DataError
+from enstack.statistics.bootstrap import Difference
 from enstack.statistics.paired_tests import delong, holm, mcnemar
 from enstack.statistics.power import smallest_shown
 
@@ -100,7 +101,9 @@ def test_delong_of_one_row_of_a_side_tells_nothing():
 
 def test_a_true_difference_as_small_as_could_be_shown_is_shown_four_times_in_five():
     error = 0.02
-    seen = smallest_shown(error) + error * np.random.RandomState(0).normal(size=40_000)
+    half = norm.ppf(0.975) * error
+    wide = Difference(0.0, -half, half, 1.0, error)
+    seen = smallest_shown(wide) + error * np.random.RandomState(0).normal(size=40_000)
     assert np.mean(seen > norm.ppf(0.975) * error) == pytest.approx(0.8, abs=0.01)
-    assert smallest_shown(0) is None
-    assert smallest_shown(error, power=0.5) == pytest.approx(norm.ppf(0.975) * error)
+    assert smallest_shown(Difference(0.0, 0.0, 0.0, 1.0, 0.0)) is None
+    assert smallest_shown(wide, power=0.5) == pytest.approx(norm.ppf(0.975) * error)

@@ -122,6 +122,16 @@ POPULATIONS = (
         uneven=True,
     ),
     Population(
+        "clusters of 1 to 40, unlike models",
+        729,
+        SIX,
+        (0.9, 0.8, 0.8, 0.8, 0.8, 0.7),
+        together=0.1,
+        cluster=3,
+        uneven=True,
+        counted=30,
+    ),
+    Population(
         "clusters of 1 to 40, weak models",
         729,
         SIX,

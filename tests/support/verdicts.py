@@ -38,6 +38,7 @@ def verdict_of(main: Difference, words: Difference | None = None, **more: Any) -
         "only_candidate_right": 31,
         "only_other_right": 29,
         "mcnemar_p": 0.897,
+        "labels_differ": True,
         "small_classes": [],
         "collapsed": [],
         "corrected": {"key": WORDS, "as_measured": 0.864, "corrected": 0.851},

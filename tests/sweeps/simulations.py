@@ -125,11 +125,14 @@ def power(population: Population, n: int) -> None:
 
     def whole(gain: float) -> Difference:
         found = asked(MANY, replace(population, gain=gain), np.random.RandomState(0))
-        return replace(found, standard_error=found.standard_error * np.sqrt(MANY / population.n))
+        wider = np.sqrt(MANY / population.n)
+        half = (found.high - found.value) * wider
+        ends = {"low": found.value - half, "high": found.value + half}
+        return replace(found, **ends, standard_error=found.standard_error * wider)
 
     def short_of(gain: float) -> float:
         found = whole(gain)
-        return found.value - (smallest_shown(found.standard_error) or 0)
+        return found.value - (smallest_shown(found) or 0)
 
     gain = float(brentq(short_of, 0.0, 0.25, xtol=1e-4))
     random, better = np.random.RandomState(3), replace(population, gain=gain)
@@ -142,7 +145,7 @@ def power(population: Population, n: int) -> None:
         0.85,
         n,
     )
-    said = float(np.mean([smallest_shown(d.standard_error) or 0 for d in found]))
+    said = float(np.mean([smallest_shown(d) or 0 for d in found]))
     note("smallest shown, said over true", population.name, said / whole(gain).value, 0.9, 1.1, n)
 
 
