@@ -22,6 +22,7 @@ from enstack.metrics.one_class import OneClass
 from enstack.metrics.several_flags import SeveralFlags
 from enstack.progress.bars import Bar
 from enstack.stacking.costs import Clocks
+from enstack.stacking.one_vs_rest import class_probabilities
 from enstack.stacking.own_name import mask_own_name
 
 __all__ = [
@@ -186,7 +187,7 @@ def _fit_classes(classifier: Any, learned: Any, labels: np.ndarray) -> Predict:
     each.fit(learned, labels)
     classes = np.unique(labels)
     return lambda unknown, plainest: with_absent_classes(
-        each.predict_proba(unknown), classes, plainest.shape[1]
+        class_probabilities(each, unknown), classes, plainest.shape[1]
     )
 
 

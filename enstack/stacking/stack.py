@@ -27,6 +27,7 @@ from enstack.stacking.meta_features import (
     refuse_leaks,
     require_base_models,
 )
+from enstack.stacking.one_vs_rest import class_probabilities
 from enstack.storage.files import write_bytes
 
 # What our files hold beyond the types that skops trusts by itself. XGBoost's trees are stored in
@@ -82,7 +83,7 @@ class MetaClassifier:
                 f"Meta-classifier {self.name} was fitted on {self.n_features} meta-features, "
                 f"found {features.shape[1]}: the number of classes has changed."
             )
-        columns = self.estimator.predict_proba(features)
+        columns = class_probabilities(self.estimator, features)
         return with_absent_classes(columns, self.classes, task.n_classes)
 
 

@@ -118,13 +118,8 @@ def _select(inputs: StackingInputs, folder: StackingFolder) -> Selection:
         baselines={WORDS: inputs.words_on_meta_rows()},
         seed=config.seed,
     )
-    np.savez_compressed(
-        folder.selection_decisions,
-        allow_pickle=False,
-        ids=selected.ids,
-        labels=selected.labels,
-        **selected.decisions,
-    )
+    arrays: dict[str, Any] = {"ids": selected.ids, "labels": selected.labels}
+    np.savez_compressed(folder.selection_decisions, **{**arrays, **selected.decisions})
     write_json(folder.selection, selected.to_json())
     return selected
 
@@ -193,13 +188,8 @@ def _write_results(
     on_test = {key: values[: len(test)] for key, values in probabilities.items()}
     board = leaderboard(test.labels, on_test, data.task, thresholds, clusters=clusters, seed=seed)
     board.to_csv(folder.leaderboard, index=False)
-    np.savez(
-        folder.test_probabilities,
-        allow_pickle=False,
-        ids=test.ids,
-        labels=test.labels,
-        **on_test,
-    )
+    arrays: dict[str, Any] = {"ids": test.ids, "labels": test.labels, **on_test}
+    np.savez(folder.test_probabilities, **arrays)
     decided = {key: data.task.decide(values, thresholds[key]) for key, values in on_test.items()}
     mistakes = surest_mistakes(best, test, data.task, on_test[best], decided[best])
     write_json(folder.wrong_functions, dataclasses.asdict(mistakes))
@@ -264,7 +254,6 @@ def _write_contamination(data: VulnerabilityData, folder: StackingFolder) -> np.
     duplicates = duplicates_of_test(data, NEAR)
     np.savez(
         folder.contamination,
-        allow_pickle=False,
         ids=data.splits["test"].ids,
         near=duplicates.near_train,
         clusters=duplicates.clusters,

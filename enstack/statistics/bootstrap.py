@@ -128,9 +128,9 @@ def _intervals(
 
 
 def _independent_rows(cells: Cells, measure: str, classes: np.ndarray | None) -> float:
-    """As many as would tell as much as the rows in their clusters; of macro-F1 for each class."""
+    """As many as would tell as much as rows in clusters; of all but accuracy, for each class."""
     rows = cells.n_rows / cells.rows_together
-    if measure != "macro_f1":
+    if measure == "accuracy":
         return rows
     occurs = f1_of_classes(cells.sums[0])[1]
     return rows / max(1, int((occurs if classes is None else occurs & classes).sum()))

@@ -208,7 +208,7 @@ def test_a_model_that_always_says_the_same_has_collapsed(ensemble_copy: RunFolde
     stored = read_arrays(path, names)
     key = next(name for name in names if name.startswith("base:"))
     stored[key] = np.tile(np.eye(6, dtype=np.float32)[2], (len(stored["labels"]), 1))
-    np.savez(path, allow_pickle=False, **stored)
+    np.savez(path, **stored)
     board = ensemble_copy.stacking.leaderboard
     lines = board.read_text().splitlines()
     columns, name = lines[0].split(","), key.partition(":")[2]
