@@ -32,7 +32,6 @@ from enstack.reporting.verdict import read_verdict, verdict_text
 from enstack.run_folder import WRITTEN_INTO, RunFolder
 from enstack.same_run import (
     plan_of_run,
-    refuse_a_model_twice,
     refuse_foreign_files,
     refuse_other_run,
     refuse_unwanted_resume,

@@ -278,3 +278,14 @@ def test_an_empty_path_is_refused_and_never_the_current_folder(
         with pytest.raises(ConfigError, match="A path must name something, found"):
             call(path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_report_of_what_is_no_run_advises_nothing_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"holds none: .* Name a run folder") as error:
+        enstack.report(tmp_path)
+    assert "elete" not in f"{error.value}"
+
+
+def test_doctor_of_a_mistyped_path_ends_as_wrong(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"A run is a folder; .*nowhere is none"):
+        enstack.api.doctor(tmp_path / "nowhere")
