@@ -422,3 +422,14 @@ def test_a_file_of_endless_faults_gets_a_message_of_a_screen() -> None:
     with pytest.raises(ConfigError, match=r"and 4,980 more settings") as error:
         RunConfig(**{f"k{number}": number for number in range(5000)})
     assert len(f"{error.value}".splitlines()) < 25
+
+
+def test_the_home_of_nobody_is_refused_and_a_folder_of_that_name_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"~nouser-x is no user's home; \./~nouser-x is a folder"):
+        RunConfig(run_dir="~nouser-x/run")
+    assert RunConfig(run_dir="./~nouser-x/run").run_dir.endswith("~nouser-x/run")
+    (tmp_path / "~nouser-x").mkdir()
+    assert RunConfig(run_dir="~nouser-x/run").run_dir == "~nouser-x/run"

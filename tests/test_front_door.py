@@ -227,8 +227,8 @@ def test_the_home_folder_may_be_written_as_a_shell_would_read_it() -> None:
     assert config.run_dir == str(Path.home() / "run")
     assert config.base_models == [str(Path.home() / "models" / "x")]
     assert config.local_dir == str(Path.home() / "scratch")
-    # No user's home: a folder may be called that.
-    assert RunConfig(RUN_DIR="~no user/run").run_dir == "~no user/run"
+    with pytest.raises(ConfigError, match=r"~no user is no user's home"):
+        RunConfig(RUN_DIR="~no user/run")
     with pytest.raises(CheckpointError):
         enstack.load("~no user/run")
 
