@@ -177,7 +177,7 @@ def init(path: str | Path = "enstack.yaml") -> Path:
 def doctor(run_dir: str | Path | None = None) -> None:
     """Print what this machine computes with, and what a report of a fault needs.
 
-    run_dir: a run whose last events are printed too.
+    run_dir: a run whose last events are printed too. Raises CheckpointError where it is no folder.
     """
     from enstack.notebook.cells import show_hardware
     from enstack.notebook.fault_report import show_events, show_machine
@@ -185,7 +185,10 @@ def doctor(run_dir: str | Path | None = None) -> None:
     show_hardware()
     show_machine(Path.cwd(), Path.home())
     if run_dir is not None:
-        show_events(named_folder(run_dir))
+        show_events(folder := named_folder(run_dir))
+        # Last, for the machine may be what is wrong.
+        if not folder.is_dir():
+            raise CheckpointError(f"A run is a folder; {folder} is none. Name a run folder.")
 
 
 def write_toy(folder: str | Path, vdisc: int | None = None, seed: int = 42) -> Path:

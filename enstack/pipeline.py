@@ -152,6 +152,7 @@ def _run_stages(
     # Before anything else is made of what lies there.
     refuse_foreign_files(run)
     refuse_unwanted_resume(config, run)
+    pass
     if run.has_trained():
         config = config.going_on(stored_settings(run)[0])
     data = read_run_data(config)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from enstack.config import FIXED_SETTINGS, RunConfig, asks_for_swa, warn_of_swa
+from enstack.config import FIXED_SETTINGS, RunConfig, asks_for_swa, named_again, warn_of_swa
 from enstack.data.functions import VulnerabilityData
 from enstack.data.holdout import Folds, SplitPlan, divide_in_folds, plan_splits
 from enstack.duplicates.clusters import train_clusters
@@ -70,6 +70,17 @@ def refuse_unwanted_resume(config: RunConfig, run: RunFolder) -> None:
         f"resume=false starts a new run, but {holder} holds one, and no run is ever "
         f"deleted. Use run_dir={other}, or resume=true to go on."
     )
+
+
+def refuse_a_model_twice(config: RunConfig, run: RunFolder) -> None:
+    """Each base model is trained once; a run that was begun with one twice goes on, and says so."""
+    for name, (first, again) in named_again(config.base_models).items():
+        if not run.base_model(name).path.is_dir():
+            raise ConfigError(
+                f"base_models must name each model once; {again} is the model that {first} names: "
+                "trained twice alike, it says nothing new. Leave one of them out."
+            )
+        say(f"⚠️  {again} is trained twice, as {name} too: this run was begun so, and goes on.")
 
 
 def refuse_other_run(config: RunConfig, data: VulnerabilityData, run: RunFolder) -> None:

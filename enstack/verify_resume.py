@@ -23,7 +23,7 @@ from enstack.checkpoints.slots import BEST, HISTORY, LAST, WEIGHTS_FILE
 from enstack.config import RunConfig
 from enstack.counting import counted
 from enstack.data.holdout import plan_splits
-from enstack.errors import CheckpointError, Interrupted
+from enstack.errors import CheckpointError, ConfigError, Interrupted
 from enstack.inputs import read_run_data, tiny_model
 from enstack.models.base_models import BaseModel, load_classifier, load_tokenizer
 from enstack.models.hardware import Hardware
@@ -60,6 +60,8 @@ def verify_resume(config: RunConfig, seed: int | None = None) -> None:
     After every second interruption the scratch disk is emptied, as on another machine. seed:
     chooses the instants.
     """
+    if seed is not None and seed < 0:
+        raise ConfigError(f"seed must be 0 or more, found {seed}. Name another.")
     # Other instants at each call; the seed is shown, so that a fault can be met again.
     seed = random.SystemRandom().randrange(10_000) if seed is None else seed
     with tempfile.TemporaryDirectory(prefix="enstack-verify-") as name, _deterministic():

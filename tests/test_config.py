@@ -413,3 +413,23 @@ def test_every_setting_has_a_description_of_one_line_without_a_full_stop() -> No
         assert field.description, name
         assert "\n" not in field.description, name
         assert not field.description.endswith("."), name
+
+
+def test_a_file_of_endless_faults_gets_a_message_of_a_screen() -> None:
+    with pytest.raises(ConfigError, match="base_models must be a valid string, found") as error:
+        RunConfig(base_models=[[1]] * 5000)
+    assert len(f"{error.value}") < 1000
+    with pytest.raises(ConfigError, match=r"and 4,980 more settings") as error:
+        RunConfig(**{f"k{number}": number for number in range(5000)})
+    assert len(f"{error.value}".splitlines()) < 25
+
+
+def test_the_home_of_nobody_is_refused_and_a_folder_of_that_name_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"~nouser-x is no user's home; \./~nouser-x is a folder"):
+        RunConfig(run_dir="~nouser-x/run")
+    assert RunConfig(run_dir="./~nouser-x/run").run_dir.endswith("~nouser-x/run")
+    (tmp_path / "~nouser-x").mkdir()
+    assert RunConfig(run_dir="~nouser-x/run").run_dir == "~nouser-x/run"

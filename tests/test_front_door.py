@@ -227,8 +227,8 @@ def test_the_home_folder_may_be_written_as_a_shell_would_read_it() -> None:
     assert config.run_dir == str(Path.home() / "run")
     assert config.base_models == [str(Path.home() / "models" / "x")]
     assert config.local_dir == str(Path.home() / "scratch")
-    # No user's home: a folder may be called that.
-    assert RunConfig(RUN_DIR="~no user/run").run_dir == "~no user/run"
+    with pytest.raises(ConfigError, match=r"~no user is no user's home"):
+        RunConfig(RUN_DIR="~no user/run")
     with pytest.raises(CheckpointError):
         enstack.load("~no user/run")
 
@@ -278,3 +278,14 @@ def test_an_empty_path_is_refused_and_never_the_current_folder(
         with pytest.raises(ConfigError, match="A path must name something, found"):
             call(path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_report_of_what_is_no_run_advises_nothing_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"holds none: .* Name a run folder") as error:
+        enstack.report(tmp_path)
+    assert "elete" not in f"{error.value}"
+
+
+def test_doctor_of_a_mistyped_path_ends_as_wrong(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"A run is a folder; .*nowhere is none"):
+        enstack.api.doctor(tmp_path / "nowhere")

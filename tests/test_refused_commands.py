@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from enstack.config import RunConfig
-from enstack.errors import CheckpointError, EnstackError
+from enstack.config import RunConfig, named_again
+from enstack.errors import CheckpointError, ConfigError, EnstackError
 from enstack.pipeline import run_pipeline
+from enstack.run_folder import RunFolder
+from enstack.same_run import refuse_a_model_twice
 from enstack.toy.tiny_models import TinyModel, write_encoder
 from enstack.training import job
 from tests.support.equality import tree_digest
@@ -261,3 +263,42 @@ def test_another_file_in_the_place_of_config_json_is_named_and_can_be_removed(
     run_pipeline(config)
     assert json.loads(record.read_text())["seed"] == config.seed
     assert json.loads(data.read_text())["fingerprint"]
+
+
+@pytest.mark.parametrize(
+    "models",
+    [
+        ["micro", "micro"],
+        ["micro", "./micro/"],
+        ["micro", "linked"],
+        ["tiny-a", "tiny-b", "tiny-a"],
+        ["codebert", "Microsoft/CodeBERT-base"],
+    ],
+)
+def test_one_base_model_twice_is_refused_whatever_its_spelling(
+    config: RunConfig, models: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "micro").mkdir()
+    (tmp_path / "linked").symlink_to("micro")
+    monkeypatch.chdir(tmp_path)
+    again = changed(config, base_models=models)
+    with pytest.raises(ConfigError, match=r"each model once; .* Leave one of them out"):
+        run_pipeline(again)
+    assert not Path(config.run_dir).exists()
+
+
+def test_a_run_that_was_begun_with_one_base_model_twice_goes_on_and_says_so(
+    config: RunConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = RunFolder(Path(config.run_dir))
+    run.base_model("tiny-a-2").path.mkdir(parents=True)
+    refuse_a_model_twice(changed(config, base_models=["tiny-a", "tiny-a"]), run)
+    assert "tiny-a is trained twice, as tiny-a-2 too" in capsys.readouterr().out
+
+
+def test_two_base_models_of_one_last_part_are_two(config: RunConfig, tmp_path: Path) -> None:
+    for place in ("a", "b"):
+        (tmp_path / place / "micro").mkdir(parents=True)
+    models = [str(tmp_path / place / "micro") for place in ("a", "b")]
+    assert named_again(models) == {}
+    refuse_a_model_twice(changed(config, base_models=models), RunFolder(tmp_path / "run"))

@@ -9,7 +9,7 @@ import torch
 
 from enstack import verify_resume as verification
 from enstack.config import RunConfig
-from enstack.errors import CheckpointError
+from enstack.errors import CheckpointError, ConfigError
 from enstack.verify_resume import first_difference, verify_resume
 
 
@@ -83,3 +83,8 @@ def test_the_first_difference_is_named_by_its_place(left: Any, right: Any, expec
 def test_equal_values_differ_nowhere_nor_does_nan() -> None:
     value = {"a": [torch.tensor([1.0, float("nan")]), float("nan"), "x"], "b": (1, None)}
     assert first_difference(value, value) is None
+
+
+def test_a_negative_seed_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"seed must be 0 or more, found -7"):
+        verify_resume(RunConfig(data_dir="toy"), seed=-7)

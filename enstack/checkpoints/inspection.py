@@ -38,6 +38,7 @@ from enstack.checkpoints.slots import KEPT, LAST, STATE_FILE, WEIGHTS_FILE, save
 from enstack.checkpoints.state_file import read_state
 from enstack.config import scratch_dir
 from enstack.errors import CheckpointError
+from enstack.storage.links import below
 from enstack.storage.manifest import MANIFEST, folder_problems, read_manifest
 
 State = dict[str, Any]
@@ -196,7 +197,7 @@ def _checkpoints_below(path: Path) -> dict[str, dict[str, Path]]:
     """
     models: dict[str, dict[str, Path]] = {}
     for place, where in ((path, ""), (_scratch_of(path), "scratch disk: ")):
-        for folder in sorted(place.rglob("*")) if place else ():
+        for folder in below(place) if place else ():
             name = folder.relative_to(place)  # type: ignore[arg-type]
             # Names with a dot are saves that were not put in place, and what waits to be removed.
             above = name.parts[: -1 if is_leftover(folder.name) else None]

@@ -4,12 +4,14 @@ from enstack.config.defaults import PAPER_LEARNING_RATE
 from enstack.config.files import load_config, parse_overrides
 from enstack.config.names import (
     FIXED_SETTINGS,
+    HUB_IDS,
     HUB_MODELS,
     META_CLASSIFIERS,
     SHAPE_TRAINING_ALONE,
     TINY_MODELS,
     TOLD_BY_THE_DATA,
     base_model_names,
+    named_again,
     run_key,
     scratch_dir,
 )
@@ -18,6 +20,7 @@ from enstack.config.swa import SWA_WARNING, ForcedOffWarning, asks_for_swa, warn
 
 __all__ = [
     "FIXED_SETTINGS",
+    "HUB_IDS",
     "HUB_MODELS",
     "META_CLASSIFIERS",
     "PAPER_LEARNING_RATE",
@@ -31,6 +34,7 @@ __all__ = [
     "base_model_names",
     "configure",
     "load_config",
+    "named_again",
     "parse_overrides",
     "run_key",
     "scratch_dir",

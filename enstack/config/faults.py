@@ -16,6 +16,7 @@ NUMBER = re.compile(r"[-+]?[0-9.][0-9._:]*(e[-+]?[0-9]+)?", re.IGNORECASE)
 VALUES = reprlib.Repr()
 VALUES.maxstring, VALUES.maxother, VALUES.maxlevel = 200, 200, 3
 LONGEST = 300
+MOST_LINES = 20
 
 
 def explain(error: ValidationError, known_keys: Iterable[str]) -> str:
@@ -28,12 +29,20 @@ def explain(error: ValidationError, known_keys: Iterable[str]) -> str:
         # A rule about two settings belongs to no key: its text names both.
         key = str(fault["loc"][0]) if fault["loc"] else ""
         rule = _rule(key, fault, known_keys)
-        # A field of alternatives reports one fault for each: they read as one rule.
-        faults[key] = f"{faults[key].split(', found')[0]} or {rule}" if key in faults else rule
-    lines = [f"{key} {rule}".strip() for key, rule in faults.items()]
+        faults[key] = _joined(faults[key], rule) if key in faults else rule
+    lines = [f"{key[:LONGEST]} {rule}".strip() for key, rule in faults.items()]
+    if len(lines) > MOST_LINES:
+        lines[MOST_LINES:] = [f"and {len(lines) - MOST_LINES:,} more settings"]
     if len(lines) == 1:
         return f"The configuration is wrong: {lines[0]}."
     return "\n".join(["The configuration is wrong:", *(f"  - {line}" for line in lines)])
+
+
+def _joined(rules: str, rule: str) -> str:
+    """A field of alternatives reports one fault for each, a list one for each value: one rule."""
+    known = rules.split(", found")[0]
+    # A list of a million values breaks the same rule a million times.
+    return rules if rule.split(", found")[0] in known.split(" or ") else f"{known} or {rule}"
 
 
 def _rule(key: str, fault: Any, known_keys: Iterable[str]) -> str:

@@ -7,7 +7,12 @@ import os
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-HUB_MODELS = ("codebert", "graphcodebert", "unixcoder")
+HUB_IDS = {
+    "codebert": "microsoft/codebert-base",
+    "graphcodebert": "microsoft/graphcodebert-base",
+    "unixcoder": "microsoft/unixcoder-base",
+}
+HUB_MODELS = tuple(HUB_IDS)
 TINY_MODELS = ("tiny-a", "tiny-b", "tiny-c")
 META_CLASSIFIERS = ("lr", "svm", "rf", "xgboost")
 # What makes a run this run: going on with other values is refused. Batch size, accumulation,
@@ -58,6 +63,25 @@ def run_key(run_dir: Path) -> str:
 def scratch_dir(local_dir: Path, run_dir: Path) -> Path:
     """Where a scratch disk keeps the checkpoints of a run folder until they are copied."""
     return local_dir / "checkpoints" / run_key(run_dir)
+
+
+def named_again(base_models: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Base models that were asked for before, by another spelling too: name, and both spellings."""
+    models = list(base_models)
+    sources = [_source(model) for model in models]
+    firsts = [models[sources.index(source)] for source in sources]
+    return {
+        name: (firsts[number], model)
+        for number, (name, model) in enumerate(zip(base_model_names(models), models, strict=True))
+        if sources.index(sources[number]) < number
+    }
+
+
+def _source(model: str) -> str:
+    """Where a base model comes from, in one spelling: of a folder, whatever leads to it."""
+    if model not in (*HUB_IDS, *TINY_MODELS) and Path(model).is_dir():
+        return str(Path(model).resolve())
+    return HUB_IDS.get(model, model).casefold()
 
 
 def base_model_names(base_models: Iterable[str]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -42,7 +43,14 @@ def _path_text(value: Any) -> Any:
         raise ValueError("must be text without NUL characters")
     if isinstance(path, str) and not is_unicode(path):
         raise ValueError("must be a name in UTF-8, as all records of a run are: rename the folder")
-    return str(home_expanded(path)) if isinstance(path, str) and path[:1] == "~" else path
+    if not isinstance(path, str) or path[:1] != "~":
+        return path
+    expanded = home_expanded(path)
+    # A slip more often than a folder's name; a folder that is there may be called so.
+    if str(expanded)[:1] == "~" and not Path(expanded.parts[0]).exists():
+        name = expanded.parts[0]
+        raise ValueError(f"must name a place, {name} is no user's home; ./{name} is a folder here")
+    return str(expanded)
 
 
 def is_unicode(text: str) -> bool:

@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
+from enstack.config import HUB_IDS as HUB_IDS
 from enstack.config import TINY_MODELS
 from enstack.errors import ConfigError
 from enstack.metrics.one_class import OneClass
@@ -31,11 +32,6 @@ from enstack.storage.files import digest_of_ends, sha256_json
 from enstack.storage.manifest import files_below
 from enstack.storage.pickles import UNREADABLE, why_unreadable
 
-HUB_IDS = {
-    "codebert": "microsoft/codebert-base",
-    "graphcodebert": "microsoft/graphcodebert-base",
-    "unixcoder": "microsoft/unixcoder-base",
-}
 # UniXcoder is told by this token, after the first one, to work as an encoder (Guo et al. 2022).
 ENCODER_ONLY = "<encoder-only>"
 ATTENTION = "sdpa"  # torch's own

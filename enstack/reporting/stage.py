@@ -29,6 +29,11 @@ def rewrite_report(run_dir: Path) -> Path:
     Raises CheckpointError where that is not what was reported on: a new report would seal it.
     """
     run = RunFolder(run_dir)
+    if not (run.config_file.exists() or run.stacking.path.exists()):
+        raise CheckpointError(
+            f"A report is of a run, and {run.path} holds none: no {run.config_file.name}, no "
+            f"{run.stacking.path.name}. Name a run folder."
+        )
     require_no_links(run.path, WRITTEN_INTO, "run_dir", CheckpointError)
     if (run.report / MANIFEST).exists():
         require_as_reported(run)

@@ -37,6 +37,20 @@ def _status(path: Path) -> os.stat_result | None:
         return None
 
 
+def below(folder: Path) -> list[Path]:
+    """All files and folders below a folder, sorted; what vanishes meanwhile is left out.
+
+    No link is entered, and no folder that nobody may read; another fault of the disk is an OSError.
+    """
+
+    def told(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError | NotADirectoryError | PermissionError):
+            raise error
+
+    walked = os.walk(folder, onerror=told)
+    return sorted(Path(place, name) for place, *both in walked for names in both for name in names)
+
+
 def remove(path: Path) -> None:
     """Remove whatever stands at a path, on a disk that gives the room back at once.
 

@@ -37,10 +37,13 @@ def require_own_place(folder: Path, setting: str, others: Mapping[str, Path] | N
     whose = _whose(place) or _holds(place, others or {})
     if whose is None:
         return
+    # Beside what it is, and not in it: a run's folder holds nothing that a run clears.
+    taken = place in [other.resolve() for other in (others or {}).values()]
+    proposal = _proposal(place.parent if taken else place, setting)
     led_to = "" if folder == place else f"{place}, "
     raise ConfigError(
         f"{setting} must be a folder of its own; {folder} is {led_to}{whose}. Name a folder of its "
-        f"own within a place where you may write, such as {setting}={_proposal(place, setting)}."
+        f"own within a place where you may write, such as {setting}={proposal}."
     )
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from enstack.checkpoints.inspection import inspect_path
 from enstack.errors import CheckpointError
 from enstack.storage import files, folders
 from enstack.storage.disks import only_one
-from enstack.storage.links import detach, require_no_links
+from enstack.storage.links import below, detach, require_no_links
 from tests.support.outside import Outside, link
 
 KINDS = ["folder", "file", "nowhere", "hard"]
@@ -152,3 +153,23 @@ def test_a_name_that_is_written_in_place_gives_up_a_link_and_no_folder(tmp_path:
     with pytest.raises(IsADirectoryError, match=r"stands where the file history\.jsonl"):
         detach(tmp_path / "history.jsonl")
     assert (tmp_path / "history.jsonl" / "note.txt").read_text() == "mine"
+
+
+def test_a_walk_leaves_out_what_vanishes_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x").touch()
+    scandir = os.scandir
+
+    def vanishing(path: str) -> object:
+        if Path(path).name == "b":
+            raise FileNotFoundError(2, "No such file or directory", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", vanishing)
+    found = [path.relative_to(tmp_path).as_posix() for path in below(tmp_path)]
+    assert found == ["a", "a/x", "b", "c", "c/x"]
+    with pytest.raises(CheckpointError, match="holds no checkpoint"):
+        inspect_path(tmp_path)

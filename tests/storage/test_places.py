@@ -64,3 +64,10 @@ def test_a_folder_of_its_own_is_not_that_of_the_data_nor_around_it(tmp_path: Pat
             require_own_place(folder, "local_dir", {"data_dir": data})
     require_own_place(data / "scratch", "local_dir", {"data_dir": data})
     require_own_place(tmp_path / "project" / "scratch", "local_dir", {"data_dir": data})
+
+
+def test_the_folder_that_is_proposed_for_another_settings_lies_beside_it(tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    with pytest.raises(ConfigError, match="must be a folder of its own") as error:
+        require_own_place(run_dir, "local_dir", {"run_dir": run_dir})
+    assert f"such as local_dir={tmp_path / 'enstack_local_dir'}." in f"{error.value}"
