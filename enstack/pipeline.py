@@ -32,6 +32,7 @@ from enstack.reporting.verdict import read_verdict, verdict_text
 from enstack.run_folder import WRITTEN_INTO, RunFolder
 from enstack.same_run import (
     plan_of_run,
+    refuse_a_model_twice,
     refuse_foreign_files,
     refuse_other_run,
     refuse_unwanted_resume,
@@ -152,7 +153,7 @@ def _run_stages(
     # Before anything else is made of what lies there.
     refuse_foreign_files(run)
     refuse_unwanted_resume(config, run)
-    pass
+    refuse_a_model_twice(config, run)
     if run.has_trained():
         config = config.going_on(stored_settings(run)[0])
     data = read_run_data(config)
