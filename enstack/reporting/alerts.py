@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from enstack.counting import counted
+from enstack.counting import counted, joined
 from enstack.data.made_up import MADE_UP_NOTE, says_made_up
 from enstack.reporting.background import Alert
 from enstack.reporting.figures import SMALL_CLASS
@@ -66,11 +66,19 @@ def _cut(data: dict[str, Any], settings: dict[str, Any]) -> Iterator[Alert]:
 
 
 def _small_classes(per_class: Sequence[dict[str, Any]]) -> Iterator[Alert]:
-    for entry in per_class:
-        if entry["support"] < SMALL_CLASS:
-            yield Alert(
-                "small_class",
-                f"{entry['class']} has {counted(entry['support'], 'test function')}, under "
-                f"{SMALL_CLASS}: its figures prove little, yet macro-F1 counts every class alike.",
-                "Test on more functions of it, or rest no decision on it.",
-            )
+    few = [entry for entry in per_class if entry["support"] < SMALL_CLASS]
+    if not few:
+        return
+    first, *others = few
+    named = [
+        f"{first['class']} has {counted(first['support'], 'test function')}",
+        *(f"{entry['class']} {entry['support']:,}" for entry in others),
+    ]
+    its = "their" if others else "its"
+    yield Alert(
+        "small_class",
+        f"{joined(named)}, under {SMALL_CLASS}: {its} figures prove little, yet macro-F1 counts "
+        "every class alike.",
+        f"Test on more functions of {'them' if others else 'it'}, or rest no decision on "
+        f"{'them' if others else 'it'}.",
+    )

@@ -100,5 +100,6 @@ def _varied(names: Sequence[str], order: np.ndarray) -> np.ndarray:
 
 
 def _beginning(text: str) -> str:
-    lines = text[:MOST_CHARACTERS].split("\n")
-    return "\n".join(lines[:MOST_LINES])
+    begun = "\n".join(text[:MOST_CHARACTERS].split("\n")[:MOST_LINES])
+    # Blank lines at the end are no loss to be told of.
+    return begun if text[len(begun) :].strip() else text

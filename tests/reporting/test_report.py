@@ -29,6 +29,7 @@ from enstack.errors import CheckpointError
 from enstack.metrics.chance import WHAT_HELPS, chance_text
 from enstack.metrics.one_class import OneClass
 from enstack.plots import STYLE
+from enstack.reporting.alerts import alerts_of
 from enstack.reporting.content import TrainingCurve
 from enstack.reporting.figures import plot_class_f1, plot_training_curves
 from enstack.reporting.findings import load_results
@@ -834,3 +835,19 @@ def test_report_json_keeps_its_schema(tmp_path: Path, write: Callable[[Path], Pa
         less = {name: value for name, value in content.items() if name != key}
         assert not checked.is_valid(less), key
     assert not checked.is_valid({**content, "best_on_test": 1})
+
+
+def test_small_classes_are_one_alert(minimal_run: Path) -> None:
+    per_class = [
+        {"class": name, "support": support}
+        for name, support in (("CWE-469", 9), ("CWE-476", 29), ("CWE-119", 30), ("CWE-120", 1))
+    ]
+    told = [
+        alert
+        for alert in alerts_of({"notes": []}, {}, per_class, 0, 69)
+        if alert.kind == "small_class"
+    ]
+    assert [alert.text for alert in told] == [
+        "CWE-469 has 9 test functions, CWE-476 29 and CWE-120 1, under 30: their figures prove "
+        "little, yet macro-F1 counts every class alike."
+    ]

@@ -70,7 +70,9 @@ def test_a_mistake_of_flags_is_the_worst_that_was_said_of_a_function() -> None:
 @pytest.mark.parametrize(
     ("code", "kept"),
     [
-        ("a\n" * 60, "a\n" * 59 + "a"),
+        ("a\n" * 60, "a\n" * 60),  # what is cut says nothing
+        ("a\n" * 60 + "\n \n", "a\n" * 60 + "\n \n"),
+        ("a\n" * 61, "a\n" * 59 + "a"),
         ("x" * 5000, "x" * 4000),
         ("short\r\n\u202e</pre>", "short\r\n\u202e</pre>"),
         ("", ""),
