@@ -255,8 +255,9 @@ def _why_not(first: _Read, second: _Read) -> str | None:
     both = len(np.intersect1d(first.ids, second.ids))
     if not both == len(first.ids) == len(second.ids):
         return (
-            f"they have other test functions: {len(first.ids):,} and {len(second.ids):,}, "
-            f"{both:,} of them in both"
+            f"they have other test functions: {len(first.ids):,} and {len(second.ids):,}, with "
+            # Two files have a row 7 each.
+            f"{counted(both, 'id')} in common, and an id is but a row of a file"
         )
     if one.task != other.task:
         return f"they are asked other things: {_asked(one)}; and {_asked(other)}"

@@ -220,8 +220,8 @@ def relabelled(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (fewer, "they have other test functions: 10 and 7, 7 of them in both"),
-        (others, "they have other test functions: 10 and 10, 8 of them in both"),
+        (fewer, "they have other test functions: 10 and 7, with 7 ids in common, and an id is"),
+        (others, "they have other test functions: 10 and 10, with 8 ids in common, and an id is"),
         (relabelled, "the labels of 1 of 10 test functions are not the same"),
     ],
 )
