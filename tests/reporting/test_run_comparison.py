@@ -217,11 +217,14 @@ def relabelled(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return arrays | {"labels": labels}
 
 
+ROWS = "ids in common, and an id is but a row of a file"
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (fewer, "they have other test functions: 10 and 7, with 7 ids in common, and an id is"),
-        (others, "they have other test functions: 10 and 10, with 8 ids in common, and an id is"),
+        (fewer, f"they have other test functions: 10 and 7, with 7 {ROWS}"),
+        (others, f"they have other test functions: 10 and 10, with 8 {ROWS}"),
         (relabelled, "the labels of 1 of 10 test functions are not the same"),
     ],
 )
