@@ -94,13 +94,15 @@ def interval(
     """The 95 % interval of one model's measure; None where resamples do not move it.
 
     cells: of one model; measure and classes: as of difference. Accuracy and macro-F1 as in
-    intervals; MCC, which no prior is known for: 1.96 standard errors of Efron's bootstrap.
+    intervals; MCC, which no prior is known for: the standard errors of difference.
     """
     if measure != "mcc":
         return _intervals(cells, classes, seed, N_RESAMPLES)[measure]
     blocks = cells.resampled(seed=seed, n_resamples=N_RESAMPLES)
     drawn = np.concatenate([cells.task.mcc_of_counts(counts[0]) for counts in blocks])
-    figure, half = cells.task.mcc_of_counts(cells.sums[0]), norm.ppf(0.975) * drawn.std(ddof=1)
+    degrees = _degrees_of_freedom(_independent_rows(cells, measure, classes))
+    figure = cells.task.mcc_of_counts(cells.sums[0])
+    half = student.ppf(0.975, degrees) * drawn.std(ddof=1)
     return (max(-1.0, float(figure - half)), min(1.0, float(figure + half))) if half else None
 
 
