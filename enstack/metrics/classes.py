@@ -27,9 +27,10 @@ def evaluate_classes(
     """Every figure of one model on rows of one class each, as JSON values.
 
     probabilities: (n, k), the class of a row is the first highest. Macro figures average over the
-    classes that occur in labels or predictions, as scikit-learn does by itself, and a ratio with
-    nothing below it is 0. auc and average_precision (the area under precision over recall): one
-    class against the rest, averaged over the classes for which it is defined; None where there are
+    classes that rows have, as scikit-learn's with labels=np.unique(labels): by itself it adds those
+    that were predicted alone, other ones for other models. A ratio with nothing below it is 0. auc
+    and average_precision (the area under precision over recall): one class against the rest,
+    averaged over the classes for which it is defined; None where there are
     none. Raises DataError for labels that are no classes.
     """
     predictions, every_class = probabilities.argmax(axis=1), np.arange(len(class_names))
@@ -42,8 +43,8 @@ def evaluate_classes(
     # Counted here: where a class has no row, scikit-learn gives its support as floats.
     support, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
     by_name = dict(zip(FIGURES, figures, strict=True))
-    # A class that nobody has and nobody is given would count as an F1 of 0.
-    occurs = support + predicted > 0
+    # A class that no row has would count as an F1 of 0; who is given it wrongly lacks its own.
+    occurs = support > 0
     aucs = one_vs_rest_aucs(labels, probabilities)
     average_precisions = one_vs_rest_average_precisions(labels, probabilities)
     mccs = mcc_of_confusion(one_vs_rest(confusion))
@@ -117,13 +118,13 @@ def require_classes(labels: np.ndarray, predictions: np.ndarray, n_classes: int)
 
 
 def figures_of_confusion(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Precision and F1 of each class (..., k), and whether the class occurs at all.
+    """Precision and F1 of each class (..., k), and whether any row has the class.
 
     confusion: (..., k, k) counts, or weights, which no function of scikit-learn takes.
     """
     right = np.diagonal(confusion, axis1=-2, axis2=-1)
     support, predicted = confusion.sum(axis=-1), confusion.sum(axis=-2)
-    occurs: np.ndarray = support + predicted > 0
+    occurs: np.ndarray = support > 0
     return ratio(right, predicted), ratio(2 * right, support + predicted), occurs
 
 

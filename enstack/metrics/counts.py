@@ -30,14 +30,15 @@ def accuracy(counts: np.ndarray) -> np.ndarray:
 
 
 def f1_of_classes(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """F1 of each class (..., k), and whether it occurs at all, in labels or decisions."""
+    """F1 of each class (..., k), and whether the rows have it, whatever they were given."""
     hit, having, given = by_class(counts)
-    occurs: np.ndarray = having + given > 0
+    # Not those that were given alone: models of the same rows would be divided by other numbers.
+    occurs: np.ndarray = having > 0
     return ratio(2 * hit, having + given), occurs
 
 
 def macro_f1(counts: np.ndarray, classes: np.ndarray | None = None) -> np.ndarray:
-    """The mean F1 (...,) of the classes that occur, in labels or decisions; 0 where none does.
+    """The mean F1 (...,) of the classes that the rows have; 0 where there is none.
 
     classes: (k,) bool, those that count; None for all.
     """
@@ -58,14 +59,14 @@ def mcc_of_classes(counts: np.ndarray) -> np.ndarray:
 
 
 def mean_mcc_of_flags(counts: np.ndarray) -> np.ndarray:
-    """Matthews' correlation of each flag that occurs in labels or decisions, and their mean."""
+    """Matthews' correlation of each flag that rows have, and their mean."""
     hit, having, given = by_class(counts)
     rows = counts[..., :1]
     each = ratio(
         hit * rows - having * given,
         np.sqrt(having * (rows - having)) * np.sqrt(given * (rows - given)),
     )
-    occurs = having + given > 0
+    occurs = having > 0
     return ratio((each * occurs).sum(axis=-1), occurs.sum(axis=-1))
 
 

@@ -54,14 +54,14 @@ def evaluate_flags(
     """Every figure of one model on rows with flags, as JSON values.
 
     accuracy: the share of rows with every flag right. Macro figures average over the flags that
-    occur in truth or predictions, weighted ones by the rows that have the flag; micro_f1 counts all
+    some row has, weighted ones by the rows that have the flag; micro_f1 counts all
     decisions together, hamming_loss is the share of them that is wrong. auc and average_precision
     are means over the flags that some rows have and others do not; None where there are none.
     confusion: see confusion_of_flags.
     """
     predicted = probabilities >= thresholds
     per_class = _per_flag(flags, probabilities, predicted, thresholds, names)
-    occurs = [row for row in per_class if row["support"] + row["predicted"]]
+    occurs = [row for row in per_class if row["support"]]
     return {
         "n": len(flags),
         "accuracy": float((predicted == flags).all(axis=1).mean()),
@@ -106,8 +106,8 @@ def mcc(labels: np.ndarray, predictions: np.ndarray) -> float:
 
 
 def mean_mcc(flags: np.ndarray, predicted: np.ndarray) -> float:
-    """Matthews' correlation of each flag that occurs in truth or predictions, and their mean."""
-    occurs = np.flatnonzero((flags | predicted).any(axis=0))
+    """Matthews' correlation of each flag that some row has, and their mean."""
+    occurs = np.flatnonzero(flags.any(axis=0))
     each = [mcc(flags[:, place], predicted[:, place]) for place in occurs]
     return float(np.mean(each)) if each else 0.0
 

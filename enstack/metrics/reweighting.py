@@ -48,8 +48,8 @@ def flags_at_frequencies(
     """Figures of flags as confusion_at_frequencies has them, each flag by itself against the rest.
 
     flags, decisions: (n, k) bool; frequencies: (k,), the share of functions that has the flag.
-    Macro figures average over the flags that are not `missing` and occur. accuracy is None: the
-    frequencies of single flags do not tell how often all are right at once.
+    Macro figures average over the flags that some row has. accuracy is None: the frequencies of
+    single flags do not tell how often all are right at once.
     """
     precision, f1, mccs, missing, occurs = [], [], [], [], []
     for place, share in enumerate(frequencies):
@@ -60,9 +60,7 @@ def flags_at_frequencies(
         f1.append(figures["f1"][1])
         mccs.append(figures["mcc"])
         missing += [place] if 1 in figures["missing"] else []
-        # A flag that should be there and has no row here is missing, and left out. One that should
-        # be nowhere is wrong wherever it was given: that counts, as 0.
-        occurs.append(bool(counts[1].any() or (counts[0, 1] and not share)))
+        occurs.append(bool(counts[1].any()))
     return {
         "accuracy": None,
         "macro_precision": float(np.mean(np.array(precision)[occurs])) if any(occurs) else 0.0,

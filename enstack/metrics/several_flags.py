@@ -56,7 +56,7 @@ class SeveralFlags(LabelTask):
         return counts_of_rows(self.right(labels, decisions), labels, decisions)
 
     def mcc_of_counts(self, counts: np.ndarray) -> np.ndarray:
-        """Of each flag that occurs, and their mean."""
+        """Of each flag that rows have, and their mean."""
         return mean_mcc_of_flags(counts)
 
     def log_loss(self, labels: np.ndarray, probabilities: np.ndarray) -> float:

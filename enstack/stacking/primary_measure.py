@@ -34,7 +34,7 @@ class PrimaryMeasure:
         return [name for name, counts in pairs if counts]
 
     def of_decisions(self, labels: np.ndarray, decisions: np.ndarray) -> float:
-        """The figure of decisions on labelled rows; macro-F1 is over the classes that occur."""
+        """The figure of decisions on rows; macro-F1 is over the classes that these have."""
         counts = self.task.counts_of_rows(labels, decisions).sum(axis=0)
         return float(measured(self.task, counts, self.name, np.array(self.counts)))
 

@@ -42,7 +42,7 @@ from enstack.storage.files import write_json
 from enstack.storage.folders import replacing_folder
 from enstack.storage.manifest import is_current, read_manifest
 
-STACKING_EDITION = 8  # raise when the folder holds something else, so that it is made again
+STACKING_EDITION = 9  # raise when the folder holds something else, so that it is made again
 FLAWFINDER = "baseline:flawfinder"
 
 

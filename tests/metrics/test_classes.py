@@ -46,7 +46,11 @@ def macro_f1_of(confusion: np.ndarray) -> float:
     labels, predictions = (
         np.repeat(side.ravel(), confusion.ravel()) for side in np.indices(confusion.shape)
     )
-    return float(reference.f1_score(labels, predictions, average="macro", zero_division=0))
+    return float(
+        reference.f1_score(
+            labels, predictions, average="macro", labels=np.unique(labels), zero_division=0
+        )
+    )
 
 
 @settings(deadline=None)
@@ -56,7 +60,7 @@ def test_averages_and_classes_equal_those_of_scikit_learn(rows: tuple[list[int],
     found = TASK.evaluate(np.array(labels), one_hot(predictions))
     for average in ("macro", "weighted"):
         expected = reference.precision_recall_fscore_support(
-            labels, predictions, average=average, zero_division=0
+            labels, predictions, average=average, labels=np.unique(labels), zero_division=0
         )
         for name, value in zip(("precision", "recall", "f1"), expected, strict=False):
             assert found[f"{average}_{name}"] == pytest.approx(value)
@@ -71,6 +75,25 @@ def test_averages_and_classes_equal_those_of_scikit_learn(rows: tuple[list[int],
     assert found["confusion"] == expected_confusion.tolist()
     assert all(type(row["support"]) is type(row["predicted"]) is int for row in found["per_class"])
     assert [row["predicted"] for row in found["per_class"]] == list(expected_confusion.sum(axis=0))
+
+
+@settings(deadline=None)
+@given(rows_of_classes, st.integers(0, 3))
+def test_a_class_that_test_lacks_divides_no_model_by_another_number_than_its_neighbours(
+    rows: tuple[list[int], list[int]], lacking: int
+):
+    labels, predictions = map(np.array, rows)
+    labels = np.where(labels == lacking, (lacking + 1) % 4, labels)
+    for made in (predictions, np.where(predictions == lacking, labels, predictions)):
+        of_each = reference.f1_score(labels, made, labels=range(4), average=None, zero_division=0)
+        expected = np.mean(of_each[np.unique(labels)])
+        found = TASK.evaluate(labels, one_hot(made))
+        assert found["macro_f1"] == pytest.approx(expected)
+        assert TASK.accuracy_and_macro_f1(labels, made)[1] == pytest.approx(expected)
+        at = confusion_at_frequencies(
+            np.array(found["confusion"]), np.bincount(labels, minlength=4)
+        )
+        assert at["macro_f1"] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("k", [2, 4, 6])
@@ -108,7 +131,7 @@ def test_mcc_and_average_precision_of_each_class_equal_those_of_scikit_learn(
         two_sided = has.any() and given.any() and not has.all() and not given.all()
         expected = reference.matthews_corrcoef(has, given) if two_sided else 0
         assert row["mcc"] == pytest.approx(expected, abs=1e-12)
-        mccs += [expected] if has.any() or given.any() else []
+        mccs += [expected] if has.any() else []
         if has.any() and not has.all():
             averages.append(reference.average_precision_score(has, probabilities[:, index]))
             assert row["average_precision"] == pytest.approx(averages[-1])
@@ -169,8 +192,8 @@ def test_figures_at_other_frequencies_are_those_of_rows_that_come_so_often(task:
         repeated = np.repeat(labels, times[labels]), np.repeat(decisions, times[labels])
         assert at["mcc"] == pytest.approx(reference.matthews_corrcoef(*repeated))
     else:
-        # The flag that no row has, and is given, counts as 0.
-        assert at["mcc"] == pytest.approx(np.mean([*mccs, 0]))
+        # The flag that no row has is left out, whether it is given or not.
+        assert at["mcc"] == pytest.approx(np.mean(mccs))
 
 
 def test_an_absent_class_has_no_auc_and_is_left_out_of_the_mean():
@@ -197,12 +220,12 @@ def test_the_confusion_matrix_has_true_classes_in_its_rows_and_a_line_for_every_
     assert found["confusion"] == [[0, 2, 0, 0], [0, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
 
 
-def test_macro_figures_average_over_the_classes_that_occur_in_labels_or_predictions():
+def test_macro_figures_average_over_the_classes_that_rows_have():
     found = TASK.evaluate(np.array([0, 0, 0, 0]), one_hot([0, 0, 0, 1]))
-    # "a" has precision 1, recall 3/4; "b" is only predicted, and counts as 0; "c", "d" do not.
-    assert found["macro_precision"] == pytest.approx((1 + 0) / 2)
-    assert found["macro_recall"] == pytest.approx((3 / 4 + 0) / 2)
-    assert found["macro_f1"] == pytest.approx((6 / 7 + 0) / 2)
+    # "a" has precision 1, recall 3/4; "b" is only predicted: that costs "a" its recall.
+    assert found["macro_precision"] == pytest.approx(1)
+    assert found["macro_recall"] == pytest.approx(3 / 4)
+    assert found["macro_f1"] == pytest.approx(6 / 7)
     assert [row["class"] for row in found["per_class"]] == list(NAMES)
 
 
@@ -219,12 +242,12 @@ def test_figures_of_counted_rows_are_those_of_an_evaluation(rows: tuple[list[int
 
 @settings(deadline=None)
 @given(rows_of_classes, st.lists(st.booleans(), min_size=4, max_size=4))
-def test_macro_f1_over_chosen_classes_averages_over_those_of_them_that_occur(
+def test_macro_f1_over_chosen_classes_averages_over_those_of_them_that_rows_have(
     rows: tuple[list[int], list[int]], chosen: list[bool]
 ):
     labels, predictions = map(np.array, rows)
     each = reference.f1_score(labels, predictions, labels=range(4), average=None, zero_division=0)
-    counting = [c for c in range(4) if chosen[c] and c in {*labels, *predictions}]
+    counting = [c for c in range(4) if chosen[c] and c in {*labels}]
     summed = TASK.counts_of_rows(labels, predictions).sum(axis=0)
     expected = np.mean([each[c] for c in counting]) if counting else 0
     assert float(counts.macro_f1(summed, np.array(chosen))) == pytest.approx(expected)

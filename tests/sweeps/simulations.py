@@ -104,7 +104,7 @@ def figures(population: Population, n: int) -> None:
         found = intervals(
             labels, {"m": said}, task, clusters=clusters, seed=repetition, n_resamples=1000
         )["m"]
-        occurs = task.counts(labels) + task.counts(said) > 0
+        occurs = task.counts(labels) > 0
         for measure, (low, high) in found.items():
             covered[measure].append(low <= true(measure, occurs)[0] <= high)
     # Where a few clusters have most rows, resamples of clusters spread a little too little.
