@@ -1,5 +1,6 @@
 """Settings that every test process needs before anything is imported, and the shared fixtures."""
 
+import gc
 import os
 
 import pytest
@@ -27,3 +28,12 @@ pytest_plugins = [
     "tests.support.pipeline_runs",
     "tests.support.small_pictures",
 ]
+
+
+def pytest_collection_finish() -> None:
+    """Take what importing torch and its like has made out of the collector's sight.
+
+    Training ends with a full collection: it went through all of that each time.
+    """
+    gc.collect()
+    gc.freeze()

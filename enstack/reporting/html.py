@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +25,14 @@ def render_page(
 
     images: PNG bytes by their names, in the template base64 text in `images`.
     """
+    # Inside the page, which is to open offline wherever it is copied to.
+    encoded = {name: base64.b64encode(png).decode() for name, png in images.items()}
+    return _environment(package).get_template(template).render(values, images=encoded)
+
+
+@functools.cache
+def _environment(package: str) -> jinja2.Environment:
+    """A package's templates, each compiled once."""
     # What users named is escaped; a name that the template misspells is an error, not a gap.
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader(package, "."),
@@ -37,9 +46,7 @@ def render_page(
     )
     environment.filters.update(decimal=decimal, percent=percent, code=code)
     environment.globals.update(counted=counted, joined=joined)
-    # Inside the page, which is to open offline wherever it is copied to.
-    encoded = {name: base64.b64encode(png).decode() for name, png in images.items()}
-    return environment.get_template(template).render(values, images=encoded)
+    return environment
 
 
 def place(value: float, axis: tuple[float, float]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -75,21 +76,28 @@ def history_lines(n_epochs: int, start: float) -> list[dict]:
     return lines
 
 
+@functools.cache  # the same few runs are written for dozens of tests
+def measured(
+    leans: tuple[tuple[str, float], ...], support: tuple[int, ...], classes: tuple[str, ...]
+) -> tuple[np.ndarray, dict[str, Any], list[dict]]:
+    """Labels, the probabilities of each row, and the rows of the leaderboard."""
+    rng = np.random.default_rng(7)
+    labels = np.repeat(np.arange(len(classes)), support)
+    values = {key: draw_probabilities(rng, labels, len(classes), lean) for key, lean in leans}
+    return labels, values, [leaderboard_row(key, labels, values[key], classes) for key, _ in leans]
+
+
 def write_run(
     run_dir: Path, leans: dict[str, float], support: Sequence[int], classes: Sequence[str], n: int
 ) -> Path:
     """A run folder as the pipeline leaves it, with made-up probabilities and n epochs."""
-    rng = np.random.default_rng(7)
-    labels = np.repeat(np.arange(len(classes)), support)
-    values = {
-        key: draw_probabilities(rng, labels, len(classes), lean) for key, lean in leans.items()
-    }
+    labels, values, rows = measured(tuple(leans.items()), tuple(support), tuple(classes))
     bases = [key.split(":", 1)[1] for key in leans if key.startswith("base:")]
     (run_dir / "stacking").mkdir(parents=True)
     with (run_dir / "stacking" / "leaderboard.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
-        writer.writerows(leaderboard_row(key, labels, values[key], classes) for key in leans)
+        writer.writerows(rows)
     ids = np.array([f"test/{row}" for row in range(len(labels))])
     np.savez(run_dir / "stacking" / "test_probabilities.npz", ids=ids, labels=labels, **values)
     for number, name in enumerate(bases):
