@@ -43,7 +43,7 @@ test: $(READY)  ## the test suite, the notebook included
 test-notebook: $(READY)  ## the notebook alone, cell by cell, on toy data (nbval)
 	$(BIN)/python -m pytest --nbval-lax --nbval-current-env notebooks
 
-test-slow: $(READY)  ## 200 kills, files of full size, and every property with many more examples
+test-slow: $(READY)  ## 200 kills, whole kernels, files of full size, and every property with many more examples
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "slow or hypothesis" --hypothesis-profile long
 
 # conftest.py hides GPUs from all other tests. Warnings are no errors here: versions of torch and of

@@ -36,10 +36,8 @@ def configuration(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_mistake_ends_a_process_with_its_status(configuration: Path, tmp_path: Path) -> None:
-    """Settings, data and files, told by the process itself; the calls below tell what is said."""
-    refused(enstack("run", configuration, "EPOCHS=0"), 2, "epochs must be", "found 0")
-    refused(enstack("run", configuration), 3, "data")
+def test_a_mistake_ends_a_process_with_its_status(tmp_path: Path) -> None:
+    """Here of files; the tests of --debug and of what is forced off tell of settings and data."""
     refused(enstack("inspect", tmp_path / "none"), 4, "is none")
 
 
@@ -157,12 +155,15 @@ def test_a_base_model_that_can_not_be_loaded_says_which_files_to_put_where(
 def test_debug_shows_the_traceback(configuration: Path) -> None:
     done = enstack("--debug", "run", configuration, "epochs=0")
     assert "Traceback" in done.stderr
+    assert done.returncode == 2
 
 
 def test_swa_is_forced_off_with_one_line(configuration: Path) -> None:
     done = enstack("run", configuration, "USE_SWA=true")
     assert done.stderr.count("forced to False") == 1
     assert "Configuration updated" not in done.stdout  # the data is absent: nothing begins
+    assert done.returncode == 3
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.slow)])

@@ -246,7 +246,11 @@ def by_hanging_up(config: RunConfig) -> None:
 
 
 @pytest.mark.parametrize(
-    "stop", [by_a_script, by_hanging_up, pytest.param(by_the_command, marks=pytest.mark.slow)]
+    "stop",
+    [
+        by_a_script,
+        *(pytest.param(how, marks=pytest.mark.slow) for how in (by_hanging_up, by_the_command)),
+    ],
 )
 def test_a_run_that_was_stopped_goes_on_and_ends_as_the_unbroken_one(
     config: RunConfig,
@@ -312,7 +316,8 @@ def stopped_in_the_save(config: RunConfig, code: str) -> Iterator[subprocess.Pop
             running.kill()
 
 
-@pytest.mark.parametrize("code", [COMMAND, pytest.param(SCRIPT, marks=pytest.mark.slow)])
+@pytest.mark.slow  # test_stopping holds what is said, and test_resume that what was saved counts
+@pytest.mark.parametrize("code", [COMMAND, SCRIPT])
 def test_a_second_ctrl_c_is_told_that_it_is_being_saved_and_a_third_ends_at_once(
     config: RunConfig, finished_run: RunConfig, code: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -369,6 +374,7 @@ layer.__enter__()
 """
 
 
+@pytest.mark.slow  # test_mirror holds a disk that hangs, without a process of its own
 def test_a_run_stopped_while_run_dir_hangs_says_what_it_waits_for_and_ends(
     config: RunConfig, tmp_path: Path
 ) -> None:
@@ -590,7 +596,7 @@ OTHER_VALUES = {
 }
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_however_often_other_settings_are_asked_for_the_record_is_of_what_trained(
     finished_run: RunConfig, seed: int, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.parametrize("processes", [2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [2, 4])
 def test_processes_that_start_at_once_on_an_empty_local_dir_all_end_with_the_same_results(
     processes: int, tmp_path: Path
 ) -> None:

@@ -24,7 +24,7 @@ from enstack.data.labels import CWE_CLASSES
 from enstack.errors import ConfigError
 from enstack.models.base_models import BaseModel
 from enstack.models.tokens import Tokens, tokenize
-from tests.support.command_line import enstack, enstack_here, refused
+from tests.support.command_line import enstack_here, refused
 from tests.support.data_files import write_hdf5_columns
 from tests.support.equality import tree_digest
 from tests.support.pages import Page
@@ -223,7 +223,7 @@ def test_the_command_prints_one_json_object_and_writes_nothing(
 ) -> None:
     before = tree_digest(folder.parent)
     options = ("--json", "--tokenizer", micro_model.location, "--max-length", 60)
-    done = enstack("audit", folder, *options)
+    done = enstack_here("audit", folder, *options)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == audited.to_json()
     assert tree_digest(folder.parent) == before

@@ -104,23 +104,29 @@ def test_what_is_on_the_scratch_disk_comes_to_run_dir_verified_and_rotated(
     assert (drive / HISTORY).read_text() == '{"a": 1}\n'
 
 
-@pytest.mark.parametrize("number", ERRNOS)
+@pytest.mark.parametrize(
+    "numbers", [ERRNOS, *(pytest.param([each], marks=pytest.mark.slow) for each in ERRNOS)]
+)
 def test_a_fault_at_any_operation_loses_nothing_and_the_copy_ends_complete(
-    tmp_path: Path, number: int
+    tmp_path: Path, numbers: list[int]
 ) -> None:
     """Every operation of a copy fails in turn, some of them twice."""
     noticed = 0
+    scratch, drive = begun = tmp_path / "begun" / "scratch", tmp_path / "begun" / "drive"
+    for folder in begun:
+        folder.mkdir(parents=True)
+    for saved in (1, 2):
+        put(scratch, LAST, saved)
+        put(scratch, BEST, saved)
+        mirrored(scratch, drive).close()
+    put(scratch, LAST, 3)
+    put(scratch, BEST, 3)
     for first in itertools.count(1):
-        scratch, drive = tmp_path / f"scratch-{first}", tmp_path / f"drive-{first}"
-        for folder in (scratch, drive):
-            folder.mkdir()
-        for saved in (1, 2):
-            put(scratch, LAST, saved)
-            put(scratch, BEST, saved)
-            mirrored(scratch, drive).close()
-        put(scratch, LAST, 3)
-        put(scratch, BEST, 3)
+        place = tmp_path / f"{first}"
+        shutil.copytree(tmp_path / "begun", place)
+        scratch, drive = place / "scratch", place / "drive"
         before = whole(drive)
+        number = numbers[first % len(numbers)]
         with faulty(FaultyDisk(drive, first, 1 + first % 2, number)) as disk:
             seen: list[list[int]] = []
             copy = Mirror(scratch, drive, 2)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 BLOCK = re.compile(r"^```python\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
@@ -16,20 +15,17 @@ def code_of(page: str) -> list[str]:
     return BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
 
 
-def test_the_code_of_the_tutorial_runs(tmp_path: Path) -> None:
+def test_the_code_of_the_tutorial_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     blocks = code_of("docs/python.md")
     assert len(blocks) >= 5
-    done = subprocess.run(
-        [sys.executable, "-c", "\n".join(blocks)],
-        cwd=tmp_path,
-        env={**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "(2, 6) float32" in done.stdout
-    assert "True []" in done.stdout
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    exec("\n".join(blocks), {"__name__": "__main__"})
+    out = capsys.readouterr().out
+    assert "(2, 6) float32" in out
+    assert "True []" in out
     assert (tmp_path / "my_run" / "report" / "report.html").exists()
 
 

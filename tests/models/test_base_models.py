@@ -164,6 +164,7 @@ def test_what_a_call_has_set_in_a_tokenizer_is_no_part_of_what_is_saved(
     assert tokenizer.backend_tokenizer.truncation["max_length"] == 9
 
 
+@pytest.mark.slow
 def test_skops_after_transformers_imports_no_image_models() -> None:
     """Colab's transformers 5.15 took 8 s for it, and printed lines about their docstrings."""
     command = [sys.executable, "-c", IN_THE_NOTEBOOKS_ORDER]

@@ -84,6 +84,7 @@ def test_the_next_call_after_an_update_runs_the_new_code(
     assert not list((place.folder / "enstack").rglob("__pycache__"))
 
 
+@pytest.mark.slow  # test_colab holds the same of a checkout without a kernel
 def test_an_update_keeps_edits_and_says_in_one_sentence_what_to_do(
     updated: tuple[Place, Path, Kernel],
 ) -> None:
@@ -110,6 +111,7 @@ def test_an_update_keeps_edits_and_says_in_one_sentence_what_to_do(
     assert "enstack 0" in kernel.run(cells()[2]), "the old code goes on working"
 
 
+@pytest.mark.slow  # test_pipeline holds the refusal
 def test_a_config_of_the_code_before_an_update_is_refused_by_cell_6(
     updated: tuple[Place, Path, Kernel],
 ) -> None:
@@ -156,6 +158,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory, published: Path) -> Place
     return place
 
 
+@pytest.mark.slow  # test_kills and test_trainer hold the same without a kernel
 def test_a_killed_kernel_is_gone_on_from_with_cells_1_2_5_6(place: Place, unbroken: Place) -> None:
     form = cells(**FORM)
     with place.kernel() as kernel:
@@ -229,6 +232,7 @@ def test_the_stop_button_saves_and_stops_and_the_cell_goes_on_from_there(place: 
             pytest.fail("the second run did not go on")
 
 
+@pytest.mark.slow
 def test_a_stop_before_training_leaves_the_kernel_alive(place: Place) -> None:
     """While tokens are made a stop is an exception, thrown where the click is heard."""
     form = cells(**FORM)

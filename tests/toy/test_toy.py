@@ -181,6 +181,7 @@ def test_the_vocabularies_differ_and_fit_the_embeddings(models: dict[str, Path])
     assert max(sizes) <= 1200
 
 
+@pytest.mark.slow
 def test_tiny_models_are_the_same_in_another_interpreter(
     models: dict[str, Path], folder: Path, tmp_path: Path
 ) -> None:
@@ -223,6 +224,7 @@ def test_other_sources_make_other_tokenizers(sources: list[str], tmp_path: Path)
     assert sha256_file(path / "tokenizer.json") != before
 
 
+@pytest.mark.slow
 def test_a_tiny_model_learns_the_toy_data_in_five_epochs(
     models: dict[str, Path], folder: Path
 ) -> None:

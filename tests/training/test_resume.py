@@ -53,10 +53,18 @@ def outcome(folder: Path, parts: Any) -> dict[str, Any]:
     }
 
 
+# Each batch of one, and of several with processes that load them; the slow lane crosses all.
 @pytest.mark.parametrize(
-    ("workers", "every"), [(0, 1), (2, 3), pytest.param(2, 1, marks=pytest.mark.slow)]
+    ("accumulation", "workers", "every"),
+    [
+        (1, 0, 1),
+        (3, 2, 3),
+        *(
+            pytest.param(*rest, marks=pytest.mark.slow)
+            for rest in [(3, 0, 1), (1, 2, 1), (3, 2, 1)]
+        ),
+    ],
 )
-@pytest.mark.parametrize("accumulation", [1, 3])
 def test_interrupted_at_every_batch_a_run_ends_as_the_unbroken_one_bit_for_bit(
     parts: Any,
     tmp_path: Path,
@@ -81,8 +89,10 @@ def test_interrupted_at_every_batch_a_run_ends_as_the_unbroken_one_bit_for_bit(
     assert tried == POINTS // every
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("accumulation", [1, 3])
+@pytest.mark.parametrize(
+    ("accumulation", "workers"),
+    [(3, 2), *(pytest.param(*rest, marks=pytest.mark.slow) for rest in [(1, 0), (3, 0), (1, 2)])],
+)
 def test_a_chain_of_three_interruptions_changes_nothing(
     parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accumulation: int, workers: int
 ) -> None:
