@@ -38,7 +38,8 @@ def run(config: RunConfig, *, announce: bool = False) -> RunResults:
     things stand. The results have `.leaderboard` (a DataFrame, best row first), `.verdict`
     (prints as a sentence), `.report` (the page) and `.run_dir`.
     """
-    from enstack.pipeline import require_configuration, run_pipeline
+    from enstack.inputs import require_configuration
+    from enstack.pipeline import run_pipeline
     from enstack.progress.panel import notebook_panel
 
     require_configuration(config)  # a panel for a run that can't begin would only confuse

@@ -12,7 +12,7 @@ from enstack.data.holdout import SplitPlan
 from enstack.metrics.chance import chance_text
 from enstack.run_folder import RunFolder
 from enstack.storage.disks import slow_storage
-from enstack.storage.manifest import is_current, read_manifest
+from enstack.storage.manifest import folder_problems, read_manifest
 
 # Settings that decide what a finished base model is; the batch size may differ and be right still.
 TRAINING_SETTINGS = (
@@ -40,16 +40,23 @@ class BaseModelStage:
         return {**self.settings, "best_model": self.folder.best_model_digest()}
 
     def finished(self) -> bool:
-        """Whether its results stand, and the report can show how it was trained.
+        """Whether its results stand, and the report can show how it was trained."""
+        return self.unfinished_for() is None
+
+    def unfinished_for(self) -> str | None:
+        """Why its results do not stand, or can't be shown; None where they do.
 
         A best model that is damaged since takes nothing away from what it has predicted.
         """
+        if not self.folder.probabilities.exists():
+            return "it has not predicted yet"
         stored = (read_manifest(self.folder.probabilities) or {}).get("made_from", {})
         made_from = {**self.settings, "best_model": stored.get("best_model")}
-        if not is_current(self.folder.probabilities, made_from):
-            return False
+        problems = folder_problems(self.folder.probabilities, made_from=made_from)
+        if problems:
+            return problems[0]
         # A checkpoint holds the history too: one that is lost or changed is written again from it.
-        return not (self.folder.history_problem() and self.folder.can_restore_history())
+        return self.folder.history_problem() if self.folder.can_restore_history() else None
 
     def damage(self) -> list[str]:
         """What is damaged though the results stand: a sentence each."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -231,7 +232,7 @@ def _best(run: RunFolder, known: Sequence[str], every: Sequence[str]) -> str:
     if not added:
         return best
     # What was trained elsewhere has no weights here, nor has what rests on it.
-    by_score = sorted(known, key=lambda key: -selection["scores"].get(key, 0))
+    by_score = sorted(known, key=lambda key: -selection["scores"].get(key, -math.inf))
     return next(
         key for key in by_score if not {*_combination(run, key, every).base_models} & {*added}
     )

@@ -31,6 +31,7 @@ from enstack.storage.files import sha256_json
 from enstack.storage.links import require_no_links
 from enstack.storage.manifest import write_manifest
 from enstack.storage.places import require_own_place
+from enstack.training.tensorboard import require_tensorboard
 
 if TYPE_CHECKING:
     from enstack.models.base_models import BaseModel
@@ -49,6 +50,16 @@ LOCAL_FOLDERS = (
     "toy/models",
     "toy/models/*",
 )
+
+
+def require_configuration(config: object) -> None:
+    """Raise ConfigError for what is no configuration, as in a notebook whose form was refused."""
+    if not isinstance(config, RunConfig):
+        raise ConfigError(
+            "A run needs a configuration, made by the code as it is now; this one is missing, was "
+            "refused, or is older than an update: run cell 5 again, then this cell."
+        )
+    require_tensorboard(config)
 
 
 def require_local_dir(config: RunConfig) -> None:

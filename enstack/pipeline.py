@@ -11,21 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from enstack import __version__
 from enstack.base_model_stage import BaseModelStage, base_model_stages, chance_of
-from enstack.config import (
-    RunConfig,
-)
+from enstack.config import RunConfig
+from enstack.counting import joined
 from enstack.data.functions import VulnerabilityData
 from enstack.data.holdout import SplitPlan
-from enstack.errors import CheckpointError, ConfigError, EnstackError, Interrupted
-from enstack.inputs import base_model, read_run_data, require_local_dir
+from enstack.errors import CheckpointError, ConfigError, DataError, EnstackError, Interrupted
+from enstack.inputs import base_model, read_run_data, require_configuration, require_local_dir
 from enstack.progress.bars import Bar
 from enstack.progress.say import say
 from enstack.progress.screen import Part, warn
 from enstack.progress.stopping import KEPT, end_scripts_when_interrupted, ended_by_signals
-from enstack.reporting.leaderboard import (
-    leaderboard_text,
-    read_leaderboard_frame,
-)
+from enstack.reporting.leaderboard import leaderboard_text, read_leaderboard_frame
 from enstack.reporting.seeds import seeds_text, summarize_seeds
 from enstack.reporting.stage import report_stage
 from enstack.reporting.verdict import read_verdict, verdict_text
@@ -46,14 +42,13 @@ from enstack.storage.disks import fault_within, leaving_no_empty, only_one, requ
 from enstack.storage.links import require_no_links
 from enstack.storage.places import require_own_place
 from enstack.storage.software import software
-from enstack.training.tensorboard import report_curves, require_tensorboard
+from enstack.training.tensorboard import report_curves
 
 # For annotations alone: a finished run is shown again without loading torch.
 if TYPE_CHECKING:
     import pandas as pd
 
     from enstack.models.base_models import BaseModel
-
 
 END_SECONDS = 5.0  # for the record of a run's end, on storage that may hang
 
@@ -97,19 +92,39 @@ def run_pipeline(
     """
     require_configuration(config)
     results = _run_one_seed(config, announce=announce, added=added)
-    others = config.of_other_seeds()
-    # Models are added to the run whose folder is named, and to no other.
-    if not others or added is not None:
+    if not config.of_other_seeds():
         return results
-    for other in others:
-        say(f"\n▶ Seed {other.seed}, the same run again in {other.run_dir}")
-        _run_one_seed(other, announce=False, added=None)
+    refused = _run_other_seeds(config, added)
     with _alone_in(config):
         report_stage(RunFolder(results.run_dir))
     seeds = summarize_seeds(RunFolder(results.run_dir))
     if seeds is not None:
         say("\n" + seeds_text(seeds))
+    if refused:
+        named, error = (
+            joined([f"{one} is as it was" for one in refused]),
+            next(iter(refused.values())),
+        )
+        raise type(error)(f"Seed {named}; what else is finished is stacked. {error}") from error
     return results
+
+
+def _run_other_seeds(config: RunConfig, added: Added | None) -> dict[int, EnstackError]:
+    """Each further seed in its folder; stacked again, those that refused, and what they said."""
+    refused, stacked = dict[int, EnstackError](), RunFolder(Path(config.run_dir)).other_seeds()
+    for other in config.of_other_seeds():
+        say(f"\n▶ Seed {other.seed}, the same run again in {other.run_dir}")
+        if added is not None and other.seed not in stacked:
+            warn(f"⚠️  Seed {other.seed} is not finished: nothing is stacked again there.")
+            continue
+        try:
+            _run_one_seed(other, announce=False, added=added)
+        except (CheckpointError, ConfigError, DataError) as error:
+            # One seed's rows may be among what an added model has seen, and another's not.
+            if added is None:
+                raise
+            refused[other.seed] = error
+    return refused
 
 
 def _run_one_seed(config: RunConfig, *, announce: bool, added: Added | None) -> RunResults:
@@ -137,16 +152,6 @@ def _alone_in(config: RunConfig) -> AbstractContextManager[None]:
     return only_one(locks / config.run_key, f"run_dir {config.run_dir}", place)
 
 
-def require_configuration(config: object) -> None:
-    """Raise ConfigError for what is no configuration, as in a notebook whose form was refused."""
-    if not isinstance(config, RunConfig):
-        raise ConfigError(
-            "A run needs a configuration, made by the code as it is now; this one is missing, was "
-            "refused, or is older than an update: run cell 5 again, then this cell."
-        )
-    require_tensorboard(config)
-
-
 def _run_stages(
     config: RunConfig, run: RunFolder, *, announce: bool, added: Added | None
 ) -> RunResults:
@@ -163,7 +168,8 @@ def _run_stages(
     plan = plan_of_run(config, data, run)
     if added is not None:
         stages = base_model_stages(data, plan, config, run)
-        added.keep_in(run, data, plan, config, [one.name for one in stages if not one.finished()])
+        unfinished = {one.name: why for one in stages if (why := one.unfinished_for())}
+        added.keep_in(run, data, plan, config, unfinished)
     run.log("run_started", base_models=config.base_models, software=software(__version__))
     try:
         _train_stack_report(config, data, plan, run, announce=announce)

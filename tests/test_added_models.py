@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 import enstack
+from enstack import bundle
 from enstack.config import RunConfig
 from enstack.data.functions import VulnerabilityData, read_data
 from enstack.data.holdout import plan_splits
@@ -213,8 +214,52 @@ def test_an_unfinished_run_is_not_stacked(
     with pytest.raises(CheckpointError, match=r"must hold a run, it has no config.json"):
         enstack.stack(config.run_dir, {"oracle": path}, unseen=True)
     shutil.rmtree(Path(finished_run.run_dir) / "base_models" / "micro" / "probabilities")
-    with pytest.raises(CheckpointError, match=r"micro is not finished: enstack run"):
+    with pytest.raises(
+        CheckpointError, match=r"micro has not: it has not predicted yet\. .*enstack"
+    ):
         enstack.stack(finished_run.run_dir, {"oracle": path}, unseen=True)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_probabilities_that_are_another_models_are_told_as_that_and_not_as_unfinished(
+    ensemble_copy: RunFolder, whole: bool
+) -> None:
+    mine, other = (ensemble_copy.base_model(name).probabilities for name in ("micro", "with-mode"))
+    if whole:
+        shutil.rmtree(mine)
+        shutil.copytree(other, mine)
+    else:
+        shutil.copy(other / "test.npz", mine)
+    told = "made from another base_model" if whole else "test.npz has 3"
+    with pytest.raises(CheckpointError, match=rf"micro has not: .*{told}.*Put a good copy back"):
+        enstack.stack(ensemble_copy.path)
+
+
+def test_a_model_of_the_run_is_not_added_to_it_a_second_time(
+    ensemble_copy: RunFolder, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    own = ensemble_copy.base_model("with-mode").probabilities
+    with pytest.raises(ConfigError, match="x says of every test function just what with-mode says"):
+        enstack.stack(ensemble_copy.path, {"x": own})
+    path = stored(table, tmp_path / "oracle.csv")
+    again = shutil.copy(path, tmp_path / "again.csv")
+    with pytest.raises(ConfigError, match="b says of every test function just what a says"):
+        enstack.stack(ensemble_copy.path, {"a": path, "b": again}, unseen=True)
+    assert ensemble_copy.added() == []
+
+
+OUR_NAMES = ["vote", "Mean", "greedy", "lr", "SVM", "random-forest", "xgboost", "majority"]
+OUR_NAMES += ["length", "TF-IDF_LR", "flawfinder", "stack", "Logistic.Regression", "LR"]
+
+
+@pytest.mark.parametrize("name", OUR_NAMES)
+def test_what_the_run_calls_a_row_of_its_own_names_no_added_model(
+    name: str, table: pd.DataFrame, data: VulnerabilityData, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"{name} is what a vote, a stack or a baseline is calle"
+    ):
+        add({name: stored(table, tmp_path / "oracle.csv")}, data, tmp_path)
 
 
 def test_the_command_takes_a_name_and_a_file(
@@ -258,3 +303,15 @@ def test_what_rests_on_an_added_model_can_not_judge_new_functions(
         with pytest.raises(ConfigError, match=r"rests on oracle, .* Load micro"):
             enstack.load(finished_run.run_dir, name)
     assert enstack.load(finished_run.run_dir).name == "base:micro"
+
+
+def test_what_has_no_score_is_no_better_than_a_score_below_zero(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    (run.added_model("oracle").probabilities).mkdir(parents=True)
+    (run.added_model("oracle").probabilities / "manifest.json").write_text("{}")
+    run.stacking.path.mkdir()
+    scores = {"base:oracle": 0.9, "base:a": -0.2, "base:b": -0.1}
+    run.stacking.selection.write_text(json.dumps({"best": "base:oracle", "scores": scores}))
+    # MCC goes below zero, and rows that are too few for stacks score none.
+    known = ["base:c", "base:a", "base:b"]
+    assert bundle._best(run, known, ["a", "b", "c"]) == "base:b"

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import statistics
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
+import enstack
 from enstack.config import RunConfig
-from enstack.errors import ConfigError
+from enstack.data.functions import VulnerabilityData
+from enstack.data.holdout import plan_splits
+from enstack.errors import ConfigError, DataError
+from enstack.inputs import read_run_data
 from enstack.pipeline import run_pipeline
 from enstack.reporting.leaderboard import read_leaderboard
 from enstack.run_folder import RunFolder
@@ -57,6 +64,50 @@ def test_every_seeds_figures_and_both_spreads_are_told_and_a_stopped_seed_goes_o
         "events.jsonl",
         "seeds/7/events.jsonl",
     }
+
+
+def test_models_are_added_under_every_seed_and_a_seed_that_refuses_is_named(
+    finished_run: RunConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = changed(finished_run, seeds=[finished_run.seed, 7])
+    run_pipeline(config)
+    run, data = RunFolder(Path(config.run_dir)), read_run_data(config)
+    table = said_of(data)
+    table.to_csv(tmp_path / "good.csv", index=False)
+    enstack.stack(config.run_dir, {"good": tmp_path / "good.csv"}, unseen=True)
+    for folder in (run, run.of_seed(7)):
+        assert folder.added() == ["good"]
+        assert "base:good" in {row.key for row in read_leaderboard(folder.stacking.leaderboard)}
+    seeds = json.loads(run.report_data.read_text())["seeds"]
+    assert "base:good" in {row["key"] for row in seeds["rows"]}
+    # It was chosen on validation functions that one seed stacks, and the other has chosen on too.
+    of_seeds = [
+        plan_splits(data, meta_features="holdout", folds=2, seed=seed) for seed in (config.seed, 7)
+    ]
+    ids = data.splits["validation"].ids
+    only_second = set(ids[of_seeds[1].meta_rows]) - set(ids[of_seeds[0].meta_rows])
+    other = table.iloc[:, ::-1].assign(seen=table["id"].isin(only_second))
+    other[list(data.class_names)] = table[list(data.class_names)[::-1]].to_numpy()
+    other.to_csv(tmp_path / "other.csv", index=False)
+    with pytest.raises(DataError, match=r"^Seed 7 is as it was; what else is finished is stacked"):
+        enstack.stack(config.run_dir, {"other": tmp_path / "other.csv"})
+    assert (run.added(), run.of_seed(7).added()) == (["good", "other"], ["good"])
+    shutil.rmtree(run.of_seed(7).stacking.path)
+    capsys.readouterr()
+    enstack.stack(config.run_dir)
+    assert "Seed 7 is not finished: nothing is stacked again there" in capsys.readouterr().out
+
+
+def said_of(data: VulnerabilityData) -> pd.DataFrame:
+    """What a model trained elsewhere says of validation and test: right of most."""
+    parts = []
+    for split in ("validation", "test"):
+        functions = data.splits[split]
+        values = np.full((len(functions), len(data.class_names)), 0.02)
+        labels = np.where(np.arange(len(functions)) % 3, functions.labels, 0)
+        values[np.arange(len(functions)), labels] += 1 - values.sum(axis=1)
+        parts.append(pd.DataFrame(values, columns=list(data.class_names)).assign(id=functions.ids))
+    return pd.concat(parts)
 
 
 def test_the_subset_is_the_same_under_every_seed() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from enstack.errors import CheckpointError, ConfigError, DataError
 from enstack.metrics.label_task import LabelTask
 from enstack.progress.say import say
 from enstack.run_folder import RunFolder
+from enstack.stacking.added_names import names_taken, refuse_our_names, require_name
 from enstack.stacking.meta_features import BaseModelProbabilities, refuse_leaks
 from enstack.stacking.probability_files import (
     GivenProbabilities,
@@ -32,7 +32,6 @@ from enstack.storage.manifest import folder_problems, read_manifest
 
 __all__ = ["Added", "add_models", "require_added_whole"]
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 SUM_TOLERANCE = 1e-3  # what rounding to four digits leaves of a sum of ten
 
 
@@ -49,13 +48,19 @@ class Added:
         data: VulnerabilityData,
         plan: SplitPlan,
         config: RunConfig,
-        unfinished: Sequence[str],
+        unfinished: Mapping[str, str],
     ) -> None:
-        """Keep them in a run, whose base models must all be trained; raises as add_models."""
+        """Keep them in a run, whose base models must all be trained; raises as add_models.
+
+        unfinished: of the base models that are not, by name, why.
+        """
         if unfinished:
+            name, why = next(iter(unfinished.items()))
+            more = f" ({len(unfinished) - 1} more)" if len(unfinished) > 1 else ""
             raise CheckpointError(
-                f"{run.path} must have all its base models trained before it is stacked again, "
-                f"{', '.join(unfinished)} is not finished: enstack run {run.config_file}."
+                f"{run.path} must have all its base models trained, with the probabilities that "
+                f"each has predicted, before it is stacked again; {name} has not{more}: {why}. "
+                f"Put a good copy back, or run it to its end: enstack run {run.config_file}."
             )
         add_models(self.files, run, data, plan, config.base_models, unseen=self.unseen)
 
@@ -76,12 +81,14 @@ def add_models(
     without such marks. Raises DataError for a file that does not fit the run's functions,
     ConfigError for a name that can't be taken, or where the word is missing.
     """
-    checked = {}
+    checked: dict[str, tuple[list[Path], GivenProbabilities]] = {}
     for name, place in given.items():
-        _require_name(name, base_models)
+        require_name(name, base_models)
         files = files_of(place)
         if not _is_kept(name, place, digest_of_files(files), run):
+            refuse_our_names(name)
             checked[name] = files, _checked(name, files, data, plan, unseen=unseen)
+            _refuse_a_copy(name, checked, run, base_models, data)
     # Nothing is kept of any where one is refused.
     for name, (files, probabilities) in checked.items():
         _keep(name, files, probabilities, run, data, plan)
@@ -91,7 +98,7 @@ def add_models(
 def require_added_whole(run: RunFolder, base_models: Sequence[str]) -> None:
     """Raise CheckpointError where a kept model has changed since, or bears a base model's name."""
     for name in run.added():
-        if name.casefold() in _taken(base_models):
+        if name.casefold() in names_taken(base_models):
             raise CheckpointError(
                 f"{run.added_model(name).path} is a model that was added under the name of a base "
                 "model. Move the folder away, or name the base model otherwise."
@@ -105,21 +112,25 @@ def require_added_whole(run: RunFolder, base_models: Sequence[str]) -> None:
             )
 
 
-def _taken(base_models: Sequence[str]) -> set[str]:
-    return {name.casefold() for name in base_model_names(base_models)}
-
-
-def _require_name(name: str, base_models: Sequence[str]) -> None:
-    if not NAME.fullmatch(name):
+def _refuse_a_copy(
+    name: str,
+    checked: Mapping[str, tuple[Sequence[Path], GivenProbabilities]],
+    run: RunFolder,
+    base_models: Sequence[str],
+    data: VulnerabilityData,
+) -> None:
+    """The same model under two names says nothing new, and votes twice."""
+    ids = data.splits["test"].ids
+    ours = _rows(name, checked[name][1], ids).probabilities
+    others = {one: _rows(one, given, ids).probabilities for one, (_, given) in checked.items()}
+    for stored in (*base_model_names(base_models), *run.added()):
+        if run.stacked_model(stored).probabilities.is_dir():
+            others[stored] = run.stacked_model(stored).read_probabilities("test", ids).probabilities
+    twin = next((one for one, said in others.items() if one != name and (said == ours).all()), None)
+    if twin is not None:
         raise ConfigError(
-            f"An added model's name must be letters, digits, '.', '_' and '-', 64 at most, found "
-            f"{name!r:.80}."
-        )
-    # Some disks know no case.
-    if name.casefold() in _taken(base_models):
-        raise ConfigError(
-            f"An added model must have a name of its own, {name} is a base model of the run. Use "
-            "another."
+            f"{name} says of every test function just what {twin} says, which is stacked already: "
+            "the same model under two names says nothing new. Leave it out."
         )
 
 
