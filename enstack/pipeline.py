@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from enstack import __version__
 from enstack.base_model_stage import BaseModelStage, base_model_stages, chance_of
 from enstack.config import RunConfig
-from enstack.counting import joined
+from enstack.counting import counted
 from enstack.data.functions import VulnerabilityData
 from enstack.data.holdout import SplitPlan
 from enstack.errors import CheckpointError, ConfigError, DataError, EnstackError, Interrupted
@@ -101,11 +101,9 @@ def run_pipeline(
     if seeds is not None:
         say("\n" + seeds_text(seeds))
     if refused:
-        named, error = (
-            joined([f"{one} is as it was" for one in refused]),
-            next(iter(refused.values())),
-        )
-        raise type(error)(f"Seed {named}; what else is finished is stacked. {error}") from error
+        seed, error = next(iter(refused.items()))
+        but = counted(len(refused), "seed")
+        raise type(error)(f"Stacked, but for {but}; seed {seed}: {error}") from error
     return results
 
 

@@ -89,7 +89,7 @@ def test_models_are_added_under_every_seed_and_a_seed_that_refuses_is_named(
     other = table.iloc[:, ::-1].assign(seen=table["id"].isin(only_second))
     other[list(data.class_names)] = table[list(data.class_names)[::-1]].to_numpy()
     other.to_csv(tmp_path / "other.csv", index=False)
-    with pytest.raises(DataError, match=r"^Seed 7 is as it was; what else is finished is stacked"):
+    with pytest.raises(DataError, match=r"^Stacked, but for 1 seed; seed 7: Meta-class"):
         enstack.stack(config.run_dir, {"other": tmp_path / "other.csv"})
     assert (run.added(), run.of_seed(7).added()) == (["good", "other"], ["good"])
     shutil.rmtree(run.of_seed(7).stacking.path)
