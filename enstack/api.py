@@ -84,12 +84,16 @@ def load(run_dir: str | Path, name: str | None = None) -> TrainedModel:
 def inspect(path: str | Path) -> Verdict:
     """Whether a checkpoint or run folder is whole, and from where training will go on.
 
-    Reads only. `.valid`, `.problems`, `.to_json()`. Raises CheckpointError for a folder without any
+    Of a run its probabilities, stacks, verdict and report are held against their digests too. Reads
+    only. `.valid`, `.problems`, `.to_json()`. Raises CheckpointError for a folder without any
     checkpoint.
     """
     from enstack.checkpoints.inspection import inspect_path
+    from enstack.run_folder import RunFolder
+    from enstack.verify_run import result_faults
 
-    return inspect_path(named_folder(path))
+    verdict = inspect_path(folder := named_folder(path))
+    return verdict.beside(*result_faults(RunFolder(folder)))
 
 
 def audit(folder: str | Path, *, tokenizers: Sequence[str] = (), **settings: Any) -> Audit:

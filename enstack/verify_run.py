@@ -69,11 +69,43 @@ def require_stacked(run: RunFolder) -> None:
     made_from = (read_manifest(run.stacking.path) or {}).get("made_from", {})
     for name, digest in made_from.get("probabilities", {}).items():
         base_model = run.stacked_model(name)
+        # The manifest alone would vouch for files that have changed beside it.
+        _require_no_problem(base_model.probabilities)
         if base_model.probabilities_digest() != digest:
             raise CheckpointError(
                 f"{base_model.probabilities} must hold what the stacks were fitted on, it has "
                 f"changed since. Put a good copy back, or {_run_again(run)}: it is made anew."
             )
+
+
+def result_faults(run: RunFolder) -> tuple[list[str], list[str]]:
+    """What is not as it was written of a run's probabilities, stacks and report; and notes.
+
+    Reads only. A sentence each; in the notes, what can't be told, as of runs without manifests.
+    """
+    problems, notes = list[str](), list[str]()
+    for folder in _results(run):
+        name = folder.relative_to(run.path).as_posix()
+        if (folder / MANIFEST).exists():
+            problems += [f"{name}: {fault}" for fault in folder_problems(folder)]
+        else:
+            notes.append(f"{name} has no manifest: whether it is as it was written can't be told.")
+    made_from = (read_manifest(run.stacking.path) or {}).get("made_from", {})
+    notes += [
+        f"stacking was made from other probabilities than {name} has now: the next start makes it "
+        "anew."
+        for name, digest in made_from.get("probabilities", {}).items()
+        if run.stacked_model(name).probabilities_digest() != digest
+    ]
+    return problems, notes
+
+
+def _results(run: RunFolder) -> list[Path]:
+    """The folders of results that stand, those of further seeds among them."""
+    patterns = ("base_models/*/probabilities", "added/*/probabilities", "stacking", "report")
+    places = [run.path, *(other.path for other in run.other_seeds().values())]
+    found = [path for place in places for one in patterns for path in sorted(place.glob(one))]
+    return [path for path in found if path.is_dir() and any(path.iterdir())]
 
 
 def _named_change(

@@ -208,3 +208,44 @@ def test_data_json_names_base_models_in_the_order_of_the_settings_whichever_was_
     run.data_file.write_text(json.dumps(data))
     run.record_truncation("micro")
     assert list(json.loads(run.data_file.read_text())["truncated"]) == ["micro", "later"]
+
+
+def flipped(path: Path) -> None:
+    """One byte of it is another, its length the same."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "base_models/micro/probabilities/test.npz",
+        "base_models/micro/probabilities/validation.npz",
+        "stacking/verdict.json",
+        "stacking/leaderboard.csv",
+    ],
+)
+def test_results_that_were_altered_are_named_by_inspect_and_refused_by_report(
+    finished_run: RunConfig, name: str
+) -> None:
+    run_dir = Path(finished_run.run_dir)
+    assert enstack.inspect(run_dir).valid
+    flipped(run_dir / name)
+    verdict = enstack.inspect(run_dir)
+    folder, _, file = name.rpartition("/")
+    assert verdict.problems == [
+        f"{folder}: {file} has other content than was written (sha256 differs)"
+    ]
+    with pytest.raises(CheckpointError, match=rf"but {file} has other content than was written"):
+        enstack.report(run_dir)
+
+
+def test_of_results_without_manifests_inspect_says_that_nothing_can_be_told(
+    finished_run: RunConfig,
+) -> None:
+    run_dir = Path(finished_run.run_dir)
+    (run_dir / "report" / "manifest.json").unlink()
+    verdict = enstack.inspect(run_dir)
+    assert verdict.valid
+    assert "report has no manifest: whether it is as it was written can't be told." in verdict.notes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +104,10 @@ class Verdict:
     def valid(self) -> bool:
         """Whether nothing is wrong with it."""
         return not self.problems
+
+    def beside(self, problems: list[str], notes: list[str]) -> Verdict:
+        """The same with what else was found in the folder."""
+        return replace(self, problems=[*self.problems, *problems], notes=[*self.notes, *notes])
 
     def to_json(self) -> dict[str, Any]:
         """The object of `enstack inspect --json`."""

@@ -228,14 +228,15 @@ def show_checkpoint(work: Path, place: str, run: RunConfig | None) -> None:
     from enstack.checkpoints.inspection import inspect_path
     from enstack.checkpoints.inspection_text import verdict_text
     from enstack.config.names import home_expanded
+    from enstack.run_folder import RunFolder
+    from enstack.verify_run import result_faults
 
     named = place.strip()
-    if not named:
-        say(verdict_text(inspect_path(require_run_dir(run))))
-        return
     # An absolute path stays what it is when it is joined to a folder.
     inside = work / home_expanded(named)
-    say(verdict_text(inspect_path(inside if inside.is_dir() else user_folder(named))))
+    given = inside if inside.is_dir() else user_folder(named)
+    folder = given if named else require_run_dir(run)
+    say(verdict_text(inspect_path(folder).beside(*result_faults(RunFolder(folder)))))
 
 
 def require_run_dir(run: RunConfig | str | Path | None) -> Path:

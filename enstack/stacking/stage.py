@@ -20,6 +20,7 @@ from enstack.stacking.added import require_added_whole
 from enstack.stacking.baselines import WORDS, plain_baselines
 from enstack.stacking.calibration import calibrate
 from enstack.stacking.candidates import Combination, fit_candidate, members_of, shown
+from enstack.stacking.declarations import MEASURED, declare
 from enstack.stacking.flawfinder import (
     NO_FLAWFINDER,
     class_probabilities,
@@ -40,7 +41,7 @@ from enstack.stacking.wrong_functions import surest_mistakes
 from enstack.stacking_folder import StackingFolder
 from enstack.storage.files import write_json
 from enstack.storage.folders import replacing_folder
-from enstack.storage.manifest import is_current, read_manifest
+from enstack.storage.manifest import is_current
 
 STACKING_EDITION = 9  # raise when the folder holds something else, so that it is made again
 FLAWFINDER = "baseline:flawfinder"
@@ -87,7 +88,7 @@ def stack_base_models(
         selected = _select(inputs, folder)
         # Written down before anything that a model says of test is read.
         details["declared"] = selected.comparison
-        details["declared_before"] = _declared_before(run, details)
+        details["declared_before"] = declare(run, selected.comparison, made_from)
         probabilities = _every_model(inputs, selected, folder)
         if made_from["flawfinder"]:
             with inputs.clocks[FLAWFINDER].predicts():
@@ -101,7 +102,7 @@ def stack_base_models(
             judged = Judged(data.task, data.splits["test"].labels, decisions, clusters)
             verdict = in_words(judge(declared, judged))
             write_json(folder.verdict, dataclasses.asdict(verdict))
-    run.log("stacking_finished")
+    run.log(MEASURED)
 
 
 def _select(inputs: StackingInputs, folder: StackingFolder) -> Selection:
@@ -122,18 +123,6 @@ def _select(inputs: StackingInputs, folder: StackingFolder) -> Selection:
     np.savez_compressed(folder.selection_decisions, **{**arrays, **selected.decisions})
     write_json(folder.selection, selected.to_json())
     return selected
-
-
-def _declared_before(run: RunFolder, details: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What this run has declared of these test functions already, and measured."""
-    last = read_manifest(run.stacking.path) or {}
-    before, declared = last.get("declared_before") or [], last.get("declared")
-    made_from = last.get("made_from", {})
-    # The same of the same models is the one declaration, measured once more.
-    same = declared == details["declared"] and all(
-        made_from.get(name) == details["made_from"][name] for name in ("data", "probabilities")
-    )
-    return before if same or not declared else [*before, declared]
 
 
 def _flawfinder(data: VulnerabilityData, plan: SplitPlan, config: RunConfig) -> np.ndarray:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from enstack.counting import counted
 from enstack.stacking.baselines import WORDS
 from enstack.stacking.primary_measure import ENOUGH_FUNCTIONS
+from enstack.stacking.titles import title
 from enstack.stacking.verdict import VerdictFigures
 from enstack.statistics.bootstrap import Difference
 
@@ -129,7 +131,17 @@ def _small_classes(verdict: VerdictFigures) -> list[str]:
 def _declared_late(verdict: VerdictFigures) -> list[str]:
     if not verdict.declared.before:
         return []
+    earlier = list(dict.fromkeys(map(_declared, verdict.declared.before)))
+    more = f" and {len(earlier) - 2} more" if len(earlier) > 2 else ""
     return [
         "This comparison was declared after test figures of this run had been written: take it as "
-        "explored, and confirm it on other data."
+        f"explored, and confirm it on other data. Declared earlier: {'; '.join(earlier[:2])}{more}."
     ]
+
+
+def _declared(one: dict[str, Any]) -> str:
+    """An earlier comparison in a few words; it may be an older program's."""
+    measure = MEASURE_TITLES.get(str(one.get("measure")), "another measure")
+    if not one.get("candidate") or not one.get("against"):
+        return measure
+    return f"{measure} of {title(one['candidate'])} against {title(one['against'])}"

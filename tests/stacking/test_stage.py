@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -87,3 +88,32 @@ def test_whatever_may_be_chosen_is_kept_and_judges_new_functions_as_it_judged_te
 def _test_functions(config: RunConfig) -> list[str]:
     data = read_data(Path(config.data_dir), label_mode=config.label_mode)
     return [str(text) for text in data.splits["test"].sources.to_pylist()]
+
+
+def test_a_comparison_that_is_declared_anew_is_told_though_stacks_and_report_were_deleted(
+    finished_run: RunConfig,
+) -> None:
+    run = RunFolder(Path(finished_run.run_dir))
+    first = json.loads(run.stacking.selection.read_text())["comparison"]
+
+    def stacked_anew(measure: str) -> Any:
+        shutil.rmtree(run.stacking.path)
+        shutil.rmtree(run.report)
+        return run_pipeline(changed(finished_run, primary_measure=measure)).verdict
+
+    again = stacked_anew("macro_f1")
+    assert again.declared.before == []
+    other = stacked_anew("accuracy")
+    assert other.declared.before == [first]
+    (told,) = [text for text in other.caveats if "take it as explored" in text]
+    assert f"Declared earlier: macro-F1 of {again.candidate_title} against" in told
+    assert told in json.loads(run.report_data.read_text())["verdict"]["caveats"]
+    assert told in run.report_page.read_text().replace("&#39;", "'")
+    # What was seen of either stays seen.
+    assert [one["measure"] for one in stacked_anew("macro_f1").declared.before] == ["accuracy"]
+    # A declaration whose figures were never written binds nobody; half a line is no declaration.
+    with run.events_file.open("a") as events:
+        events.write(
+            '{"time": "x", "event": "comparison_declared", "comparison": {"a": 1}}\n{"ti\n'
+        )
+    assert {"a": 1} not in stacked_anew("macro_f1").declared.before

@@ -1,0 +1,73 @@
+"""What a run has declared of its test functions and measured, kept where deleting stacks leaves it.
+
+events.jsonl is only ever added to: a comparison that is chosen again, once its figures were seen,
+is told from the first one though stacking/ and report/ are gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from enstack.run_folder import RunFolder
+from enstack.storage.files import sha256_json
+from enstack.storage.json_text import parsed_json
+from enstack.storage.manifest import read_manifest
+
+__all__ = ["MEASURED", "declare", "declared_before"]
+
+DECLARED, MEASURED = "comparison_declared", "stacking_finished"
+
+
+def declare(
+    run: RunFolder, comparison: dict[str, Any] | None, made_from: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Record what test will be asked, and return what this run had asked of it before.
+
+    comparison: None where nothing could be combined; made_from: of the stacks, names data and
+    probabilities. The same comparison of the same models is the one declaration, measured again.
+    """
+    record = {"comparison": comparison, "of": _of(made_from)}
+    before = declared_before(run, record)
+    if comparison is not None:
+        run.log(DECLARED, **record)
+    return before
+
+
+def declared_before(run: RunFolder, record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every other comparison that this run has declared and measured, the first one first."""
+    last = read_manifest(run.stacking.path) or {}
+    # Runs that are older than the events have their manifest alone.
+    found: list[dict[str, Any]] = list(last.get("declared_before") or [])
+    stored = {"comparison": last.get("declared"), "of": _of(last.get("made_from", {}))}
+    for one in (*_measured(run), stored):
+        declared = one["comparison"]
+        if declared and declared not in found and one != record:
+            found.append(declared)
+    return found
+
+
+def _measured(run: RunFolder) -> Iterator[dict[str, Any]]:
+    """The declarations whose stacks were finished, as the events tell."""
+    declared = None
+    for line in run.events():
+        event = _parsed(line)
+        if event.get("event") == DECLARED:
+            declared = {key: event.get(key) for key in ("comparison", "of")}
+        elif event.get("event") == MEASURED and declared is not None:
+            yield declared
+            declared = None
+
+
+def _parsed(line: str) -> dict[str, Any]:
+    """A line of the events; nothing of one that a failed write has left."""
+    try:
+        event = parsed_json(line)
+    except ValueError:
+        return {}
+    return event if isinstance(event, dict) else {}
+
+
+def _of(made_from: Mapping[str, Any]) -> str:
+    """Tells the models, and the functions that they judge, from others."""
+    return sha256_json([made_from.get("data"), made_from.get("probabilities")])
