@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+from enstack.checkpoints.inspection_text import Verdict
 from enstack.config import RunConfig, configure
 from enstack.data.made_up import MADE_UP_NOTE
 from enstack.errors import CheckpointError, ConfigError, DataError
@@ -304,7 +305,12 @@ def test_a_checkpoint_is_looked_for_in_the_work_folder_and_on_drive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Path] = []
-    monkeypatch.setattr("enstack.checkpoints.inspection.inspect_path", seen.append)
+
+    def looked_at(path: Path) -> Verdict:
+        seen.append(path)
+        return Verdict(path, layout=None)
+
+    monkeypatch.setattr("enstack.checkpoints.inspection.inspect_path", looked_at)
     monkeypatch.setattr(
         "enstack.checkpoints.inspection_text.verdict_text", lambda verdict: "a verdict"
     )
