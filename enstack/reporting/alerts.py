@@ -10,6 +10,7 @@ from enstack.data.made_up import MADE_UP_NOTE, says_made_up
 from enstack.reporting.background import Alert
 from enstack.reporting.figures import SMALL_CLASS
 from enstack.rounding import percent
+from enstack.stacking.leaps import Leap
 
 __all__ = ["alerts_of"]
 
@@ -22,14 +23,16 @@ def alerts_of(
     per_class: Sequence[dict[str, Any]],
     n_near: int,
     n: int,
+    leaps: Sequence[Leap] = (),
 ) -> list[Alert]:
     """The alerts of a run, the gravest first.
 
     per_class: the chosen model's figures; n_near: of n test functions, those with a near-duplicate
-    in train.
+    in train; leaps: base models that are far better on test than before.
     """
     return [
         *_made_up(data, settings),
+        *_better_on_test(leaps),
         *_contamination(n_near, n),
         *_cut(data, settings),
         *_small_classes(per_class),
@@ -39,6 +42,20 @@ def alerts_of(
 def _made_up(data: dict[str, Any], settings: dict[str, Any]) -> Iterator[Alert]:
     if says_made_up(settings.get("data_dir"), data["notes"]):
         yield Alert("made_up", MADE_UP_NOTE, "Run it on real data before anything is decided.")
+
+
+def _better_on_test(leaps: Sequence[Leap]) -> Iterator[Alert]:
+    for leap in leaps:
+        yield Alert(
+            "better_on_test",
+            f"{leap.title} is right of {percent(leap.on_test)} of the test functions, and of "
+            f"{percent(leap.before)} of those that stacks are fitted on; word counts of "
+            f"{percent(leap.words_on_test)} and {percent(leap.words_before)}. That is "
+            f"{leap.standard_errors:.1f} standard errors: no chance, but what a model does that "
+            "has seen test's labels.",
+            f"Find out how {leap.title} was made, or stack without it, before any figure here is "
+            "believed.",
+        )
 
 
 def _contamination(n_near: int, n: int) -> Iterator[Alert]:

@@ -29,7 +29,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Alert:
-    """kind: made_up, cut, small_class or contamination; what was found, and what to do."""
+    """kind: made_up, better_on_test, cut, small_class or contamination; found what, what to do."""
 
     kind: str
     text: str

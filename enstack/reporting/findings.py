@@ -50,13 +50,13 @@ def load_results(run_dir: Path) -> ReportContent:
     of_key = {of.key: of for of in evaluations}
     base, stack = stored.first("base"), stored.first("stack")
     best, choice = chosen_row(stored)
-    chosen = of_key[best.key]
+    chosen, verdict = of_key[best.key], read_verdict(stored.folder.stacking.verdict)
     training = _training(stored)
     data = json_values(without_home(stored.data))
     settings = json_values(shown_settings(stored.settings, training))
     return ReportContent(
         run=stored.folder.path.resolve().name,
-        verdict=read_verdict(stored.folder.stacking.verdict),
+        verdict=verdict,
         about=about(data, settings, stored.rows, choice),
         choice=choice,
         alerts=alerts_of(
@@ -65,6 +65,7 @@ def load_results(run_dir: Path) -> ReportContent:
             chosen.per_class,
             int(stored.contamination.rows.sum()),
             len(stored.labels),
+            verdict.leaps if verdict else (),
         ),
         leaderboard=stored.rows,
         costs=read_costs(stored.folder.stacking.costs),

@@ -29,6 +29,7 @@ from enstack.stacking.flawfinder import (
     risk_levels,
 )
 from enstack.stacking.inputs import StackingInputs
+from enstack.stacking.leaps import leaps
 from enstack.stacking.meta_features import BaseModelProbabilities, refuse_leaks
 from enstack.stacking.primary_measure import primary_measure
 from enstack.stacking.ranking import leaderboard
@@ -100,7 +101,9 @@ def stack_base_models(
         if selected.comparison is not None:
             declared = Declared(**selected.comparison, before=details["declared_before"])
             judged = Judged(data.task, data.splits["test"].labels, decisions, clusters)
-            verdict = in_words(judge(declared, judged))
+            before = selected.labels, selected.decisions
+            found = leaps(data.task, before, (judged.labels, decisions), clusters)
+            verdict = in_words(dataclasses.replace(judge(declared, judged), leaps=found))
             write_json(folder.verdict, dataclasses.asdict(verdict))
     run.log(MEASURED)
 

@@ -14,6 +14,7 @@ import numpy as np
 from enstack.metrics.chance import no_better_than_chance
 from enstack.metrics.label_task import LabelTask
 from enstack.stacking.baselines import WORDS
+from enstack.stacking.leaps import Leap
 from enstack.stacking.titles import title
 from enstack.statistics.bootstrap import Difference, difference
 from enstack.statistics.cells import PairedCells, paired
@@ -69,11 +70,13 @@ class Judged:
         )
         return int((ours & ~theirs).sum())
 
-    def collapsed(self) -> list[str]:
-        """The base models that do not tell functions apart."""
-        of_base = [key for key in self.decisions if key.startswith("base:")]
+    def collapsed(self, *kinds: str) -> list[str]:
+        """The titles of models of these kinds that do not tell functions apart."""
+        asked = [key for key in self.decisions if key.partition(":")[0] in kinds]
         return [
-            key for key in of_base if self.labels_differ and no_better_than_chance(self._mcc(key))
+            title(key)
+            for key in asked
+            if self.labels_differ and no_better_than_chance(self._mcc(key))
         ]
 
     @property
@@ -108,6 +111,8 @@ class VerdictFigures:
     test functions do, in their labels. collapsed: titles of base models that do not tell functions
     apart. corrected: the best row of test, its figure, and what is left of it when its having been
     chosen on test is taken off. explored: the candidate against all other rows.
+    collapsed_combinations: titles of votes and stacks that tell nothing apart; leaps: base models
+    that are far better on test than before; none of either in files that are older.
     """
 
     outcome: Outcome
@@ -129,6 +134,8 @@ class VerdictFigures:
     collapsed: list[str]
     corrected: dict[str, Any]
     explored: list[Explored]
+    collapsed_combinations: list[str] = field(default_factory=list)
+    leaps: list[Leap] = field(default_factory=list)
 
     @property
     def all_classes_outcome(self) -> Outcome:
@@ -174,7 +181,8 @@ def judge(declared: Declared, judged: Judged) -> VerdictFigures:
         mcnemar_p=mcnemar(*only) if pair.rows_together == 1 else None,
         labels_differ=judged.labels_differ,
         small_classes=[name for name in task.class_names if name not in declared.counted_classes],
-        collapsed=[title(key) for key in judged.collapsed()],
+        collapsed=judged.collapsed("base"),
+        collapsed_combinations=judged.collapsed("vote", "stack"),
         corrected=corrected(
             task,
             judged.labels,

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from enstack.counting import counted
+from enstack.counting import counted, joined
 from enstack.stacking.baselines import WORDS
+from enstack.stacking.leaps import Leap
 from enstack.stacking.primary_measure import ENOUGH_FUNCTIONS
 from enstack.stacking.titles import title
 from enstack.stacking.verdict import VerdictFigures
 from enstack.statistics.bootstrap import Difference
 
-__all__ = ["MEASURE_TITLES", "Verdict", "in_words", "signed"]
+__all__ = ["MEASURE_TITLES", "Verdict", "in_words", "leap_text", "signed"]
 
 MEASURE_TITLES = {"macro_f1": "macro-F1", "accuracy": "accuracy", "mcc": "MCC"}
 LARGEST = {"macro_f1": 1, "accuracy": 1, "mcc": 2}  # that two models can be apart
@@ -72,7 +73,30 @@ def _caveats(verdict: VerdictFigures) -> list[str]:
             "a stack is judged."
             for name in verdict.collapsed
         ),
+        *_collapsed_combinations(verdict),
+        *map(leap_text, verdict.leaps),
         *_declared_late(verdict),
+    ]
+
+
+def leap_text(leap: Leap) -> str:
+    """What is said of a base model that is far better on test than where stacks are fitted."""
+    return (
+        f"{leap.title} is far better on test than on the functions that stacks are fitted on: "
+        f"accuracy {leap.on_test:.3f} after {leap.before:.3f}, word counts "
+        f"{leap.words_on_test:.3f} after {leap.words_before:.3f} "
+        f"({leap.standard_errors:.1f} standard errors). Chance does not do that; a model that has "
+        "seen test's labels does. Find out how it was made before any figure here is believed."
+    )
+
+
+def _collapsed_combinations(verdict: VerdictFigures) -> list[str]:
+    if not verdict.collapsed_combinations:
+        return []
+    names = joined(verdict.collapsed_combinations)
+    return [
+        f"No better than chance on test (MCC 0.00): {names}. Nothing is combined there that is "
+        "worth it."
     ]
 
 

@@ -162,3 +162,13 @@ def test_flags_are_judged_as_classes_are() -> None:
     found = verdict(labels, {"stack:lr": good, "base:m": poor}, task)
     assert found.outcome == "better"
     assert found.difference.low > 0
+
+
+def test_votes_and_stacks_that_have_collapsed_are_named_too() -> None:
+    labels = np.repeat([0, 1, 2], 50)
+    plain = np.zeros_like(labels)
+    decisions = {"stack:lr": plain, "vote:mean": plain, "base:m": answers(labels, 0.8, 1)}
+    found = verdict(labels, decisions)
+    assert found.collapsed == []
+    (told,) = [text for text in found.caveats if text.startswith("No better than chance")]
+    assert "logistic regression and mean of the base models" in told
