@@ -58,10 +58,11 @@ def leaps(
         gain = float(apart[1].mean() - apart[0].mean())
         error = np.sqrt(np.concatenate(apart).var() * (1 / n[0] + _together(clusters) / n[1]))
         if gain >= LEAST and gain >= STANDARD_ERRORS * error > 0:
-            accuracies = [
-                float(right.mean()) for side in zip(*sides, strict=True) for right in side
+            (own_before, words_before), (own_test, words_test) = [
+                (float(own.mean()), float(words.mean())) for own, words in sides
             ]
-            found.append(Leap(title(key), *accuracies, float(gain / error)))
+            told = (own_before, own_test, words_before, words_test, float(gain / error))
+            found.append(Leap(title(key), *told))
     return found
 
 
