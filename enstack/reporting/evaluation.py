@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 __all__ = [
+    "AucDifference",
     "Bin",
     "Budget",
     "Calibration",
@@ -63,12 +64,23 @@ class Budget:
     recall: float | None
 
 
+@dataclass(frozen=True)
+class AucDifference:
+    """An AUC less another on the same functions, its 95 % interval, and p."""
+
+    value: float
+    low: float
+    high: float
+    p: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Detection:
     """Vulnerable or not: of `vulnerable` functions, share of all, `alerts` are said to be.
 
     vd_s: the share that is missed where at most .5 % of the others is alerted. auc,
-    average_precision and vd_s are None where test has one side alone.
+    average_precision and vd_s are None where test has one side alone. auc_less_word_counts: None
+    there too, at another prior, and for word counts themselves.
     """
 
     n: int
@@ -82,6 +94,7 @@ class Detection:
     auc: float | None
     average_precision: float | None
     vd_s: float | None
+    auc_less_word_counts: AucDifference | None
     budgets: list[Budget]
     curve: PrecisionRecall
 

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from enstack.metrics.curves import precision_recall_points, risk_coverage
 from enstack.metrics.detection import detection
+from enstack.metrics.flags import two_sided
 from enstack.metrics.temperature import log_loss_parts, tempered
 from enstack.reporting.evaluation import (
+    AucDifference,
     Bin,
     Budget,
     Calibration,
@@ -24,6 +26,8 @@ from enstack.reporting.evaluation import (
 )
 from enstack.reporting.leaderboard import LeaderboardRow
 from enstack.reporting.stored_run import StoredRun
+from enstack.stacking.baselines import WORDS
+from enstack.statistics.paired_tests import delong
 from enstack.storage.json_text import json_values
 
 __all__ = ["evaluate_row", "measure_detection"]
@@ -68,8 +72,22 @@ def measure_detection(
     parts = {
         "budgets": [Budget(**budget) for budget in figures["budgets"]],
         "curve": PrecisionRecall(**figures["curve"]),
+        "auc_less_word_counts": _auc_less_word_counts(stored, row, vulnerable)
+        if weights is None
+        else None,
     }
     return Detection(**{**figures, **parts})
+
+
+def _auc_less_word_counts(
+    stored: StoredRun, row: LeaderboardRow, vulnerable: NDArray[np.bool_]
+) -> AucDifference | None:
+    if row.key == WORDS or WORDS not in stored.probabilities or not two_sided(vulnerable):
+        return None
+    first, second = (
+        np.asarray(stored.task.vulnerability(stored.probabilities[key])) for key in (row.key, WORDS)
+    )
+    return AucDifference(*delong(vulnerable, first, second, stored.contamination.clusters))
 
 
 def _reliability(stored: StoredRun, probabilities: NDArray[Any]) -> Reliability:

@@ -23,13 +23,17 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
 
 def delong(
-    has_class: np.ndarray, first: np.ndarray, second: np.ndarray
+    has_class: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    clusters: np.ndarray | None = None,
 ) -> tuple[float, float, float, float]:
     """AUC of the first scores less that of the second: difference, low, high (95 %), and p.
 
-    has_class: (n,) bool; scores: (n,). Where one side has a single row, nothing can be told: from
-    -1 to 1, p 1. Method: DeLong et al. 1988, by ranks as in Sun and Xu 2014. Raises DataError
-    where all rows are of one side.
+    has_class: (n,) bool; scores: (n,); clusters: (n,) int, the same for rows that depend on each
+    other. Where one side has a single cluster, nothing can be told: from -1 to 1, p 1. Method:
+    DeLong et al. 1988, by ranks as in Sun and Xu 2014; with clusters, Obuchowski 1997. Raises
+    DataError where all rows are of one side.
     """
     if not two_sided(has_class):
         raise DataError("An AUC needs rows with and without the class, found one side alone.")
@@ -37,11 +41,19 @@ def delong(
     of_having = _above(has_class, first) - _above(has_class, second)
     of_lacking = _above(~has_class, -first) - _above(~has_class, -second)
     apart = float(of_having.mean())
-    if min(len(of_having), len(of_lacking)) == 1:
+    each_row = np.arange(len(first))  # a cluster of its own
+    _, numbers = np.unique(each_row if clusters is None else clusters, return_inverse=True)
+    having, lacking = numbers[has_class], numbers[~has_class]
+    if min(len(np.unique(having)), len(np.unique(lacking))) == 1:
         return apart, -1.0, 1.0, 1.0
-    error = np.sqrt(
-        of_having.var(ddof=1) / len(of_having) + of_lacking.var(ddof=1) / len(of_lacking)
+    size = numbers.max() + 1
+    sums = np.array(
+        [
+            np.bincount(of_side, weights=values - apart, minlength=size) / len(values)
+            for of_side, values in ((having, of_having), (lacking, of_lacking))
+        ]
     )
+    error = float(np.sqrt(_variance(sums, having, lacking)))
     if not error:  # the two order every pair alike, or one of them all and the other none
         return apart, apart, apart, 1.0 if not apart else 0.0
     half = float(norm.ppf(0.975) * error)
@@ -65,3 +77,14 @@ def _above(chosen: np.ndarray, scores: np.ndarray) -> np.ndarray:
     among_all, among_chosen = rankdata(scores)[chosen], rankdata(scores[chosen])
     share: np.ndarray = (among_all - among_chosen) / (~chosen).sum()
     return share
+
+
+def _variance(sums: np.ndarray, having: np.ndarray, lacking: np.ndarray) -> float:
+    """Of a mean over clusters with both sides' sums (2, m); of each side, the clusters of rows."""
+    freedom = [len(np.unique(of_side)) for of_side in (having, lacking)]
+    of_sides = sum(
+        n / (n - 1) * (of_side**2).sum() for n, of_side in zip(freedom, sums, strict=True)
+    )
+    # A cluster with rows of both sides moves them together.
+    m = len(np.unique(np.concatenate([having, lacking])))
+    return max(0.0, float(of_sides + 2 * m / (m - 1) * (sums[0] * sums[1]).sum()))

@@ -76,6 +76,20 @@ def test_vulnerable_or_not_is_asked_of_flags_and_of_classes_with_a_clean_one(run
             assert found.mcc == pytest.approx(matthews_corrcoef(truth, said))
 
 
+def test_every_row_but_word_counts_has_its_auc_less_that_of_word_counts(run: RunFolder):
+    results = load_results(run.path)
+    found = {of.key: of.detection for of in results.evaluations}
+    words = found.pop("baseline:tfidf_lr")
+    assert words is not None
+    assert words.auc_less_word_counts is None
+    for of in found.values():
+        assert of is not None
+        less = of.auc_less_word_counts
+        assert less is not None
+        assert less.value == pytest.approx(of.auc - words.auc)
+        assert less.low <= less.value <= less.high
+
+
 def test_classes_without_a_clean_one_are_asked_nothing_of_it(ensemble: Ensemble, tmp_path: Path):
     run, _ = ensemble
     names = json.loads(run.data_file.read_text())["class_names"]

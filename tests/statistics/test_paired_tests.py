@@ -85,6 +85,46 @@ def test_delong_equals_the_stored_p_of_mlstatkit():
     assert delong(*scored(200, 1))[3] == pytest.approx(0.0006475405509854158, rel=1e-9)
 
 
+def clustered_by_definition(
+    has_class: np.ndarray, first: np.ndarray, second: np.ndarray, clusters: np.ndarray
+) -> float:
+    """The standard error of the AUCs' difference, cluster by cluster (Obuchowski 1997)."""
+    having, lacking = np.flatnonzero(has_class), np.flatnonzero(~has_class)
+
+    def wins(scores: np.ndarray, i: int, j: int) -> float:
+        return float((scores[i] > scores[j]) + 0.5 * (scores[i] == scores[j]))
+
+    apart = np.array([[wins(first, i, j) - wins(second, i, j) for j in lacking] for i in having])
+    of_having, of_lacking = apart.mean(axis=1) - apart.mean(), apart.mean(axis=0) - apart.mean()
+    names = np.unique(clusters)
+    x = np.array([of_having[clusters[having] == name].sum() for name in names])
+    y = np.array([of_lacking[clusters[lacking] == name].sum() for name in names])
+    n_x, n_y, n = len(set(clusters[having])), len(set(clusters[lacking])), len(names)
+    s_x = n_x / ((n_x - 1) * len(having)) * (x**2).sum()
+    s_y = n_y / ((n_y - 1) * len(lacking)) * (y**2).sum()
+    s_xy = n / (n - 1) * (x * y).sum()
+    variance = s_x / len(having) + s_y / len(lacking) + 2 * s_xy / (len(having) * len(lacking))
+    return float(np.sqrt(variance))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_delong_with_clusters_is_what_obuchowski_defines(seed: int):
+    has_class, first, second = scored(60, seed, 1)
+    clusters = np.random.RandomState(seed).randint(0, 25, size=60)
+    apart, low, high, _ = delong(has_class, first, second, clusters)
+    error = clustered_by_definition(has_class, first, second, clusters)
+    assert (high - low) / 2 == pytest.approx(norm.ppf(0.975) * error)
+    assert apart == pytest.approx(delong(has_class, first, second)[0])
+
+
+def test_copies_of_every_row_make_delong_no_surer_where_clusters_name_them():
+    has_class, first, second = scored(60, 3)
+    three_times = [np.repeat(values, 3) for values in (has_class, first, second)]
+    once = delong(has_class, first, second)
+    assert delong(*three_times, np.repeat(np.arange(60), 3)) == pytest.approx(once)
+    assert delong(*three_times)[3] < once[3]
+
+
 def test_delong_of_scores_that_order_all_alike_knows_no_difference():
     has_class, first, _ = scored(50, 0)
     assert delong(has_class, first, 2 * first + 1) == (0, 0, 0, 1)
