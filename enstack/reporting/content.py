@@ -20,6 +20,7 @@ from enstack.stacking.wrong_functions import WrongFunctions
 from enstack.storage.json_text import json_values
 
 __all__ = [
+    "REPORT_EDITION",
     "Agreement",
     "Collapsed",
     "Epoch",
@@ -32,6 +33,8 @@ __all__ = [
     "WithoutNearDuplicates",
     "WithoutNearDuplicatesRow",
 ]
+
+REPORT_EDITION = 17  # raise when a report shows more, so that finished runs get it too
 
 
 @dataclass(frozen=True)
@@ -177,8 +180,8 @@ class TrainingCurve:
 class ReportContent:
     """Everything that a report shows; what is undefined or not finite is None.
 
-    verdict: stacking/verdict.json, None where a run combines nothing or is older than that; about:
-    what the run is, in a paragraph;
+    verdict: stacking/verdict.json, None where a run combines nothing or is older than that;
+    next_step: what to do after it; about: what the run is, in a paragraph;
     leaderboard: best macro-F1 first; costs: by its rows' keys, empty where a run is older; apart:
     its rows where train does not hold the answer; natural: None where classes come as often as in
     the whole data; evaluations: of every row, in the leaderboard's order; collapsed: rows but the
@@ -188,11 +191,12 @@ class ReportContent:
     None where a run is older than they; paper: None where the subset is not the paper's; warnings:
     of base models that learned nothing, or whose epochs were trained with changing
     settings; data and settings: data.json and config.json of the run, as far as they are for its
-    readers; seeds: None for a run of one seed.
+    readers; seeds: None for a run of one seed; edition: of this content, by its schema.
     """
 
     run: str
     verdict: Verdict | None
+    next_step: str | None
     about: str
     choice: Choice
     alerts: list[Alert]
@@ -215,6 +219,7 @@ class ReportContent:
     settings: dict[str, Any]
     provenance: Provenance
     seeds: Seeds | None = None
+    edition: int = REPORT_EDITION
 
     def to_json(self) -> dict[str, Any]:
         """The content of report.json."""

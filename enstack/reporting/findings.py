@@ -27,6 +27,7 @@ from enstack.reporting.costs import read_costs
 from enstack.reporting.elsewhere import at_natural_frequencies, without_near_duplicates
 from enstack.reporting.evaluation import Evaluation
 from enstack.reporting.measuring import evaluate_row
+from enstack.reporting.next_step import next_step
 from enstack.reporting.paper import beside_the_paper
 from enstack.reporting.provenance import read_provenance
 from enstack.reporting.seeds import summarize_seeds
@@ -57,6 +58,7 @@ def load_results(run_dir: Path) -> ReportContent:
     return ReportContent(
         run=stored.folder.path.resolve().name,
         verdict=verdict,
+        next_step=next_step(verdict) if verdict else None,
         about=about(data, settings, stored.rows, choice),
         choice=choice,
         alerts=alerts_of(

@@ -45,7 +45,7 @@ def _environment(package: str) -> jinja2.Environment:
         number=number, amount=amount, interval=interval, place=place, share=share
     )
     environment.filters.update(decimal=decimal, percent=percent, code=code)
-    environment.globals.update(counted=counted, joined=joined)
+    environment.globals.update(counted=counted, joined=joined, share=share)
     return environment
 
 

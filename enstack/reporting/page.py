@@ -19,12 +19,10 @@ from enstack.reporting.leaderboard import KINDS, MEASURES, LeaderboardRow
 from enstack.run_folder import RunFolder
 from enstack.stacking.baselines import WORDS
 from enstack.stacking.titles import title
-from enstack.stacking.verdict_text import MEASURE_TITLES, Verdict
+from enstack.stacking.verdict_text import MEASURE_TITLES
 from enstack.storage.files import write_bytes, write_json, write_text
 
-__all__ = ["REPORT_EDITION", "write_report"]
-
-REPORT_EDITION = 16  # raise when the page shows more, so that finished runs get it too
+__all__ = ["write_report"]
 
 
 def write_report(run_dir: Path) -> Path:
@@ -59,7 +57,12 @@ def _page(content: ReportContent, figures: Mapping[str, bytes]) -> str:
         "reasons": _reasons(content.data["dropped"]),
         "measure_titles": MEASURE_TITLES,
         "row_title": title,
-        "against": _against(content.verdict),
+        "base_keys": [row.key for row in content.leaderboard if row.kind == "base"],
+        "words_row": next((row for row in content.leaderboard if row.key == WORDS), None),
+        "one_answer": {
+            one.key: one.only_answer for one in content.collapsed if one.only_answer is not None
+        },
+        "against": _against(content),
     }
     return render_page("enstack.reporting", "report.html.j2", figures, {**values, **more})
 
@@ -86,20 +89,33 @@ def _axis(rows: Sequence[LeaderboardRow]) -> tuple[float, float]:
     return max(low, 0) / 20, min(high, 20) / 20
 
 
-def _against(verdict: Verdict | None) -> list[dict[str, Any]]:
-    """What the candidate was held against: the alternative, and word counts where these are not it.
+def _against(content: ReportContent) -> list[dict[str, Any]]:
+    """What the candidate was held against: the alternative, word counts, the best base model.
 
-    reach: how far the axis of the differences goes to either side of zero.
+    Each once. reach: how far the axis of the differences goes to either side of zero; explored:
+    whether nobody had declared it.
     """
+    verdict = content.verdict
     if verdict is None:
         return []
     found = {verdict.declared.against: verdict.difference}
     if verdict.word_counts is not None:
         found.setdefault(WORDS, verdict.word_counts)
+    declared = set(found)
+    by_key = {one.second: one.difference for one in verdict.explored}
+    bases = [row.key for row in content.leaderboard if row.kind == "base" and row.key in by_key]
+    if bases:
+        found.setdefault(bases[0], by_key[bases[0]])
     ends = [abs(end) for one in found.values() for end in (one.low, one.high)]
     # Equal predictions differ by 0, where the axis still needs a length; a tenth is margin.
     reach = max([*ends, 0.01]) * 1.1
     return [
-        {"kind": key.partition(":")[0], "title": title(key), "difference": one, "reach": reach}
+        {
+            "kind": key.partition(":")[0],
+            "title": title(key),
+            "difference": one,
+            "reach": reach,
+            "explored": key not in declared,
+        }
         for key, one in found.items()
     ]

@@ -8,6 +8,7 @@ from typing import Any
 
 from enstack.reporting.console import aligned_table
 from enstack.reporting.leaderboard import LeaderboardRow, number, read_leaderboard
+from enstack.reporting.stored_files import read_object, unusable
 from enstack.run_folder import RunFolder
 from enstack.stacking.titles import title
 from enstack.storage.files import read_json_object
@@ -47,11 +48,24 @@ class SeedsRow:
 
 
 @dataclass(frozen=True)
+class SeedVerdict:
+    """What one seed's own comparison, declared before test was read, came to."""
+
+    seed: int
+    outcome: str
+    sentence: str
+
+
+@dataclass(frozen=True)
 class Seeds:
-    """The seeds that are finished, the run's own first, and what each of them has varied."""
+    """The seeds that are finished, the run's own first, and what each of them has varied.
+
+    verdicts: in the same order; of a seed whose results are older than verdicts, none.
+    """
 
     seeds: list[int]
     varied: str
+    verdicts: list[SeedVerdict]
     rows: list[SeedsRow]
 
 
@@ -67,7 +81,8 @@ def summarize_seeds(run: RunFolder) -> Seeds | None:
     }
     every = [key for key in boards[own] if all(key in board for board in boards.values())]
     rows = [_row({seed: board[key] for seed, board in boards.items()}) for key in every]
-    return Seeds(list(boards), VARIED, rows)
+    told = [_verdict(seed, folder) for seed, folder in {own: run, **others}.items()]
+    return Seeds(list(boards), VARIED, [one for one in told if one], rows)
 
 
 def seeds_text(seeds: Seeds) -> str:
@@ -86,6 +101,18 @@ def seeds_text(seeds: Seeds) -> str:
         f"{aligned_table(titles, rows)}\nmacro-F1 under {len(seeds.seeds)} seeds. seeds ±: their "
         "standard deviation; test ±:\nhalf a 95 % interval over test functions."
     )
+
+
+def _verdict(seed: int, run: RunFolder) -> SeedVerdict | None:
+    # Two of its fields alone: when one seed is stacked anew, another's may still be an older one.
+    path = run.stacking.verdict
+    stored = read_object(path) if path.is_file() else {}
+    if not stored:
+        return None
+    outcome, sentence = stored.get("outcome"), stored.get("sentence")
+    if not isinstance(outcome, str) or not isinstance(sentence, str):
+        raise unusable(path, "it lacks outcome or sentence")
+    return SeedVerdict(seed, outcome, sentence)
 
 
 def _row(of_seed: dict[int, LeaderboardRow]) -> SeedsRow:

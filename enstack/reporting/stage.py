@@ -7,7 +7,9 @@ from typing import Any
 
 from enstack.errors import CheckpointError
 from enstack.progress.say import say
-from enstack.reporting.page import REPORT_EDITION, write_report
+from enstack.reporting.content import REPORT_EDITION
+from enstack.reporting.page import write_report
+from enstack.reporting.verdict import read_verdict, verdict_text
 from enstack.run_folder import WRITTEN_INTO, RunFolder
 from enstack.storage.links import require_no_links
 from enstack.storage.manifest import MANIFEST, is_current, write_manifest
@@ -24,7 +26,7 @@ def report_stage(run: RunFolder) -> None:
 
 
 def rewrite_report(run_dir: Path) -> Path:
-    """Write a run's report again from what is stored; returns the page.
+    """Write a run's report again from what is stored, and say its verdict; returns the page.
 
     Raises CheckpointError where that is not what was reported on: a new report would seal it.
     """
@@ -39,7 +41,10 @@ def rewrite_report(run_dir: Path) -> Path:
         require_as_reported(run)
     else:
         require_stacked(run)
-    return _write(run)
+    page = _write(run)
+    if verdict := read_verdict(run.stacking.verdict):
+        say(verdict_text(verdict))
+    return page
 
 
 def _write(run: RunFolder) -> Path:

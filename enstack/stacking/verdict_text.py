@@ -13,7 +13,7 @@ from enstack.stacking.titles import title
 from enstack.stacking.verdict import VerdictFigures
 from enstack.statistics.bootstrap import Difference
 
-__all__ = ["MEASURE_TITLES", "Verdict", "in_words", "leap_text", "signed"]
+__all__ = ["LARGEST", "MEASURE_TITLES", "Verdict", "in_words", "leap_text", "signed"]
 
 MEASURE_TITLES = {"macro_f1": "macro-F1", "accuracy": "accuracy", "mcc": "MCC"}
 LARGEST = {"macro_f1": 1, "accuracy": 1, "mcc": 2}  # that two models can be apart

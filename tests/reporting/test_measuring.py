@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,11 @@ from sklearn.metrics import average_precision_score, matthews_corrcoef
 from enstack.errors import CheckpointError
 from enstack.metrics.temperature import tempered
 from enstack.reporting.findings import load_results
+from enstack.reporting.html import share
+from enstack.reporting.leaderboard import number
+from enstack.reporting.page import write_report
 from enstack.reporting.stored_run import read_run
+from enstack.rounding import percent
 from enstack.run_folder import RunFolder
 from enstack.storage.arrays import read_arrays
 
@@ -236,3 +242,33 @@ def test_a_model_that_always_says_the_same_has_collapsed(ensemble_copy: RunFolde
     found = {of.key: of for of in load_results(ensemble_copy.path).collapsed}
     assert (found[key].only_answer, found[key].mcc) == ("CWE-469", 0)
     assert "baseline:majority" not in found
+
+
+def test_the_page_shows_what_each_model_is_measured_by(run: RunFolder, tmp_path: Path):
+    copy = Path(shutil.copytree(run.path, tmp_path / "run"))
+    results, page = load_results(copy), write_report(copy)
+    found = re.findall(r"<tr.*?</tr>", page.read_text(encoding="utf-8"), re.DOTALL)
+    rows = [" ".join(html.unescape(re.sub("<[^>]+>", " ", row)).split()) for row in found]
+
+    def shown(*cells: str) -> bool:
+        return any(all(cell in row for cell in cells) for row in rows)
+
+    for of in results.evaluations:
+        at = of.calibration
+        if at.tempered is not None:
+            ece = (number(of.reliability.ece), number(at.tempered.ece))
+            assert shown(of.title, number(at.temperature, 2), *ece, number(at.refinement))
+    for entry in results.chosen.per_class:
+        assert shown(entry["class"], number(entry["mcc"]), number(entry["average_precision"]))
+    for promise in results.chosen.promises:
+        kept = promise.threshold is not None
+        right = share(promise.right_on_test, promise.answered_on_test)
+        assert shown(percent(promise.target, 0), right if kept else "could not be promised")
+    of_base = [pair for pair in results.agreement.pairs if pair.second.startswith("base:")]
+    for pair in of_base:
+        if pair.first.startswith("base:"):
+            names = [key.removeprefix("base:") for key in (pair.first, pair.second)]
+            assert shown(*names, percent(pair.same))
+    for cut in results.truncated:
+        if cut.split == "test" and cut.truncated:
+            assert shown(cut.class_name, share(cut.truncated, cut.functions))

@@ -829,12 +829,40 @@ def test_sessions_that_did_nothing_are_not_counted(minimal_run: Path) -> None:
 @pytest.mark.parametrize("write", [write_full_run, write_minimal_run, write_binary_run])
 def test_report_json_keeps_its_schema(tmp_path: Path, write: Callable[[Path], Path]) -> None:
     content = load_results(write(tmp_path / "run")).to_json()
+    jsonschema.Draft202012Validator.check_schema(report_schema())
     checked = jsonschema.Draft202012Validator(report_schema())
     checked.validate(content)
     for key in content:
         less = {name: value for name, value in content.items() if name != key}
         assert not checked.is_valid(less), key
     assert not checked.is_valid({**content, "best_on_test": 1})
+
+
+@pytest.mark.parametrize(
+    ("where", "beyond"),
+    [
+        (("leaderboard", 0, "accuracy"), 1.1),
+        (("leaderboard", 0, "macro_f1_low"), -0.1),
+        (("leaderboard", 0, "mcc"), -1.1),
+        (("leaderboard", 0, "n"), -1),
+        (("evaluations", 0, "weighted_f1"), 2),
+        (("evaluations", 0, "risk_coverage", "risk", 0), 1.5),
+        (("agreement", "pairs", 0, "same"), 1.2),
+    ],
+)
+def test_the_schema_of_report_json_refuses_a_figure_that_can_not_be(
+    tmp_path: Path, where: tuple[Any, ...], beyond: float
+) -> None:
+    content = load_results(write_full_run(tmp_path / "run")).to_json()
+    *way, last = where
+    part = content
+    for step in way:
+        part = part[step]
+    checked = jsonschema.Draft202012Validator(report_schema())
+    part[last] = 1 if last != "mcc" else -1
+    checked.validate(content)
+    part[last] = beyond
+    assert not checked.is_valid(content)
 
 
 def test_small_classes_are_one_alert(minimal_run: Path) -> None:

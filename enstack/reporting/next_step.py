@@ -1,0 +1,47 @@
+"""What to do after a verdict, in a sentence or two, for somebody who has to decide."""
+
+from __future__ import annotations
+
+from enstack.stacking.baselines import WORDS
+from enstack.stacking.titles import title
+from enstack.stacking.verdict_text import LARGEST, Verdict
+
+__all__ = ["next_step"]
+
+
+def next_step(verdict: Verdict) -> str:
+    """What a verdict asks for: the stack, or the simpler model; and what would settle it."""
+    if not verdict.labels_differ:
+        return "Test on functions of every class: nothing can be chosen by these."
+    if verdict.leaps or verdict.collapsed:
+        return "Mend first what the verdict warns of, and judge then."
+    if verdict.outcome == "better":
+        return (
+            f"Use {verdict.candidate_title}, if its cost in the leaderboard can be borne; and "
+            "measure it on functions from elsewhere before anybody relies on it."
+        )
+    return (
+        f"Use {_simpler(verdict)}: it is simpler, and nothing here shows a gain over it."
+        f"{_more(verdict)}"
+    )
+
+
+def _simpler(verdict: Verdict) -> str:
+    """The alternative; word counts, where the combination does not beat those."""
+    words = verdict.word_counts
+    if words is None or words.low > 0:
+        return verdict.against_title
+    # Of the two that are not beaten, the one that the combination is further behind.
+    ahead = verdict.difference.low > 0 or words.value < min(0, verdict.difference.value)
+    return title(WORDS) if ahead else verdict.against_title
+
+
+def _more(verdict: Verdict) -> str:
+    """How many test functions would show half of what these could: errors fall with the root."""
+    shown = verdict.smallest_shown
+    if verdict.outcome == "worse" or shown is None or shown >= LARGEST[verdict.declared.measure]:
+        return ""
+    return (
+        f" To show a gain of {shown / 2:.3f}, half of what these test functions could have shown, "
+        f"takes about four times as many: {4 * verdict.n:,}."
+    )
