@@ -195,7 +195,8 @@ class BaseModelFolder:
     def _unusable(self, split: str, reason: object) -> CheckpointError:
         return CheckpointError(
             f"{self.probabilities / split}.npz must hold the functions of the {split} split in "
-            f"their order; {reason}. Delete the folder it lies in and run again: it is made anew."
+            f"their order; {reason}. Move {self.probabilities} elsewhere and run again: those of a "
+            "base model are made anew, those of an added model are added by --add again."
         )
 
 

@@ -188,8 +188,8 @@ class RunFolder:
         if not self.data_file.exists():
             return {}
         recorded = read_json_object(self.data_file)
-        if "fingerprint" not in recorded:
-            found = ", ".join(sorted(recorded)) or "nothing"
+        if recorded.get("fingerprint") is None:
+            found = ", ".join(sorted(recorded.keys() - {"fingerprint"})) or "nothing"
             raise CheckpointError(
                 f"{self.data_file} must hold what a run's data is, found {found}. Put a good copy "
                 "back, or move it elsewhere: then it is written anew."

@@ -98,8 +98,8 @@ def refuse_other_run(config: RunConfig, data: VulnerabilityData, run: RunFolder)
     fixed = [*FIXED_SETTINGS, *(["folds"] if config.meta_features == "out_of_fold" else [])]
     # Before the data: another label_mode makes other data too, and would be refused as that.
     for key in fixed:
-        # A run that is older than a setting says nothing of it.
-        if key in stored and stored[key] != wanted[key]:
+        # A run that is older than a setting says nothing of it, nor does one whose record has null.
+        if stored.get(key) not in (None, wanted[key]):
             raise CheckpointError(
                 f"run_dir {run.path} holds a run with {key}={stored[key]}"
                 f"{told_by or _differs_from_record(run, key)}, asked for is "
@@ -159,15 +159,17 @@ def _differs_from_record(run: RunFolder, key: str) -> str:
     found, recorded = run.recorded(key), run.settings().get(key)
     if found is None or found[0] == recorded:
         return ""
-    return f" (so says {found[1].relative_to(run.path)}; config.json says {recorded})"
+    says = "does not name it" if recorded is None else f"says {recorded}"
+    return f" (so says {found[1].relative_to(run.path)}; config.json {says})"
 
 
 def _tell_what_was_edited(run: RunFolder, stored: dict[str, Any]) -> None:
     """Say which settings config.json has otherwise than the base models were trained with."""
     for key, value in run.settings().items():
         if key in FIXED_SETTINGS and stored[key] != value:
+            says = f"does not say its {key}" if value is None else f"says {key}={value}"
             say(
-                f"⚠️  {run.config_file} says {key}={value}, but the run was trained with "
+                f"⚠️  {run.config_file} {says}, but the run was trained with "
                 f"{key}={stored[key]}: it is written anew."
             )
 
@@ -178,14 +180,14 @@ def _asks_for_swa(stored: dict[str, Any], run: RunFolder) -> bool:
     except ValueError:
         raise CheckpointError(
             f"use_swa in {run.config_file} must be true or false, found {stored['use_swa']!r}. "
-            "Correct it, or remove the file to have it written anew."
+            "Correct it, or move the file elsewhere to have it written anew."
         ) from None
 
 
 def _refuse_other_data(data: VulnerabilityData, run: RunFolder) -> None:
     recorded = run.recorded("data")
     if recorded is None and run.data_file.exists():
-        recorded = run.data_record().get("fingerprint"), run.data_file
+        recorded = run.data_record()["fingerprint"], run.data_file
     if recorded is not None and recorded[0] != data.fingerprint:
         # What draws or drops functions makes other data too, and is not told without its record.
         lost = "" if run.config_file.exists() else " and settings, put config.json back"

@@ -18,10 +18,10 @@ REMEDIES = {
     "best_model": "train anew with another run_dir",
     **dict.fromkeys(
         ("probabilities", "stacking", "report"),
-        "delete the folder and run the pipeline again: it is made anew",
+        "move the folder elsewhere and run the pipeline again: it is made anew",
     ),
 }
-CHECKPOINT_REMEDY = "delete the folder: only more epochs would go on from it"
+CHECKPOINT_REMEDY = "move the folder elsewhere: only more epochs would go on from it"
 
 
 def require_finished(run: RunFolder) -> None:

@@ -118,6 +118,12 @@ def test_settings_edited_by_hand_are_not_believed(
     # The file itself is named as the configuration: what the base models say counts.
     with pytest.raises(CheckpointError, match=r"holds a run with seed=42, asked for is seed=43"):
         run_pipeline(changed(finished_run, seed=43))
+    # What a record lacks, or has as null, is told as missing and not as a value.
+    path.write_text(path.read_text().replace('"seed": 42', '"seed": null'))
+    with pytest.raises(CheckpointError, match=r"seed=42 \(so says .*config.json does not name it"):
+        run_pipeline(changed(finished_run, seed=43))
+    run_pipeline(finished_run)
+    assert "does not say its seed, but the run was trained with seed=42" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("gone", ["history.jsonl", ""])

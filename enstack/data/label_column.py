@@ -138,7 +138,7 @@ def _value_advice(value: Any, class_names: Sequence[str]) -> str:
             " A row has one label: write that alone, or the five CWE columns where a function has "
             "several."
         )
-    if _word(value).strip().lower() in MISSING_WORDS:
+    if _is_missing(value):
         return " Write the label of these rows, or remove them."
     if tuple(class_names) == VULNERABILITY:
         return " Write 0 or clean for clean functions, 1 or vulnerable for the others."
@@ -193,5 +193,12 @@ def _listed(words: set[str]) -> str:
     return ", ".join(sorted(words))
 
 
+def _is_missing(value: Any) -> bool:
+    return _word(value).strip().lower() in MISSING_WORDS
+
+
 def _shown(value: Any) -> str:
+    # A word such as "none" stands in the file; what stands for a gap is the reader's own.
+    if _is_missing(value) and (not isinstance(value, str | bytes) or not value.strip()):
+        return "no label (NaN, null or empty)"
     return repr(value.decode("latin-1") if isinstance(value, bytes) else value)[:60]

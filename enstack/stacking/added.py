@@ -106,9 +106,9 @@ def require_added_whole(run: RunFolder, base_models: Sequence[str]) -> None:
         problems = folder_problems(run.added_model(name).probabilities)
         if problems:
             raise CheckpointError(
-                f"The added model {name} must be as it was given, but {problems[0]}. Delete "
-                f"{run.added_model(name).path} and add its file again (enstack stack "
-                f"{run.path} --add {name}=FILE)."
+                f"The added model {name} must be as it was given, but {problems[0]}. Move "
+                f"{run.added_model(name).path} out of the run and add its file again (enstack "
+                f"stack {run.path} --add {name}=FILE)."
             )
 
 
@@ -143,10 +143,10 @@ def _is_kept(name: str, place: Path, digest: str, run: RunFolder) -> bool:
     if kept == name and known.get("sha256") == digest:
         say(f"✓ {name}: added before, skipped")
         return True
+    of = f"{known.get('file', 'another file')} with sha256 {known.get('sha256', 'unknown')[:12]}"
     raise ConfigError(
-        f"{run.path} has a model {kept} already, of {known.get('file')} with sha256 "
-        f"{str(known.get('sha256'))[:12]}; {place} has {digest[:12]}. Use another name, or delete "
-        f"{run.added_model(kept).path} first."
+        f"{run.path} has a model {kept} already, of {of}; {place} has {digest[:12]}. Use another "
+        f"name, or move {run.added_model(kept).path} out of the run first."
     )
 
 

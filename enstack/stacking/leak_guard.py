@@ -34,8 +34,9 @@ def refuse_foreign_files(
         told = "\n".join(f"  {file}: {fault}" for file, fault in faults.items())
         raise CheckpointError(
             "Probabilities must be made from the data, weights, tokenizer and configuration of "
-            f"this run; {len(faults)} of {len(files)} files are not:\n{told}\nDelete the "
-            "probabilities folders of these base models and run again: they are predicted anew."
+            f"this run; {len(faults)} of {len(files)} files are not:\n{told}\nMove the "
+            "probabilities folders of these base models elsewhere and run again: they are "
+            "predicted anew."
         )
 
 

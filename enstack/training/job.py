@@ -160,7 +160,10 @@ def refuse_foreign_checkpoint(stored: dict[str, Any], wanted: dict[str, Any], fo
     changed = [name for name in known if stored.get(name) != wanted[name]]
     if changed:
         name = changed[0]
+        made, advice = f"was made with {name}={stored.get(name)}", "Go back to that value, or name"
+        if stored.get(name) is None:
+            made, advice = f"does not say with which {name} it was made", "Name"
         raise CheckpointError(
-            f"The checkpoint in {folder} was made with {name}={stored.get(name)}, this run has "
-            f"{name}={wanted[name]}. Go back to that value, or name another run_dir."
+            f"The checkpoint in {folder} {made}, this run has {name}={wanted[name]}. {advice} "
+            "another run_dir."
         )

@@ -201,6 +201,14 @@ def test_what_is_no_label_names_its_file_and_row(bad: Any, label_mode: str) -> N
         read(tables_of([names, ["CWE-119", bad], names]), label_mode)
 
 
+@pytest.mark.parametrize("gap", [None, float("nan"), np.float64("nan"), "", " ", b"", pd.NA])
+def test_a_gap_is_told_as_one_and_not_as_a_label_that_stands_there(gap: Any) -> None:
+    with pytest.raises(DataError, match=r"row 1 has no label \(NaN, null or empty\) .* Write the"):
+        read(tables_of([[0, 1], [1, gap], [0]]), "binary")
+    with pytest.raises(DataError, match=r"row 1 has 'none' .* Write the label"):
+        read(tables_of([[0, 1], [1, "none"], [0]]), "binary")
+
+
 def test_a_gap_in_one_split_does_not_hide_that_labels_are_0_and_1() -> None:
     with pytest.raises(DataError, match="Use label_mode=binary"):
         read(tables_of([[0.0, 1.0, float("nan")], [0.0], [1.0]]), "cwe")

@@ -63,7 +63,7 @@ def test_what_is_no_array_is_refused_with_its_reason_and_nothing_runs(
     path.write_bytes(content)
     with pytest.raises(ValueError, match=reason):
         read_arrays(path, ("ids",))
-    with pytest.raises(CheckpointError, match=r"test.npz must hold the functions .* made anew"):
+    with pytest.raises(CheckpointError, match=r"test.npz must hold .*Move .*elsewhere .*anew"):
         RunFolder(tmp_path).base_model("tiny").read_probabilities("test", np.array(["test/0"]))
     assert not Path("ran").exists()
 

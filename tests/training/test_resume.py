@@ -18,7 +18,7 @@ from enstack.models.hardware import Hardware
 from enstack.models.predict import predict_probabilities
 from enstack.progress.stopping import StopRequest
 from enstack.storage.manifest import folder_problems
-from enstack.training import trainer
+from enstack.training import job, trainer
 from enstack.training.state import Progress
 from enstack.training.trainer import train_base_model
 from tests.support.equality import same, training_outcome, tree_digest
@@ -288,3 +288,13 @@ def test_fewer_epochs_say_what_they_set_aside(
         )
     run_training(*parts, train_config(tmp_path / "run", **settings(epochs=1)), monkeypatch)
     assert "2 batches of epoch 2 set aside" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("stored", [{}, {"seed": None}])
+def test_a_setting_that_a_checkpoint_does_not_tell_is_told_as_missing(
+    stored: dict[str, Any], tmp_path: Path
+) -> None:
+    with pytest.raises(CheckpointError, match=r"does not say with which seed .* Name another"):
+        job.refuse_foreign_checkpoint(stored, {"seed": 42}, tmp_path)
+    with pytest.raises(CheckpointError, match=r"was made with seed=7, .* Go back to that value"):
+        job.refuse_foreign_checkpoint({"seed": 7}, {"seed": 42}, tmp_path)
