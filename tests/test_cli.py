@@ -230,6 +230,51 @@ def test_signals_outside_of_training_end_it_with_status_130_and_one_line(
     assert [line.split()[1] for line in told] == ["Already", "Interrupted;"], told
 
 
+SIGNALLED_AT = """
+import os, signal, sys
+from importlib.abc import MetaPathFinder
+from enstack.cli import main
+number, moment = signal.Signals[sys.argv[1]], sys.argv[2]
+signal.signal(signal.SIGINT, signal.default_int_handler)
+def sending(function):
+    def send_first(*args, **kwargs):
+        os.kill(os.getpid(), number)
+        return function(*args, **kwargs)
+    return send_first
+class Finder(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == moment:
+            os.kill(os.getpid(), number)
+sys.meta_path.insert(0, Finder())
+if "." in moment and not moment.startswith("enstack."):
+    import typer.core, enstack.cli.app as app
+    place, name = moment.split(".")
+    place = {"group": typer.core.TyperGroup, "app": app}[place]
+    setattr(place, name, sending(getattr(place, name)))
+sys.argv[1:] = ["bench", "--help"]
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "moment"),
+    [
+        ("SIGINT", "typer"),
+        ("SIGTERM", "enstack.cli.commands"),
+        ("SIGINT", "group.make_context"),
+        ("SIGTERM", "app.finish_output"),
+    ],
+)
+def test_from_its_first_moment_to_its_last_a_signal_ends_main_in_a_line(
+    name: str, moment: str
+) -> None:
+    command = [sys.executable, "-c", SIGNALLED_AT, name, moment]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    told = [line for line in done.stderr.splitlines() if line]
+    assert (done.returncode, len(told)) == (130, 1), done.stderr
+    assert told[0].startswith("enstack: Interrupted; what was finished")
+
+
 def test_a_scratch_folder_that_can_not_be_written_to_is_named_with_its_setting(
     configuration: Path,
 ) -> None:

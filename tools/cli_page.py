@@ -10,7 +10,7 @@ from typing import Any, get_args
 from typer.models import ArgumentInfo, CommandInfo, OptionInfo, ParamMeta
 from typer.utils import get_params_from_function
 
-from enstack.cli import app
+from enstack.cli.commands import app
 from enstack.errors import EnstackError
 
 PREAMBLE = """\

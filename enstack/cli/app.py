@@ -8,14 +8,28 @@ import warnings
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from enstack import __version__
 from enstack.console import take_standard_streams
-from enstack.exit_status import DEBUG, finish_output, print_result, show_warning
+from enstack.exit_status import DEBUG, finish_output, print_result, report_errors, show_warning
 from enstack.progress.quiet import quietly
-from enstack.progress.stopping import process_ended_by_signals
+
+
+class _Commands(TyperGroup):
+    """Whatever happens outside of a command's own block is told, and ends, as within it."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        with report_errors():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: Any) -> Any:
+        with report_errors():
+            return super().invoke(ctx)
+
 
 app = typer.Typer(
+    cls=_Commands,
     help="Fine-tune code models to find vulnerabilities in C/C++ functions, and stack them.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -61,9 +75,8 @@ def progress() -> contextlib.AbstractContextManager[Any]:
     return quietly() if is_quiet() else contextlib.redirect_stdout(sys.stderr)
 
 
-@process_ended_by_signals()
-def main() -> None:
-    """Run the command line."""
+def run_commands() -> None:
+    """Run the command that sys.argv names, to the last of its output."""
     take_standard_streams()
     warnings.showwarning = show_warning
     anywhere = [word for word in sys.argv[1:] if word in ANYWHERE]

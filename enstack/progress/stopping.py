@@ -131,7 +131,8 @@ def ended_by_signals() -> Iterator[None]:
 def process_ended_by_signals() -> Iterator[None]:
     """The same for all that a process has left to do: nothing breaks off its last steps.
 
-    A signal that the process can't hear, for it waits for storage that is gone, ends it too.
+    A signal that nothing else was made of is told in a line. One that the process can't hear, for
+    it waits for storage that is gone, ends it too.
     """
     _signals.take(_of_nobody())
     threading.Thread(target=_end_when_unheard, name="unheard-signals", daemon=True).start()
@@ -142,6 +143,7 @@ def process_ended_by_signals() -> Iterator[None]:
             _ignore_signals()
     except KeyboardInterrupt:
         _ignore_signals()
+        _note(f"\nenstack: {KEPT}\n")
         raise SystemExit(INTERRUPTED) from None
 
 

@@ -11,7 +11,7 @@ import sys
 
 from typer.testing import CliRunner
 
-from enstack.cli import app
+from enstack.cli.commands import app
 
 
 def enstack(*arguments: object) -> subprocess.CompletedProcess[str]:

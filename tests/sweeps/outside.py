@@ -32,7 +32,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
 
-from enstack.cli import app
+from enstack.cli.commands import app
 from enstack.config import RunConfig
 from enstack.data.functions import read_data
 from enstack.errors import EnstackError
