@@ -244,7 +244,10 @@ def sending(function):
 class Finder(MetaPathFinder):
     def find_spec(self, name, path, target=None):
         if name == moment:
-            os.kill(os.getpid(), number)
+            try:
+                signal.raise_signal(number)
+            except BaseException:  # as libraries do that may or may not be there
+                pass
 sys.meta_path.insert(0, Finder())
 if "." in moment and not moment.startswith("enstack."):
     import typer.core, enstack.cli.app as app

@@ -63,6 +63,7 @@ class _Signals:
     def __init__(self) -> None:
         self.stops: list[StopRequest] = []  # of the blocks that take a signal for a wish
         self.came = self.presses = 0
+        self.end_process = False  # whether the process is ours to end
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Heed the first; no later one breaks off what that has begun, but for a third Ctrl-C."""
@@ -80,6 +81,10 @@ class _Signals:
             self.stops[-1].ask()
             _note(STOPPING)
         else:
+            # Libraries swallow what is raised while they load; and nothing is at work then.
+            if self.end_process and _is_importing(frame):
+                _note(f"\nenstack: {KEPT}\n")
+                os._exit(INTERRUPTED)
             raise KeyboardInterrupt
 
     def take(self, numbers: Iterable[int]) -> dict[int, Any]:
@@ -135,11 +140,13 @@ def process_ended_by_signals() -> Iterator[None]:
     it waits for storage that is gone, ends it too.
     """
     _signals.take(_of_nobody())
+    _signals.end_process = True
     threading.Thread(target=_end_when_unheard, name="unheard-signals", daemon=True).start()
     try:
         try:
             yield
         finally:
+            _signals.end_process = False
             _ignore_signals()
     except KeyboardInterrupt:
         _ignore_signals()
@@ -219,6 +226,12 @@ def _path_at_work() -> Path | None:
                 return value
         frame = frame.f_back
     return None
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
+        frame = frame.f_back
+    return frame is not None
 
 
 def _note(text: str) -> None:
