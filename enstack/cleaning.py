@@ -10,15 +10,16 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from enstack.checkpoints.slots import BESIDE, BEST, LAST, first_problem, saved_number
 from enstack.config import TINY_MODELS
-from enstack.storage.disks import lock
+from enstack.storage.disks import is_same, lock
 from enstack.storage.folders import leftovers, remove_leftover
-from enstack.storage.links import is_folder, remove
+from enstack.storage.links import below, is_folder, names_in, occupied, remove
 from enstack.storage.manifest import MANIFEST, files_below, read_manifest
 
 SHORT, LONG = "[0-9a-f]{16}", "[0-9a-f]{64}"
@@ -101,8 +102,8 @@ def _removed(path: Path) -> bool:
 def _caches(local_dir: Path) -> Iterator[Entry]:
     for place, (names, what) in CACHES.items():
         for path in _named(local_dir / place, names):
-            in_use = "a running process uses it" if _is_held(path) else None
-            yield Entry(path, what, _size(path), in_use)
+            in_use = "a running process uses it" if _is_held(path) else _unclear(path)
+            yield from _entry(path, what, in_use)
 
 
 def _leftovers(local_dir: Path) -> Iterator[Entry]:
@@ -110,21 +111,28 @@ def _leftovers(local_dir: Path) -> Iterator[Entry]:
         folder = local_dir / place
         for path in leftovers(folder) if _is_own_folder(local_dir, folder) else ():
             held = "a running process fills it" if _is_held(path) else None
-            yield Entry(path, "left half-made by a process that was killed", _size(path), held)
+            yield from _entry(path, "left half-made by a process that was killed", held)
 
 
 def _scratch(local_dir: Path) -> Iterator[Entry]:
     for path in _named(local_dir / CHECKPOINTS, SHORT):
         with _run_lock(path) as reason:
             kept = reason or _not_copied(path)
-        yield Entry(path, "checkpoints on their way to run_dir", _size(path), kept)
+        yield from _entry(path, "checkpoints on their way to run_dir", kept)
+
+
+def _entry(path: Path, what: str, kept_because: str | None) -> Iterator[Entry]:
+    """An entry of it, unless another process has removed it meanwhile."""
+    size = _size(path)
+    if occupied(path):
+        yield Entry(path, what, size, kept_because)
 
 
 def _named(place: Path, names: str) -> list[Path]:
     """What lies in a place under one of our names, and is no link."""
     if not _is_own_folder(place.parent, place):
         return []
-    found = [path for path in sorted(place.iterdir()) if re.fullmatch(names, path.name)]
+    found = [path for path in names_in(place) if re.fullmatch(names, path.name)]
     return [path for path in found if is_folder(path) or path.suffix == ".json"]
 
 
@@ -134,10 +142,20 @@ def _is_own_folder(local_dir: Path, place: Path) -> bool:
 
 
 def _is_held(path: Path) -> bool:
-    descriptor = lock(path)
+    try:
+        descriptor = lock(path)
+    except FileNotFoundError:
+        return False  # gone meanwhile
     if descriptor is not None:
         os.close(descriptor)
     return descriptor is None
+
+
+def _unclear(path: Path) -> str | None:
+    """Why it can't be told what in a cache is a user's; None where its manifest tells."""
+    if not is_folder(path) or read_manifest(path) is not None or not below(path):
+        return None
+    return "without a whole manifest, a user's files in it can't be told from its own"
 
 
 def _remove_cache(path: Path) -> bool:
@@ -148,18 +166,31 @@ def _remove_cache(path: Path) -> bool:
         return False  # another one was faster
     if descriptor is None:
         return False
-    manifest = read_manifest(path) if is_folder(path) else None
-    strangers = set(files_below(path)) - set(manifest["files"]) if manifest else set()
-    if is_folder(path):
-        # First: what a kill leaves of a cache must not look whole.
-        remove(path / MANIFEST)
-    if strangers and manifest:
-        for name in manifest["files"]:
-            remove(path / name)
-    else:
-        remove(path)
-    os.close(descriptor)
+    try:
+        # Another process may have put a new one in its place, before it was locked.
+        if not is_same(path, descriptor) or _unclear(path):
+            return False
+        _remove_own(path)
+    finally:
+        os.close(descriptor)
     return True
+
+
+def _remove_own(path: Path) -> None:
+    """Remove a file, or of a folder what its manifest lists; the rest is a user's."""
+    if not is_folder(path):
+        remove(path)
+        return
+    listed = (read_manifest(path) or {"files": {}})["files"]
+    for name in files_below(path):
+        if name in listed:
+            remove(path / name)
+    # Last: what a kill leaves is not whole, for its files lack; and the next one still knows them.
+    remove(path / MANIFEST)
+    for folder in (*reversed(below(path)), path):
+        if is_folder(folder):
+            with contextlib.suppress(OSError):  # a user's files are in it
+                folder.rmdir()
 
 
 def _remove_scratch(path: Path) -> bool:
@@ -175,7 +206,10 @@ def _remove_scratch(path: Path) -> bool:
 def _run_lock(scratch: Path) -> Iterator[str | None]:
     """Hold the lock of the run whose checkpoints these are, or say why they are to be kept."""
     record = scratch.parents[1] / "locks" / scratch.name
-    descriptor = lock(record) if record.is_file() and not record.is_symlink() else None
+    try:
+        descriptor = lock(record) if record.is_file() and not record.is_symlink() else None
+    except FileNotFoundError:
+        descriptor = None  # gone meanwhile
     if not record.is_file():
         yield "its run folder is not known"
     elif descriptor is None:
@@ -194,7 +228,7 @@ def _not_copied(scratch: Path) -> str | None:
     if not told:
         return "its run folder is not known: an older program saved them"
     run_dir = Path(told)
-    folders = sorted({path.parent.parent for path in scratch.rglob(MANIFEST)})
+    folders = sorted({path.parent.parent for path in below(scratch) if path.name == MANIFEST})
     if folders and not run_dir.is_dir():
         return f"its run folder {run_dir} is not there"
     for folder in folders:
@@ -230,5 +264,9 @@ def _has_copy(path: Path, folder: Path) -> bool:
 
 def _size(path: Path) -> int:
     """Bytes of a file, or of all files below a folder; links count as nothing."""
-    files = path.rglob("*") if is_folder(path) else [path]
-    return sum(p.lstat().st_size for p in files if p.is_file() and not p.is_symlink())
+    size = 0
+    for file in below(path) if is_folder(path) else [path]:
+        with contextlib.suppress(FileNotFoundError):  # gone meanwhile
+            status = file.lstat()
+            size += status.st_size if stat.S_ISREG(status.st_mode) else 0
+    return size

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import enstack
+from enstack import cleaning
 from enstack.checkpoints import slots
 from enstack.config.names import run_key
 from enstack.errors import ConfigError
@@ -79,6 +84,68 @@ def test_files_of_the_user_in_a_cache_stay(local: Path) -> None:
     (local / "tokens" / KEY / "notes.txt").write_text("mine")
     enstack.clean(local, yes=True)
     assert [path.name for path in (local / "tokens" / KEY).iterdir()] == ["notes.txt"]
+    # The manifest is gone with what it listed: what nobody can tell from a cache's own stays.
+    (entry,) = enstack.clean(local, yes=True).kept
+    assert "can't be told" in str(entry.kept_because)
+    assert [path.name for path in (local / "tokens" / KEY).iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("victim", ["tokens", f"tokens/{KEY}", f"tokens/{KEY}/a.bin"])
+def test_what_others_remove_meanwhile_is_no_fault(
+    local: Path, monkeypatch: pytest.MonkeyPatch, victim: str
+) -> None:
+    """Whenever it is, at any look into the file system."""
+    mine, kept = local / "photos", local.with_name("kept")
+    mine.mkdir()
+    shutil.copytree(local, kept)
+    turn = found = 0
+    while found >= turn:
+        shutil.rmtree(local)
+        shutil.copytree(kept, local)
+        turn += 1
+        with monkeypatch.context() as patched:
+            calls = vanishing(local / victim, turn, patched)
+            enstack.clean(local, yes=True)
+        found = next(calls) - 1
+        assert mine.is_dir()
+        assert not (local / "tokens" / KEY).exists()
+    assert turn > 20
+
+
+def vanishing(path: Path, turn: int, patched: pytest.MonkeyPatch) -> Iterator[int]:
+    """Remove a path just before the system is asked for the so-manieth time; counts the asks."""
+    calls, removing = itertools.count(1), threading.Event()
+
+    def before(ask: Callable[..., Any]) -> Callable[..., Any]:
+        def asked(*args: Any, **kwargs: Any) -> Any:
+            if not removing.is_set() and next(calls) == turn:
+                removing.set()
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(True)
+                removing.clear()
+            return ask(*args, **kwargs)
+
+        return asked
+
+    for name in ("scandir", "listdir", "stat", "lstat", "open", "unlink", "rmdir"):
+        patched.setattr(os, name, before(getattr(os, name)))
+    return calls
+
+
+def test_what_has_taken_a_caches_place_before_it_was_locked_stays(
+    local: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, cache = cleaning.look(local), local / "tokens" / KEY
+
+    def lock(path: Path) -> int | None:
+        descriptor = disks.lock(path)
+        if path == cache:
+            cache.rename(local / "before")
+            shutil.copytree(local / "before", cache)
+        return descriptor
+
+    monkeypatch.setattr(cleaning, "lock", lock)
+    found.remove()
+    assert (cache / "a.bin").exists()
 
 
 def save(folder: Path, name: str, text: str, **details: int) -> None:

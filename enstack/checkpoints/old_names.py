@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from enstack.checkpoints.slots import BEST, LAST, STATE_FILE, WEIGHTS_FILE
+from enstack.storage.links import names_in
 from enstack.storage.manifest import MANIFEST
 
 GOES_ON = (LAST, "recovery_checkpoint")  # and checkpoint_epoch{E}_step{S}
@@ -40,8 +41,11 @@ def is_to_predict_with(name: str) -> bool:
 
 def leftovers_beside(place: Path) -> list[Path]:
     """What a killed save has left of a checkpoint, which itself may be gone."""
-    beside = sorted(place.parent.iterdir()) if place.parent.is_dir() else []
-    return [path for path in beside if is_leftover(path.name) and slot_of(path.name) == place.name]
+    return [
+        path
+        for path in names_in(place.parent)
+        if is_leftover(path.name) and slot_of(path.name) == place.name
+    ]
 
 
 def old_candidates(place: Path, name: str, *, alone: bool) -> list[Path]:
@@ -74,7 +78,7 @@ def _below(place: Path, name: str, alone: bool) -> list[Path]:
     # A checkpoint does not say whose it is: among several base models its folders do.
     own = alone or place.name == name
     roots = [place] * own + [place / name, place / "checkpoints" / name]
-    return [path for root in roots if root.is_dir() for path in sorted(root.iterdir())]
+    return [path for root in roots for path in names_in(root)]
 
 
 def _holds_checkpoint(path: Path) -> bool:

@@ -11,7 +11,14 @@ from typing import Any
 
 from enstack.errors import CheckpointError
 from enstack.storage.files import CHUNK_BYTES, Moved, ignore, sync
-from enstack.storage.links import is_folder, is_ours_alone, occupied, remove, require_folder_place
+from enstack.storage.links import (
+    is_folder,
+    is_ours_alone,
+    names_in,
+    occupied,
+    remove,
+    require_folder_place,
+)
 from enstack.storage.manifest import HashedFolder, folder_problems, read_manifest
 
 LAST, PREVIOUS, BEST = "last_checkpoint", "previous_checkpoint", "best_model"
@@ -102,7 +109,7 @@ def discard(folder: Path, remove: Remove = remove) -> None:
 
 def clear(folder: Path) -> None:
     """Remove all that a training has put into a folder, and the folder if nothing else is in it."""
-    for path in list(folder.iterdir()) if folder.is_dir() else ():
+    for path in names_in(folder):
         if OURS.fullmatch(path.name) and not _is_strangers(path):
             discard(path)
     with contextlib.suppress(OSError):  # a user's own files stay, and so the folder does
@@ -179,8 +186,7 @@ def checkpoints_in(folder: Path) -> list[Path]:
 
 def _kept_in(folder: Path) -> list[Path]:
     """Whatever stands where a checkpoint may, newest first as far as names tell."""
-    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    return [folder / name for name in names if KEPT.fullmatch(name)]
+    return [path for path in names_in(folder) if KEPT.fullmatch(path.name)]
 
 
 def finish_interrupted_save(folder: Path, keep: int, remove: Remove) -> None:

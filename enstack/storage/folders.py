@@ -14,6 +14,7 @@ from typing import Any
 from enstack.storage.disks import is_same, lock
 from enstack.storage.links import (
     is_folder,
+    names_in,
     occupied,
     remove,
     require_file_place,
@@ -73,9 +74,7 @@ def leftovers(place: Path, name: str | None = None) -> list[Path]:
 
     name: beside the folder of this name alone.
     """
-    if not place.is_dir():
-        return []
-    matches = [(path, BESIDE.fullmatch(path.name)) for path in sorted(place.iterdir())]
+    matches = [(path, BESIDE.fullmatch(path.name)) for path in names_in(place)]
     return [
         path
         for path, match in matches

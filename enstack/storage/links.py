@@ -8,6 +8,7 @@ enstack writes into must be no link: `require_no_links` says so before anything 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -16,6 +17,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from enstack.errors import EnstackError
+
+ATTEMPTS = 5  # to remove a folder in which others remove at the same time
 
 
 def occupied(path: Path) -> bool:
@@ -37,6 +40,14 @@ def _status(path: Path) -> os.stat_result | None:
         return None
 
 
+def names_in(folder: Path) -> list[Path]:
+    """What lies in a folder, sorted; nothing where it is no folder, or is gone by now."""
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
 def below(folder: Path) -> list[Path]:
     """All files and folders below a folder, sorted; what vanishes meanwhile is left out.
 
@@ -54,12 +65,14 @@ def below(folder: Path) -> list[Path]:
 def remove(path: Path) -> None:
     """Remove whatever stands at a path, on a disk that gives the room back at once.
 
-    A folder goes with all below it; links go as links.
+    A folder goes with all below it; links go as links. What others remove meanwhile is gone too.
     """
-    if is_folder(path):
-        shutil.rmtree(path)
-    elif occupied(path):
-        path.unlink()
+    for _ in range(ATTEMPTS):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            shutil.rmtree(path) if is_folder(path) else path.unlink()
+        if not occupied(path):
+            return
+    shutil.rmtree(path)  # it says what stays
 
 
 def empty(path: Path) -> None:
@@ -68,8 +81,9 @@ def empty(path: Path) -> None:
     for folder, _, names in os.walk(path) if is_folder(path) else ():
         for name in names:
             file = Path(folder, name)
-            if is_ours_alone(file):
-                file.write_bytes(b"")
+            with contextlib.suppress(FileNotFoundError):  # another process removes it too
+                if is_ours_alone(file):
+                    os.truncate(file, 0)
     remove(path)
 
 

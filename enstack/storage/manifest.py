@@ -9,7 +9,7 @@ from typing import Any
 from enstack.errors import CheckpointError, reason_of
 from enstack.storage.files import Moved, ignore, sha256_file, sync, write_bytes
 from enstack.storage.json_text import json_text, parsed_json
-from enstack.storage.links import detach, is_folder, require_file_place, require_folder_place
+from enstack.storage.links import below, detach, is_folder, require_file_place, require_folder_place
 
 MANIFEST = "manifest.json"
 BLANK = "0" * 64  # stands where a manifest's own sha256 comes
@@ -88,7 +88,7 @@ def files_below(folder: Path) -> list[str]:
     """Names of all files below a folder but its manifest, relative, sorted."""
     return sorted(
         path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
+        for path in below(folder)
         if path.is_file() and path != folder / MANIFEST
     )
 
@@ -185,6 +185,13 @@ def _as_stored(made_from: dict[str, Any]) -> Any:
 
 
 def _file_problem(path: Path, entry: dict[str, Any], moved: Moved, content: bool) -> str | None:
+    try:
+        return _content_problem(path, entry, moved, content)
+    except (FileNotFoundError, NotADirectoryError):
+        return f"{path.name} is missing"  # gone meanwhile
+
+
+def _content_problem(path: Path, entry: dict[str, Any], moved: Moved, content: bool) -> str | None:
     if is_folder(path):
         return f"a folder stands where the file {path.name} belongs, move it away"
     if not path.is_file():

@@ -13,6 +13,7 @@ from enstack.data.holdout import SplitPlan
 from enstack.errors import CheckpointError
 from enstack.models.base_models import BaseModel, load_tokenizer
 from enstack.run_folder import RunFolder
+from enstack.storage.links import names_in
 from enstack.storage.manifest import read_manifest
 from enstack.training.job import identity, refuse_foreign_checkpoint
 
@@ -60,7 +61,7 @@ def refuse_fewer_epochs(folder: Path, complete: int, epochs: int) -> None:
 
 def settings_of_checkpoints(run: RunFolder) -> dict[str, Any]:
     """What makes a run this run, as its checkpoints have it; empty where none can be read."""
-    for folder in sorted(run.base_models.iterdir()) if run.base_models.is_dir() else ():
+    for folder in names_in(run.base_models):
         stored = (_newest_state([folder]) or {}).get("identity", {})
         if stored:
             return {key: stored[key] for key in FIXED_SETTINGS if key in stored}
