@@ -19,10 +19,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import hashlib
 import io
 import itertools
 import os
 import random
+import re
 import shutil
 import sys
 import tempfile
@@ -55,8 +57,12 @@ SPLITS = ("train", "validation", "test")
 STOP_AFTER = 26  # looks for a stop: in the second base model's second epoch
 # events.jsonl is a log on which nothing depends; a lock's file may hold anything.
 EXCEPTED = ("events.jsonl", "locks/")
-# These tell how many seconds each model took: what is trained again takes others.
+# These tell how long each model took, and when: what is trained again takes other times.
 TIMED = ("stacking/costs.json", "report/report.html", "report/report.json")
+CLOCK = re.compile(
+    rb'"(training_minutes|seconds_per_1000)": [^,}]+|data-label="[^"]*(min|s for )[^"]*">[^<]*'
+    rb"|\d{4}-\d\d-\d\dT[\d:+]+"
+)
 IN_ITS_PLACE = "in its place"  # how these kinds of damage end
 OWN = "a user's own words, in no other file"
 # What a run tells: these must come out the same.
@@ -81,7 +87,6 @@ class Place:
 
     work: Path
     kept: Path
-    timed: tuple[str, ...] = ()  # results that name seconds, where a clock has a part in the state
 
     @property
     def run(self) -> Path:
@@ -125,11 +130,18 @@ class Place:
         digests = tree_digest(self.run)
         told = {p.relative_to(self.run).as_posix() for g in RESULTS for p in self.run.glob(g)}
         told.discard("stacking/manifest.json")
-        told -= set(self.timed)
-        return {name: digest for name, digest in digests.items() if name in told}
+        untimed = {
+            name: without_clock(self.run / name) for name in told.intersection(TIMED, digests)
+        }
+        return {name: untimed.get(name, digests[name]) for name in digests if name in told}
 
     def page(self) -> dict[str, str]:
         return {name: one for name, one in self.results().items() if name.startswith("report/")}
+
+
+def without_clock(path: Path) -> str:
+    """The digest of a result but for what a clock has put into it."""
+    return hashlib.sha256(CLOCK.sub(b"", path.read_bytes())).hexdigest()
 
 
 @dataclasses.dataclass
@@ -326,7 +338,6 @@ def sweep_runs(
 ) -> Iterator[Row]:
     """Damage each file of run_dir (part: run) or local_dir (part: local), as kept in a state."""
     place.put_back("finished")
-    place.timed = TIMED if state == "unfinished" else ()
     expected = place.results()
     place.put_back(state)
     root = place.run if part == "run" else place.local
