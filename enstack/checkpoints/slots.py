@@ -14,6 +14,7 @@ from enstack.storage.files import CHUNK_BYTES, Moved, ignore, sync
 from enstack.storage.links import (
     is_folder,
     is_ours_alone,
+    make_folder,
     names_in,
     occupied,
     remove,
@@ -64,7 +65,8 @@ def write(
     # one is written the one in place stays, for only `install` gives anything up.
     beside = folder / BESIDE[name]
     remove(beside)
-    beside.mkdir(parents=True)
+    make_folder(folder)
+    beside.mkdir()
     new = HashedFolder(beside)
     write_files(new)
     new.finish(moved, **details)

@@ -21,6 +21,7 @@ from enstack.storage.caches import is_usable, making_cache
 from enstack.storage.disks import ROOM_TO_LEAVE
 from enstack.storage.files import file_state, sha256_json
 from enstack.storage.json_text import json_text, parsed_json
+from enstack.storage.links import make_folder
 from enstack.storage.manifest import read_manifest, write_manifest
 
 FORMAT = 2  # raise when the files of a folder change their meaning
@@ -130,7 +131,7 @@ def _place(path: Path, cache_dir: Path) -> tuple[Path, dict[str, Any]]:
 
 def _has_room(path: Path, cache_dir: Path) -> bool:
     """Whether the disk can take the texts; compressed ones may still prove too large for it."""
-    cache_dir.mkdir(parents=True, exist_ok=True)
+    make_folder(cache_dir)
     needed, free = path.stat().st_size, shutil.disk_usage(cache_dir).free
     if free >= needed + ROOM_TO_LEAVE:
         return True

@@ -13,6 +13,7 @@ from enstack.progress.say import say
 from enstack.storage.caches import is_usable, making_cache
 from enstack.storage.disks import ROOM_TO_LEAVE
 from enstack.storage.files import CHUNK_BYTES, file_state, sha256_json
+from enstack.storage.links import make_folder
 from enstack.storage.manifest import HashedFolder
 
 MIB = 2**20
@@ -43,7 +44,7 @@ def _local_copy_of(sources: list[Path], local_dir: Path) -> Path | None:
     if is_usable(folder, made_from):
         return folder
     total = sum(path.stat().st_size for path in sources)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent)
     free = shutil.disk_usage(folder.parent).free
     if free < total + ROOM_TO_LEAVE:
         say(

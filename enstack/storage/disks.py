@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from enstack.errors import CheckpointError, EnstackError, reason_of
-from enstack.storage.links import is_ours_alone
+from enstack.storage.links import is_ours_alone, make_folder
 
 ROOM_TO_LEAVE = 512 << 20  # bytes of the scratch disk that copies of data leave for what follows
 
@@ -108,7 +108,7 @@ def only_one(path: Path, what: str, record: str = "") -> Iterator[None]:
     path: a file on a local disk, where the system's own locks work. record: a text that it holds
     from then on: what the lock is of.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     # The file stays when the run ends: a new one of the same name would be another lock.
     if path.is_symlink():
         path.unlink()

@@ -17,7 +17,14 @@ from typing import Any
 from enstack.errors import CheckpointError, reason_of
 from enstack.storage.disks import lock
 from enstack.storage.json_text import json_text, parsed_json
-from enstack.storage.links import is_folder, is_ours_alone, occupied, remove, require_file_place
+from enstack.storage.links import (
+    is_folder,
+    is_ours_alone,
+    make_folder,
+    occupied,
+    remove,
+    require_file_place,
+)
 
 # Also how much digest_of_ends reads, whose digests checkpoints hold: it must stay.
 CHUNK_BYTES = 1 << 20
@@ -89,7 +96,7 @@ def replacing_file(path: Path) -> Iterator[Path]:
     Readers see the old bytes or the new ones, never a part. A block that fails changes nothing.
     """
     require_file_place(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     for leftover in _leftovers(path):
         _remove_leftover(leftover)
     # Drawn, and locked: two may write one file at once, of two reports or two machines.
@@ -168,6 +175,7 @@ def timestamp() -> str:
 def append_json_line(path: Path, record: dict[str, Any]) -> None:
     """Add one line to a JSON-lines file; what a failed write left of one is ended before it."""
     line = json_text(record, ensure_ascii=False) + "\n"
+    require_file_place(path)
     if occupied(path) and not is_ours_alone(path):
         # Another name's bytes as well: they are copied, and added to here alone.
         write_bytes(path, path.read_bytes() if path.is_file() else b"")

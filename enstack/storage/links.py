@@ -120,6 +120,12 @@ def require_folder_place(path: Path) -> None:
         raise NotADirectoryError(errno.ENOTDIR, reason, str(taken))
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it; an OSError names a file that stands where one belongs."""
+    require_folder_place(path)
+    path.mkdir(parents=True, exist_ok=True)
+
+
 def require_no_links(
     root: Path, folders: Iterable[str], setting: str, error_type: type[EnstackError]
 ) -> None:

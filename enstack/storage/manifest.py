@@ -9,7 +9,14 @@ from typing import Any
 from enstack.errors import CheckpointError, reason_of
 from enstack.storage.files import Moved, ignore, sha256_file, sync, write_bytes
 from enstack.storage.json_text import json_text, parsed_json
-from enstack.storage.links import below, detach, is_folder, require_file_place, require_folder_place
+from enstack.storage.links import (
+    below,
+    detach,
+    is_folder,
+    make_folder,
+    require_file_place,
+    require_folder_place,
+)
 
 MANIFEST = "manifest.json"
 BLANK = "0" * 64  # stands where a manifest's own sha256 comes
@@ -62,7 +69,7 @@ class HashedFolder:
     def file(self, name: str) -> HashedFile:
         """A file to be written into the folder, as a context."""
         path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         self._files.append(HashedFile(path))
         return self._files[-1]
 

@@ -21,6 +21,7 @@ from enstack.models.base_models import (
 )
 from enstack.progress.say import say
 from enstack.run_folder import RunFolder
+from enstack.storage.links import make_folder
 from enstack.storage.manifest import read_manifest
 from enstack.training.beginnings import refuse_fewer_epochs
 from enstack.training.job import Log, TrainingData, TrainingJob, refuse_foreign_checkpoint
@@ -77,7 +78,7 @@ def _no_old_checkpoint(names: list[str], place: Path, *, alone: bool) -> Checkpo
 
 def start_or_resume(job: TrainingJob) -> TrainingState:
     """A training at the newest checkpoint that verifies, at an old one, or at the beginning."""
-    job.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(job.folder)
     # An own checkpoint counts before an old one, which is entered once and then left alone.
     own = newest_whole.newest(job.scratch, job.folder, job.config.keep_checkpoints)
     # Before an old one is looked for: it must not quietly take the place of lost checkpoints.

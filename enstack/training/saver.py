@@ -23,6 +23,7 @@ from enstack.progress.say import say
 from enstack.progress.screen import LastCheckpoint
 from enstack.storage.files import timestamp, write_text
 from enstack.storage.json_text import json_text
+from enstack.storage.links import make_folder
 from enstack.storage.manifest import HashedFolder
 from enstack.training.divergence import refuse_spoilt_save
 from enstack.training.job import TrainingData
@@ -54,7 +55,7 @@ class Saver:
         # Once for all saves: training changes neither configuration nor tokenizer.
         self._beside = classifier_files(self.training.model, self.job.tokenizer)
         self._seen = _seen_ids(self.job.data)
-        self.job.scratch.mkdir(parents=True, exist_ok=True)
+        make_folder(self.job.scratch)
         # The scratch disk may be a new machine's: the history goes on from what the state holds.
         if self.training.progress.saves:
             self._write_history(self.training.progress.history)

@@ -20,7 +20,7 @@ from enstack.errors import ConfigError
 from enstack.progress.say import say
 from enstack.storage.disks import fault_within
 from enstack.storage.json_text import parsed_json
-from enstack.storage.links import detach
+from enstack.storage.links import detach, make_folder
 
 __all__ = ["EVENT_FILE", "report_curves", "report_epoch", "require_tensorboard"]
 
@@ -80,7 +80,7 @@ def _records(history: Path) -> History:
 
 def _write(folder: Path, history: History) -> None:
     content, target = _content(history), folder / EVENT_FILE
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     detach(target)
     there = target.read_bytes() if target.exists() else b""
     if content.startswith(there):

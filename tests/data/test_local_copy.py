@@ -150,7 +150,7 @@ def test_a_file_that_vanishes_and_a_local_dir_that_is_a_file_are_one_error(
     tmp_path: Path, files: list[Path]
 ) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="Not a directory"):
+    with pytest.raises(DataError, match="a file stands where the folder file belongs"):
         local_copy_of(files, tmp_path / "file")
     files[0].unlink()
     with pytest.raises(DataError, match="No such file or directory"):

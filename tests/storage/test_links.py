@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from enstack.checkpoints import slots
 from enstack.checkpoints.inspection import inspect_path
 from enstack.errors import CheckpointError
 from enstack.storage import files, folders
 from enstack.storage.disks import only_one
 from enstack.storage.links import below, detach, require_no_links
+from enstack.storage.manifest import HashedFolder
 from tests.support.outside import Outside, link
 
 KINDS = ["folder", "file", "nowhere", "hard"]
@@ -173,3 +175,23 @@ def test_a_walk_leaves_out_what_vanishes_meanwhile(
     assert found == ["a", "a/x", "b", "c", "c/x"]
     with pytest.raises(CheckpointError, match="holds no checkpoint"):
         inspect_path(tmp_path)
+
+
+@pytest.mark.parametrize("taken", ["run", "run/base_models"])
+@pytest.mark.parametrize("writer", [*WRITERS, "hashed file", "save"])
+def test_a_file_where_a_folder_must_be_made_is_named_and_stays(
+    tmp_path: Path, writer: str, taken: str
+) -> None:
+    writers = {
+        **WRITERS,
+        "hashed file": lambda path: HashedFolder(path.parent).file(path.name),
+        "save": lambda path: slots.write(path.parent, slots.LAST, lambda new: None),
+    }
+    place = tmp_path / taken
+    place.parent.mkdir(exist_ok=True)
+    place.write_text("mine")
+    expected = f"a file stands where the folder {place.name} belongs, move it away"
+    with pytest.raises(NotADirectoryError, match=expected) as error:
+        writers[writer](tmp_path / "run" / "base_models" / "micro" / "name")
+    assert error.value.filename == str(place)
+    assert place.read_text() == "mine"
