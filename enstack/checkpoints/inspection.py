@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,11 @@ from enstack.checkpoints.run_record import (
     resume_place,
     without_checkpoint,
 )
-from enstack.checkpoints.slots import KEPT, LAST, STATE_FILE, WEIGHTS_FILE, saved_number
+from enstack.checkpoints.slots import BEST, KEPT, LAST, STATE_FILE, WEIGHTS_FILE, saved_number
 from enstack.checkpoints.state_file import read_state
 from enstack.config import scratch_dir
 from enstack.errors import CheckpointError
-from enstack.storage.links import below
+from enstack.storage.links import below, require_folder_place
 from enstack.storage.manifest import MANIFEST, folder_problems, read_manifest
 
 State = dict[str, Any]
@@ -84,6 +85,7 @@ def inspect_path(path: Path) -> Verdict:
         for model, folders in models.items()
     }
     problems = [f"{name}: {fault}" for name, one in verdicts.items() for fault in one.problems]
+    problems += _in_the_way(path)
     named = {one.base_model or model: one for model, one in chosen.items()}
     for name in recorded_models(path):
         named.setdefault(name, without_checkpoint(path, name))
@@ -206,6 +208,18 @@ def _checkpoints_below(path: Path) -> dict[str, dict[str, Path]]:
                 model = models.setdefault(name.parent.as_posix(), {})
                 model[where + name.as_posix()] = folder
     return models
+
+
+def _in_the_way(path: Path) -> Iterator[str]:
+    """Files that stand where a base model or a checkpoint belongs: training goes on over none."""
+    models = [path / "base_models" / name for name in recorded_models(path)]
+    for place in filter(None, (path, _scratch_of(path))):
+        for one in below(place):
+            if one in models or KEPT.fullmatch(one.name) or one.name == BEST:
+                try:
+                    require_folder_place(one)
+                except NotADirectoryError as error:
+                    yield f"{one.relative_to(place)}: {error.strerror}"
 
 
 def _scratch_of(path: Path) -> Path | None:

@@ -149,6 +149,19 @@ def test_beside_a_damaged_checkpoint_the_older_one_tells_where_training_goes_on(
     assert (verdict.valid, verdict.position.resume_step) == (True, 15)
 
 
+@pytest.mark.parametrize("taken", ["a/previous_checkpoint", "a/best_model", "b"])
+def test_a_file_in_the_place_of_a_folder_is_told(tmp_path: Path, taken: str) -> None:
+    """A run would refuse it."""
+    (tmp_path / "config.json").write_text(json.dumps({"base_models": ["a", "b"]}))
+    save(tmp_path / "base_models" / "a", state(1, 0))
+    assert inspect_path(tmp_path).valid
+    (tmp_path / "base_models" / taken).write_text("mine")
+    verdict = inspect_path(tmp_path)
+    name = taken.rpartition("/")[2]
+    told = f"base_models/{taken}: a file stands where the folder {name} belongs, move it away"
+    assert (verdict.valid, verdict.problems) == (False, [told])
+
+
 def test_a_damaged_best_model_spoils_the_verdict_on_its_run(tmp_path: Path) -> None:
     save(tmp_path, state(2, 0, total_batches=38))
     save(tmp_path, state(2, 0), BEST, best_epoch=2)
