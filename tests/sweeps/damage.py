@@ -61,7 +61,9 @@ EXCEPTED = ("events.jsonl", "locks/")
 TIMED = ("stacking/costs.json", "report/report.html", "report/report.json")
 CLOCK = re.compile(
     rb'"(training_minutes|seconds_per_1000)": [^,}]+|data-label="[^"]*(min|s for )[^"]*">[^<]*'
-    rb"|\d{4}-\d\d-\d\dT[\d:+]+"
+    # Each start that makes something anew is a session, which the report names.
+    rb'|(?s:"sessions": \[.*?\n    \])|<dt>sessions</dt><dd>\d+'
+    rb"|<li>[\dT:+-]+ to [^<]*</li>\s*|\d{4}-\d\d-\d\dT[\d:+]+"
 )
 IN_ITS_PLACE = "in its place"  # how these kinds of damage end
 OWN = "a user's own words, in no other file"
