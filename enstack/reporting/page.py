@@ -16,6 +16,7 @@ from enstack.reporting.figures import SMALL_CLASS, draw_figures
 from enstack.reporting.findings import load_results
 from enstack.reporting.html import render_page
 from enstack.reporting.leaderboard import KINDS, MEASURES, LeaderboardRow
+from enstack.reporting.two_languages import Catalog, in_two_languages, read_catalog
 from enstack.run_folder import RunFolder
 from enstack.stacking.baselines import WORDS
 from enstack.stacking.titles import title
@@ -64,7 +65,8 @@ def _page(content: ReportContent, figures: Mapping[str, bytes]) -> str:
         },
         "against": _against(content),
     }
-    return render_page("enstack.reporting", "report.html.j2", figures, {**values, **more})
+    page = render_page("enstack.reporting", "report.html.j2", figures, {**values, **more})
+    return in_two_languages(page, Catalog(read_catalog()))
 
 
 def _reasons(dropped: Mapping[str, Mapping[str, int]]) -> list[str]:

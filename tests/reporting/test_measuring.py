@@ -23,6 +23,7 @@ from enstack.reporting.stored_run import read_run
 from enstack.rounding import percent
 from enstack.run_folder import RunFolder
 from enstack.storage.arrays import read_arrays
+from tests.support.pages import english
 
 Ensemble = tuple[RunFolder, list[str]]
 
@@ -247,7 +248,7 @@ def test_a_model_that_always_says_the_same_has_collapsed(ensemble_copy: RunFolde
 def test_the_page_shows_what_each_model_is_measured_by(run: RunFolder, tmp_path: Path):
     copy = Path(shutil.copytree(run.path, tmp_path / "run"))
     results, page = load_results(copy), write_report(copy)
-    found = re.findall(r"<tr.*?</tr>", page.read_text(encoding="utf-8"), re.DOTALL)
+    found = re.findall(r"<tr.*?</tr>", english(page.read_text(encoding="utf-8")), re.DOTALL)
     rows = [" ".join(html.unescape(re.sub("<[^>]+>", " ", row)).split()) for row in found]
 
     def shown(*cells: str) -> bool:

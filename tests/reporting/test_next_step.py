@@ -9,6 +9,7 @@ import pytest
 from enstack.reporting.next_step import next_step
 from enstack.run_folder import RunFolder
 from enstack.stacking.verdict_text import Verdict
+from tests.support.pages import english
 from tests.support.verdicts import difference, verdict_of
 
 WORDS = "TF-IDF + logistic regression"
@@ -58,4 +59,4 @@ def test_a_report_that_is_written_again_says_the_verdict_and_the_page_what_is_ne
     verdict: Verdict | None = content.verdict
     assert verdict is not None
     assert verdict.sentence.split(":")[0] in capsys.readouterr().out
-    assert str(content.next_step) in page.read_text(encoding="utf-8")
+    assert str(content.next_step) in english(page.read_text(encoding="utf-8"))

@@ -19,7 +19,7 @@ from enstack.reporting.curve_figures import (
 )
 from enstack.reporting.findings import load_results
 from enstack.reporting.page import write_report
-from tests.support.pages import Page
+from tests.support.pages import Page, english
 from tests.support.report_runs import (
     CWE,
     write_binary_run,
@@ -31,7 +31,7 @@ from tests.support.report_runs import (
 
 def section(page: Path, title: str) -> str:
     """The text from a heading to the next."""
-    text = page.read_text(encoding="utf-8")
+    text = english(page.read_text(encoding="utf-8"))
     (found,) = re.findall(rf"<h2>{title}</h2>(.*?)</section>", text, re.DOTALL)
     return " ".join(re.sub(r"<[^>]+>", " ", found).split())
 
@@ -74,7 +74,7 @@ def test_where_all_classes_are_weaknesses_nobody_asks_whether(tmp_path: Path) ->
 def test_every_other_row_is_folded_up_with_its_classes_and_confusion(tmp_path: Path) -> None:
     run_dir = write_full_run(tmp_path / "run")
     content = load_results(run_dir)
-    html = write_report(run_dir).read_text(encoding="utf-8")
+    html = english(write_report(run_dir).read_text(encoding="utf-8"))
     folded = re.findall(r'<details name="row">(.*?)</details>', html, re.DOTALL)
     others = [of for of in content.evaluations if of is not content.chosen]
     assert len(folded) == len(others) == len(content.leaderboard) - 1
@@ -95,7 +95,7 @@ def test_a_single_row_has_no_others(tmp_path: Path) -> None:
 def test_a_class_without_test_functions_has_an_empty_row(tmp_path: Path) -> None:
     leans = {"base:tiny-a": 1.6, "base:tiny-b": 1.0}
     run_dir = write_run(tmp_path / "run", leans, (40, 30, 0, 20, 20), CWE, 1)
-    html = write_report(run_dir).read_text(encoding="utf-8")
+    html = english(write_report(run_dir).read_text(encoding="utf-8"))
     empty = '<tr><th scope="row">CWE-469</th>' + 5 * "<td>0</td>" + "</tr>"
     assert html.count(empty) == 1, "of the row that is not the chosen one"
 
@@ -159,7 +159,7 @@ def test_the_code_of_a_mistake_stays_in_its_frame_whatever_it_holds(tmp_path: Pa
     run_dir = write_minimal_run(tmp_path / "run")
     write_mistakes(run_dir, HOSTILE_CODE, len(HOSTILE_CODE))
     page = write_report(run_dir)
-    html, text = page.read_text(encoding="utf-8"), section(page, "Where it is wrong")
+    html, text = english(page.read_text(encoding="utf-8")), section(page, "Where it is wrong")
     assert "31 of 240 test functions are judged wrongly by tiny-a" in text
     assert "clean , said to be vulnerable with 98.8%; test/&lt;b&gt;7" in text
     assert "script" not in Page(page).tags
@@ -189,5 +189,5 @@ def test_a_damaged_list_of_mistakes_is_refused_in_one_line(tmp_path: Path) -> No
 
 
 def test_tables_that_may_scroll_on_a_phone_can_be_reached_by_keyboard(tmp_path: Path) -> None:
-    html = write_report(write_full_run(tmp_path / "run")).read_text(encoding="utf-8")
+    html = english(write_report(write_full_run(tmp_path / "run")).read_text(encoding="utf-8"))
     assert html.count('<div class="scroll"') == html.count('<div class="scroll" tabindex="0">') > 5

@@ -43,7 +43,7 @@ from enstack.reporting.seeds import summarize_seeds
 from enstack.run_folder import RunFolder
 from enstack.stacking.titles import TITLES
 from tests.support.equality import tree_digest
-from tests.support.pages import Page
+from tests.support.pages import Page, english
 from tests.support.report_runs import (
     BINARY,
     COLUMNS,
@@ -63,7 +63,7 @@ from tests.support.verdicts import difference, verdict_of, write_verdict
 
 
 def page_html(run_dir: Path) -> str:
-    return (run_dir / "report" / "report.html").read_text(encoding="utf-8")
+    return english((run_dir / "report" / "report.html").read_text(encoding="utf-8"))
 
 
 def refuse_constant(constant: str) -> None:
@@ -642,7 +642,7 @@ def test_costs_are_shown_where_a_run_recorded_them(full_run: Path, tmp_path: Pat
     run_dir = shutil.copytree(full_run, tmp_path / "run")
     # As runs of older code are.
     assert "Cost" not in leaderboard_text(run_dir)
-    assert "of training" not in write_report(run_dir).read_text(encoding="utf-8")
+    assert "of training" not in english(write_report(run_dir).read_text(encoding="utf-8"))
     long = "graphcodebert-base-fine-tuned-on-my-own-corpus"
     costs: dict[str, Any] = {
         "stack:lr": {"training_minutes": 94.06, "seconds_per_1000": 1234.56},
@@ -660,7 +660,7 @@ def test_costs_are_shown_where_a_run_recorded_them(full_run: Path, tmp_path: Pat
     assert leaderboard_text(run_dir).splitlines()[-3].startswith("Cost of SVM: 94.1 min")
     (run_dir / "stacking" / "verdict.json").unlink()
     path.write_text(json.dumps(costs))
-    page = write_report(run_dir).read_text(encoding="utf-8")
+    page = english(write_report(run_dir).read_text(encoding="utf-8"))
     shown = Counter(re.findall(r'<td data-label="(min|s) [^"]*">([^<]*)</td>', page))
     assert shown == {
         ("min", "94.1"): 1, ("s", "1,234.6"): 1, ("s", "&lt;0.1"): 1, ("min", "0.0"): 1,

@@ -1,9 +1,13 @@
-"""What stands on an HTML page."""
+"""What stands on an HTML page, in English where it is in two languages."""
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 from pathlib import Path
+
+# A span within a span is no piece of its own on these pages, and none holds a third.
+WITHIN = r"((?:(?!</?span).|<span[^>]*>(?:(?!</?span).)*</span>)*)"
 
 
 class Page(HTMLParser):
@@ -14,7 +18,7 @@ class Page(HTMLParser):
         self.tags: set[str] = set()
         self.targets: list[str] = []
         self.words: list[str] = []
-        self.feed(path.read_text(encoding="utf-8"))
+        self.feed(english(path.read_text(encoding="utf-8")))
         self.text = " ".join(" ".join(self.words).split())
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -23,3 +27,10 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.words.append(data)
+
+
+def english(page: str) -> str:
+    """A page as it was before its Vietnamese came to it."""
+    page = re.sub(rf'<span lang="vi">{WITHIN}</span>', "", page, flags=re.DOTALL)
+    page = re.sub(rf'<span lang="en">{WITHIN}</span>', r"\1", page, flags=re.DOTALL)
+    return re.sub(r' data-vi="[^"]*"', "", page)

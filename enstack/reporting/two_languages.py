@@ -1,0 +1,149 @@
+"""A page in English and Vietnamese: each of its pieces is said in both, and a switch shows one."""
+
+from __future__ import annotations
+
+import functools
+import html
+import re
+from collections.abc import Mapping
+from importlib import resources
+
+import yaml
+
+__all__ = ["Catalog", "in_two_languages", "read_catalog"]
+
+CATALOG = "vietnamese.yaml"
+# What holds a piece of text: none of these lies in another of its kind on our pages.
+PIECE = re.compile(
+    r"<(p|li|h1|h2|h3|th|td|dt|dd|caption|figcaption|summary)\b([^>]*)>(.*?)</\1>", re.DOTALL
+)
+LABEL = re.compile(r'\bdata-label="([^"]*)"')
+PLACE = re.compile(r"\\{(\w+)\\}")
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=\S)")
+LETTER = re.compile(r"[^\W\d_]")
+TAG = re.compile(r"<[^>]*>")
+IN_A_SENTENCE = r"(?:(?![.!?]\s+\S).)+?"
+FITTING = {
+    "num_": r"[−+\d.,%–<>&;lgt]+",  # with signs, percent, and < as it is escaped
+    "name_": r"\S+(?:, \S+)*?(?: and \S+)?",
+    "any_": ".+?",
+}
+QUOTES = (("&#34;", '"'), ("&quot;", '"'), ("&#39;", "'"), ("&nbsp;", " "), ("\u00a0", " "))
+
+
+class Catalog:
+    """Finds the Vietnamese of a piece of English; what it lacks stays English, in `unknown`.
+
+    names: what stood in places and is no entry itself; used: the entries that were found.
+    """
+
+    def __init__(self, translations: Mapping[str, str]) -> None:
+        # Those that say most by themselves come first: a place may stand for anything.
+        forms = sorted(translations, key=lambda form: -len(re.sub(r"\{\w+\}", "", form)))
+        self._forms = [
+            (re.compile(_pattern(form), re.DOTALL), form, translations[form]) for form in forms
+        ]
+        self._found: dict[str, str | None] = {}
+        self.names: set[str] = set()
+        self.used: set[str] = set()
+        self.unknown: set[str] = set()
+
+    def translated(self, text: str) -> str | None:
+        """A piece in Vietnamese, as a whole or sentence by sentence; None where it is unknown."""
+        if text not in self._found:
+            sentences = SENTENCE_END.split(text)
+            self._found[text] = self._sentences(tuple(sentences))
+        return self._found[text]
+
+    def _sentences(self, sentences: tuple[str, ...]) -> str | None:
+        """As many sentences at once as a form has, and then the rest."""
+        for n in range(len(sentences), 0, -1):
+            said = self._whole(" ".join(sentences[:n]))
+            rest = "" if n == len(sentences) else said and self._sentences(sentences[n:])
+            if said is not None and rest is not None:
+                return f"{said} {rest}".rstrip()
+        return None
+
+    def _whole(self, text: str) -> str | None:
+        for pattern, form, translation in self._forms:
+            parts = self._parts(pattern, text)
+            if parts is not None:
+                self.used.add(form)
+                return translation.format(**parts)
+        return None
+
+    def _parts(self, pattern: re.Pattern[str], text: str) -> dict[str, str] | None:
+        """What stands in each place of a form; None where it is not of this text."""
+        match = pattern.fullmatch(text)
+        parts = {} if match is None else match.groupdict()
+        said = {name: self.translated(part) for name, part in parts.items() if LETTER.search(part)}
+        strange = {parts[name] for name, part in said.items() if part is None}
+        if match is None or any(
+            said.get(name, "") is None for name in parts if name.startswith("known_")
+        ):
+            return None
+        self.names |= strange
+        return {name: said.get(name) or part for name, part in parts.items()}
+
+
+def in_two_languages(page: str, catalog: Catalog) -> str:
+    """A page's English with its Vietnamese beside each piece that has one; code is left alone.
+
+    What a form's places stand for is on the page already, escaped.
+    """
+    page = PIECE.sub(functools.partial(_piece, catalog), page)
+    return LABEL.sub(functools.partial(_label, catalog), page)
+
+
+@functools.cache
+def read_catalog() -> Mapping[str, str]:
+    """The Vietnamese of each English form."""
+    stored = resources.files("enstack.reporting").joinpath(CATALOG).read_text(encoding="utf-8")
+    read = yaml.safe_load(stored)
+    return {
+        **{entry["en"]: entry["vi"] for entry in read["translations"]},
+        **{same: same for same in read["same"]},
+    }
+
+
+def _piece(catalog: Catalog, match: re.Match[str]) -> str:
+    tag, attributes, english = match.groups()
+    said = _said(catalog, english)
+    if said is None:
+        return match[0]
+    both = f'<span lang="en">{english}</span><span lang="vi">{said}</span>'
+    return f"<{tag}{attributes}>{both}</{tag}>"
+
+
+def _label(catalog: Catalog, match: re.Match[str]) -> str:
+    said = _said(catalog, match[1]) or match[1]
+    return f'{match[0]} data-vi="{said.replace(chr(34), "&quot;")}"'
+
+
+def _said(catalog: Catalog, english: str) -> str | None:
+    """The Vietnamese of a piece; None where there is none, or where it is the same."""
+    plain = " ".join(_unquoted(english).split())
+    if not LETTER.search(html.unescape(TAG.sub("", plain))):
+        return None
+    said = catalog.translated(plain)
+    if said is None:
+        catalog.unknown.add(plain)
+    return None if said in (None, plain) else said.replace(" %", "\u00a0%")
+
+
+def _unquoted(text: str) -> str:
+    for escaped, sign in QUOTES:
+        text = text.replace(escaped, sign)
+    return text
+
+
+def _pattern(form: str) -> str:
+    """A form as a regular expression, in which a place's name says what may stand there."""
+    return PLACE.sub(lambda place: f"(?P<{place[1]}>{_fitting(place[1])})", re.escape(form))
+
+
+def _fitting(place: str) -> str:
+    for prefix, pattern in FITTING.items():
+        if place.startswith(prefix):
+            return pattern
+    return IN_A_SENTENCE

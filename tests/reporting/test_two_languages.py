@@ -1,0 +1,122 @@
+"""The report in Vietnamese: all that it says in English, with the same figures."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from enstack.reporting.alerts import alerts_of
+from enstack.reporting.findings import load_results
+from enstack.reporting.next_step import next_step
+from enstack.reporting.page import write_report
+from enstack.reporting.two_languages import Catalog, in_two_languages, read_catalog
+from enstack.run_folder import RunFolder
+from tests.support.pages import english
+from tests.support.report_runs import write_binary_run, write_full_run, write_minimal_run
+from tests.support.verdicts import difference, verdict_of, write_verdict
+
+PLACE = re.compile(r"\{\w+\}")
+# No part of a name with hyphens, as models have.
+PLAIN_WORDS = re.compile(
+    r"(?<![-/\w])(the|of|is|are|that|which|was|with|it|its|on|for|from|than|where)(?![-/\w])"
+)
+
+
+def catalog_of(page: str) -> Catalog:
+    catalog = Catalog(read_catalog())
+    in_two_languages(english(page), catalog)
+    return catalog
+
+
+def english_left(page: str) -> list[str]:
+    """Pieces, and what stands in places, that read like English and have no translation."""
+    catalog = catalog_of(page)
+    return sorted(
+        piece
+        for piece in catalog.unknown | catalog.names
+        if PLAIN_WORDS.search(html.unescape(piece))
+    )
+
+
+@pytest.mark.parametrize("write", [write_full_run, write_minimal_run, write_binary_run])
+def test_nothing_of_a_page_is_left_in_english(
+    tmp_path: Path, write: Callable[[Path], Path]
+) -> None:
+    run_dir = write(tmp_path / "run")
+    write_verdict(run_dir, verdict_of(difference(0.01, 0.04), difference(-0.02, 0.04)))
+    assert english_left(write_report(run_dir).read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("fixture", ["ensemble", "flags_ensemble"])
+def test_nothing_of_a_real_runs_page_is_left_in_english(
+    request: pytest.FixtureRequest, fixture: str
+) -> None:
+    run: RunFolder = request.getfixturevalue(fixture)[0]
+    assert english_left(run.report_page.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("main", "words", "more"),
+    [
+        ((0.05, 0.03), (0.2, 0.1), {}),
+        ((0.05, 0.03), None, {}),
+        ((0.05, 0.03), (-0.01, 0.04), {}),
+        ((-0.05, 0.03), (-0.1, 0.05), {"smallest_shown": None}),
+        ((-0.05, 0.03), (0.2, 0.1), {"smallest_shown": 1.5}),
+        ((0.0, 0.05), (-0.1, 0.05), {"accuracy": difference(0.1, 0.01), "n": 1}),
+        ((0.01, 0.05), (0.1, 0.05), {"collapsed": ["tiny-a"], "labels_differ": False}),
+        ((0.01, 0.05), None, {"collapsed_combinations": ["SVM", "mean of the base models"]}),
+        ((0.01, 0.05), None, {"small_classes": ["A", "B"], "all_classes": difference(0.2, 0.01)}),
+        ((0.01, 0.05), None, {"candidate": "stack:rf~log@a+b", "against": "baseline:tfidf_lr"}),
+    ],
+)
+def test_every_verdict_and_advice_has_its_vietnamese(main, words, more) -> None:  # type: ignore[no-untyped-def]
+    verdict = verdict_of(difference(*main), difference(*words) if words else None, **more)
+    said = [verdict.sentence, *verdict.caveats, next_step(verdict)]
+    assert english_left("".join(f"<p>{html.escape(text)}</p>" for text in said)) == []
+
+
+def test_alerts_have_their_vietnamese() -> None:
+    data = {"notes": [], "truncated": {"tiny-a": {"test": 60}}, "functions": {"test": 100}}
+    per_class = [{"class": name, "support": n} for name, n in (("A", 9), ("B", 1), ("C", 2))]
+    for some in (per_class[:1], per_class[1:], per_class):
+        told = alerts_of(data, {"data_dir": "toy", "max_length": 64}, some, 7, 100)
+        pieces = [text for alert in told for text in (alert.text, alert.action)]
+        assert english_left("".join(f"<p>{html.escape(piece)}</p>" for piece in pieces)) == []
+
+
+def test_a_translation_has_the_places_of_its_english_and_is_no_english() -> None:
+    for form, translation in read_catalog().items():
+        assert Counter(PLACE.findall(form)) == Counter(PLACE.findall(translation)), form
+        assert re.findall(r"<[^>]+>", form).count("<b>") == translation.count("<b>"), form
+
+
+def test_the_vietnamese_of_a_piece_stands_beside_it_with_its_figures() -> None:
+    piece = '<p class="a">7 of 1,000</p><td data-label="weighted F1">0.5</td>'
+    assert in_two_languages(piece, Catalog(read_catalog())) == (
+        '<p class="a"><span lang="en">7 of 1,000</span><span lang="vi">7 trên 1.000</span></p>'
+        '<td data-label="weighted F1" data-vi="F1 có trọng số">0.5</td>'
+    )
+
+
+@pytest.mark.parametrize(
+    "strange",
+    ["&lt;script&gt; of {names}", "{0} and {known_x}", "a % of \\1", "CWE-119 of the of", "hold"],
+)
+def test_what_a_user_has_named_is_never_translated_or_taken_for_a_form(strange: str) -> None:
+    page = f"<h1>{strange}</h1><pre>the best row</pre>"
+    assert in_two_languages(page, Catalog(read_catalog())) == page
+
+
+def test_the_page_says_in_both_languages_what_it_says(tmp_path: Path) -> None:
+    run_dir = write_full_run(tmp_path / "run")
+    page = write_report(run_dir).read_text(encoding="utf-8")
+    assert '<input type="radio" name="language" id="english" checked>' in page
+    assert page.count('<span lang="en">') == page.count('<span lang="vi">') > 100
+    shown = load_results(run_dir).chosen
+    assert page.count(f"{shown.macro_f1:.3f}") >= 2
