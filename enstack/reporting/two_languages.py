@@ -28,6 +28,7 @@ FITTING = {
     "name_": r"\S+(?:, \S+)*?(?: and \S+)?",
     "any_": ".+?",
 }
+NAMED = 'translate="no"'  # a user's own word, which may be like one of ours
 QUOTES = (("&#34;", '"'), ("&quot;", '"'), ("&#39;", "'"), ("&nbsp;", " "), ("\u00a0", " "))
 
 
@@ -108,7 +109,7 @@ def read_catalog() -> Mapping[str, str]:
 
 def _piece(catalog: Catalog, match: re.Match[str]) -> str:
     tag, attributes, english = match.groups()
-    said = _said(catalog, english)
+    said = None if NAMED in attributes else _said(catalog, english)
     if said is None:
         return match[0]
     both = f'<span lang="en">{english}</span><span lang="vi">{said}</span>'

@@ -106,10 +106,17 @@ def test_the_vietnamese_of_a_piece_stands_beside_it_with_its_figures() -> None:
 
 @pytest.mark.parametrize(
     "strange",
-    ["&lt;script&gt; of {names}", "{0} and {known_x}", "a % of \\1", "CWE-119 of the of", "hold"],
+    [
+        "&lt;script&gt; of {names}",
+        "{0} and {known_x}",
+        "a % of \\1",
+        "CWE-119 of the of",
+        "loss",
+        "the flag",
+    ],
 )
 def test_what_a_user_has_named_is_never_translated_or_taken_for_a_form(strange: str) -> None:
-    page = f"<h1>{strange}</h1><pre>the best row</pre>"
+    page = f'<h1 translate="no">{strange}</h1><pre>the best row</pre>'
     assert in_two_languages(page, Catalog(read_catalog())) == page
 
 
