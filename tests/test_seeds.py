@@ -16,7 +16,7 @@ import enstack
 from enstack.config import RunConfig
 from enstack.data.functions import VulnerabilityData
 from enstack.data.holdout import plan_splits
-from enstack.errors import ConfigError, DataError
+from enstack.errors import CheckpointError, ConfigError, DataError
 from enstack.inputs import read_run_data
 from enstack.pipeline import run_pipeline
 from enstack.reporting.leaderboard import read_leaderboard
@@ -64,6 +64,16 @@ def test_every_seeds_figures_and_both_spreads_are_told_and_a_stopped_seed_goes_o
         "events.jsonl",
         "seeds/7/events.jsonl",
     }
+    path = run.of_seed(7).stacking.verdict
+    verdict = json.loads(path.read_text())
+    assert seeds["verdicts"][1] == {
+        "seed": 7,
+        "outcome": verdict["outcome"],
+        "sentence": verdict["sentence"],
+    }
+    path.write_text(json.dumps({**verdict, "outcome": "better", "sentence": "Better."}))
+    with pytest.raises(CheckpointError, match=r"seeds/7/stacking.*verdict\.json"):
+        enstack.report(config.run_dir)
 
 
 def test_models_are_added_under_every_seed_and_a_seed_that_refuses_is_named(

@@ -41,6 +41,8 @@ def _more(verdict: Verdict) -> str:
     shown = verdict.smallest_shown
     if verdict.outcome == "worse" or shown is None or shown >= LARGEST[verdict.declared.measure]:
         return ""
+    if shown / 2 >= verdict.difference.high:
+        return ""  # so large a gain is unlikely already: the interval ends below it
     return (
         f" To show a gain of {shown / 2:.3f}, half of what these test functions could have shown, "
         f"takes about four times as many: {4 * verdict.n:,}."

@@ -105,9 +105,11 @@ def _against(content: ReportContent) -> list[dict[str, Any]]:
         found.setdefault(WORDS, verdict.word_counts)
     declared = set(found)
     by_key = {one.second: one.difference for one in verdict.explored}
-    bases = [row.key for row in content.leaderboard if row.kind == "base" and row.key in by_key]
+    bases = {key: one for key, one in {**by_key, **found}.items() if key.startswith("base:")}
     if bases:
-        found.setdefault(bases[0], by_key[bases[0]])
+        # The best by this measure, which may count fewer classes than the leaderboard's.
+        best = min(bases, key=lambda key: bases[key].value)
+        found.setdefault(best, bases[best])
     ends = [abs(end) for one in found.values() for end in (one.low, one.high)]
     # Equal predictions differ by 0, where the axis still needs a length; a tenth is margin.
     reach = max([*ends, 0.01]) * 1.1

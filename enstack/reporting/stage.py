@@ -41,6 +41,8 @@ def rewrite_report(run_dir: Path) -> Path:
         require_as_reported(run)
     else:
         require_stacked(run)
+    for seed in run.other_seeds().values():  # their figures and verdicts are shown beside its own
+        require_stacked(seed)
     page = _write(run)
     if verdict := read_verdict(run.stacking.verdict):
         say(verdict_text(verdict))

@@ -29,7 +29,14 @@ FITTING = {
     "any_": ".+?",
 }
 NAMED = 'translate="no"'  # a user's own word, which may be like one of ours
-QUOTES = (("&#34;", '"'), ("&quot;", '"'), ("&#39;", "'"), ("&nbsp;", " "), ("\u00a0", " "))
+QUOTES = (
+    ("&#34;", '"'),
+    ("&quot;", '"'),
+    ("&#39;", "'"),
+    ("&#x27;", "'"),
+    ("&nbsp;", " "),
+    ("\u00a0", " "),
+)
 
 
 class Catalog:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,9 @@ class Verdict(VerdictFigures):
 
 def in_words(figures: VerdictFigures) -> Verdict:
     """The verdict: its figures, one sentence, and what the sentence's reader must not miss."""
+    if figures.leaps and figures.outcome == "better":
+        # What rests on labels that a model has seen shows nothing.
+        figures = dataclasses.replace(figures, outcome="not shown")
     return Verdict(**vars(figures), sentence=_sentence(figures), caveats=_caveats(figures))
 
 
@@ -49,6 +53,12 @@ def _sentence(verdict: VerdictFigures) -> str:
     )
     told = f"{measured}; {_could(verdict)}."
     other = words if verdict.declared.against != WORDS else None
+    if verdict.leaps:
+        names = joined([leap.title for leap in verdict.leaps])
+        return (
+            f"Not shown that stacking pays: {names} may have seen the labels of test; {ours} "
+            f"against {theirs}, {told}"
+        )
     if verdict.outcome == "better":
         beaten = ", and word counts too" if other else ""
         return f"Stacking is better: {ours} beats {theirs}{beaten}; {told}"

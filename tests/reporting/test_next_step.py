@@ -39,6 +39,8 @@ def test_where_nothing_is_shown_four_times_the_functions_are_said_to_show_half_a
     assert "a gain of 0.035" in told
     assert told.endswith("about four times as many: 2,800.")
     assert "four times" not in next_step(verdict_of(difference(-0.1, 0.05)))
+    unlikely = verdict_of(difference(-0.03, 0.05), n=700, smallest_shown=0.07)
+    assert "four times" not in next_step(unlikely), "the interval ends below half of .07"
 
 
 def test_what_makes_a_verdict_void_comes_first() -> None:

@@ -16,6 +16,7 @@ from enstack.reporting.next_step import next_step
 from enstack.reporting.page import write_report
 from enstack.reporting.two_languages import Catalog, in_two_languages, read_catalog
 from enstack.run_folder import RunFolder
+from enstack.stacking.leaps import Leap
 from tests.support.pages import english
 from tests.support.report_runs import write_binary_run, write_full_run, write_minimal_run
 from tests.support.verdicts import difference, verdict_of, write_verdict
@@ -25,6 +26,8 @@ PLACE = re.compile(r"\{\w+\}")
 PLAIN_WORDS = re.compile(
     r"(?<![-/\w])(the|of|is|are|that|which|was|with|it|its|on|for|from|than|where)(?![-/\w])"
 )
+
+LEAP = Leap("tiny-a", 0.6, 0.9, 0.7, 0.71, 5.5)
 
 
 def catalog_of(page: str) -> Catalog:
@@ -72,6 +75,7 @@ def test_nothing_of_a_real_runs_page_is_left_in_english(
         ((0.01, 0.05), (0.1, 0.05), {"collapsed": ["tiny-a"], "labels_differ": False}),
         ((0.01, 0.05), None, {"collapsed_combinations": ["SVM", "mean of the base models"]}),
         ((0.01, 0.05), None, {"small_classes": ["A", "B"], "all_classes": difference(0.2, 0.01)}),
+        ((0.1, 0.05), None, {"leaps": [LEAP]}),
         ((0.01, 0.05), None, {"candidate": "stack:rf~log@a+b", "against": "baseline:tfidf_lr"}),
     ],
 )
@@ -85,7 +89,7 @@ def test_alerts_have_their_vietnamese() -> None:
     data = {"notes": [], "truncated": {"tiny-a": {"test": 60}}, "functions": {"test": 100}}
     per_class = [{"class": name, "support": n} for name, n in (("A", 9), ("B", 1), ("C", 2))]
     for some in (per_class[:1], per_class[1:], per_class):
-        told = alerts_of(data, {"data_dir": "toy", "max_length": 64}, some, 7, 100)
+        told = alerts_of(data, {"data_dir": "toy", "max_length": 64}, some, 7, 100, [LEAP])
         pieces = [text for alert in told for text in (alert.text, alert.action)]
         assert english_left("".join(f"<p>{html.escape(piece)}</p>" for piece in pieces)) == []
 
@@ -99,7 +103,7 @@ def test_a_translation_has_the_places_of_its_english_and_is_no_english() -> None
 def test_the_vietnamese_of_a_piece_stands_beside_it_with_its_figures() -> None:
     piece = '<p class="a">7 of 1,000</p><td data-label="weighted F1">0.5</td>'
     assert in_two_languages(piece, Catalog(read_catalog())) == (
-        '<p class="a"><span lang="en">7 of 1,000</span><span lang="vi">7 trên 1.000</span></p>'
+        '<p class="a"><span lang="en">7 of 1,000</span><span lang="vi">7 trên 1,000</span></p>'
         '<td data-label="weighted F1" data-vi="F1 có trọng số">0.5</td>'
     )
 

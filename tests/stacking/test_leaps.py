@@ -63,6 +63,8 @@ def test_the_console_and_the_reports_alerts_tell_of_it(tmp_path: Path) -> None:
     leap = Leap("oracle", 0.6, 1.0, 0.5, 0.51, 8.2)
     found = verdict_of(difference(0.1, 0.05), leaps=[leap])
     write_verdict(write_full_run(tmp_path / "run"), found)
+    assert found.outcome == "not shown", "nothing rests on labels that were seen"
+    assert "oracle may have seen the labels of test" in found.sentence
     told = "oracle is far better on test than on the functions that stacks are fitted on"
     assert told in " ".join(verdict_text(found).split())
     (alert,) = [
