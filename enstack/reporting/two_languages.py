@@ -42,18 +42,15 @@ QUOTES = (
 class Catalog:
     """Finds the Vietnamese of a piece of English; what it lacks stays English, in `unknown`.
 
-    names: what stood in places and is no entry itself; used: the entries that were found.
+    names: what stood in places and is no entry itself.
     """
 
     def __init__(self, translations: Mapping[str, str]) -> None:
         # Those that say most by themselves come first: a place may stand for anything.
         forms = sorted(translations, key=lambda form: -len(re.sub(r"\{\w+\}", "", form)))
-        self._forms = [
-            (re.compile(_pattern(form), re.DOTALL), form, translations[form]) for form in forms
-        ]
+        self._forms = [(_pattern(form), translations[form]) for form in forms]
         self._found: dict[str, str | None] = {}
         self.names: set[str] = set()
-        self.used: set[str] = set()
         self.unknown: set[str] = set()
 
     def translated(self, text: str) -> str | None:
@@ -73,24 +70,20 @@ class Catalog:
         return None
 
     def _whole(self, text: str) -> str | None:
-        for pattern, form, translation in self._forms:
-            parts = self._parts(pattern, text)
+        for pattern, translation in self._forms:
+            match = pattern.fullmatch(text)
+            parts = match and self._parts(match.groupdict())
             if parts is not None:
-                self.used.add(form)
                 return translation.format(**parts)
         return None
 
-    def _parts(self, pattern: re.Pattern[str], text: str) -> dict[str, str] | None:
-        """What stands in each place of a form; None where it is not of this text."""
-        match = pattern.fullmatch(text)
-        parts = {} if match is None else match.groupdict()
+    def _parts(self, parts: dict[str, str]) -> dict[str, str] | None:
+        """What stands in a form's places, said; None where one must be an entry and is none."""
         said = {name: self.translated(part) for name, part in parts.items() if LETTER.search(part)}
-        strange = {parts[name] for name, part in said.items() if part is None}
-        if match is None or any(
-            said.get(name, "") is None for name in parts if name.startswith("known_")
-        ):
+        strange = [name for name, part in said.items() if part is None]
+        if any(name.startswith("known_") for name in strange):
             return None
-        self.names |= strange
+        self.names.update(parts[name] for name in strange)
         return {name: said.get(name) or part for name, part in parts.items()}
 
 
@@ -145,9 +138,11 @@ def _unquoted(text: str) -> str:
     return text
 
 
-def _pattern(form: str) -> str:
+@functools.cache
+def _pattern(form: str) -> re.Pattern[str]:
     """A form as a regular expression, in which a place's name says what may stand there."""
-    return PLACE.sub(lambda place: f"(?P<{place[1]}>{_fitting(place[1])})", re.escape(form))
+    pattern = PLACE.sub(lambda place: f"(?P<{place[1]}>{_fitting(place[1])})", re.escape(form))
+    return re.compile(pattern, re.DOTALL)
 
 
 def _fitting(place: str) -> str:

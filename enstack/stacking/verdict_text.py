@@ -33,7 +33,7 @@ class Verdict(VerdictFigures):
 
 def in_words(figures: VerdictFigures) -> Verdict:
     """The verdict: its figures, one sentence, and what the sentence's reader must not miss."""
-    if figures.leaps and figures.outcome == "better":
+    if figures.leaps:
         # What rests on labels that a model has seen shows nothing.
         figures = dataclasses.replace(figures, outcome="not shown")
     return Verdict(**vars(figures), sentence=_sentence(figures), caveats=_caveats(figures))

@@ -65,6 +65,8 @@ def test_the_console_and_the_reports_alerts_tell_of_it(tmp_path: Path) -> None:
     write_verdict(write_full_run(tmp_path / "run"), found)
     assert found.outcome == "not shown", "nothing rests on labels that were seen"
     assert "oracle may have seen the labels of test" in found.sentence
+    worse = verdict_of(difference(-0.1, 0.05), leaps=[leap])
+    assert (worse.outcome, worse.sentence[:9]) == ("not shown", "Not shown")
     told = "oracle is far better on test than on the functions that stacks are fitted on"
     assert told in " ".join(verdict_text(found).split())
     (alert,) = [
