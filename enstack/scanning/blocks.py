@@ -7,12 +7,15 @@ from typing import NamedTuple
 
 from enstack.scanning.braces import Braces
 from enstack.scanning.heads import FUNCTION, SCOPES, Head, judge
-from enstack.scanning.leftovers import ARGUMENT, STATEMENT, STRAY, UNCLOSED
+from enstack.scanning.leftovers import ARGUMENT, INITIALIZER, STATEMENT, STRAY, UNCLOSED, UNKNOWN
 from enstack.scanning.old_style import old_style_head
 from enstack.scanning.tokens import BLOCK, TOKEN, Token
 
 __all__ = ["Block", "blocks"]
 
+# Of a head, and of the names around one: longer ones nobody wrote, and they would take long.
+MOST_TOKENS = 4096
+MOST_SCOPES = 32
 ACCESS = {"public", "private", "protected", "signals", "slots", "Q_SIGNALS", "Q_SLOTS"}
 
 
@@ -79,7 +82,7 @@ class _Walk:
         self.tokens, self.begin, self.depth = [], 0, 0
 
     def _opened(self, at: int) -> Block:
-        tokens: Sequence[Token] = self.tokens[self.begin :]
+        tokens: Sequence[Token] = self.tokens[self.begin :][-MOST_TOKENS:]
         if not tokens and self.tokens:
             tokens = old_style_head(self.tokens)
         head = Head(ARGUMENT) if self.depth else judge(tokens)
@@ -88,11 +91,18 @@ class _Walk:
             name = "" if head.name is None else tokens[head.name].text
             self.scopes.append(_Scope(self._end_of_scope(at), name))
             self._restart()
-        elif block.kind in (FUNCTION, STATEMENT):
+        elif block.kind in (FUNCTION, STATEMENT, UNKNOWN, UNCLOSED):
             self._restart()
-        elif block.kind != UNCLOSED:
-            self.tokens.append(Token(BLOCK, at))
+        else:
+            self._go_on_behind(block)
         return block
+
+    def _go_on_behind(self, block: Block) -> None:
+        """A declaration goes on behind a block: `} name;`, or with the next member's value."""
+        if block.kind == INITIALIZER:
+            # Nothing before it tells anything more, and tables may be long.
+            self._restart()
+        self.tokens.append(Token(BLOCK, block.opened))
 
     def _block(self, head: Head, tokens: Sequence[Token], at: int) -> Block:
         end = self.braces.closing.get(at)
@@ -102,7 +112,7 @@ class _Walk:
             tokens[0].start if tokens else at,
             at,
             (at if end is None else end) + 1,
-            tuple(scope.name for scope in self.scopes if scope.name),
+            tuple(scope.name for scope in self.scopes[-MOST_SCOPES:] if scope.name),
             frozenset(token.text for token in tokens) if head.kind == FUNCTION else frozenset(),
             tokens[0].text if tokens else "",
             tokens[head.name].start if is_function and head.name is not None else None,

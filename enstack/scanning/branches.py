@@ -12,6 +12,8 @@ from enstack.scanning.leftovers import ANOTHER, NEVER
 __all__ = ["Dropped", "Preprocessed", "preprocessed"]
 
 DIRECTIVE = re.compile(r"^ *# *(?P<word>\w*)(?P<rest>[^\n]*)", re.MULTILINE)
+OPENING = ("if", "ifdef", "ifndef")
+DEEPEST = 100  # groups within each other; of more all is read
 BRACKET = re.compile(r"[{}()]")
 NAME = re.compile(r"(?:defined *\(? *)?(?P<name>\w+) *\)?")
 
@@ -83,9 +85,14 @@ class _Reader:
     def _balance(self) -> _Balance:
         return self.groups[-1][-1].balance if self.groups else self.outside
 
+    # Groups within more than so many others, all of whose branches are read.
+    ignored: int = 0
+
     def directive(self, word: str, rest: str, start: int, end: int) -> None:
         """Open, divide or close a group of branches, or pass over a line that does neither."""
-        if word in ("if", "ifdef", "ifndef"):
+        if self.ignored or (len(self.groups) == DEEPEST and word in OPENING):
+            self.ignored += (word in OPENING) - (word == "endif")
+        elif word in OPENING:
             self.groups.append([_Branch(_condition(word, rest), end)])
         elif self.groups and word in ("else", "elif", "elifdef", "elifndef"):
             self.groups[-1][-1].end = start
@@ -97,15 +104,16 @@ class _Reader:
         """End the innermost group: what of it is read joins the text around."""
         group = self.groups.pop()
         group[-1].end = end
-        read = self._read_of(group)
+        possible = _possible(group)
+        read = {branch.start for branch in self._read_of(group, possible)}
+        never = {branch.start for branch in group} - {branch.start for branch in possible}
         for branch in group:
-            if any(branch is one for one in read):
+            if branch.start in read:
                 self._balance().add(branch.balance)
             else:
-                self._drop(branch, NEVER if _never(group, branch) else ANOTHER)
+                self._drop(branch, NEVER if branch.start in never else ANOTHER)
 
-    def _read_of(self, group: list[_Branch]) -> list[_Branch]:
-        possible = [branch for branch in group if not _never(group, branch)]
+    def _read_of(self, group: list[_Branch], possible: list[_Branch]) -> list[_Branch]:
         # A lone branch may end anywhere: the declaration goes on with it or without.
         fits = _Balance.whole if len(group) == 1 else _Balance.ended
         if all(fits(branch.balance) for branch in possible):
@@ -164,10 +172,11 @@ def _condition(word: str, rest: str) -> str:
     return "1" if word == "else" else " ".join(rest.split())
 
 
-def _never(group: list[_Branch], branch: _Branch) -> bool:
-    """Whether no compiler reads a branch: it is `#if 0`, or stands behind `#if 1`."""
-    before = group[: next(at for at, one in enumerate(group) if one is branch)]
-    return branch.condition == "0" or any(one.condition == "1" for one in before)
+def _possible(group: list[_Branch]) -> list[_Branch]:
+    """The branches that a compiler may read: not `#if 0`, and none behind `#if 1`."""
+    conditions = [branch.condition for branch in group]
+    end = conditions.index("1") + 1 if "1" in conditions else len(group)
+    return [branch for branch in group[:end] if branch.condition != "0"]
 
 
 def _meaning(condition: str) -> tuple[str, bool]:

@@ -107,7 +107,9 @@ class _Cutter:
         shift = 0 if branch is None else branch.start
         for block in _joined(blocks(text, matched(text))):
             never = branch is not None and branch.kind == NEVER
-            named = _named(block, text) if block.kind == FUNCTION and not never else None
+            named = (
+                self._named(block, text, shift) if block.kind == FUNCTION and not never else None
+            )
             if named is not None:
                 self._function(block, named, shift)
                 continue
@@ -138,6 +140,20 @@ class _Cutter:
             )
         )
 
+    def _named(self, block: Block, text: str, shift: int) -> _Named | None:
+        head = text[block.start : block.opened]
+        if (found := _where_named(block, head)) is None:
+            return None
+        way, at = found
+        if operator := OPERATOR.match(head, at):
+            return _Named(way, block.start + at, _operator(operator[1]))
+        word = WORD.match(head, at)
+        # The word's letters as they stand in the file, which may be no ASCII.
+        places = range(at, word.end() if word else at)
+        start = block.start + shift
+        letters = (self.source.text[start + place] for place in places if head[place] != " ")
+        return _Named(way, block.start + at, "".join(letters))
+
     def _behind(self, end: int) -> int:
         """Where the closing brace that ends here is over, however it is spelled."""
         if self.masked.text[end - 1 : end] != "}":
@@ -156,25 +172,18 @@ class _Spans:
         return at >= 0 and offset <= self.spans[at][1]
 
 
-def _named(block: Block, text: str) -> _Named | None:
-    """Who names a function, and where its name starts; None where nobody finds one."""
-    head = text[block.start : block.opened]
+def _where_named(block: Block, head: str) -> tuple[str, int] | None:
+    """What reads a head, and where in it the function's name starts; None where nothing does."""
     for grammar in GRAMMARS:
-        found = named_by(grammar, head)
-        if found is not None:
-            return _Named(grammar, block.start + found, _name_at(head, found))
-    if block.name is None:
-        return None
-    return _Named(BRACES, block.name, _name_at(head, block.name - block.start))
+        if (found := named_by(grammar, head)) is not None:
+            return grammar, found
+    return None if block.name is None else (BRACES, block.name - block.start)
 
 
-def _name_at(head: str, at: int) -> str:
-    """The name that starts at a place of a head, an operator's with its sign or type."""
-    if operator := OPERATOR.match(head, at):
-        sign = "".join(operator[1].split()) if operator[1][:1] in "([" else operator[1].strip()
-        return "operator" + (f" {' '.join(sign.split())}" if sign[:1].isalpha() else sign)
-    word = WORD.match(head, at)
-    return "".join(word[0].split()) if word else ""
+def _operator(sign: str) -> str:
+    """An operator's name as it is usually written: operator==, operator(), operator bool."""
+    words = " ".join(sign.split())
+    return f"operator {words}" if words[:1].isalpha() else "operator" + words.replace(" ", "")
 
 
 def _joined(found: Iterable[Block]) -> Iterator[Block]:

@@ -14,7 +14,8 @@ from enstack.scanning.tokens import TYPES
 __all__ = ["GRAMMARS", "named_by"]
 
 GRAMMARS = ("C", "C++")
-LONGEST = 1 << 14  # characters of a head; what is longer is no head that anybody wrote
+# Characters of a head: what it can't read costs a grammar time by the square of the length.
+LONGEST = 1 << 11
 WRAPPERS = ("template_declaration", "linkage_specification")
 NAMES = (
     "identifier", "field_identifier", "destructor_name", "operator_name", "operator_cast",
