@@ -80,7 +80,7 @@ class _Cutter:
     def run(self) -> Cut:
         self._take(self.read.text)
         within = _Spans([(one.start.offset, one.end.offset) for one in self.functions])
-        outside = _Spans([(one.start.offset, one.end.offset) for one in self._closed_leftovers()])
+        outside = _Spans([(one.brace.offset, one.end.offset) for one in self._closed_leftovers()])
         for branch in self.read.dropped:
             if branch.start not in within and branch.start not in outside:
                 self._take(branch.text, branch)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pathspec import GitIgnoreSpec
+from pathspec.pattern import RegexPattern
 
 __all__ = ["Ignored"]
+
+
+FOLDER = "ps_d"  # the group of pathspec's expressions in which a folder's slash is found
 
 
 class Ignored:
@@ -20,16 +25,19 @@ class Ignored:
         above = [folder, *folder.parents]
         depth = next((at for at, place in enumerate(above) if (place / ".git").exists()), 0)
         self.top = above[depth]
-        self._spec = cache(_spec)
+        self._rules = cache(_rules)
+        if self(folder, is_folder=True):
+            # It was named all the same, so what lies around it says nothing of what it holds.
+            self.top = folder
 
     def __call__(self, path: Path, *, is_folder: bool) -> bool:
         """Whether git would pass over a file or folder; folders above are asked about first."""
-        for place in path.parents:
+        for place in path.parents if path != self.top else ():
             # The exclude file has rules for the repository as a whole.
             names = [".gitignore", ".git/info/exclude"] if place == self.top else [".gitignore"]
             for name in names:
                 relative = path.relative_to(place).as_posix() + "/" * is_folder
-                answer = self._spec(place / name).check_file(relative).include
+                answer = _answer(self._rules(place / name), relative)
                 if answer is not None:
                     return answer
             if place == self.top:
@@ -37,10 +45,30 @@ class Ignored:
         return False
 
 
-def _spec(file: Path) -> GitIgnoreSpec:
+def _answer(rules: list[RegexPattern], path: str) -> bool | None:
+    """What the last pattern says that means the path itself, and not a folder above it.
+
+    pathspec alone would take `!folder/` for everything in the folder, as git does not.
+    """
+    name = PurePosixPath(path).name + "/" * path.endswith("/")
+    for pattern in reversed(rules):
+        asked = path if "/" in str(pattern.pattern).rstrip("/ ") else name
+        found = pattern.match_file(asked)
+        if found is not None and _means(found.match, asked):
+            return bool(pattern.include)
+    return None
+
+
+def _means(match: re.Match[str], path: str) -> bool:
+    """Whether a folder's slash, where an expression has found one, ends the path."""
+    return FOLDER not in match.re.groupindex or match.end(FOLDER) in (-1, len(path))
+
+
+def _rules(file: Path) -> list[RegexPattern]:
     try:
         # A byte that is no UTF-8 matches the same byte in a name.
-        lines = file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        lines = file.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
     except OSError:
         lines = []
-    return GitIgnoreSpec.from_lines(lines)
+    every = GitIgnoreSpec.from_lines(lines).patterns
+    return [one for one in every if isinstance(one, RegexPattern) and one.include is not None]

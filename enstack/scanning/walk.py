@@ -43,22 +43,23 @@ def source_files(paths: Sequence[str | Path]) -> Iterator[SourceFile | SkippedFi
     passed over, and no link is followed. Each file comes once. Raises DataError for a path that is
     not there, before any file is read.
     """
-    named = [path if str(path) == STDIN else _existing(Path(path)) for path in paths]
+    named = [_existing(Path(path)) for path in paths]
     seen: set[str] = set()
-    for path in map(Path, named):
-        for found in _below(path) if path.is_dir() else [path]:
-            # Not resolved: that would follow links.
-            place = os.path.abspath(path if isinstance(found, SkippedFile) else found)  # noqa: PTH100
+    for path in named:
+        is_folder = str(path) != STDIN and path.is_dir()
+        for found in _below(path) if is_folder else [path]:
             if isinstance(found, SkippedFile):
                 yield found
-            elif place not in seen:
+            # Not resolved: that would follow links.
+            elif (place := os.path.abspath(found)) not in seen:  # noqa: PTH100
                 seen.add(place)
-                yield _read(found, named=found is path)
+                yield _read(found, named=not is_folder)
 
 
 def _existing(path: Path) -> Path:
     try:
-        path.stat()
+        if str(path) != STDIN:
+            path.stat()
     except (OSError, ValueError) as error:
         raise DataError(
             f"A path to scan must be a file or folder, {str(path)!r} can't be read: "
@@ -69,8 +70,8 @@ def _existing(path: Path) -> Path:
 
 def _below(folder: Path) -> Iterator[Path | SkippedFile]:
     """What lies below a folder, names in order; a list of folders to come, so that none nests."""
-    ignored = Ignored(folder.resolve())
-    coming = [folder]
+    whole, coming = folder.resolve(), [folder]
+    ignored = Ignored(whole)
     while coming:
         place = coming.pop()
         try:
@@ -79,30 +80,22 @@ def _below(folder: Path) -> Iterator[Path | SkippedFile]:
             yield SkippedFile(place, reason_of(error))
             continue
         folders = []
-        for entry in entries:
-            found = _looked_at(place / entry.name, entry, folder, ignored)
-            folders += [found] if isinstance(found, Path) and entry.is_dir() else []
-            if found is not None and not (isinstance(found, Path) and entry.is_dir()):
-                yield found
+        for entry in filter(_may_be_source, entries):
+            path, is_folder = place / entry.name, entry.is_dir(follow_symlinks=False)
+            if entry.is_symlink():
+                yield SkippedFile(path, "a link")
+            elif ignored(whole / path.relative_to(folder), is_folder=is_folder):
+                yield SkippedFile(path, "in .gitignore")
+            elif is_folder:
+                folders.append(path)
+            else:
+                yield path
         coming += reversed(folders)
 
 
-def _looked_at(
-    path: Path, entry: os.DirEntry[str], folder: Path, ignored: Ignored
-) -> Path | SkippedFile | None:
-    """The path where it is a folder or source file; None where it is neither."""
-    is_folder = entry.is_dir(follow_symlinks=False)
-    if entry.name == ".git" or not (
-        is_folder or path.suffix.lower() in SUFFIXES or entry.is_symlink()
-    ):
-        return None
-    if entry.is_symlink():
-        is_source = entry.is_dir() or path.suffix.lower() in SUFFIXES
-        return SkippedFile(path, "a link") if is_source else None
-    inside = folder.resolve() / path.relative_to(folder)
-    if ignored(inside, is_folder=is_folder):
-        return SkippedFile(path, "in .gitignore")
-    return path
+def _may_be_source(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder, or a link to one, or has the name of a source file."""
+    return entry.name.lower().endswith(SUFFIXES) or (entry.name != ".git" and entry.is_dir())
 
 
 def _read(path: Path, *, named: bool) -> SourceFile | SkippedFile:

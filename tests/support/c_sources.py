@@ -155,7 +155,7 @@ def _lost(text: str, found: Cut) -> Iterator[str]:
     if len({*braces}) != len(braces):
         yield "a block is listed twice"
     closed = [one for one in found.leftovers if one.kind not in (*SCOPES, "unclosed brace")]
-    spans = taken + [(one.start.offset, one.end.offset) for one in closed]
+    spans = taken + [(one.brace.offset, one.end.offset) for one in closed]
     covered = bytearray(len(text) + 1)
     for start, end in spans:
         covered[start : end + 1] = b"\1" * (end + 1 - start)
