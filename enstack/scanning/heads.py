@@ -111,18 +111,23 @@ class _Declaration:
         at, called = start, None
         while (text := text_at(self.tokens, at)) not in ("", ":"):
             if text == "(":
-                called = None if text_at(self.tokens, at - 1) in ATTRIBUTES else names.pop()
+                is_name = names and text_at(self.tokens, at - 1) not in ATTRIBUTES
+                called = names.pop() if is_name else called
                 at = group_end(self.tokens, at)
             elif text in "[<":
                 at = (group_end if text == "[" else angle_end)(self.tokens, at)
             elif NAME.fullmatch(text):
                 names += [at] if text not in ("final", "sealed", *ATTRIBUTES) else []
-                # A macro, as in `class EXPORT(1) Foo`, and not `struct point origin(void)`.
-                called = None if called is not None and not names[:-1] else called
+                if called is not None and (not names[:-1] or self._is_macro_before(called, at)):
+                    called = None
             elif text != "::":
                 return None
             at += 1
         return names if called is None else None
+
+    def _is_macro_before(self, called: int, name: int) -> bool:
+        """Whether it is `class API ALIGN(8) Foo`, and not `struct point origin(void) NOTHROW`."""
+        return self._is_macro(called) and not self._is_macro(name)
 
     def value(self) -> Head | None:
         """What initializes a variable, or a member in a constructor's list."""
@@ -182,7 +187,7 @@ class _Declaration:
     def named_by(self, named: Sequence[Call]) -> Call:
         """What names the function: the last call, unless that is a macro at the end of a head."""
         at = len(named) - 1
-        while at and self._is_macro(named[at]) and not self._is_macro(named[at - 1]):
+        while at and self._is_macro(named[at].name) and not self._is_macro(named[at - 1].name):
             between = range(named[at - 1].closed + 1, named[at].name)
             texts = [text_at(self.tokens, place) for place in between]
             if not all(text in TRAILING or text.upper() == text for text in texts):
@@ -190,6 +195,6 @@ class _Declaration:
             at -= 1
         return named[at]
 
-    def _is_macro(self, call: Call) -> bool:
-        name = self.tokens[call.name].text
+    def _is_macro(self, place: int) -> bool:
+        name = self.tokens[place].text
         return name.upper() == name or name.startswith("__")

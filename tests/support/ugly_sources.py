@@ -157,6 +157,12 @@ UGLY: dict[str, tuple[bytes, str, str]] = {
         "f g h i",
         "",
     ),
+    "classes behind macros": (
+        b"class API ALIGN(8) A final : B { void f() { } };\nclass EXPORT(1) C { C() { } };\n"
+        b"struct s __attribute__((packed)) { int a; };\nstruct s f(int x) NOTHROW { }",
+        "A::f C::C f",
+        "type type type",
+    ),
     "classes within classes": (
         b"namespace n { class A { struct B { void f() { } class C { C() { } }; } b; "
         b"void g() { } }; }",
