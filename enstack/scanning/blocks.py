@@ -9,7 +9,7 @@ from enstack.scanning.braces import Braces
 from enstack.scanning.heads import FUNCTION, SCOPES, Head, judge
 from enstack.scanning.leftovers import ARGUMENT, INITIALIZER, STATEMENT, STRAY, UNCLOSED, UNKNOWN
 from enstack.scanning.old_style import old_style_head
-from enstack.scanning.tokens import BLOCK, TOKEN, Token
+from enstack.scanning.tokens import BLOCK, NAME, TOKEN, Token
 
 __all__ = ["Block", "blocks"]
 
@@ -23,8 +23,8 @@ class Block(NamedTuple):
     """A brace block: what it is, where it begins and ends, and the head before it.
 
     start: of the head, or of the brace where there is none. end: behind the closing brace.
-    scopes: the names of namespaces and classes around it, from outside. name: where a function's
-    name starts, by rules of thumb.
+    scopes: the names of namespaces and classes around it, from outside, its own the last one where
+    it is one. name: where a function's name starts, by rules of thumb.
     """
 
     kind: str
@@ -86,12 +86,10 @@ class _Walk:
         if not tokens and self.tokens:
             tokens = old_style_head(self.tokens)
         head = Head(ARGUMENT) if self.depth else judge(tokens)
-        block = self._block(head, tokens, at)
         if head.kind in SCOPES:
-            name = "" if head.name is None else tokens[head.name].text
-            self.scopes.append(_Scope(self._end_of_scope(at), name))
-            self._restart()
-        elif block.kind in (FUNCTION, STATEMENT, UNKNOWN, UNCLOSED):
+            self.scopes.append(_Scope(self._end_of_scope(at), _scope_name(tokens, head.name)))
+        block = self._block(head, tokens, at)
+        if head.kind in SCOPES or block.kind in (FUNCTION, STATEMENT, UNKNOWN, UNCLOSED):
             self._restart()
         else:
             self._go_on_behind(block)
@@ -133,6 +131,18 @@ class _Walk:
         self._restart()
         # A declaration may go on behind a class: `} name;`.
         self.tokens.append(Token(BLOCK, at))
+
+
+def _scope_name(tokens: Sequence[Token], place: int | None) -> str:
+    """The name of a scope from its token's place on: `a::b` of `namespace a::b`."""
+    if place is None:
+        return ""
+    name = tokens[place].text
+    for sign, word in zip(tokens[place + 1 :: 2], tokens[place + 2 :: 2], strict=False):
+        if sign.text != "::" or not NAME.fullmatch(word.text):
+            break
+        name += f"::{word.text}"
+    return name
 
 
 def blocks(text: str, braces: Braces) -> Iterator[Block]:

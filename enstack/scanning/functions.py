@@ -31,6 +31,9 @@ __all__ = ["Cut", "Function", "cut"]
 BRACES = "braces"
 WORD = re.compile(r"~?\s*[A-Za-z_$][\w$]*")
 OPERATOR = re.compile(r"operator\s*(\(\s*\)|\[\s*\]|[^(]*)")
+# The classes and namespaces written before a name, at the end of what stands there.
+WRITTEN_SCOPES = re.compile(r"(?:[A-Za-z_$][\w$]* *(?:<[^<>]*> *)?:: *)+\Z")
+LONGEST_SCOPES = 400
 BRACE_LENGTHS = {"?": 3, "%": 2}  # of ??> and %>
 
 
@@ -38,6 +41,7 @@ BRACE_LENGTHS = {"?": 3, "%": 2}  # of ??> and %>
 class Function:
     """A function of a file: its text from the name to the closing brace, as Draper VDISC has it.
 
+    qualified_name: with the classes and namespaces around it and before it.
     start, end: the places of the text's first and last character. way: what read its head, the
     grammar of "C" or of "C++", or "braces" where neither could.
     """
@@ -65,6 +69,7 @@ def cut(source: SourceText) -> Cut:
 class _Named(NamedTuple):
     way: str
     start: int
+    scopes: tuple[str, ...]
     name: str
 
 
@@ -128,7 +133,7 @@ class _Cutter:
         start, end = named.start + shift, self._behind(block.end + shift)
         # Of a branch by itself nothing tells what it stands in.
         around = [one for one in self.scopes if one.opened < start < one.end] if shift else []
-        scopes = (*around[-1].scopes, *block.scopes) if around else block.scopes
+        scopes = (*(around[-1].scopes if around else ()), *block.scopes, *named.scopes)
         self.functions.append(
             Function(
                 name=named.name,
@@ -145,14 +150,15 @@ class _Cutter:
         if (found := _where_named(block, head)) is None:
             return None
         way, at = found
+        scopes = _written_scopes(head[max(0, at - LONGEST_SCOPES) : at])
         if operator := OPERATOR.match(head, at):
-            return _Named(way, block.start + at, _operator(operator[1]))
+            return _Named(way, block.start + at, scopes, _operator(operator[1]))
         word = WORD.match(head, at)
         # The word's letters as they stand in the file, which may be no ASCII.
         places = range(at, word.end() if word else at)
         start = block.start + shift
         letters = (self.source.text[start + place] for place in places if head[place] != " ")
-        return _Named(way, block.start + at, "".join(letters))
+        return _Named(way, block.start + at, scopes, "".join(letters))
 
     def _behind(self, end: int) -> int:
         """Where the closing brace that ends here is over, however it is spelled."""
@@ -178,6 +184,13 @@ def _where_named(block: Block, head: str) -> tuple[str, int] | None:
         if (found := named_by(grammar, head)) is not None:
             return grammar, found
     return None if block.name is None else (BRACES, block.name - block.start)
+
+
+def _written_scopes(before: str) -> tuple[str, ...]:
+    """The scopes in `A<T>::B::`, which end what stands before a name."""
+    written = WRITTEN_SCOPES.search(before)
+    parts = re.sub("<[^<>]*>", "", written[0]).split("::")[:-1] if written else []
+    return tuple(part.strip() for part in parts)
 
 
 def _operator(sign: str) -> str:

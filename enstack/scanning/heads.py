@@ -78,7 +78,8 @@ class _Declaration:
         self.first, self.last = tokens[places[0]].text, tokens[places[-1]].text
 
     def head(self) -> Head:
-        if self.last.startswith('"') and text_at(self.tokens, self.places[-1] - 1) == "extern":
+        before_last = text_at(self.tokens, self.places[-1] - 1)
+        if self.last == "export" or (self.last.startswith('"') and before_last == "extern"):
             return Head(LINKAGE)
         if self.first in CONTROL:
             return Head(STATEMENT)

@@ -18,7 +18,7 @@ KINDS = {
     TYPE: "a class, structure or union; functions in it are functions",
     ENUM: "an enumeration",
     NAMESPACE: "a namespace; functions in it are functions",
-    LINKAGE: 'extern "C" { }; functions in it are functions',
+    LINKAGE: 'extern "C" { } or export { }; functions in it are functions',
     INITIALIZER: "the value of a variable, a lambda outside of functions among them",
     MEMBER: "the value of a member, before a constructor that could not be read",
     ARGUMENT: "a block in parentheses, or the one of a requires clause",

@@ -103,7 +103,7 @@ UGLY: dict[str, tuple[bytes, str, str]] = {
         "",
     ),
     "#if 0 around everything": (b"#if 0\nint f() { }\n#else\nint g() { }\n#endif", "g", "#if 0"),
-    "#if 0 within a head": (b"int\n#if 0\n{ }\n#endif\nA::f() : a{} { }", "f", "#if 0"),
+    "#if 0 within a head": (b"int\n#if 0\n{ }\n#endif\nA::f() : a{} { }", "A::f", "#if 0"),
     "#if that never ends": (b"#if A\nint f() { }\n#else\nint g() { }", "f g", ""),
     "#endif too many": (b"#endif\n#else\n#elif X\nint f() { }\n#endif", "f", ""),
     "extern C around": (
@@ -125,7 +125,7 @@ UGLY: dict[str, tuple[bytes, str, str]] = {
     "templates": (
         b"template <> struct A<(1 > 2)> { template <class T> void f(T t) { } };\n"
         b"template <class T> template <class U> void A<T>::g(U u) { }",
-        "A::f g",
+        "A::f A::g",
         "type",
     ),
     "operators": (
@@ -142,7 +142,7 @@ UGLY: dict[str, tuple[bytes, str, str]] = {
         b"A::A(int x) : B(x), c{x}, d{{1, 2}}, e([] { return 1; }()) { }\nA::~A() { }\n"
         b"A::A() try : b{1} { } catch (int) { } catch (...) { }\nA::A(A &&) "
         b"noexcept(true) : b{} { }",
-        "A ~A A A",
+        "A::A A::~A A::A A::A",
         "",
     ),
     "lambdas": (
@@ -181,6 +181,19 @@ UGLY: dict[str, tuple[bytes, str, str]] = {
         "f h",
         "",
     ),
+    "scopes before names": (
+        b"int a::B<T, 3>::f(void) { } A::operator int() { } namespace n { void C :: g() { } }",
+        "a::B::f A::operator int n::C::g",
+        "namespace",
+    ),
+    "functions in a branch of a class": (
+        b"namespace a::b { class C {\n#if X\n static\n#else\n void f() { }\n inline\n#endif\n"
+        b" void g() { } }; }",
+        "a::b::C::f a::b::C::g",
+        "namespace type",
+    ),
+    "modules": (b"export module m;\nexport int f() { } export { int g() { } }", "f g", "linkage"),
+    "a type's word called": (b"struct(x) { };\nint f() { }", "f", "type"),
     "requires": (
         b"template <class T> requires requires(T t) { t.f(); } void f(T t) { }\n"
         b"template <class T> concept C = requires(T t) { { t.g() } -> Same<int>; "
