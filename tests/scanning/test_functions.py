@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from enstack.scanning.functions import Cut, cut
 from enstack.scanning.leftovers import KINDS
 from enstack.scanning.source_text import SourceText, decoded
-from tests.support.c_sources import KnownFile, faults, known_files
+from tests.support.c_sources import PIECES, KnownFile, faults, known_files
 from tests.support.ugly_sources import UGLY
 
 KINDS_IN = re.compile("|".join(sorted(KINDS, key=len, reverse=True)))
@@ -41,6 +41,13 @@ def test_functions_come_back_with_text_lines_and_name_whatever_stands_beside_the
     ]
     assert sorted(one.kind for one in found.leftovers) == sorted(file.kinds)
     assert {one.way for one in found.functions} <= {"C", "C++", "braces"}
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=60), st.sampled_from(["", " ", "\n"]))
+def test_every_brace_of_any_text_is_in_one_function_or_listed_once(
+    pieces: list[str], between: str
+) -> None:
+    cut_text(between.join(pieces))
 
 
 CONSTRUCTIONS = {

@@ -78,6 +78,19 @@ NEIGHBOURS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("template <class T> struct W { T t{}; };\n", ("type", "initializer")),
     ("union u { int a; };\n", ("type",)),
 )
+# What texts that are no program are made of.
+PIECES = (
+    '{', '}', '(', ')', '[', ']', '<', '>', ';', ':', ',', '=', '*', '&', '~', "'", '"', '\\',
+    '/*', '*/', '//', '\n', '\r\n', '\r', '\\\n', '\\\r\n', '??<', '??>', '??/\n', '??=', '<%',
+    '%>', '%:', '\n#', '\n#if 0\n', '\n#if A\n', '\n#ifdef A\n', '\n#ifndef A\n', '\n#elif B\n',
+    '\n#else\n', '\n#endif\n', '\n#define X {\n', '\n#define X }\n', '\x00', '\t', '\x0c', 'ä',
+    '\u2028', '\ufeff', '😀', 'R"(', ')"', 'R"x(', ')x"', 'u8R"', "0'1", "1'000", 'if', 'else',
+    'for (;;) {', 'do {', '} while (0);', 'struct s {', 'class C : B {', 'enum {',
+    'namespace n {', 'extern "C" {', 'template <', 'operator', 'operator()(', 'operator=(',
+    'try {', 'catch (...) {', 'try', 'requires', 'requires {', '= {', '[] {', 'f(', 'f()',
+    'f() {', 'int f(int a) {', 'f(a) int a; {', 'f {', 'typedef', 'public:', 'case 1:',
+    'default:', '->', '::', '...', 'noexcept', 'const', '#', '##',
+)  # fmt: skip
 WRAPPERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("", "", ()),
     ("namespace a::b {\n", "}\n", ("namespace",)),

@@ -22,23 +22,11 @@ from enstack.scanning.functions import cut
 from enstack.scanning.shape import shaped
 from enstack.scanning.source_text import decoded
 from enstack.scanning.walk import SUFFIXES
-from tests.support.c_sources import BODIES, HEADS, NEIGHBOURS, WRAPPERS, faults
+from tests.support.c_sources import BODIES, HEADS, NEIGHBOURS, PIECES, WRAPPERS, faults
 
 MINUTES = 20.0
 SECONDS_A_MEGABYTE = 60.0  # of a busy machine; what grows with the square takes thousands
 SLOWEST_COUNTED = 5.0  # seconds: a short text may wait for other programs
-PIECES = (
-    '{', '}', '(', ')', '[', ']', '<', '>', ';', ':', ',', '=', '*', '&', '~', "'", '"', '\\',
-    '/*', '*/', '//', '\n', '\r\n', '\r', '\\\n', '\\\r\n', '??<', '??>', '??/\n', '??=', '<%',
-    '%>', '%:', '\n#', '\n#if 0\n', '\n#if A\n', '\n#ifdef A\n', '\n#ifndef A\n', '\n#elif B\n',
-    '\n#else\n', '\n#endif\n', '\n#define X {\n', '\n#define X }\n', '\x00', '\t', '\x0c', 'ä',
-    '\u2028', '\ufeff', '😀', 'R"(', ')"', 'R"x(', ')x"', 'u8R"', "0'1", "1'000", 'if', 'else',
-    'for (;;) {', 'do {', '} while (0);', 'struct s {', 'class C : B {', 'enum {',
-    'namespace n {', 'extern "C" {', 'template <', 'operator', 'operator()(', 'operator=(',
-    'try {', 'catch (...) {', 'try', 'requires', 'requires {', '= {', '[] {', 'f(', 'f()',
-    'f() {', 'int f(int a) {', 'f(a) int a; {', 'f {', 'typedef', 'public:', 'case 1:',
-    'default:', '->', '::', '...', 'noexcept', 'const', '#', '##',
-)  # fmt: skip
 Mutation = Callable[[str, random.Random], str]
 
 
