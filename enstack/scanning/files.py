@@ -32,14 +32,14 @@ class Found:
     skipped: list[SkippedFile]
 
     @property
-    def functions(self) -> list[tuple[Path, Function]]:
-        """Every function with its file's path."""
-        return [(file.path, function) for file in self.files for function in file.functions]
+    def functions(self) -> list[Function]:
+        """Every function, file by file."""
+        return [function for file in self.files for function in file.functions]
 
     @property
-    def leftovers(self) -> list[tuple[Path, Leftover]]:
-        """Every brace block that became no function, with its file's path."""
-        return [(file.path, leftover) for file in self.files for leftover in file.leftovers]
+    def leftovers(self) -> list[Leftover]:
+        """Every brace block that became no function, file by file."""
+        return [leftover for file in self.files for leftover in file.leftovers]
 
 
 def functions_of(paths: str | Path | Sequence[str | Path]) -> Found:
@@ -65,4 +65,4 @@ def scanned_files(
             yield found
             continue
         source = decoded(found.content)
-        yield ScannedFile(found.path, *cut(source), source.encoding)
+        yield ScannedFile(found.path, *cut(source, found.path), source.encoding)

@@ -6,6 +6,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 from enstack.scanning.blocks import Block, blocks
@@ -24,7 +25,7 @@ from enstack.scanning.leftovers import (
     Leftover,
 )
 from enstack.scanning.masking import masked
-from enstack.scanning.source_text import Place, SourceText
+from enstack.scanning.source_text import STDIN, Place, SourceText
 
 __all__ = ["Cut", "Function", "cut"]
 
@@ -41,11 +42,12 @@ BRACE_LENGTHS = {"?": 3, "%": 2}  # of ??> and %>
 class Function:
     """A function of a file: its text from the name to the closing brace, as Draper VDISC has it.
 
-    qualified_name: with the classes and namespaces around it and before it.
+    path: of the file. qualified_name: with the classes and namespaces around it and before it.
     start, end: the places of the text's first and last character. way: what read its head, the
     grammar of "C" or of "C++", or "braces" where neither could.
     """
 
+    path: Path
     name: str
     qualified_name: str
     start: Place
@@ -61,9 +63,9 @@ class Cut(NamedTuple):
     leftovers: list[Leftover]
 
 
-def cut(source: SourceText) -> Cut:
+def cut(source: SourceText, path: Path = STDIN) -> Cut:
     """The functions of a file's text, and every brace block outside of them that became none."""
-    return _Cutter(source).run()
+    return _Cutter(source, path).run()
 
 
 class _Named(NamedTuple):
@@ -74,8 +76,8 @@ class _Named(NamedTuple):
 
 
 class _Cutter:
-    def __init__(self, source: SourceText) -> None:
-        self.source = source
+    def __init__(self, source: SourceText, path: Path) -> None:
+        self.source, self.path = source, path
         self.masked = masked(source.text)
         self.read = preprocessed(self.masked.text)
         self.functions: list[Function] = []
@@ -127,7 +129,7 @@ class _Cutter:
     def _leave(self, kind: str, start: int, brace: int, end: int) -> None:
         place = self.source.place
         end = max(start, self._behind(end) - 1)
-        self.leftovers.append(Leftover(kind, place(start), place(brace), place(end)))
+        self.leftovers.append(Leftover(self.path, kind, place(start), place(brace), place(end)))
 
     def _function(self, block: Block, named: _Named, shift: int) -> None:
         start, end = named.start + shift, self._behind(block.end + shift)
@@ -136,6 +138,7 @@ class _Cutter:
         scopes = (*(around[-1].scopes if around else ()), *block.scopes, *named.scopes)
         self.functions.append(
             Function(
+                path=self.path,
                 name=named.name,
                 qualified_name="::".join((*scopes, named.name)),
                 start=self.source.place(start),

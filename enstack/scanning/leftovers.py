@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from enstack.scanning.source_text import Place
 
@@ -37,10 +38,11 @@ KINDS = {
 class Leftover:
     """A brace block outside of functions that is none; kind: a key of KINDS.
 
-    start: the place of the first character, of its head where there is one. brace: the place of
-    the opening brace. end: the place of the last character.
+    path: of the file. start: the place of the first character, of its head where there is one.
+    brace: the place of the opening brace. end: the place of the last character.
     """
 
+    path: Path
     kind: str
     start: Place
     brace: Place

@@ -7,9 +7,11 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
-__all__ = ["Place", "SourceText", "decoded"]
+__all__ = ["STDIN", "Place", "SourceText", "decoded"]
 
+STDIN = Path("-")  # standard input, as paths name it
 # The longer mark first: UTF-32's begins with UTF-16's.
 MARKS = (
     (codecs.BOM_UTF8, "utf-8"),

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from enstack.errors import DataError, reason_of
 from enstack.scanning.ignored import Ignored
+from enstack.scanning.source_text import STDIN
 
-__all__ = ["STDIN", "SUFFIXES", "SkippedFile", "SourceFile", "source_files"]
+__all__ = ["SUFFIXES", "SkippedFile", "SourceFile", "source_files"]
 
 SUFFIXES = (".c", ".h", ".cc", ".cpp", ".cxx", ".hpp")
-STDIN = "-"
 MOST_BYTES = 64 << 20
 NOT_TEXT = 0.1  # of a file's bytes: from this share of NUL on it is no text
 
@@ -46,7 +46,7 @@ def source_files(paths: Sequence[str | Path]) -> Iterator[SourceFile | SkippedFi
     named = [_existing(Path(path)) for path in paths]
     seen: set[str] = set()
     for path in named:
-        is_folder = str(path) != STDIN and path.is_dir()
+        is_folder = path != STDIN and path.is_dir()
         for found in _below(path) if is_folder else [path]:
             if isinstance(found, SkippedFile):
                 yield found
@@ -58,7 +58,7 @@ def source_files(paths: Sequence[str | Path]) -> Iterator[SourceFile | SkippedFi
 
 def _existing(path: Path) -> Path:
     try:
-        if str(path) != STDIN:
+        if path != STDIN:
             path.stat()
     except (OSError, ValueError) as error:
         raise DataError(
@@ -99,7 +99,7 @@ def _may_be_source(entry: os.DirEntry[str]) -> bool:
 
 
 def _read(path: Path, *, named: bool) -> SourceFile | SkippedFile:
-    if str(path) == STDIN:
+    if path == STDIN:
         content = sys.stdin.buffer.read(MOST_BYTES + 1)
     else:
         try:

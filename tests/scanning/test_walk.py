@@ -46,6 +46,9 @@ def test_a_named_file_is_read_whatever_its_name_is_and_no_file_twice(tmp_path: P
     (tmp_path / ".gitignore").write_text("*\n")
     files, _ = listed(tmp_path, tmp_path / "a.inc", tmp_path / "b.c", tmp_path, tmp_path / "b.c")
     assert files == ["a.inc", "b.c"]
+    found = functions_of([tmp_path / "a.inc", str(tmp_path)])
+    assert [one.path.name for one in found.functions] == ["a.inc"]
+    assert found.leftovers == []
 
 
 def test_links_are_not_followed_and_said(tmp_path: Path) -> None:
@@ -93,8 +96,8 @@ def test_a_path_that_is_not_there_is_refused_before_any_is_read(tmp_path: Path) 
 
 def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(FUNCTION.encode())))
-    (file,) = functions_of("-").files
-    assert (str(file.path), file.functions[0].name) == ("-", "f")
+    (function,) = functions_of("-").functions
+    assert (str(function.path), function.name, function.text) == ("-", "f", FUNCTION[4:-1])
 
 
 def test_one_file_after_the_other_is_read(tmp_path: Path) -> None:

@@ -69,6 +69,11 @@ UGLY: dict[str, tuple[bytes, str, str]] = {
         "n::f n::g",
         "namespace",
     ),
+    "missing brace behind a head of two lines": (
+        b"namespace n {\nint f(int a,\n      int b) {\n  if (x) {\n}\nint g(void) {\n}\n}\n",
+        "n::f n::g",
+        "namespace",
+    ),
     "missing parenthesis": (b"int f(int x {\n}\nint g(void) {\n}\n", "g", "initializer"),
     "parenthesis too many": (b"int f(int x)) {\n}\nint g(void) {\n}\n", "f g", ""),
     "cut in a function": (
