@@ -29,6 +29,7 @@ HEADS = (
     ("std::map<int, std::vector<T>> ", "@(int x)"),
     ("[[nodiscard]] constexpr bool ", "@(int x) const"),
     ("int Outer::Inner::", "@(int x) const &"),
+    ("", "@(int x) ATTRIBUTE(1)"),
     ("Outer::", "@(int x) : a(x), b{x}, c{{1, 2}, {3}}"),
     ("Status ", "@(const Slice &k) LOCKS_REQUIRED(mu_)"),
     ("int ", "@(int x, Options o = {}, const char *s = \"{\")"),
