@@ -197,5 +197,6 @@ class _Declaration:
         return named[at]
 
     def _is_macro(self, place: int) -> bool:
-        name = self.tokens[place].text
+        # A destructor's name stands behind its sign.
+        name = self.tokens[place + (self.tokens[place].text == "~")].text
         return name.upper() == name or name.startswith("__")

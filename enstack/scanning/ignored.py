@@ -26,13 +26,10 @@ class Ignored:
         depth = next((at for at, place in enumerate(above) if (place / ".git").exists()), 0)
         self.top = above[depth]
         self._rules = cache(_rules)
-        if self(folder, is_folder=True):
-            # It was named all the same, so what lies around it says nothing of what it holds.
-            self.top = folder
 
     def __call__(self, path: Path, *, is_folder: bool) -> bool:
         """Whether git would pass over a file or folder; folders above are asked about first."""
-        for place in path.parents if path != self.top else ():
+        for place in path.parents:
             # The exclude file has rules for the repository as a whole.
             names = [".gitignore", ".git/info/exclude"] if place == self.top else [".gitignore"]
             for name in names:

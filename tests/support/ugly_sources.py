@@ -97,6 +97,11 @@ UGLY: dict[str, tuple[bytes, str, str]] = {
         "f g",
         "",
     ),
+    "a function in a branch within another's text": (
+        b"#if A\nint f(int a) {\n#else\nint h() { }\nint f(void) {\n#endif\n}\nint g() { }",
+        "f g",
+        "",
+    ),
     "same condition twice": (
         b"#ifdef A\nint f(void) {\n#endif\n#ifndef A\nint f(int a) {\n#endif\n}\nint g() { }",
         "f g",
@@ -160,6 +165,11 @@ UGLY: dict[str, tuple[bytes, str, str]] = {
         b"__stdcall g(int x) { }\n"
         b"alignas(8) static int h(void) __attribute__((y)) { }\nint __attribute__((z)) i(void) { }",
         "f g h i",
+        "",
+    ),
+    "macros behind heads": (
+        b"Lock::~Lock() UNLOCKS(mu_) { }\nint f(int x) const LOCKS(a) LOCKS(b) { }\nint G(void) HOT { }",
+        "Lock::~Lock f G",
         "",
     ),
     "classes behind macros": (
