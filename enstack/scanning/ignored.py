@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from functools import cache
 from pathlib import Path, PurePosixPath
 
@@ -23,8 +25,9 @@ class Ignored:
 
     def __init__(self, folder: Path) -> None:
         above = [folder, *folder.parents]
-        depth = next((at for at, place in enumerate(above) if (place / ".git").exists()), 0)
-        self.top = above[depth]
+        # os.path answers no where nobody may look.
+        found = (place for place in above if os.path.exists(place / ".git"))  # noqa: PTH110
+        self.top = next(found, folder)
         self._rules = cache(_rules)
 
     def __call__(self, path: Path, *, is_folder: bool) -> bool:
@@ -63,8 +66,11 @@ def _means(match: re.Match[str], path: str) -> bool:
 
 def _rules(file: Path) -> list[RegexPattern]:
     try:
+        # As git, which reads none through a link; a pipe would never end.
+        is_file = stat.S_ISREG(file.lstat().st_mode)
         # A byte that is no UTF-8 matches the same byte in a name.
-        lines = file.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
+        text = file.read_text(encoding="utf-8", errors="surrogateescape") if is_file else ""
+        lines = text.split("\n")
     except OSError:
         lines = []
     every = GitIgnoreSpec.from_lines(lines).patterns

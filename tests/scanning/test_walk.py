@@ -88,6 +88,14 @@ def test_what_cannot_be_read_is_said_with_the_reason(tmp_path: Path) -> None:
     assert skipped == {"binary.c": "no text", "large.c": "over 64 MiB", "pipe.c": "no file"}
 
 
+def test_gitignore_that_is_a_link_or_a_pipe_is_not_read(tmp_path: Path) -> None:
+    write(tmp_path, "in/a.c", "in/sub/b.c")
+    (tmp_path / "rules").write_text("*.c\n")
+    (tmp_path / "in" / ".gitignore").symlink_to(tmp_path / "rules")
+    os.mkfifo(tmp_path / "in" / "sub" / ".gitignore")
+    assert listed(tmp_path / "in") == (["a.c", "sub/b.c"], {})
+
+
 def test_a_path_that_is_not_there_is_refused_before_any_is_read(tmp_path: Path) -> None:
     write(tmp_path, "a.c")
     with pytest.raises(DataError, match=r"must be a file or folder, .*missing.* No such file"):
