@@ -94,6 +94,23 @@ def test_constructions_that_grammars_lose_are_found_with_name_and_line(name: str
     assert [f"{one.name}:{one.start.line}" for one in functions] == expected
 
 
+WAYS = {
+    "int f(a) int a; { }": "C",
+    "EXPORT(int) f(int x) { }": "C",
+    "f(int x) { }": "C++",
+    "class A { public: template <class T> int f() const { } };": "C++",
+    "class A { Q_OBJECT signals: public slots: void f() { } };": "C",
+    "DEFINE(a) int f(int x) { }": "braces",
+    "f(int x) LOCKS(mu) { }": "braces",
+}
+
+
+@pytest.mark.parametrize("text", WAYS)
+def test_what_read_a_head_stands_with_the_function(text: str) -> None:
+    (function,) = cut_text(text).functions
+    assert (function.name, function.way) == ("f", WAYS[text])
+
+
 @pytest.mark.parametrize("name", UGLY)
 def test_ugly_files_lose_nothing(name: str) -> None:
     content, functions, kinds = UGLY[name]

@@ -168,7 +168,8 @@ UGLY: dict[str, tuple[bytes, str, str]] = {
         "",
     ),
     "macros behind heads": (
-        b"Lock::~Lock() UNLOCKS(mu_) { }\nint f(int x) const LOCKS(a) LOCKS(b) { }\nint G(void) HOT { }",
+        b"Lock::~Lock() UNLOCKS(mu_) { }\nint f(int x) const LOCKS(a) "
+        b"LOCKS(b) { }\nint G(void) HOT { }",
         "Lock::~Lock f G",
         "",
     ),
