@@ -18,7 +18,16 @@ include_patterns = ["*.md", "docs/**.md"]
 exclude_patterns = [".*", "build", "dist", "enstack_runs", "scratch", "**/node_modules"]
 myst_heading_anchors = 3
 CONTENTS = {
-    "Use": ["data", "configuration", "cli", "python", "notebook", "run-folder", "troubleshooting"],
+    "Use": [
+        "data",
+        "configuration",
+        "cli",
+        "python",
+        "notebook",
+        "run-folder",
+        "scanning",
+        "troubleshooting",
+    ],
     "Resume": ["resume", "old-checkpoints"],
     "Measured": ["juliet", "vdisc", "audit", "statistics"],
     "Tiếng Việt": ["/README.vi", "guide.vi", "old-checkpoints.vi"],
