@@ -160,6 +160,7 @@ def _run_stages(
     if run.has_trained():
         config = config.going_on(stored_settings(run)[0])
     data = read_run_data(config)
+    config = config.under(data.label_mode)
     # After the data is read, for its fingerprint is compared too; before anything is recorded.
     refuse_other_run(config, data, run)
     # Before any training: validation functions that can fit no stack are refused here.

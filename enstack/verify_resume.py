@@ -99,6 +99,7 @@ def _prepare(config: RunConfig, folder: Path) -> Trial:
     }
     small = config.model_copy(update=settings)
     data = read_run_data(small)
+    small = small.under(data.label_mode)
     plan = plan_splits(data, meta_features=small.meta_features, folds=small.folds, seed=small.seed)
     model = BaseModel("tiny-a", str(tiny_model("tiny-a", small)))
     tokenizer = load_tokenizer(model)
