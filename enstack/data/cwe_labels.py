@@ -45,7 +45,8 @@ class CweClasses:
         n_rolled = sum(name != end for name, end in self.becomes.items())
         return (
             f"The class is the first CWE that a function is listed with; {n_rolled:,} CWEs of "
-            f"fewer than {at_least:,} train functions are counted as their parents ({VIEW})."
+            f"fewer than {at_least:,} train functions count as their parents, else as CWE-other "
+            f"({VIEW})."
         )
 
 
