@@ -12,6 +12,7 @@ from pathlib import Path
 
 from enstack.data.opened import FORMAT_OF_ENDING, bare_stem, format_of
 from enstack.data.other_names import USUAL_SPLITS
+from enstack.data.strangers import readable
 from enstack.errors import DataError
 
 __all__ = ["SPLITS", "VDISC_NAMES", "WHOLE", "split_files"]
@@ -47,7 +48,8 @@ def split_files(place: Path) -> Found:
         )
     if named := _exactly_named(place):
         return named
-    tables = _tables(place)
+    with readable(place):
+        tables = _tables(place)
     complete = {name: one for name, one in tables.items() if set(SPLITS) <= set(one)}
     # Pairs of a flaw and its fix: a choice out of the table beside them, never a part of it.
     for name in [name for name in complete if "paired" in name and len(complete) > 1]:

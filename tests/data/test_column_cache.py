@@ -74,7 +74,9 @@ def test_a_second_read_opens_no_data_file_whatever_is_asked_of_it(
     refuse_reading(monkeypatch)
     for label_mode in ("cwe", "cwe_or_clean", "binary"):
         read_data(folder, label_mode=label_mode, subset=4, seed=3, cache_dir=tmp_path / "cache")
-    monkeypatch.delattr("enstack.data.vulnerability_data.digest_of")  # nor are all texts hashed once more
+    monkeypatch.delattr(
+        "enstack.data.vulnerability_data.digest_of"
+    )  # nor are all texts hashed once more
     assert read_data(folder, label_mode="binary", cache_dir=tmp_path / "cache").fingerprint
 
 
