@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from enstack.config import (
-    TINY_MODELS,
-    RunConfig,
-)
+from enstack.config import TINY_MODELS, RunConfig
 from enstack.counting import counted
 from enstack.data.column_cache import is_cached
 from enstack.data.functions import VulnerabilityData, read_data
