@@ -94,6 +94,12 @@ def read_run_data(config: RunConfig, *, keep_clean: bool = False) -> Vulnerabili
     return data
 
 
+def with_its_data(config: RunConfig) -> tuple[RunConfig, VulnerabilityData]:
+    """The data of a run, and its configuration with the label mode that `auto` became."""
+    data = read_run_data(config)
+    return config.under(data.label_mode), data
+
+
 def data_of(config: RunConfig, *, keep_clean: bool = False) -> VulnerabilityData:
     """The data that a configuration names, without a word and with its near-duplicates."""
     return read_data(
