@@ -99,15 +99,13 @@ def inspect(path: str | Path) -> Verdict:
 def audit(folder: str | Path, *, tokenizers: Sequence[str] = (), **settings: Any) -> Audit:
     """What is in a folder of data, or in "toy": classes, lengths, duplicates, what words tell.
 
-    tokenizers: base models whose tokens are counted. settings: such as label_mode (here by default
-    cwe_or_clean, which leaves no function out), max_length, local_dir. Raises DataError for data
+    tokenizers: base models whose tokens are counted. settings: such as label_mode (`auto` leaves no
+    clean function out here), max_length, local_dir. Raises DataError for data
     that can't be used.
     """
     from enstack.auditing.measures import audit as measure
     from enstack.config import RunConfig
 
-    if "label_mode" not in map(str.lower, settings):
-        settings["label_mode"] = "cwe_or_clean"
     if "data_dir" in map(str.lower, settings):
         raise ConfigError("The data must be named once, as the first argument; leave data_dir out.")
     names = tokenizers.split(",") if isinstance(tokenizers, str) else tokenizers

@@ -123,7 +123,8 @@ def load(run_dir: str | Path, name: str | None = None) -> TrainedModel:
     key = _chosen(run, config, name)
     combination = _combination(run, key, every)
     _refuse_added(run, key, combination.base_models, every)
-    task = task_of(config.label_mode, tuple(read_json_object(run.data_file)["class_names"]))
+    data = read_json_object(run.data_file)
+    task = task_of(data["label_mode"], tuple(data["class_names"]))
     base_models = tuple(_fine_tuned(run, config, task, one) for one in combination.base_models)
     thresholds = read_json_object(run.stacking.thresholds)[key] if task.has_thresholds else None
     return TrainedModel(

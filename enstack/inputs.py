@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from enstack.config import (
-    TINY_MODELS,
-    RunConfig,
-)
+from enstack.config import TINY_MODELS, RunConfig
 from enstack.counting import counted
 from enstack.data.column_cache import is_cached
-from enstack.data.formats import split_files
 from enstack.data.functions import VulnerabilityData, read_data
 from enstack.data.local_copy import local_copy_of
 from enstack.data.made_up import MADE_UP_NOTE, is_made_up
+from enstack.data.readings import Asked, sources_of
 from enstack.duplicates.compared_texts import comparison_notes
 from enstack.duplicates.contamination import drop_from_train, train_rows_to_keep
 from enstack.duplicates.minhash import MINHASH_EDITION
@@ -76,29 +73,51 @@ def require_local_dir(config: RunConfig) -> None:
     require_no_links(local_dir, folders, "local_dir", ConfigError)
 
 
-def read_run_data(config: RunConfig) -> VulnerabilityData:
-    """The data that a configuration names, after a line on what it holds."""
+def read_run_data(config: RunConfig, *, keep_clean: bool = False) -> VulnerabilityData:
+    """The data that a configuration names, after a line on what it holds.
+
+    keep_clean: of label_mode=auto, leave no clean function out.
+    """
     require_local_dir(config)
-    data = read_data(
-        data_folder(config),
-        label_mode=config.label_mode,
-        label_rule=config.label_rule,
-        subset=config.subset,
-        seed=config.data_seed,
-        cache_dir=Path(config.local_dir),
-    )
+    data = data_of(config, keep_clean=keep_clean)
     made_up = [MADE_UP_NOTE] if is_made_up(config.data_dir) else []
     data = replace(data, notes=[*made_up, *data.notes, *comparison_notes(data)])
     if config.drop_near_duplicates:
         data = _without_near_duplicates(data, config)
     sizes = ", ".join(f"{len(functions):,} {split}" for split, functions in data.splits.items())
     classes = counted(len(data.class_names), "class")
-    say(f"▶ Data: {sizes} functions, {classes} ({config.label_mode})")
+    say(f"▶ Data: {sizes} functions, {classes} ({data.label_mode})")
     for note in data.notes:
         # Whoever looks at the figures later must know.
         tell = warn if note in made_up else say
         tell(f"   · {note}")
     return data
+
+
+def with_its_data(config: RunConfig) -> tuple[RunConfig, VulnerabilityData]:
+    """The data of a run, and its configuration with the label mode that `auto` became."""
+    data = read_run_data(config)
+    return config.under(data.label_mode), data
+
+
+def data_of(config: RunConfig, *, keep_clean: bool = False) -> VulnerabilityData:
+    """The data that a configuration names, without a word and with its near-duplicates."""
+    return read_data(
+        data_folder(config),
+        label_mode=config.label_mode,
+        label_rule=config.label_rule,
+        min_functions_per_cwe=config.min_functions_per_cwe,
+        subset=config.subset,
+        seed=config.data_seed,
+        asked=asked_of(config),
+        keep_clean=keep_clean,
+        cache_dir=Path(config.local_dir),
+    )
+
+
+def asked_of(config: RunConfig) -> Asked:
+    """What a configuration says of the columns of its data."""
+    return Asked(config.layout, config.text_column, config.label_column)
 
 
 def _without_near_duplicates(data: VulnerabilityData, config: RunConfig) -> VulnerabilityData:
@@ -116,18 +135,22 @@ def _without_near_duplicates(data: VulnerabilityData, config: RunConfig) -> Vuln
 
 
 def data_folder(config: RunConfig) -> Path:
-    """The folder to read the data from: the toy's, or a copy of a slow one on this machine."""
+    """The folder, or file, to read the data from: the toy's, or a copy of a slow one."""
     folder, local_dir = Path(config.data_dir), Path(config.local_dir)
     if config.data_dir == "toy":
         return _toy_folder(config) / "data"
     if not slow_storage(folder):
         return folder
-    files = split_files(folder).values()
+    sources = sources_of(folder, asked_of(config)).values()
     # Columns that this machine keeps are read in place of the files: nothing is to be copied.
-    if all(is_cached(path, local_dir) for path in files):
+    if all(is_cached(source, local_dir) for source in sources):
         return folder
     # Without room for a copy the data is read where it lies.
-    return local_copy_of(files, local_dir) or folder
+    files = [path for one in sources for path in one.paths]
+    copy = local_copy_of(files, local_dir, below=folder if folder.is_dir() else folder.parent)
+    if copy is None:
+        return folder
+    return copy if folder.is_dir() else copy / folder.name
 
 
 def _toy_folder(config: RunConfig) -> Path:

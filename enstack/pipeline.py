@@ -16,7 +16,7 @@ from enstack.counting import counted
 from enstack.data.functions import VulnerabilityData
 from enstack.data.holdout import SplitPlan
 from enstack.errors import CheckpointError, ConfigError, DataError, EnstackError, Interrupted
-from enstack.inputs import base_model, read_run_data, require_configuration, require_local_dir
+from enstack.inputs import base_model, require_configuration, require_local_dir, with_its_data
 from enstack.progress.bars import Bar
 from enstack.progress.say import say
 from enstack.progress.screen import Part, warn
@@ -159,8 +159,8 @@ def _run_stages(
     refuse_a_model_twice(config, run)
     if run.has_trained():
         config = config.going_on(stored_settings(run)[0])
-    data = read_run_data(config)
-    # After the data is read, for its fingerprint is compared too; before anything is recorded.
+    config, data = with_its_data(config)
+    # After the data is read, whose fingerprint is compared too; before anything is recorded.
     refuse_other_run(config, data, run)
     # Before any training: validation functions that can fit no stack are refused here.
     plan = plan_of_run(config, data, run)

@@ -24,7 +24,7 @@ from enstack.config import RunConfig
 from enstack.counting import counted
 from enstack.data.holdout import plan_splits
 from enstack.errors import CheckpointError, ConfigError, Interrupted
-from enstack.inputs import read_run_data, tiny_model
+from enstack.inputs import tiny_model, with_its_data
 from enstack.models.base_models import BaseModel, load_classifier, load_tokenizer
 from enstack.models.hardware import Hardware
 from enstack.models.predict import predict_probabilities
@@ -97,8 +97,7 @@ def _prepare(config: RunConfig, folder: Path) -> Trial:
         "resume_from": "",
         "run_dir": str(folder / "run"),
     }
-    small = config.model_copy(update=settings)
-    data = read_run_data(small)
+    small, data = with_its_data(config.model_copy(update=settings))
     plan = plan_splits(data, meta_features=small.meta_features, folds=small.folds, seed=small.seed)
     model = BaseModel("tiny-a", str(tiny_model("tiny-a", small)))
     tokenizer = load_tokenizer(model)

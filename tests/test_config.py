@@ -33,7 +33,7 @@ FIVE_LINES = """\
 
 def test_defaults_are_those_of_the_contract() -> None:
     config = RunConfig()
-    assert (config.data_dir, config.label_mode, config.subset) == ("toy", "cwe", "all")
+    assert (config.data_dir, config.label_mode, config.subset) == ("toy", "auto", "all")
     assert RunConfig(data_dir="d/vdisc").learning_rate == 2e-5
     assert (config.max_length, config.epochs, config.batch_size) == (512, 10, 16)
     assert (config.weight_decay, config.warmup_ratio) == (0.01, 0.1)
@@ -104,7 +104,8 @@ def test_every_setting_that_is_given_is_named_before_a_run() -> None:
         "meta_classifiers": ["rf"], "base_models": ["x/y"], "data_dir": "d", "run_dir": "r",
         "seeds": [1, 2], "subset_seed": 3, "primary_measure": "mcc",
         "report_to": ["tensorboard"],
-        "local_dir": "l",
+        "local_dir": "l", "layout": "PrimeVul", "text_column": "func", "label_column": "target",
+        "min_functions_per_cwe": 7,
     }  # fmt: skip
     assert {*given, "resume", "use_swa"} == {*RunConfig.model_fields}
     config = RunConfig(**given)
@@ -168,7 +169,7 @@ def test_all_faults_are_reported_at_once_with_key_rule_and_value() -> None:
         ({"subset": 0}, "subset .*greater than or equal to 1, found 0"),
         ({"subset": 1.5}, "subset must be 'all' or 'paper' or .*integer.*, found 1.5"),
         ({"subset": True}, "subset must be 'all' or 'paper' or .*number.*, found True"),
-        ({"label_mode": "multi"}, "label_mode must be 'cwe', 'cwe_or_clean', .*, found 'multi'"),
+        ({"label_mode": "multi"}, "label_mode must be 'auto', 'cwe', .*, found 'multi'"),
         ({"label_rule": "strict"}, "label_rule must be 'priority' or 'strict_single', found 'str"),
         ({"num_workers": -1}, "num_workers must be 'auto' or .*found -1"),
         ({"meta_classifiers": "lr,foo"}, "out of lr, svm, rf, xgboost, found 'lr,foo'"),

@@ -23,7 +23,7 @@ default. Relative paths start at the folder where the command is run.
 ```yaml
 # my_run.yaml
 data_dir: /content/drive/MyDrive/vdisc  # VDISC_train.hdf5, VDISC_validate.hdf5, VDISC_test.hdf5
-label_mode: cwe                         # cwe, cwe_or_clean, binary or multilabel
+label_mode: cwe                         # auto, cwe, cwe_or_clean, cwe_all, binary or multilabel
 base_models: [codebert, graphcodebert, unixcoder]   # or any hub id, or a local folder
 run_dir: /content/drive/MyDrive/enstack_runs/vdisc
 ```

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,11 @@ from enstack.auditing.content import (
 from enstack.auditing.contradictions import find_contradictions
 from enstack.auditing.lengths import character_lengths, summarize_lengths, tokenizer_lengths
 from enstack.config import RunConfig, base_model_names
-from enstack.data.columns import read_table
-from enstack.data.formats import split_files
-from enstack.data.functions import VulnerabilityData
+from enstack.data.functions import VulnerabilityData, read_tables
 from enstack.data.labels import CWE_CLASSES
 from enstack.duplicates.contamination import NEAR, split_of_each
 from enstack.duplicates.near_duplicates import NearDuplicates, find_near_duplicates
-from enstack.inputs import base_model, data_folder, read_run_data
+from enstack.inputs import asked_of, base_model, data_folder, read_run_data
 from enstack.metrics.label_task import LabelTask
 from enstack.progress.say import say
 from enstack.stacking.baselines import plain_baselines
@@ -48,7 +47,7 @@ def audit(config: RunConfig, tokenizers: Sequence[str] = ()) -> Audit:
     """
     # First, for reading a large folder takes minutes and a misspelt name is seen at once.
     models = _tokenizers(config, tokenizers)
-    data = read_run_data(config)
+    data = read_run_data(config, keep_clean=True)
     sources = [split.sources for split in data.splits.values()]
     # At the lowest level: the stricter ones choose among its pairs.
     near = find_near_duplicates(sources, NEAR)
@@ -80,7 +79,8 @@ def _tokenizers(config: RunConfig, names: Sequence[str]) -> dict[str, Any]:
 def _flags(config: RunConfig) -> FlagsTogether | None:
     """How often flags stand together, of all rows of the files; None without flag columns."""
     # From the files, for the labels of a run tell one flag of several in most label modes.
-    tables = {name: read_table(path) for name, path in split_files(data_folder(config)).items()}
+    read = read_tables(data_folder(config), asked_of(config), Path(config.local_dir))
+    tables = {name: columns.table for name, columns in read.items()}
     flags = {name: table.flags for name, table in tables.items() if table.flags is not None}
     if not flags:
         return None

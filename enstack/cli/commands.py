@@ -96,8 +96,8 @@ def audit(
         ),
     ] = None,
     label_mode: Annotated[
-        str, typer.Option(help="cwe, cwe_or_clean, binary or multilabel, as in a run.")
-    ] = "cwe_or_clean",  # which leaves no function out
+        str, typer.Option(help="As in a run; auto leaves no clean function out here.")
+    ] = "auto",
     max_length: Annotated[int, typer.Option(help="Tokens that a model reads.")] = 512,
     local_dir: Annotated[
         str | None,

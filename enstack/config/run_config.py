@@ -11,6 +11,7 @@ from pydantic import PrivateAttr, ValidationError, model_validator
 
 from enstack.config.defaults import PAPER_LEARNING_RATE
 from enstack.config.faults import explain
+from enstack.config.label_modes import label_mode_fault
 from enstack.config.names import base_model_names, run_key, scratch_dir
 from enstack.config.settings import Settings
 from enstack.config.swa import asks_for_swa, warn_of_swa
@@ -74,16 +75,8 @@ class RunConfig(Settings):
                 f"seeds must begin with seed={self.seed}, the run's own, found "
                 f"{', '.join(map(str, self.seeds))}; or leave seed out"
             )
-        if self.subset == "paper" and self.label_mode != "cwe":
-            raise ValueError(
-                f"subset=paper must go with label_mode=cwe (the paper has no clean class), "
-                f"found label_mode={self.label_mode}"
-            )
-        if self.label_rule == "strict_single" and self.label_mode not in ("cwe", "cwe_or_clean"):
-            raise ValueError(
-                "label_rule=strict_single must go with label_mode=cwe or cwe_or_clean, in which "
-                f"several flags become one class, found label_mode={self.label_mode}"
-            )
+        if fault := label_mode_fault(self.label_mode, self.label_rule, self.subset):
+            raise ValueError(fault)
         return self
 
     @property
@@ -122,6 +115,10 @@ class RunConfig(Settings):
         if "learning_rate" in self.model_fields_set or rate != PAPER_LEARNING_RATE:
             return self
         return self.model_copy(update={"learning_rate": rate})
+
+    def under(self, label_mode: str) -> RunConfig:
+        """The same with the label mode that `auto` became, by the labels of the data."""
+        return self.model_copy(update={"label_mode": label_mode})
 
     def chosen(self) -> dict[str, str]:
         """The settings that were given and differ from their defaults, as they are typed."""

@@ -6,15 +6,17 @@ import hashlib
 import mmap
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyarrow import feather
 
 from enstack.data.columns import Table, read_sources, read_table
+from enstack.data.readings import Reading, Source
 from enstack.progress.bars import Bar
 from enstack.progress.say import say
 from enstack.storage.caches import is_usable, making_cache
@@ -24,8 +26,9 @@ from enstack.storage.json_text import json_text, parsed_json
 from enstack.storage.links import make_folder
 from enstack.storage.manifest import read_manifest, write_manifest
 
-FORMAT = 2  # raise when the files of a folder change their meaning
+FORMAT = 3  # raise when the files of a folder change their meaning
 MIB = 2**20
+GROUPS = "groups.feather"
 HASH_ROWS = 65536  # part of what digests mean
 
 
@@ -52,33 +55,34 @@ class Columns:
     texts: Texts
 
 
-def read_columns(path: Path, cache_dir: Path | None = None) -> Columns:
-    """The columns of a file, from its copy in cache_dir, which is made first if need be.
+def read_columns(source: Source, cache_dir: Path | None = None) -> Columns:
+    """The columns of a split, from their copy in cache_dir, which is made first if need be.
 
-    Without a cache_dir, or without room in it, texts come into memory. Raises DataError for a file
+    Without a cache_dir, or without room in it, texts come into memory. Raises DataError for files
     that can't be used.
     """
     if cache_dir is None:
-        return _loaded(path)
-    folder, made_from = _place(path, cache_dir)
+        return _loaded(source)
+    folder, made_from = _place(source, cache_dir)
+    path = source.paths[0]
     # Its content is read in full: training on texts that have rotted would go unnoticed.
     if not is_usable(folder, made_from):
-        if not _has_room(path, cache_dir):
-            return _loaded(path)
+        if not _has_room(source, cache_dir):
+            return _loaded(source)
         try:
-            _store(path, folder, made_from)
+            _store(source, folder, made_from)
         except OSError as error:
             reason = error.strerror or str(error)
             # A cache is a help and no need: a disk that is full half-way stops no run.
             say(f"⚠️  {path.name} can't be kept in {cache_dir} ({reason}): it is read into memory.")
-            return _loaded(path)
+            return _loaded(source)
     return _opened(path, folder)
 
 
-def is_cached(path: Path, cache_dir: Path) -> bool:
-    """Whether a copy of the file's columns, as the file is now, was once finished."""
+def is_cached(source: Source, cache_dir: Path) -> bool:
+    """Whether a copy of the columns of a split, as its files are now, was once finished."""
     try:
-        folder, made_from = _place(path, cache_dir)
+        folder, made_from = _place(source, cache_dir)
     except OSError:
         return False  # whoever reads it next says what is wrong
     # Not hashed here: whoever reads the columns does that, and makes them anew where they rotted.
@@ -122,31 +126,37 @@ def text_bytes(sources: pa.Array) -> memoryview:
     return memoryview(data if data is not None else b"")[first:last]
 
 
-def _place(path: Path, cache_dir: Path) -> tuple[Path, dict[str, Any]]:
-    # By its name and not its place: what was read of a staged copy is known of its source too.
-    made_from = {"format": FORMAT, "name": path.name, "state": file_state(path)}
+def _place(source: Source, cache_dir: Path) -> tuple[Path, dict[str, Any]]:
+    # By names and not places: what was read of a staged copy is known of its source too. What was
+    # asked and not what was found, so that nothing is opened to find the copy.
+    made_from = {
+        "format": FORMAT,
+        "files": [[path.name, file_state(path)] for path in source.paths],
+        "asked": asdict(source.asked),
+    }
     # 16 digits make a short name; the manifest holds all of made_from, and that is compared.
     return cache_dir / "columns" / sha256_json(made_from)[:16], made_from
 
 
-def _has_room(path: Path, cache_dir: Path) -> bool:
+def _has_room(source: Source, cache_dir: Path) -> bool:
     """Whether the disk can take the texts; compressed ones may still prove too large for it."""
     make_folder(cache_dir)
-    needed, free = path.stat().st_size, shutil.disk_usage(cache_dir).free
+    needed = sum(path.stat().st_size for path in source.paths)
+    free = shutil.disk_usage(cache_dir).free
     if free >= needed + ROOM_TO_LEAVE:
         return True
     say(
-        f"⚠️  {path.name} is read into memory: its texts need {needed / MIB:,.0f} MiB on "
+        f"⚠️  {source.paths[0].name} is read into memory: its texts need {needed / MIB:,.0f} MiB on "
         f"{cache_dir} and {ROOM_TO_LEAVE // MIB} MiB beside it, {free / MIB:,.0f} MiB are free. "
         "Make room there, or name another local_dir."
     )
     return False
 
 
-def _batches(path: Path) -> Iterator[tuple[int, Texts]]:
+def _batches(source: Source, reading: Reading) -> Iterator[tuple[int, Texts]]:
     """All texts but blank ones, a batch at a time, after the number of rows that were read."""
     first = 0
-    for sources, decoded_as in read_sources(path):
+    for sources, decoded_as in read_sources(source, reading):
         # Trimmed only to tell which are blank: a text that stays is left as it was.
         blank = pc.equal(pc.binary_length(pc.utf8_trim_whitespace(sources)), 0)
         taken = np.flatnonzero(~blank.to_numpy(zero_copy_only=False))
@@ -156,10 +166,10 @@ def _batches(path: Path) -> Iterator[tuple[int, Texts]]:
         first += len(sources)
 
 
-def _loaded(path: Path) -> Columns:
-    table = read_table(path)
+def _loaded(source: Source) -> Columns:
+    table = read_table(source)
     # Joining holds the texts twice for a moment, 2.3 GB for VDISC: hence the mapped copy.
-    batches = [texts for _, texts in _batches(path)]
+    batches = [texts for _, texts in _batches(source, table.reading)]
     return Columns(
         table,
         Texts(
@@ -170,16 +180,16 @@ def _loaded(path: Path) -> Columns:
     )
 
 
-def _store(path: Path, folder: Path, made_from: dict[str, Any]) -> None:
-    """Write a folder with a file's columns, as bytes and arrays that can be mapped."""
-    table = read_table(path)
+def _store(source: Source, folder: Path, made_from: dict[str, Any]) -> None:
+    """Write a folder with the columns of a split, as bytes and arrays that can be mapped."""
+    table = read_table(source)
     lengths, rows, decoded_as = [], [], []
     with making_cache(folder, made_from) as beside:
         with (
             (beside / "texts.bin").open("wb") as file,
-            Bar(table.n_rows, f"Reading {path.name}") as bar,
+            Bar(table.n_rows, f"Reading {source.paths[0].name}") as bar,
         ):
-            for n_read, batch in _batches(path):
+            for n_read, batch in _batches(source, table.reading):
                 file.write(text_bytes(batch.sources))
                 lengths.append(pc.binary_length(batch.sources).to_numpy(zero_copy_only=False))
                 rows.append(batch.rows)
@@ -192,7 +202,12 @@ def _store(path: Path, folder: Path, made_from: dict[str, Any]) -> None:
         # Stored, so that no later start takes it anew; over the finished file, for its parts are of
         # HASH_ROWS rows, whatever batches the reader gave.
         digest = digest_of(*_mapped(beside))
-        of_table = {"both": table.both, "n_rows": table.n_rows}
+        of_table = {
+            "n_rows": table.n_rows,
+            "both": table.both,
+            "starts": table.starts,
+            "reading": table.reading.to_json(),
+        }
         write_manifest(beside, made_from=made_from, digest=digest, **of_table)
 
 
@@ -203,6 +218,15 @@ def _store_labels(table: Table, folder: Path) -> None:
         # As JSON: numpy would store objects as a pickle, and no pickle is ever read.
         labels = table.labels.tolist() if table.labels is not None else []
         (folder / "labels.json").write_text(json_text(labels, default=_label_text))
+    columns = (
+        {}
+        if table.groups is None
+        else dict(zip(table.groups.column_names, table.groups.columns, strict=True))
+    )
+    if table.cwes is not None:
+        columns["cwe"] = table.cwes
+    if columns:
+        feather.write_feather(pa.table(columns), str(folder / GROUPS))
 
 
 def _label_text(label: Any) -> str:
@@ -219,7 +243,22 @@ def _opened(path: Path, folder: Path) -> Columns:
         # Filled and not converted: labels that are lists would become an array of two dimensions.
         labels = np.empty(len(listed), dtype=object)
         labels[:] = listed
-    table = Table(path, manifest["n_rows"], flags, labels, manifest["both"])
+    groups = feather.read_table(str(folder / GROUPS)) if (folder / GROUPS).exists() else None
+    cwes = None
+    if groups is not None and "cwe" in groups.column_names:
+        cwes = groups["cwe"].combine_chunks()
+        groups = groups.drop_columns(["cwe"]) if groups.num_columns > 1 else None
+    table = Table(
+        path,
+        manifest["n_rows"],
+        flags,
+        labels,
+        manifest["both"],
+        cwes,
+        groups,
+        Reading.from_json(manifest["reading"]),
+        tuple((name, start) for name, start in manifest["starts"]),
+    )
     sources, mapped = _mapped(folder)
     rows, decoded_as = (np.load(folder / f"{name}.npy") for name in ("rows", "decoded_as"))
     return Columns(table, Texts(sources, rows, decoded_as, mapped, manifest["digest"]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,12 @@ import numpy as np
 import pyarrow as pa
 
 from enstack.counting import counted
-from enstack.data.formats import CWE_COLUMNS, TABLE_COLUMNS, as_objects, reader_of
-from enstack.data.other_names import column_advice, described, nearest, plain
-from enstack.data.strangers import readable, refuse_strangers
+from enstack.data.column_search import reading_of
+from enstack.data.cwes import cwes_of
+from enstack.data.formats import as_objects, reader_of
+from enstack.data.opened import bare_stem
+from enstack.data.readings import OUR_OWN, Reading, Source
+from enstack.data.strangers import refuse_strangers
 from enstack.errors import DataError
 
 # VDISC has booleans; numbers, floats with NaN and texts are seen in the wild.
@@ -25,62 +28,175 @@ HALF_PAIR = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 MISSING, UNKNOWN = -1, -2  # what stands for a flag that is NaN, and for one that is no flag
 # An empty field, null as a word, and what str makes of NaN, None and pandas.NA.
 MISSING_WORDS = ("", "nan", "none", "null", "<na>")
+NO_CODES = np.empty(0, dtype=np.int8)
 
 
 @dataclass(frozen=True)
 class Table:
-    """The label columns of one split: five flags, or one column of labels, for each row."""
+    """What a split says of each function but its text.
 
-    path: Path
+    flags: (n_rows, 5) int8, 0 or 1, or labels: (n_rows,) object, as the file holds them. cwes: the
+    weaknesses of each row, list of large_string (n_rows,), where a column names them. groups:
+    project, commit, cve and date, as far as there are such columns.
+    """
+
+    path: Path  # of the first file
     n_rows: int
-    flags: np.ndarray | None  # (n_rows, 5) int8, 0 or 1
-    labels: np.ndarray | None  # (n_rows,) object, as the file holds them
+    flags: np.ndarray | None
+    labels: np.ndarray | None
     both: bool = False  # the file has a label column too, which the flags overrule
+    cwes: pa.Array | None = None
+    groups: pa.Table | None = None
+    reading: Reading = OUR_OWN
+    starts: tuple[tuple[str, int], ...] = ()  # of several files: the name and first row of each
+    unnamed: np.ndarray | None = None  # (n_rows,) bool: vulnerable, and no weakness is named
+
+    def place(self, row: int) -> tuple[str, int]:
+        """The name of the file that a row lies in, and its number there, from 0."""
+        later = [(name, start) for name, start in self.starts if start <= row]
+        name, start = later[-1] if later else (self.path.name, 0)
+        return name, row - start
 
 
-def read_table(path: Path) -> Table:
-    """Read and check the label columns of one split; the texts stay in the file."""
+def read_table(source: Source) -> Table:
+    """Read and check the labels of one split, and what its rows belong to; texts stay in the file.
+
+    Raises DataError for columns that can't be found, and for what they must not hold.
+    """
+    reading = reading_of(source)
+    tables = [_read_file(path, reading) for path in source.paths]
+    if not any(table.n_rows for table in tables):
+        raise DataError(f"{source.paths[0].name} must hold at least one function, it has no rows.")
+    return tables[0] if len(tables) == 1 else _joined(tables)
+
+
+def _read_file(path: Path, reading: Reading) -> Table:
     refuse_strangers(path)
-    reader = reader_of(path)
-    with readable(path):
-        names = reader.columns(path)
-    _refuse_columns_twice(path, names)
-    wanted, both = _label_columns(path, names)
-    parts: dict[str, list[Any]] = {column: [] for column in wanted}
-    for batch in reader.batches(path, wanted):
-        for column in wanted:
-            values = batch[column]
-            parts[column].append(as_objects(values) if column == "label" else flag_codes(values))
-    if not any(len(part) for part in parts[wanted[0]]):
-        raise DataError(f"{path.name} must hold at least one function, it has no rows.")
-    columns = {column: np.concatenate(arrays) for column, arrays in parts.items()}
-    n_rows = len(columns[wanted[0]])
-    if wanted == ("label",):
-        return Table(path, n_rows, None, columns["label"])
+    parts: dict[str, list[Any]] = {column: [] for column in reading.flags}
+    labels: list[np.ndarray] = []
+    beside: list[pa.Table] = []
+    wanted = [*reading.flags, *([reading.label] if reading.label else ())]
+    # Where no column has labels, the texts alone tell how many rows there are.
+    wanted = wanted or [one.text for one in reading.functions][:1]
+    for batch in reader_of(path).batches(path, wanted, _helpful(reading)):
+        for column in reading.flags:
+            parts[column].append(flag_codes(batch[column]))
+        if not reading.flags:
+            labels.append(_labels(path, batch, reading, len(batch[wanted[0]])))
+        beside.append(_beside(batch, reading))
+    table = pa.concat_tables(beside) if beside else None
+    cwes = table["cwe"].combine_chunks() if table is not None and reading.cwes else None
+    groups = table.select(list(reading.groups)) if table is not None and reading.groups else None
+    if not reading.flags:
+        named = np.concatenate(labels) if labels else as_objects([])
+        return Table(path, len(named), None, named, False, cwes, groups, reading)
+    columns = {c: np.concatenate(codes) if codes else NO_CODES for c, codes in parts.items()}
     # After the last batch: the message counts the bad rows of the whole file.
-    for column, codes in columns.items():
-        _require_flags(path, column, codes)
-    return Table(path, n_rows, np.column_stack([columns[c] for c in CWE_COLUMNS]), None, both)
+    for name, codes in columns.items():
+        _require_flags(path, name, codes)
+    flags = np.column_stack(list(columns.values()))
+    return Table(path, len(flags), flags, None, reading.both, cwes, groups, reading)
 
 
-def read_sources(path: Path) -> Iterator[tuple[pa.Array, np.ndarray]]:
+def _helpful(reading: Reading) -> list[str]:
+    return [*([reading.cwes] if reading.cwes else ()), *reading.groups.values()]
+
+
+def _labels(path: Path, batch: Any, reading: Reading, n_rows: int) -> np.ndarray:
+    """The label of each function of a batch, as the file holds it, or its name says."""
+    if reading.label:
+        return as_objects(batch[reading.label])
+    if reading.labels_by_file:
+        return as_objects([reading.labels_by_file[bare_stem(path)]] * n_rows)
+    return as_objects([one.label for one in reading.functions] * n_rows)
+
+
+def _beside(batch: Any, reading: Reading) -> pa.Table:
+    """Weaknesses and groups of each function of a batch."""
+    times = len(reading.functions)
+    columns: dict[str, Any] = {
+        kind: pa.array(
+            [word for value in batch[column] for word in [group_text(value)] * times],
+            type=pa.large_string(),
+        )
+        for kind, column in reading.groups.items()
+    }
+    if reading.cwes:
+        lists = [names for value in batch[reading.cwes] for names in [cwes_of(value)] * times]
+        columns["cwe"] = pa.array(lists, type=pa.list_(pa.large_string()))
+    return pa.table(columns)
+
+
+def _joined(tables: Sequence[Table]) -> Table:
+    """The tables of a split's files, one after the other."""
+    ends = np.cumsum([table.n_rows for table in tables]).tolist()
+    first = tables[0]
+
+    def together(name: str, join: Any) -> Any:
+        parts = [value for table in tables if (value := getattr(table, name)) is not None]
+        return join(parts) if parts else None
+
+    return replace(
+        first,
+        n_rows=ends[-1],
+        flags=together("flags", np.concatenate),
+        labels=together("labels", np.concatenate),
+        cwes=together("cwes", pa.concat_arrays),
+        groups=together("groups", pa.concat_tables),
+        starts=tuple(
+            (table.path.name, start) for table, start in zip(tables, [0, *ends[:-1]], strict=True)
+        ),
+    )
+
+
+def read_sources(source: Source, reading: Reading) -> Iterator[tuple[pa.Array, np.ndarray]]:
     """All functions of one split in file order, a batch of rows at a time.
 
     Yields (sources, decoded_as): large_string (rows,), and uint8 (rows,): AS_LATIN_1 where the
     bytes were no UTF-8, WITH_MARKS where half a surrogate pair became a mark, else 0. A missing
     text becomes an empty one.
     """
-    column = "functionSource" if path.suffix == ".hdf5" else "func"
-    first_row = 0
-    for batch in reader_of(path).batches(path, (column,)):
-        values = list(batch[column])
-        # Rows count through the whole file, so that a message names the one to mend.
-        texts, latin = as_text([_as_bytes(v, path, first_row + i) for i, v in enumerate(values)])
-        marked = [
-            isinstance(value, str) and HALF_PAIR.search(value) is not None for value in values
-        ]
-        yield texts, np.select([latin, marked], [AS_LATIN_1, WITH_MARKS], 0).astype(np.uint8)
-        first_row += len(values)
+    texts = [one.text for one in reading.functions if not one.if_vulnerable]
+    label = [reading.label] if reading.label and len(texts) < len(reading.functions) else []
+    either = [
+        column
+        for one in reading.functions
+        if one.if_vulnerable
+        for column in (one.text, one.if_vulnerable)
+    ]
+    for path in source.paths:
+        first_row = 0
+        for batch in reader_of(path).batches(path, [*texts, *label], either):
+            values = _texts(batch, reading)
+            # Rows count through the whole file, so that a message names the one to mend.
+            yield _decoded(path, values, first_row, len(reading.functions))
+            first_row += len(values) // len(reading.functions)
+
+
+def _texts(batch: Any, reading: Reading) -> list[Any]:
+    """The text of each function of a batch: row by row, all functions of a row."""
+    columns = []
+    for one in reading.functions:
+        values = list(batch[one.text])
+        if one.if_vulnerable:
+            other, is_vulnerable = batch[one.if_vulnerable], flag_codes(batch[reading.label]) == 1
+            values = [o if v else t for t, o, v in zip(values, other, is_vulnerable, strict=True)]
+        columns.append(values)
+    return (
+        columns[0]
+        if len(columns) == 1
+        else [text for row in zip(*columns, strict=True) for text in row]
+    )
+
+
+def _decoded(
+    path: Path, values: list[Any], first_row: int, a_row: int
+) -> tuple[pa.Array, np.ndarray]:
+    texts, latin = as_text(
+        [_as_bytes(value, path, first_row + i // a_row) for i, value in enumerate(values)]
+    )
+    marked = [isinstance(value, str) and HALF_PAIR.search(value) is not None for value in values]
+    return texts, np.select([latin, marked], [AS_LATIN_1, WITH_MARKS], 0).astype(np.uint8)
 
 
 def as_text(values: list[bytes]) -> tuple[pa.Array, np.ndarray]:
@@ -144,6 +260,18 @@ def _require_flags(path: Path, column: str, codes: np.ndarray) -> None:
         )
 
 
+def group_text(value: Any) -> str | None:
+    """A project, commit, CVE or date as text; None where the row names none."""
+    if value is None or value != value:
+        return None
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace") or None
+    if isinstance(value, (list, tuple)):
+        return ", ".join(word for one in value if (word := group_text(one))) or None
+    # Half a surrogate pair is no character, and Arrow holds none.
+    return HALF_PAIR.sub("\ufffd", str(value)).encode("utf-8", "replace").decode() or None
+
+
 def _as_bytes(value: Any, path: Path, row: int) -> bytes:
     if isinstance(value, bytes):
         return value
@@ -152,7 +280,7 @@ def _as_bytes(value: Any, path: Path, row: int) -> bytes:
         return b""
     if not isinstance(value, str):
         raise DataError(
-            f"{path.name}: the function of row {row} must be text, found {value!r} "
+            f"{path.name}: the function of row {row} must be text, found {value!r:.60} "
             "(rows count from 0). Fix or remove the row."
         )
     return _encoded(value)
@@ -170,47 +298,3 @@ def _decode(value: bytes) -> tuple[str, bool]:
     except UnicodeDecodeError:
         # Seen in the wild. latin-1 has a character for every byte, so that no text is lost.
         return value.decode("latin-1"), True
-
-
-def _refuse_columns_twice(path: Path, names: Sequence[str]) -> None:
-    twice = [column for column in TABLE_COLUMNS if names.count(column) > 1]
-    if twice:
-        raise DataError(
-            f"{path.name} must have each column once, {twice[0]} stands there "
-            f"{names.count(twice[0])} times. Remove or rename all but one."
-        )
-
-
-def _label_columns(path: Path, columns: Sequence[str]) -> tuple[tuple[str, ...], bool]:
-    """Which columns hold the labels, and whether a label column is passed over."""
-    text = "functionSource" if path.suffix == ".hdf5" else "func"
-    has_label = path.suffix != ".hdf5" and "label" in columns
-    flags = [column for column in CWE_COLUMNS if column in columns]
-    missing = [] if text in columns else [text]
-    if not has_label:
-        missing += _missing_labels(path, columns)
-    if missing:
-        raise DataError(_missing_columns(path, missing, columns))
-    # All five or none: without one of them, functions of that class would read as clean.
-    return (CWE_COLUMNS, has_label) if len(flags) == len(CWE_COLUMNS) else (("label",), False)
-
-
-def _missing_labels(path: Path, columns: Sequence[str]) -> Sequence[str]:
-    # Who has no flag under any name has, or wants, a column of labels.
-    of_flags = {plain(column) for column in CWE_COLUMNS} & {plain(name) for name in columns}
-    if path.suffix == ".hdf5" or of_flags:
-        return [column for column in CWE_COLUMNS if column not in columns]
-    return ["label"]
-
-
-def _missing_columns(path: Path, missing: Sequence[str], columns: Sequence[str]) -> str:
-    others = [name for name in columns if name not in (*TABLE_COLUMNS, "functionSource")]
-    near = {column: nearest(column, others) for column in missing}
-    rule = (
-        "must have functionSource and the five CWE keys"
-        if path.suffix == ".hdf5"
-        else "must have the columns func and label, or func and the five CWE columns"
-    )
-    has = ", ".join(name[:40] for name in columns[:12]) or "nothing"
-    advice = column_advice(near, columns, path.suffix == ".csv")
-    return f"{path.name} {rule}; missing {described(near)}.\nFound {has}. {advice}"

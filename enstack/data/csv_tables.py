@@ -8,11 +8,12 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import Any, NoReturn
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from enstack.data.opened import format_of, open_text
 from enstack.errors import DataError
 
 __all__ = ["backslash_notes", "csv_header", "csv_rows"]
@@ -46,7 +47,7 @@ def csv_header(path: Path, known: Iterable[str]) -> list[str]:
 
     known: names of which a table must have some.
     """
-    with _opened(path) as file:
+    with open_text(path) as file:
         first = file.readline()
     names_by = {sign: _bare_names(first, sign) for sign in (",", *SEPARATORS)}
     for sign, title in SEPARATORS.items():
@@ -83,7 +84,7 @@ def backslash_notes(path: Path, batches: Iterable[pa.Array]) -> list[str]:
 
     batches: large_string arrays. Where backslashes escape, each one of the text stands doubled.
     """
-    if path.suffix != ".csv":
+    if format_of(path) != "csv":
         return []
     n_runs = 0
     for batch in batches:
@@ -99,11 +100,6 @@ def backslash_notes(path: Path, batches: Iterable[pa.Array]) -> list[str]:
     ]
 
 
-def _opened(path: Path) -> TextIO:
-    # surrogateescape: bytes that are no UTF-8 come through, and are decoded and counted later.
-    return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
-
-
 def _bare_names(header: str, sign: str) -> set[str]:
     return {name.strip("\"' \r\n") for name in header.split(sign)}
 
@@ -113,7 +109,7 @@ def _records(path: Path) -> Iterator[list[str]]:
     csv.field_size_limit(LONGEST_FIELD)
     raw: list[str] = []
     width, ends, line = 0, set(), 1
-    with _opened(path) as file:
+    with open_text(path) as file:
         # strict: what follows a closing quote must be an error, not a part of the text.
         reader = csv.reader(_remembered(file, raw), strict=True)
         while True:
@@ -175,7 +171,7 @@ def _reads_in(path: Path, to_line: int, dialect: dict[str, Any], sign: re.Patter
     raw: list[str] = []
     widths: set[int] = set()
     ends, signed = {""}, False
-    with _opened(path) as file, contextlib.suppress(csv.Error):
+    with open_text(path) as file, contextlib.suppress(csv.Error):
         # A quote that is never closed must not take the rest of a large file into memory.
         lines = islice(file, to_line + LINES_AFTER)
         reader = csv.reader(_remembered(lines, raw), strict=True, **dialect)

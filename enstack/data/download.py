@@ -12,7 +12,7 @@ import pooch
 import requests
 from requests.exceptions import RequestException
 
-from enstack.data.formats import VDISC_NAMES
+from enstack.data.split_files import VDISC_NAMES
 from enstack.errors import DataError
 from enstack.progress.bars import Bar
 from enstack.progress.say import say

@@ -1,10 +1,10 @@
-"""The files of a data folder, whatever their format: columns in batches, strangers refused."""
+"""A file of functions, whatever its format: the names of its columns, and columns in batches."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice, product
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,42 +16,23 @@ import pyarrow.parquet as pq
 from enstack.data.csv_tables import csv_header, csv_rows
 from enstack.data.hdf5_datasets import dataset_names, require_own_datasets
 from enstack.data.json_lines import json_records
-from enstack.data.other_names import USUAL_LABELS, USUAL_TEXTS, files_of_split
+from enstack.data.opened import format_of
+from enstack.data.other_names import USUAL_LABELS, USUAL_TEXTS
 from enstack.data.strangers import readable
 from enstack.errors import DataError
 
-# Their order counts: a split's number is part of its subset's seed, and fingerprints follow it.
-SPLITS = ("train", "validation", "test")
 # In the order of the rule `priority`: of several flags, the first one wins.
 CWE_COLUMNS = ("CWE-119", "CWE-120", "CWE-469", "CWE-476", "CWE-other")
-TABLE_COLUMNS = ("func", "label", *CWE_COLUMNS)  # what is read of a table
-VDISC_NAMES = {"train": "VDISC_train", "validation": "VDISC_validate", "test": "VDISC_test"}
-FORMATS = ("hdf5", "jsonl", "csv", "parquet")
+# A table's own columns, and those that other data sets have in their place.
+TABLE_COLUMNS = ("func", "label", *CWE_COLUMNS)
+KNOWN_COLUMNS = (*TABLE_COLUMNS, *USUAL_TEXTS, *USUAL_LABELS)
+FIRST_ROWS = 100  # of JSON, whose rows need not have the same keys: where names are taken from
 # A batch is held as Python objects and as Arrow at once: with 8,192 rows that was the peak of
 # all memory.
 BATCH_ROWS = 2048
 BATCH_BYTES = 64 << 20
 
 Batch = dict[str, Any]  # column -> (rows,) array or list of one batch
-
-
-def split_files(folder: Path) -> dict[str, Path]:
-    """The file of each split, all in one format; DataError says what is missing or doubled."""
-    if not folder.is_dir():
-        raise DataError(
-            f"data_dir must be a folder, {folder} {'is a file' if folder.exists() else 'is absent'}"
-            ". Check the path (on Colab: is Drive mounted?)."
-        )
-    by_format = {name: _files_of(folder, name) for name in FORMATS}
-    present = {name: files for name, files in by_format.items() if files}
-    # None goes before another: a guess could train on the wrong one without a word.
-    if len(present) > 1:
-        names = ", ".join(path.name for files in present.values() for path in files.values())
-        raise DataError(f"{folder} must hold one format, found {names}. Move one format away.")
-    files = next(iter(present.values()), {})
-    if len(files) < len(SPLITS):
-        raise DataError(_missing_files(folder, files, next(iter(present), None)))
-    return files
 
 
 def as_objects(values: Iterable[Any]) -> np.ndarray:
@@ -62,57 +43,20 @@ def as_objects(values: Iterable[Any]) -> np.ndarray:
     return objects
 
 
-def _files_of(folder: Path, suffix: str) -> dict[str, Path]:
-    names = _names(suffix)
-    paths = {split: folder / f"{names[split]}.{suffix}" for split in SPLITS}
-    return {split: path for split, path in paths.items() if path.is_file()}
-
-
-def _names(suffix: str) -> dict[str, str]:
-    return VDISC_NAMES if suffix == "hdf5" else {split: split for split in SPLITS}
-
-
-def _missing_files(folder: Path, files: dict[str, Path], suffix: str | None) -> str:
-    renames = _renames(folder, files, [suffix] if suffix else FORMATS)
-    if suffix is None:
-        there = sorted(path.name for path in folder.iterdir())
-        found = f"found {', '.join(there[:5])}" if there else "it is empty"
-        more = f" and {len(there) - 5} more" if len(there) > 5 else ""
-        return (
-            f"{folder} must hold VDISC_train.hdf5, VDISC_validate.hdf5, VDISC_test.hdf5, or train, "
-            f"validation, test as .jsonl, .csv or .parquet; {found}{more}.{renames}"
-        )
-    missing = [f"{_names(suffix)[split]}.{suffix}" for split in SPLITS if split not in files]
-    present = ", ".join(path.name for path in files.values())
-    return (
-        f"{folder} must hold all three splits, missing {', '.join(missing)} "
-        f"(found {present}).{renames}"
-    )
-
-
-def _renames(folder: Path, files: dict[str, Path], formats: Sequence[str]) -> str:
-    """Which files to rename, where some are splits under other usual names; empty for none."""
-    renames = []
-    for suffix, split in product(formats, SPLITS):
-        endings = ("hdf5", "h5") if suffix == "hdf5" else (suffix,)
-        paths = [path for path in folder.iterdir() if path.suffix.lower()[1:] in endings]
-        stems = files_of_split(split, {path.stem for path in paths if path not in files.values()})
-        others = [path.name for path in paths if path.stem in stems]
-        if others and split not in files:
-            either = " or ".join(sorted(others))
-            renames.append(f"{either} to {_names(suffix)[split]}.{suffix}")
-    return f" Rename {', '.join(renames)}." if renames else ""
-
-
 @dataclass(frozen=True)
 class _Reader:
-    """How one format is read: its column names, and batches of some columns."""
+    """How one format is read: its column names, and batches of some columns.
+
+    batches: of a path, the columns that every row must have, and those that it may lack.
+    """
 
     columns: Callable[[Path], list[str]]
-    batches: Callable[[Path, Sequence[str]], Iterator[Batch]]
+    batches: Callable[..., Iterator[Batch]]
 
 
-def _hdf5_batches(path: Path, columns: Sequence[str]) -> Iterator[Batch]:
+def _hdf5_batches(
+    path: Path, columns: Sequence[str], helpful: Sequence[str] = ()
+) -> Iterator[Batch]:
     # No lock: Drive refuses them. The cache holds a whole compressed chunk, which would else be
     # unpacked again for every slice of it.
     with (
@@ -120,33 +64,39 @@ def _hdf5_batches(path: Path, columns: Sequence[str]) -> Iterator[Batch]:
         h5py.File(path, "r", locking=False, rdcc_nbytes=BATCH_BYTES) as file,
     ):
         require_own_datasets(path, file, ("functionSource", *CWE_COLUMNS))
-        datasets = {column: file[column] for column in columns}
+        datasets = {column: file[column] for column in (*columns, *helpful)}
         # Texts of fixed width take as many bytes as the longest, each: fewer of them make a batch.
         width = max(dataset.dtype.itemsize for dataset in datasets.values())
         step = max(1, min(BATCH_ROWS, BATCH_BYTES // max(width, 1)))
-        for start in range(0, len(datasets[columns[0]]), step):
+        for start in range(0, len(next(iter(datasets.values()))), step):
             yield {column: data[start : start + step] for column, data in datasets.items()}
 
 
 def _csv_columns(path: Path) -> list[str]:
-    return csv_header(path, (*TABLE_COLUMNS, *USUAL_TEXTS, *USUAL_LABELS))
+    return csv_header(path, KNOWN_COLUMNS)
 
 
-def _csv_batches(path: Path, columns: Sequence[str]) -> Iterator[Batch]:
+def _csv_batches(
+    path: Path, columns: Sequence[str], helpful: Sequence[str] = ()
+) -> Iterator[Batch]:
     with readable(path):
-        rows = csv_rows(path, columns)
+        there = _there(path, _csv_columns(path), columns, helpful)
+        rows = csv_rows(path, there)
         while batch := list(islice(rows, BATCH_ROWS)):
-            by_column = zip(columns, zip(*batch, strict=True), strict=True)
-            yield {column: as_objects(values) for column, values in by_column}
+            by_column = zip(there, zip(*batch, strict=True), strict=True)
+            yield _filled({column: as_objects(values) for column, values in by_column}, helpful)
 
 
-def _jsonl_columns(path: Path) -> list[str]:
-    # The first row alone: each later one is held against it when it is read.
-    return list(next(json_records(path, TABLE_COLUMNS), {}))
+def _json_columns(path: Path) -> list[str]:
+    # Of the first rows: each later one is held against them when it is read.
+    rows = islice(json_records(path, KNOWN_COLUMNS), FIRST_ROWS)
+    return list(dict.fromkeys(name for row in rows for name in row))
 
 
-def _jsonl_batches(path: Path, columns: Sequence[str]) -> Iterator[Batch]:
-    records = json_records(path, TABLE_COLUMNS)
+def _json_batches(
+    path: Path, columns: Sequence[str], helpful: Sequence[str] = ()
+) -> Iterator[Batch]:
+    records = json_records(path, {*TABLE_COLUMNS, *columns, *helpful})
     first_row = 0
     with readable(path):
         while rows := list(islice(records, BATCH_ROWS)):
@@ -157,7 +107,10 @@ def _jsonl_batches(path: Path, columns: Sequence[str]) -> Iterator[Batch]:
                         f"{path.name}: every row must have {', '.join(lacking)}, row {row} has not "
                         "(rows count from 0)."
                     )
-            yield {column: as_objects(record[column] for record in rows) for column in columns}
+            yield {
+                column: as_objects(record.get(column) for record in rows)
+                for column in (*columns, *helpful)
+            }
             first_row += len(rows)
 
 
@@ -166,10 +119,57 @@ def _parquet_columns(path: Path) -> list[str]:
         return list(file.schema_arrow.names)
 
 
-def _parquet_batches(path: Path, columns: Sequence[str]) -> Iterator[Batch]:
+def _parquet_batches(
+    path: Path, columns: Sequence[str], helpful: Sequence[str] = ()
+) -> Iterator[Batch]:
     with readable(path), pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=list(columns)):
-            yield {column: _arrow_values(batch.column(column)) for column in columns}
+        there = _there(path, list(file.schema_arrow.names), columns, helpful)
+        for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=there):
+            yield _filled({name: _arrow_values(batch.column(name)) for name in there}, helpful)
+
+
+def _arrow_reader(path: Path) -> Any:
+    """An Arrow file, or the stream that datasets.save_to_disk writes, mapped and not loaded."""
+    source = pa.memory_map(str(path))
+    is_file = source.read(6) == b"ARROW1"
+    source.seek(0)
+    return pa.ipc.open_file(source) if is_file else pa.ipc.open_stream(source)
+
+
+def _arrow_columns(path: Path) -> list[str]:
+    return list(_arrow_reader(path).schema.names)
+
+
+def _arrow_batches(
+    path: Path, columns: Sequence[str], helpful: Sequence[str] = ()
+) -> Iterator[Batch]:
+    with readable(path):
+        reader = _arrow_reader(path)
+        there = _there(path, list(reader.schema.names), columns, helpful)
+        is_file = hasattr(reader, "num_record_batches")
+        batches = map(reader.get_batch, range(reader.num_record_batches)) if is_file else reader
+        for batch in batches:
+            for start in range(0, len(batch), BATCH_ROWS):
+                part = batch.slice(start, BATCH_ROWS)
+                yield _filled({name: _arrow_values(part.column(name)) for name in there}, helpful)
+
+
+def _there(
+    path: Path, names: Sequence[str], columns: Sequence[str], helpful: Sequence[str]
+) -> list[str]:
+    """The columns to read that a file has; DataError where it lacks one that every row must."""
+    lacking = [column for column in columns if column not in names]
+    if lacking:
+        raise DataError(
+            f"{path.name} must have the columns of the other files, missing {', '.join(lacking)}."
+        )
+    return [*columns, *(column for column in helpful if column in names)]
+
+
+def _filled(batch: Batch, helpful: Sequence[str]) -> Batch:
+    """A batch with columns of nothing for those that the file lacks."""
+    n_rows = len(next(iter(batch.values()), ()))
+    return batch | {name: as_objects([None] * n_rows) for name in helpful if name not in batch}
 
 
 def _arrow_values(column: Any) -> Any:
@@ -182,13 +182,15 @@ def _arrow_values(column: Any) -> Any:
 
 
 _READERS = {
-    ".hdf5": _Reader(dataset_names, _hdf5_batches),
-    ".csv": _Reader(_csv_columns, _csv_batches),
-    ".jsonl": _Reader(_jsonl_columns, _jsonl_batches),
-    ".parquet": _Reader(_parquet_columns, _parquet_batches),
+    "hdf5": _Reader(dataset_names, _hdf5_batches),
+    "csv": _Reader(_csv_columns, _csv_batches),
+    "jsonl": _Reader(_json_columns, _json_batches),
+    "json": _Reader(_json_columns, _json_batches),
+    "parquet": _Reader(_parquet_columns, _parquet_batches),
+    "arrow": _Reader(_arrow_columns, _arrow_batches),
 }
 
 
 def reader_of(path: Path) -> _Reader:
     """How a file is read, by its ending."""
-    return _READERS[path.suffix]
+    return _READERS[format_of(path)]

@@ -1,165 +1,124 @@
-"""Functions with their labels, split by split: what is read, what is dropped, a fingerprint."""
+"""From the files of a folder to functions with their labels: what is read, and what is dropped."""
 
 from __future__ import annotations
 
-import hashlib
-import mmap
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from enstack.config.label_modes import label_mode_fault
 from enstack.counting import counted
-from enstack.data.column_cache import Columns, batches_of, digest_of, read_columns, release
+from enstack.data.column_cache import Columns, batches_of, read_columns
 from enstack.data.columns import Table, reading_notes
 from enstack.data.csv_tables import backslash_notes
-from enstack.data.formats import split_files
+from enstack.data.known_labels import known_labels, require_one_reading
 from enstack.data.labels import (
-    CLASS_NAMES,
     CWE_CLASSES,
     NO_FLAG,
     Labelling,
     flag_counts,
     label_functions,
     label_notes,
-    label_sentence,
-    require_labels,
-    task_of,
     what_becomes,
 )
+from enstack.data.readings import AS_FOUND, Asked, sources_of
+from enstack.data.split_files import WHOLE
 from enstack.data.subsets import NOT_DRAWN, choose, shortages
-from enstack.errors import DataError
+from enstack.data.vulnerability_data import HASH_ROWS, Functions, VulnerabilityData
+from enstack.errors import ConfigError, DataError
 from enstack.metrics.label_task import LabelTask
 
-__all__ = ["Functions", "VulnerabilityData", "read_data"]
-
-HASH_ROWS = 65536  # ids in one frame of a fingerprint; users have stored those, so it stays
-
-
-@dataclass(frozen=True)
-class Functions:
-    """The functions of one split, row by row.
-
-    ids: (n,) unicode, the split and the 0-based row in its file, as in "train/17"; a function
-    keeps its id through every selection. sources: (n,) pyarrow large_string. labels: (n,) int64,
-    indices into the class names, or (n, k) bool in label mode multilabel. mapped: the file behind
-    the sources where they are not in memory; known_digest: theirs, where it was stored with them.
-    """
-
-    ids: np.ndarray
-    sources: pa.Array
-    labels: np.ndarray
-    mapped: mmap.mmap | None = None
-    known_digest: str | None = None
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def batches(self, size: int) -> Iterator[pa.Array]:
-        """The sources in order, so many at a time; memory holds one batch of mapped ones."""
-        return batches_of(self.sources, size, self.mapped)
-
-    @cached_property
-    def source_digest(self) -> str:
-        """Sha256 over the texts in their order, as hex: what tokens depend on."""
-        return self.known_digest or digest_of(self.sources, self.mapped)
-
-    def take(self, rows: np.ndarray) -> Functions:
-        """The functions of some rows (m,) int, in that order, in memory."""
-        # What was read through the map counts as this program's memory until it is given back.
-        sources = self.sources.take(pa.array(rows, type=pa.int64()))
-        release(self.mapped)
-        return Functions(self.ids[rows], sources, self.labels[rows])
-
-
-@dataclass(frozen=True)
-class VulnerabilityData:
-    """All splits of one data folder under one label mode."""
-
-    splits: dict[str, Functions]
-    class_names: tuple[str, ...]
-    label_mode: str
-    label_rule: str  # how a function got its class, one sentence
-    notes: list[str] = field(default_factory=list)  # what was dropped, decoded otherwise, short
-    # By split and class: the functions there were before a subset was drawn.
-    available: dict[str, dict[str, int]] = field(default_factory=dict)
-    # By split and reason: the functions of the files that are in no split.
-    dropped: dict[str, dict[str, int]] = field(default_factory=dict)
-    # By number of flags and split: the functions of the files; empty where a column has the labels.
-    flag_counts: dict[str, dict[str, int]] = field(default_factory=dict)
-    flags_become: dict[str, str] = field(default_factory=dict)  # by number of flags
-
-    @property
-    def task(self) -> LabelTask:
-        """What models are asked of these functions."""
-        return task_of(self.label_mode, self.class_names)
-
-    def n_available(self, split: str) -> int:
-        """The functions of a split there were before a subset was drawn."""
-        return len(self.splits[split]) + self.dropped[split][NOT_DRAWN]
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Sha256 over class names and every split's ids, labels and sources, as hex.
-
-        The same functions have the same fingerprint, whatever the format of their files.
-        """
-        digest = hashlib.sha256(_framed("\n".join(self.class_names)))
-        for name, functions in self.splits.items():
-            digest.update(_framed(name) + len(functions).to_bytes(8, "little"))
-            # The byte order is named: two people compare their fingerprints.
-            digest.update(functions.labels.astype("<i8").tobytes())
-            for start in range(0, len(functions), HASH_ROWS):
-                digest.update(_framed("\n".join(functions.ids[start : start + HASH_ROWS])))
-            digest.update(functions.source_digest.encode())
-        return digest.hexdigest()
-
-    def summary(self) -> dict[str, Any]:
-        """What a report shows of the data, as JSON values."""
-        return {
-            "fingerprint": self.fingerprint,
-            "label_mode": self.label_mode,
-            "label_rule": self.label_rule,
-            "class_names": list(self.class_names),
-            "counts": {
-                name: self.task.class_counts(split.labels) for name, split in self.splits.items()
-            },
-            "functions": {name: len(split) for name, split in self.splits.items()},
-            "available": self.available,
-            "dropped": self.dropped,
-            "flag_counts": self.flag_counts,
-            "flags_become": self.flags_become,
-            "notes": list(self.notes),
-        }
+__all__ = [
+    "Functions",
+    "VulnerabilityData",
+    "labelled",
+    "read_data",
+    "read_tables",
+    "require_splits",
+]
 
 
 def read_data(
-    folder: Path,
+    place: Path,
     *,
     label_mode: str = "cwe",
     label_rule: str = "priority",
+    min_functions_per_cwe: int = 100,
     subset: str | int = "all",
     seed: int = 42,
+    asked: Asked = AS_FOUND,
+    keep_clean: bool = False,
     cache_dir: Path | None = None,
 ) -> VulnerabilityData:
     """Read the three splits of a folder and give every function one class, or its flags.
 
-    Folder: VDISC_{train,validate,test}.hdf5, or {train,validation,test} as .jsonl, .csv or
-    .parquet. cache_dir: where the columns are kept, for any label mode and subset, so that the next
-    read is quick and texts need no memory; None reads them into memory. The other settings are
-    those of RunConfig, which checks them. Raises DataError for data that can't be used.
+    The other settings are those of RunConfig, which checks them; see read_tables for place, asked
+    and cache_dir. keep_clean: of label_mode=auto, leave no clean function out. Raises DataError for
+    data that can't be used.
     """
-    task = task_of(label_mode, CLASS_NAMES[label_mode])
-    files = split_files(Path(folder))
-    read = {split: read_columns(path, cache_dir) for split, path in files.items()}
-    tables = {split: columns.table for split, columns in read.items()}
-    # All splits at once: one alone may lack the label that tells what the others mean.
-    require_labels(tables, label_mode)
-    notes = label_notes(tables, label_mode, label_rule)
+    columns = read_tables(Path(place), asked, cache_dir)
+    require_splits(place, columns)
+    return labelled(
+        columns,
+        label_mode=label_mode,
+        label_rule=label_rule,
+        min_functions_per_cwe=min_functions_per_cwe,
+        subset=subset,
+        seed=seed,
+        keep_clean=keep_clean,
+    )
+
+
+def read_tables(
+    place: Path, asked: Asked = AS_FOUND, cache_dir: Path | None = None
+) -> dict[str, Columns]:
+    """The columns of each split of a folder, or under "all" those of a table without splits.
+
+    place: a folder or one file, as docs/data.md lists them. cache_dir: where the columns are kept,
+    for any label mode and subset, so that the next read is quick and texts need no memory; None
+    reads them into memory. Raises DataError for what can't be read, or in two ways.
+    """
+    sources = sources_of(place, asked)
+    columns = {split: read_columns(source, cache_dir) for split, source in sources.items()}
+    require_one_reading({split: one.table for split, one in columns.items()})
+    return columns
+
+
+def require_splits(place: Path, columns: Mapping[str, Columns]) -> None:
+    """DataError for a table that comes without splits."""
+    if WHOLE in columns:
+        raise DataError(
+            f"{place} must hold train, validation and test, it holds one table of "
+            f"{counted(columns[WHOLE].table.n_rows, 'function')} without splits. Divide it into "
+            "three files."
+        )
+
+
+def labelled(
+    read: Mapping[str, Columns],
+    *,
+    label_mode: str,
+    label_rule: str = "priority",
+    min_functions_per_cwe: int = 100,
+    subset: str | int = "all",
+    seed: int = 42,
+    keep_clean: bool = False,
+) -> VulnerabilityData:
+    """The functions of columns that were read, with the labels that a label mode gives them."""
+    known = known_labels(
+        {split: columns.table for split, columns in read.items()},
+        label_mode,
+        label_rule,
+        min_functions_per_cwe,
+        keep_clean=keep_clean,
+    )
+    # RunConfig has asked it of the mode that was named, and `auto` is known only now.
+    if fault := label_mode_fault(known.mode, label_rule, subset):
+        raise ConfigError(f"By the labels of the data, {fault}.")
+    tables, label_mode, task = known.tables, known.mode, known.task
+    notes = [*known.notes, *label_notes(tables, label_mode, label_rule)]
     dropped: dict[str, dict[str, int]] = {}
     available: dict[str, dict[str, int]] = {}
     splits: dict[str, Functions] = {}
@@ -167,8 +126,8 @@ def read_data(
         texts = columns.texts
         batches = batches_of(texts.sources, HASH_ROWS, texts.mapped)
         notes += backslash_notes(columns.table.path, batches)
-        labelling = label_functions(columns.table, label_mode, label_rule)
-        notes += _label_notes(split, columns.table, labelling, label_mode, label_rule)
+        labelling = label_functions(tables[split], label_mode, label_rule, known.classes)
+        notes += _label_notes(split, tables[split], labelling, label_mode, label_rule)
         functions, n_blank = _with_text(split, columns, labelling, notes)
         available[split] = task.class_counts(functions.labels)
         notes += shortages(available[split], len(functions), subset, split)
@@ -176,17 +135,18 @@ def read_data(
         splits[split] = _drawn(functions, task, subset, split, [seed, number])
         dropped[split] = _dropped(labelling, n_blank, len(functions) - len(splits[split]))
         notes += _subset_notes(split, splits[split], dropped[split], task)
+    first = next(iter(splits))
     # Of train alone: a class that validation or test lacks is worth a note, no more.
     task.require_two_sides(
-        splits["train"].labels,
-        "The training split",
+        splits[first].labels,
+        "The table" if first == WHOLE else "The training split",
         "Choose another label_mode, label_rule or subset.",
     )
     return VulnerabilityData(
         splits,
         task.class_names,
         label_mode,
-        label_sentence(tables, label_mode, label_rule),
+        known.sentence,
         notes,
         available=available,
         dropped=dropped,
@@ -236,7 +196,10 @@ def _with_text(
         )
     labels = labelling.labels[texts.rows]
     ids = _ids(split, texts.rows)
-    every = Functions(ids, texts.sources, labels, texts.mapped, texts.digest)
+    groups = columns.table.groups
+    if groups is not None and len(texts.rows) < len(groups):
+        groups = groups.take(pa.array(texts.rows))
+    every = Functions(ids, texts.sources, labels, texts.mapped, texts.digest, groups)
     return (every if labelled.all() else every.take(np.flatnonzero(labelled))), n_blank
 
 
@@ -278,9 +241,3 @@ def _ids(split: str, rows: np.ndarray) -> np.ndarray:
     width = len(f"{split}/{rows[-1]}")
     ids: np.ndarray = np.char.add(f"{split}/", rows.astype(np.str_)).astype(f"U{width}")
     return ids
-
-
-def _framed(text: str) -> bytes:
-    """A text with its length before it, so that no two lists of texts look alike."""
-    encoded = text.encode()
-    return len(encoded).to_bytes(8, "little") + encoded

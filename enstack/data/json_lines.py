@@ -1,24 +1,24 @@
-"""Rows as JSON lines: one object a line; what else a file holds is named with its line."""
+"""Rows as JSON, one object a line or one array; what else a file holds is named with its line."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+from enstack.data.json_arrays import BYTE, array_rows, shape_of
+from enstack.data.opened import open_bytes
 from enstack.errors import DataError
 
 __all__ = ["json_records"]
 
-BYTE = re.compile("[\udc80-\udcff]")  # what stands for a byte that is no UTF-8
-
 
 def json_records(path: Path, known: Collection[str]) -> Iterator[dict[str, Any]]:
-    """The object of each line that is not blank; DataError for what is none.
+    """The objects of a file in order, whether it has one a line or an array of them.
 
-    known: keys that no object may have twice, for the last one would win without a word.
+    Raises DataError for what is none. known: keys that no object may have twice, for the last one
+    would win without a word.
     """
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -30,7 +30,15 @@ def json_records(path: Path, known: Collection[str]) -> Iterator[dict[str, Any]]
         return record
 
     decoder = json.JSONDecoder(object_pairs_hook=unique)
-    with path.open("rb") as file:
+    if shape_of(path) == "lines":
+        yield from _lines(path, decoder)
+        return
+    for record, escapes_alone in array_rows(path, decoder):
+        yield _without_bytes(record) if escapes_alone else record
+
+
+def _lines(path: Path, decoder: json.JSONDecoder) -> Iterator[dict[str, Any]]:
+    with open_bytes(path) as file:
         for number, line in enumerate(file, start=1):
             text = line.decode("utf-8", "surrogateescape").strip("\ufeff \t\r\n")
             if not text:
@@ -62,11 +70,6 @@ def _without_bytes(record: dict[str, Any]) -> dict[str, Any]:
 def _why(path: Path, number: int, line: bytes, text: str, fault: str) -> str:
     """What is at fault with a line, and what to do."""
     rule = f"{path.name}: line {number:,} must be one JSON object"
-    if text.startswith("["):
-        return (
-            f"{rule}, it begins a JSON array. Write one object a line, without brackets and commas "
-            "around them, as with `jq -c '.[]'` or pandas' to_json(orient='records', lines=True)."
-        )
     if "\0" in text:
         return f"{rule}, it holds NUL bytes, as a copy that failed leaves. Copy the file again."
     if "\r" in text:

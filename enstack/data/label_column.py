@@ -18,10 +18,21 @@ __all__ = [
     "VULNERABILITY",
     "column_labels",
     "label_column_notes",
+    "numbered_classes",
     "require_labels_of_mode",
+    "says_vulnerable_or_not",
+    "vulnerable_or_not",
 ]
 
 VULNERABILITY = ("clean", "vulnerable")  # the classes of label mode binary
+YES_AND_NO = {
+    "0": False,
+    "1": True,
+    "false": False,
+    "true": True,
+    "clean": False,
+    "vulnerable": True,
+}
 LEFT_OUT, UNKNOWN = -1, -2  # what stands for a clean function under cwe, and for no label at all
 # Case and signs apart, as in cwe_119 or "CWE 119": these are one name each.
 NAMES = {
@@ -55,6 +66,25 @@ def require_labels_of_mode(
     for table in tables.values():
         if table.flags is None:
             _require_known_labels(table, label_mode, class_names, words)
+
+
+def says_vulnerable_or_not(tables: Mapping[str, Table]) -> bool:
+    """Whether all label columns together say no more than whether a function is vulnerable."""
+    words = set().union(*(_words(table) for table in tables.values()))
+    told = {word for word in words if word.lower() not in MISSING_WORDS}
+    # 0 alone may be the first of five classes.
+    return told <= YES_AND_NO.keys() and bool(told - {"0"})
+
+
+def vulnerable_or_not(table: Table) -> np.ndarray | None:
+    """Whether each row is vulnerable: (n,) bool; None where a label says something else."""
+    told = [YES_AND_NO.get(_word(value)) for value in _values(table)]
+    return None if None in told else np.array(told, dtype=np.bool_)
+
+
+def numbered_classes(tables: Mapping[str, Table]) -> set[int]:
+    """The numbers among all labels."""
+    return _numbers(set().union(*(_words(table) for table in tables.values())))
 
 
 def column_labels(table: Table, label_mode: str, class_names: Sequence[str]) -> np.ndarray:
@@ -123,9 +153,10 @@ def _require_known_labels(
     labels = column_labels(table, label_mode, class_names)
     bad = np.flatnonzero(labels == UNKNOWN)
     if len(bad):
+        name, row = table.place(int(bad[0]))
         raise DataError(
-            f"{table.path.name}: label must be 0 to {len(class_names) - 1} or one of "
-            f"{', '.join(class_names)}, row {bad[0]} has {_shown(_values(table)[bad[0]])} "
+            f"{name}: label must be 0 to {len(class_names) - 1} or one of "
+            f"{', '.join(class_names)}, row {row} has {_shown(_values(table)[bad[0]])} "
             f"(rows count from 0; {len(bad):,} such rows)."
             f"{_mode_advice(words) or _value_advice(_values(table)[bad[0]], class_names)}"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from enstack.errors import DataError
@@ -19,15 +19,19 @@ from enstack.storage.manifest import HashedFolder
 MIB = 2**20
 
 
-def local_copy_of(files: Iterable[Path], local_dir: Path) -> Path | None:
+def local_copy_of(
+    files: Iterable[Path], local_dir: Path, *, below: Path | None = None
+) -> Path | None:
     """A folder on this machine's disk with copies of these files; None where there is no room.
 
     The copy is made once, with a bar, read back, and made again when a file's size, time or
-    beginning and end change. Names must differ. Raises DataError where the storage fails.
+    beginning and end change. below: the folder from which their places are kept; without one their
+    names must differ. Raises DataError where the storage fails.
     """
     sources = sorted(files)  # the same files in any order are the same copy
+    names = {path: str(path.relative_to(below)) if below else path.name for path in sources}
     try:
-        return _local_copy_of(sources, local_dir)
+        return _local_copy_of(names, local_dir)
     except OSError as error:
         raise DataError(
             f"The data in {sources[0].parent} must be copied to {local_dir} before it is read; "
@@ -36,7 +40,7 @@ def local_copy_of(files: Iterable[Path], local_dir: Path) -> Path | None:
         ) from error
 
 
-def _local_copy_of(sources: list[Path], local_dir: Path) -> Path | None:
+def _local_copy_of(sources: Mapping[Path, str], local_dir: Path) -> Path | None:
     # By where they lie: files of other folders, by the same names, are another copy.
     key = sha256_json([str(path.absolute()) for path in sources])[:16]
     folder = local_dir / "staged" / key
@@ -58,7 +62,7 @@ def _local_copy_of(sources: list[Path], local_dir: Path) -> Path | None:
 
 
 def _copy(
-    sources: list[Path], folder: Path, made_from: dict[str, list[int | str]], total: int
+    sources: Mapping[Path, str], folder: Path, made_from: dict[str, list[int | str]], total: int
 ) -> None:
     """Copy beside, hashed on the way and read back; the folder appears when it is whole.
 
@@ -68,14 +72,14 @@ def _copy(
     with making_cache(folder, made_from) as beside:
         new = HashedFolder(beside)
         with Bar(max(1, total // MIB), title, unit="MiB") as bar:
-            for path in sources:
-                with path.open("rb") as source, new.file(path.name) as target:
+            for path, name in sources.items():
+                with path.open("rb") as source, new.file(name) as target:
                     # Not shutil.copy: the bytes are hashed as they come, and the bar moves.
                     while chunk := source.read(CHUNK_BYTES):
                         target.write(chunk)
                         moved += len(chunk)
                         bar.advance(min(moved // MIB, bar.total) - bar.done)
-                _keep_time(path, beside / path.name)
+                _keep_time(path, beside / name)
         # Slow storage is read once: the hashes are of what came from it, and what the disk has
         # made of that is read back here.
         new.finish(made_from=made_from)

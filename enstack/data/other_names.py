@@ -7,11 +7,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = [
+    "USUAL_GROUPS",
     "USUAL_LABELS",
+    "USUAL_SPLITS",
     "USUAL_TEXTS",
+    "USUAL_WEAKNESSES",
     "column_advice",
     "described",
-    "files_of_split",
+    "is_fixed_code",
     "nearest",
     "plain",
 ]
@@ -25,6 +28,16 @@ USUAL_TEXTS = (
 USUAL_LABELS = (
     "label", "target", "vul", "is_vul", "vulnerable", "is_vulnerable", "bug", "class", "labels",
 )  # fmt: skip
+# What a function belongs to besides its class, as far as data sets say; the nearest name first.
+USUAL_GROUPS = {
+    "project": ("project", "repo", "repo_name", "project_name", "repository"),
+    "commit": (
+        "commit_id", "commit", "commit_hash", "commit_sha", "sha", "commit_link", "commit_url",
+    ),
+    "cve": ("cve", "cve_id", "cve_ids", "cve_list", "cves"),
+    "date": ("date", "commit_date", "publish_date", "author_date", "committer_date"),
+}  # fmt: skip
+USUAL_WEAKNESSES = ("cwe", "cwe_id", "cwe_ids", "cwe_list", "cwes", "vul_type")
 USUAL_SPLITS = {
     "train": ("train", "training"),
     "validation": ("validation", "validate", "valid", "val", "dev", "eval"),
@@ -81,11 +94,9 @@ def described(missing: Mapping[str, str | None]) -> str:
     )
 
 
-def files_of_split(split: str, stems: Iterable[str]) -> list[str]:
-    """The stems that name a split in another usual way, as valid and primevul_valid do."""
-    return sorted(
-        stem for stem in stems if re.split(r"[\W_]+", stem.lower())[-1] in USUAL_SPLITS[split]
-    )
+def is_fixed_code(name: str) -> bool:
+    """Whether a column's name says that it holds code after its fix."""
+    return FIXED.search(name) is not None
 
 
 def _what(column: str) -> str:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import h5py
 
+from enstack.data.opened import format_of, is_packed, open_bytes
 from enstack.errors import DataError
 
 __all__ = ["readable", "refuse_strangers"]
 
 HEAD_BYTES = 4096
-TEXT_FORMATS = (".csv", ".jsonl")
+TEXT_FORMATS = ("csv", "jsonl", "json")
 WEB_PAGES = (b"<!doctype", b"<html", b"<head", b"<?xml", b"<body")
 # What files of other kinds begin with, and what to do.
 KINDS = {
@@ -27,7 +28,7 @@ KINDS = {
     b"ARROW1": ("an Arrow file", "Write it as .parquet"),
     b"version https://git-lfs": ("a Git LFS pointer, not the data", "Run `git lfs pull`"),
 }
-OWN_KINDS = {".hdf5": b"\x89HDF", ".parquet": b"PAR1"}
+OWN_KINDS = {"hdf5": b"\x89HDF", "parquet": b"PAR1", "arrow": b"ARROW1"}
 # Wide encodings by their mark; a wider one's begins with a narrower one's.
 MARKS = {
     b"\xff\xfe\0\0": "UTF-32LE",
@@ -39,27 +40,54 @@ MARKS = {
 
 def refuse_strangers(path: Path) -> None:
     """DataError for what is no data at all: an empty file, a web page, an archive, UTF-16."""
-    with readable(path), path.open("rb") as file:
+    kind_of_file = format_of(path)
+    _require_packed(path)
+    with readable(path), open_bytes(path) as file:
         head = file.read(HEAD_BYTES)
+    _refuse_known(path, head, kind_of_file)
+    if kind_of_file in TEXT_FORMATS:
+        _require_utf_8(path, head)
+    # HDF5 may begin with a block of another program's.
+    if kind_of_file == "hdf5" and not h5py.is_hdf5(path):
+        raise DataError(
+            f"{path.name} must be an HDF5 file, it is none: another kind of file under that name, "
+            "or its beginning is lost. Copy the right one again."
+        )
+
+
+def _refuse_known(path: Path, head: bytes, kind_of_file: str) -> None:
+    """DataError for a file whose first bytes tell that it is something else."""
     # Seen in the wild: an error page saved under the data's name.
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if not text:
         raise DataError(f"{path.name} must hold functions, it is empty. Write or copy it again.")
     if text.startswith(WEB_PAGES):
         raise DataError(
-            f"{path.name} looks like a web page, not {path.suffix[1:]} data: the download was "
+            f"{path.name} looks like a web page, not {kind_of_file} data: the download was "
             "answered with an error or sign-in page. Download it again."
         )
     for begin, (kind, advice) in KINDS.items():
-        if head.startswith(begin) and begin != OWN_KINDS.get(path.suffix):
-            raise DataError(f"{path.name} must be {path.suffix[1:]}, it is {kind}. {advice}.")
-    if path.suffix in TEXT_FORMATS:
-        _require_utf_8(path, head)
-    # HDF5 may begin with a block of another program's.
-    if path.suffix == ".hdf5" and not h5py.is_hdf5(path):
+        if head.startswith(begin) and begin != OWN_KINDS.get(kind_of_file):
+            raise DataError(f"{path.name} must be {kind_of_file}, it is {kind}. {advice}.")
+
+
+def _require_packed(path: Path) -> None:
+    """DataError for what is not packed as its ending says, or packed though it can't be so read."""
+    if not is_packed(path):
+        return
+    if format_of(path) not in TEXT_FORMATS:
         raise DataError(
-            f"{path.name} must be an HDF5 file, it is none: another kind of file under that name, "
-            "or its beginning is lost. Copy the right one again."
+            f"{path.name} must be read at any place, and packed it can't be: unpack it first."
+        )
+    with readable(path), path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    begin = {".gz": b"\x1f\x8b", ".zst": b"\x28\xb5\x2f\xfd"}[path.suffix.lower()]
+    # A web page or a pointer in its place is told as such, and an empty file too.
+    if not head.startswith(begin):
+        _refuse_known(path, head, path.suffix[1:])
+        raise DataError(
+            f"{path.name} must be packed as {path.suffix} says, it is not. Copy it again, or give "
+            "it the ending of what it is."
         )
 
 

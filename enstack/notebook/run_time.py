@@ -29,7 +29,7 @@ def show_run_time(config: RunConfig) -> None:
     functions are counted. Raises ConfigError or DataError for what cell 6 would refuse too.
     """
     from enstack.config import base_model_names
-    from enstack.inputs import base_model
+    from enstack.inputs import base_model, data_of
     from enstack.models.hardware import Hardware
     from enstack.training.run_time import model_times
 
@@ -40,7 +40,8 @@ def show_run_time(config: RunConfig) -> None:
         say("⏱️  Every base model is trained: cell 6 has only stacking and report to do, if that.")
         return
     say("Measuring a few batches ...")
-    data = _read_data(config)
+    # Without a word: cell 4 told of the data, and cell 6 will.
+    data = data_of(config)
     hardware = Hardware.choose(config.precision, config.num_workers)
     models = [base_model(name, model, config) for name, model in left.items()]
     times = model_times(models, data, config, run, hardware)
@@ -50,21 +51,6 @@ def show_run_time(config: RunConfig) -> None:
 
 def _finished(run: RunFolder, name: str) -> bool:
     return (run.base_model(name).probabilities / "manifest.json").exists()
-
-
-def _read_data(config: RunConfig) -> VulnerabilityData:
-    """The data without a word: cell 4 told of it, and cell 6 will."""
-    from enstack.data.functions import read_data
-    from enstack.inputs import data_folder
-
-    return read_data(
-        data_folder(config),
-        label_mode=config.label_mode,
-        label_rule=config.label_rule,
-        subset=config.subset,
-        seed=config.data_seed,
-        cache_dir=Path(config.local_dir),
-    )
 
 
 def _stacking_seconds(data: VulnerabilityData) -> float:

@@ -14,6 +14,7 @@ import joblib
 import numpy as np
 
 from enstack.counting import counted
+from enstack.data.cwes import class_of_vdisc
 from enstack.data.functions import Functions
 from enstack.data.labels import CWE_CLASSES
 from enstack.metrics.label_task import LabelTask
@@ -83,8 +84,9 @@ def class_probabilities(levels: np.ndarray, task: LabelTask, plainest: np.ndarra
 
 
 def _weight(name: str, levels: np.ndarray, highest: np.ndarray) -> np.ndarray:
-    if name in CWE_CLASSES:
-        return np.asarray(levels[:, CWE_CLASSES.index(name)])
+    if name.startswith("CWE-"):
+        # Of weaknesses beyond the five, the findings of the class that they are a kind of.
+        return np.asarray(levels[:, CWE_CLASSES.index(class_of_vdisc(name))])
     return np.asarray(HIGHEST - highest if name == "clean" else highest)
 
 

@@ -17,7 +17,8 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-from enstack.data.formats import CWE_COLUMNS, VDISC_NAMES
+from enstack.data.formats import CWE_COLUMNS
+from enstack.data.split_files import VDISC_NAMES
 from enstack.errors import ConfigError
 from enstack.progress.bars import Bar
 from enstack.storage.files import replacing_file

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from enstack.data.formats import VDISC_NAMES
 from enstack.data.made_up import MARK, MARK_TEXT
+from enstack.data.split_files import VDISC_NAMES
 from enstack.errors import ConfigError
 from enstack.storage.files import write_text
 from enstack.storage.places import require_own_place

@@ -15,8 +15,8 @@ from random import Random
 import h5py
 import numpy as np
 
-from enstack.data.formats import VDISC_NAMES
 from enstack.data.labels import CWE_CLASSES
+from enstack.data.split_files import VDISC_NAMES
 from enstack.storage.files import write_bytes
 from enstack.toy.templates import BLOCKS, COMMENTS, FILLERS
 

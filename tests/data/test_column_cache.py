@@ -13,8 +13,8 @@ import pytest
 
 from enstack.data import column_cache as stored
 from enstack.data.columns import AS_LATIN_1
-from enstack.data.formats import split_files
 from enstack.data.functions import read_data
+from enstack.data.readings import Source, sources_of
 from enstack.toy.fake_vdisc import write_fake_vdisc
 from tests.support.data_files import (
     FLAGS,
@@ -74,7 +74,9 @@ def test_a_second_read_opens_no_data_file_whatever_is_asked_of_it(
     refuse_reading(monkeypatch)
     for label_mode in ("cwe", "cwe_or_clean", "binary"):
         read_data(folder, label_mode=label_mode, subset=4, seed=3, cache_dir=tmp_path / "cache")
-    monkeypatch.delattr("enstack.data.functions.digest_of")  # nor are all texts hashed once more
+    monkeypatch.delattr(
+        "enstack.data.vulnerability_data.digest_of"
+    )  # nor are all texts hashed once more
     assert read_data(folder, label_mode="binary", cache_dir=tmp_path / "cache").fingerprint
 
 
@@ -104,16 +106,17 @@ def test_a_stopped_copy_is_begun_again_and_finished_ones_are_kept(
     folder, cache = write_all_hdf5(tmp_path), tmp_path / "cache"
     whole, read = stored.read_sources, []
 
-    def stopped(path: Path) -> Any:
+    def stopped(source: Source, reading: Any) -> Any:
+        (path,) = source.paths
         read.append(path.name)
         if "validate" in path.name and len(read) == 2:
             raise KeyboardInterrupt
-        return whole(path)
+        return whole(source, reading)
 
     monkeypatch.setattr(stored, "read_sources", stopped)
     with pytest.raises(KeyboardInterrupt):
         read_data(folder, cache_dir=cache)
-    assert [stored.is_cached(path, cache) for path in split_files(folder).values()] == [
+    assert [stored.is_cached(source, cache) for source in sources_of(folder).values()] == [
         True,
         False,
         False,
@@ -175,7 +178,7 @@ def test_reading_through_all_texts_needs_a_part_of_their_memory(tmp_path: Path) 
 
 def test_flags_keep_their_rows(tmp_path: Path) -> None:
     write_all_hdf5(tmp_path, sources=ODD)
-    columns = stored.read_columns(tmp_path / "VDISC_train.hdf5", tmp_path / "cache")
+    columns = stored.read_columns(Source((tmp_path / "VDISC_train.hdf5",)), tmp_path / "cache")
     assert columns.table.flags is not None
     assert np.array_equal(columns.table.flags, FLAGS)
     assert columns.texts.rows.tolist() == [0, 2, 4, 5]

@@ -20,9 +20,9 @@ from enstack.base_model_folder import save_probabilities
 from enstack.batches import EpochBatches
 from enstack.config import RunConfig
 from enstack.data import formats
-from enstack.data.formats import SPLITS
 from enstack.data.functions import read_data
 from enstack.data.holdout import plan_splits
+from enstack.data.split_files import SPLITS
 from enstack.data.subsets import choose
 from enstack.errors import DataError
 from enstack.models.tokens import LabelledTokens, tokenize

@@ -18,10 +18,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from enstack.data import formats, subsets
+from enstack.data.column_search import reading_of
 from enstack.data.columns import as_text, flag_codes, read_sources
-from enstack.data.formats import SPLITS
 from enstack.data.functions import Functions, VulnerabilityData, read_data
 from enstack.data.labels import CWE_CLASSES
+from enstack.data.readings import Source
+from enstack.data.split_files import SPLITS
 from enstack.data.subsets import stratified_parts
 from enstack.errors import DataError
 from tests.support.data_files import (
@@ -398,9 +400,10 @@ def test_hdf5_is_read_in_slices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     flags = np.eye(5, dtype=bool)[np.arange(n_rows) % 5]
     sources = np.array([b"f() { return 0; }" + b" " * 400] * n_rows, dtype="S417")
     write_all_hdf5(tmp_path, sources=sources, flags=flags)
-    path = tmp_path / "VDISC_train.hdf5"
+    source = Source((tmp_path / "VDISC_train.hdf5",))
+    reading = reading_of(source)
     tracemalloc.start()
-    n_read = sum(len(texts) for texts, _ in read_sources(path))
+    n_read = sum(len(texts) for texts, _ in read_sources(source, reading))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert n_read == n_rows
@@ -414,7 +417,7 @@ def test_a_folder_that_is_absent_or_a_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere is absent"):
         read_data(tmp_path / "nowhere")
     (tmp_path / "file").write_text("x")
-    with pytest.raises(DataError, match="file is a file"):
+    with pytest.raises(DataError, match="file is a file of none of these kinds"):
         read_data(tmp_path / "file")
 
 
@@ -425,7 +428,7 @@ def test_an_empty_folder_says_what_it_must_hold(tmp_path: Path) -> None:
 
 def test_a_folder_of_other_files_says_what_was_found(tmp_path: Path) -> None:
     (tmp_path / "vdisc_train.h5").touch()
-    with pytest.raises(DataError, match=r"must hold VDISC_train.hdf5.*found vdisc_train.h5"):
+    with pytest.raises(DataError, match=r"missing validation, test \(found vdisc_train.h5\)"):
         read_data(tmp_path)
 
 
@@ -474,36 +477,46 @@ def test_missing_keys_are_named_with_the_nearest_found(tmp_path: Path) -> None:
         read_data(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("func_before", "target"),
+        ("function", "label"),
+        ("func ", " label"),
+        ("Func", "LABEL"),
+        ("func", "is_vulnerable"),
+        ("processed_func", "label"),
+    ],
+)
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
-def test_a_table_without_func_says_so(tmp_path: Path, suffix: str) -> None:
-    rows = [{"function": source, "label": 0} for source in SOURCES]
-    with pytest.raises(DataError, match=r"missing func \(nearest: function\)"):
-        read_data(write_rows(tmp_path, suffix, rows))
+def test_columns_under_other_usual_names_are_read_and_told(
+    tmp_path: Path, suffix: str, names: tuple[str, str]
+) -> None:
+    rows = label_rows([0, 1] * 3)
+    plain = read_data(write_rows(tmp_path / "plain", suffix, rows), label_mode="binary")
+    rows = [
+        {names[0]: row["func"], names[1]: row["label"], "func_after": "f() { }"} for row in rows
+    ]
+    data = read_data(write_rows(tmp_path / "other", suffix, rows), label_mode="auto")
+    assert data.fingerprint == plain.fingerprint
+    assert f"read as own columns: {names[0]}, {names[1]}; binary; 3 splits" in data.notes
 
 
 @pytest.mark.parametrize(
     ("names", "named"),
     [
         (
-            ("func_before", "target"),
-            r"missing func \(nearest: func_before\), label \(nearest: target",
-        ),
-        (("func_before", "target"), "Rename func_before to func, target to label"),
-        (
             ("func_after", "label"),
             r"missing func\.\nFound .* func; func_after is code after its fix",
         ),
-        (("vul_func_with_fix", "vul"), r"missing func, label \(nearest: vul\)"),
-        (("func ", " label"), r"missing func \(nearest: 'func '\), label \(nearest: ' label'\)"),
-        (("Func", "LABEL"), r"missing func \(nearest: Func\), label \(nearest: LABEL\)"),
-        (("func", "is_vulnerable"), r"missing label \(nearest: is_vulnerable\)"),
-        (("processed_func", "label"), r"missing func \(nearest: processed_func\)"),
+        (("vul_func_with_fix", "vul"), r"missing func\.\nFound .*func_with_fix is code after"),
         (("func", "Vulnerable (y/n)"), "Name the column of labels label"),
+        (("fun", "lable"), "Rename fun to func, lable to label"),
         (("a", "b"), "Name the column of functions func and the column of labels label"),
     ],
 )
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
-def test_columns_under_other_names_are_named_with_what_to_rename(
+def test_columns_that_can_not_be_told_are_named_with_what_to_do(
     tmp_path: Path, suffix: str, names: tuple[str, str], named: str
 ) -> None:
     rows = [{names[0]: source, names[1]: 0} for source in SOURCES]
@@ -530,26 +543,27 @@ def test_a_table_whose_first_line_has_no_names_says_so(
         read_data(tmp_path)
 
 
-@pytest.mark.parametrize(
-    "other", ["valid", "val", "dev", "validate", "eval", "Validation", "primevul_valid"]
-)
+@pytest.mark.parametrize("other", ["valid", "val", "dev", "validate", "eval", "Validation"])
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
-def test_a_split_under_another_usual_name_is_named(tmp_path: Path, suffix: str, other: str) -> None:
+def test_a_split_under_another_usual_name_is_read(tmp_path: Path, suffix: str, other: str) -> None:
     write_rows(tmp_path, suffix, label_rows(["CWE-119", "CWE-120"] * 3))
+    plain = read_data(tmp_path).fingerprint
     (tmp_path / f"validation.{suffix}").rename(tmp_path / f"{other}.{suffix}")
-    named = rf"missing validation.{suffix} .*Rename {other}.{suffix} to validation.{suffix}"
-    with pytest.raises(DataError, match=named):
+    assert read_data(tmp_path).fingerprint == plain
+
+
+def test_splits_whose_names_do_not_go_together_are_refused(tmp_path: Path) -> None:
+    write_rows(tmp_path, "csv", label_rows(["CWE-119", "CWE-120"] * 3))
+    (tmp_path / "validation.csv").rename(tmp_path / "primevul_valid.csv")
+    with pytest.raises(DataError, match=r"under names that go together \(found .*Name them alike"):
         read_data(tmp_path)
-    (tmp_path / f"{other}.{suffix}").rename(tmp_path / f"validation.{suffix}")
-    assert len(read_data(tmp_path).splits["validation"]) == 6
 
 
 @pytest.mark.parametrize("other", ["VDISC_validation", "vdisc_validate", "VDISC_val"])
-def test_vdisc_under_another_name_is_named(tmp_path: Path, other: str) -> None:
+def test_vdisc_under_another_name_is_read(tmp_path: Path, other: str) -> None:
     write_all_hdf5(tmp_path)
     (tmp_path / "VDISC_validate.hdf5").rename(tmp_path / f"{other}.hdf5")
-    with pytest.raises(DataError, match=rf"Rename {other}.hdf5 to VDISC_validate.hdf5"):
-        read_data(tmp_path)
+    assert len(read_data(tmp_path).splits["validation"]) == 5
 
 
 def test_columns_of_unequal_length_are_both_named(tmp_path: Path) -> None:

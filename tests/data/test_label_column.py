@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enstack.data.columns import Table
-from enstack.data.formats import SPLITS
 from enstack.data.functions import VulnerabilityData, read_data
 from enstack.data.labels import CLASS_NAMES, label_functions, label_notes, require_labels
+from enstack.data.split_files import SPLITS
 from enstack.errors import DataError
 from tests.support.command_line import enstack_here
 from tests.support.data_files import label_rows, write_rows
@@ -265,7 +265,7 @@ def test_the_commands_end_with_the_status_of_wrong_data_and_their_advice_works(
 ) -> None:
     folder = write_rows(tmp_path / "data", "csv", label_rows([0, 1] * 4))
     scratch = ("--local-dir", tmp_path / "scratch")
-    done = enstack_here("audit", folder, "--json", *scratch)
+    done = enstack_here("audit", folder, "--json", *scratch, "--label-mode", "cwe")
     assert done.returncode == 3
     assert "Use label_mode=binary (enstack audit: --label-mode binary)" in done.stderr
     done = enstack_here("audit", folder, "--json", *scratch, "--label-mode", "binary")

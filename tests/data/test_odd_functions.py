@@ -10,9 +10,9 @@ import h5py
 import numpy as np
 import pytest
 
-from enstack.data.formats import SPLITS
 from enstack.data.functions import VulnerabilityData, read_data
 from enstack.data.labels import CWE_CLASSES
+from enstack.data.split_files import SPLITS
 from enstack.models.tokens import LabelledTokens, tokenize
 from tests.support.data_files import VDISC, write_all_hdf5, write_rows
 

@@ -85,8 +85,12 @@ def test_a_file_of_nul_bytes_is_a_copy_that_failed(tmp_path: Path, suffix: str) 
 @pytest.mark.parametrize(
     ("change", "named", "damaged"),
     [
-        (lambda lines: ["[" + ",\n".join(lines) + "]"], "line 1 .* it begins a JSON array", False),
-        (lambda lines: [f"[{','.join(lines)}]"], "line 1 .* it begins a JSON array", False),
+        (lambda lines: ["[" + "\n".join(lines) + "]"], "after 1 rows, ',' must follow", False),
+        (lambda lines: ["[" + ",".join(lines)], "after 6 rows, .* it was cut short", True),
+        (lambda lines: [f"[{','.join(lines)},"], "after 6 rows, .*broken", True),
+        (lambda lines: [f"[{','.join(lines)}] {{}}"], "after 6 rows, more stands after", False),
+        (lambda lines: ["[[1, 2]]"], "after 0 rows, an item .* must be one object", False),
+        (lambda lines: [lines[0].join("[]").replace(":", "", 1)], "after 0 rows, its JSON", True),
         (lambda lines: ["\r".join(lines)], "line 1 .* ends its lines with a bare CR", False),
         (lambda lines: [*lines, "\0" * 20], "line 7 .* it holds NUL bytes", True),
         (lambda lines: [lines[0], "{,}", *lines[1:]], "line 2 .* Mend or remove that line", False),
@@ -107,6 +111,13 @@ def test_what_is_at_fault_with_json_lines_is_named_with_its_line(
     # Whole lines all end in one; only a file that was cut short lacks it.
     train.write_text(changed if "last line" in named else changed + "\n")
     refused(tmp_path, f"train.jsonl: {named}", damaged=damaged)
+
+
+def test_an_array_under_the_name_of_json_lines_is_read(tmp_path: Path) -> None:
+    plain = read_data(write_rows(tmp_path, "jsonl", flag_rows())).fingerprint
+    train = tmp_path / "train.jsonl"
+    train.write_text("[" + ",\n".join(train.read_text().splitlines()) + "]\n")
+    assert read_data(tmp_path).fingerprint == plain
 
 
 def test_a_key_twice_in_what_is_not_read_does_no_harm(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ PINS = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
 
 def test_what_is_not_python_is_shipped_with_its_room() -> None:
     package = ROOT / "enstack"
-    files = [*package.rglob("*.j2"), package / "py.typed"]
+    files = [*package.rglob("*.j2"), *package.rglob("*.csv"), package / "py.typed"]
     rooms = {".".join(path.relative_to(ROOT).parent.parts) for path in files}
     assert rooms == set(SETUP["options.package_data"])
 

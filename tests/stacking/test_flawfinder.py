@@ -70,6 +70,13 @@ def test_without_a_clean_class_the_highest_level_wins_and_nothing_found_is_the_p
     np.testing.assert_array_equal(levels[~nothing, chosen], levels[~nothing].max(axis=1))
 
 
+def test_a_weakness_beyond_the_five_has_the_findings_of_the_class_that_it_is_a_kind_of() -> None:
+    task = task_of("cwe_all", ("CWE-476", "CWE-787", "CWE-other"))
+    levels = np.array([[4, 5, 0, 1, 0], [0, 0, 0, 0, 3]])  # of CWE-119, 120, 469, 476, other
+    found = class_probabilities(levels, task, np.zeros((2, 3)))
+    np.testing.assert_allclose(found, [[0.2, 0.8, 0], [0, 0, 1]], rtol=1e-6)
+
+
 def test_a_class_counts_each_weakness_that_a_rule_names_and_other_counts_the_rest() -> None:
     answer = (
         "./0.c:1:  [2] (buffer) char:Static arrays (CWE-119!/CWE-120).  Use more.\n"

@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from enstack.data.formats import SPLITS
 from enstack.data.labels import CWE_CLASSES
+from enstack.data.split_files import SPLITS
 
 VDISC = {"train": "VDISC_train", "validation": "VDISC_validate", "test": "VDISC_test"}
 # One function of each class and one without any flag.

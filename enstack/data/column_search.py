@@ -1,0 +1,277 @@
+"""Which columns of a table hold functions, labels, weaknesses and groups: told, or found by value.
+
+Fixed code, patches and messages are never taken for a function, and where two columns could be
+meant, both are named and none is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from enstack.data.formats import CWE_COLUMNS, reader_of
+from enstack.data.layouts import LAYOUTS, Layout, OneFunction
+from enstack.data.missing_columns import listed, missing_columns, missing_labels
+from enstack.data.opened import bare_stem, format_of
+from enstack.data.other_names import (
+    USUAL_GROUPS,
+    USUAL_LABELS,
+    USUAL_TEXTS,
+    USUAL_WEAKNESSES,
+    plain,
+)
+from enstack.data.readings import AS_FOUND, AUTO, Asked, Reading, Source
+from enstack.data.strangers import readable, refuse_strangers
+from enstack.data.values import what_labels_are, what_texts_are
+from enstack.errors import ConfigError, DataError
+
+__all__ = ["reading_of"]
+
+SAMPLE_ROWS = 500
+
+
+def reading_of(source: Source) -> Reading:
+    """Where the files of a split have their functions and labels.
+
+    Raises DataError where that can't be told, ConfigError for a layout that is none.
+    """
+    path, asked = source.paths[0], source.asked
+    refuse_strangers(path)
+    reader = reader_of(path)
+    with readable(path):
+        names = reader.columns(path)
+    if format_of(path) == "hdf5":
+        return _of_vdisc(path, names)
+    found = _of_layout(source, names)
+    if found is None and asked == AS_FOUND:
+        found = _of_our_own(path, names)
+    if found is None:
+        found = _of_usual_names(path, names, asked)
+    found = replace(found, **_beside(names, found))
+    _refuse_columns_twice(path, [*found.needed, *found.helpful], names)
+    if not found.is_our_own or asked != AS_FOUND:
+        _require_values(path, found, asked)
+    return found
+
+
+# HDF5 and the columns that enstack asks for
+
+
+def _of_vdisc(path: Path, names: Sequence[str]) -> Reading:
+    _refuse_columns_twice(path, ("functionSource", *CWE_COLUMNS), names)
+    lacking = [name for name in ("functionSource", *CWE_COLUMNS) if name not in names]
+    if lacking:
+        raise DataError(missing_columns(path, lacking, names))
+    return Reading("", (OneFunction("functionSource"),), flags=CWE_COLUMNS)
+
+
+def _of_our_own(path: Path, names: Sequence[str]) -> Reading | None:
+    if "func" not in names:
+        return None
+    if not {"label", *CWE_COLUMNS} & set(names):
+        return None
+    if any(plain(name) == "funcbefore" for name in names):
+        raise DataError(
+            f"{path.name} has func and func_before: beside the code before a fix, func may be the "
+            "code after it. Name the right one: text_column=func_before, or text_column=func."
+        )
+    has_label = "label" in names
+    # All five or none: without one of them, functions of that class would read as clean.
+    if set(CWE_COLUMNS) <= set(names):
+        return Reading("", (OneFunction("func"),), flags=CWE_COLUMNS, both=has_label)
+    return Reading("", (OneFunction("func"),), label="label") if has_label else None
+
+
+# Layouts of published data sets
+
+
+def _of_layout(source: Source, names: Sequence[str]) -> Reading | None:
+    layout = _layout(source, names)
+    if layout is None:
+        return None
+    asked, functions = source.asked, layout.functions
+    if asked.text_column != AUTO:
+        functions = (OneFunction(_named(source.paths[0], asked.text_column, names, "text")),)
+    label = layout.label
+    if asked.label_column != AUTO:
+        label = _named(source.paths[0], asked.label_column, names, "label")
+    by_plain = {plain(name): name for name in names}
+    return Reading(
+        layout.name,
+        functions,
+        label=label,
+        flags=() if asked.label_column != AUTO else tuple(by_plain[plain(f)] for f in layout.flags),
+        cwes=layout.cwes,
+        labels_by_file={} if label else layout.labels_by_file,
+    )
+
+
+def _layout(source: Source, names: Sequence[str]) -> Layout | None:
+    if source.asked.layout != AUTO:
+        return _named_layout(source, names)
+    if source.asked != AS_FOUND:
+        return None
+    fitting = [layout for layout in LAYOUTS if _fits(layout, source, names)]
+    # Our own names go first, as they always did.
+    if not fitting or ("func" in names and "label" in names):
+        return None
+    most = max(len(layout.told_by) for layout in fitting)
+    best = [layout for layout in fitting if len(layout.told_by) == most]
+    if any(_columns(layout) != _columns(best[0]) for layout in best):
+        both = " and ".join(layout.name for layout in best)
+        raise DataError(
+            f"{source.paths[0].name} could be read as {both}, which take other columns. Name one: "
+            f"layout={best[0].name!r}."
+        )
+    # Of those that are read alike, the first: its name says most.
+    return next(layout for layout in fitting if _columns(layout) == _columns(best[0]))
+
+
+def _columns(layout: Layout) -> tuple[Any, ...]:
+    return layout.functions, layout.label, layout.flags
+
+
+def _fits(layout: Layout, source: Source, names: Sequence[str]) -> bool:
+    columns = {plain(name) for name in names}
+    if not {plain(name) for name in layout.told_by} <= columns:
+        return False
+    stems = {bare_stem(path) for path in source.paths}
+    return not layout.labels_by_file or stems == set(layout.labels_by_file)
+
+
+def _named_layout(source: Source, names: Sequence[str]) -> Layout:
+    by_name = {plain(layout.name): layout for layout in LAYOUTS}
+    if plain(source.asked.layout) not in by_name:
+        raise ConfigError(
+            f"layout must be auto or one of {', '.join(layout.name for layout in LAYOUTS)}, found "
+            f"{source.asked.layout!r}."
+        )
+    layout = by_name[plain(source.asked.layout)]
+    if not _fits(layout, source, names):
+        raise DataError(
+            f"{source.paths[0].name} must have the columns {', '.join(layout.told_by)} to be read "
+            f"as {layout.name}; it has {listed(names)}. Leave layout out, or name another."
+        )
+    return layout
+
+
+# Any other table, by usual names and by values
+
+
+def _of_usual_names(path: Path, names: Sequence[str], asked: Asked) -> Reading:
+    flags = _flags(names)
+    text = _one_of(path, names, asked.text_column, "text")
+    label = _one_of(path, names, asked.label_column, "label")
+    if asked.label_column == AUTO and flags:
+        return Reading(
+            "", (OneFunction(text or _lacking(path, names, "func")),), flags=flags, both=bool(label)
+        )
+    # A list of weaknesses is a label too, where there is no other.
+    label = label or next(iter(_usual(names, USUAL_WEAKNESSES)), "")
+    if not text or not label:
+        missing = [] if text else ["func"]
+        raise DataError(missing_columns(path, missing + missing_labels(names, label), names))
+    return Reading("", (OneFunction(text),), label=label)
+
+
+def _flags(names: Sequence[str]) -> tuple[str, ...]:
+    by_plain = {plain(name): name for name in names}
+    found = tuple(by_plain[plain(flag)] for flag in CWE_COLUMNS if plain(flag) in by_plain)
+    return found if len(found) == len(CWE_COLUMNS) else ()
+
+
+def _lacking(path: Path, names: Sequence[str], column: str) -> str:
+    raise DataError(missing_columns(path, [column], names))
+
+
+def _one_of(path: Path, names: Sequence[str], asked: str, kind: str) -> str:
+    """The column of texts or labels that is asked for, or found; empty for none."""
+    if asked != AUTO:
+        return _named(path, asked, names, kind)
+    ours, usual = ("func", USUAL_TEXTS) if kind == "text" else ("label", USUAL_LABELS)
+    if ours in names and not (kind == "text" and "funcbefore" in map(plain, names)):
+        return ours
+    found = _usual(names, usual)
+    if len(found) > 1:
+        found = _by_value(path, found, kind)
+    if len(found) > 1:
+        raise DataError(
+            f"{path.name} has several columns that could be the {kind}: {' and '.join(found)}. "
+            f"Name the right one: {kind}_column={found[0]}."
+        )
+    return found[0] if found else ""
+
+
+def _usual(names: Sequence[str], usual: Iterable[str]) -> list[str]:
+    """The columns with a usual name, in the order of these; code after a fix has none."""
+    by_plain = {plain(name): name for name in reversed(names)}
+    wanted = dict.fromkeys(plain(name) for name in usual)
+    return [by_plain[name] for name in wanted if name in by_plain]
+
+
+def _named(path: Path, column: str, names: Sequence[str], kind: str) -> str:
+    if column not in names:
+        raise DataError(
+            f"{kind}_column must name a column, {path.name} has no {column!r}; it has "
+            f"{listed(names)}."
+        )
+    return column
+
+
+# What else is kept, and what the values say
+
+
+def _beside(names: Sequence[str], reading: Reading) -> dict[str, Any]:
+    """The columns of weaknesses and groups; one that stands there twice is neither."""
+    once = [name for name in names if names.count(name) == 1 and name not in reading.needed]
+    groups = {
+        kind: found[0] for kind, usual in USUAL_GROUPS.items() if (found := _usual(once, usual))
+    }
+    cwes = reading.cwes or next(iter(_usual(once, USUAL_WEAKNESSES)), "")
+    return {"groups": groups, "cwes": "" if reading.flags else cwes}
+
+
+def _sample(path: Path, columns: Sequence[str]) -> dict[str, list[Any]]:
+    batches = reader_of(path).batches(path, (), columns)
+    batch: Mapping[str, Any] = next(batches, {column: [] for column in columns})
+    return {column: list(islice(batch[column], SAMPLE_ROWS)) for column in columns}
+
+
+def _by_value(path: Path, columns: Sequence[str], kind: str) -> list[str]:
+    fault = what_texts_are if kind == "text" else what_labels_are
+    sample = _sample(path, columns)
+    fitting = [column for column in columns if not fault(sample[column])]
+    return fitting or list(columns)
+
+
+def _require_values(path: Path, reading: Reading, asked: Asked) -> None:
+    texts = [one.text for one in reading.functions]
+    labels = [reading.label] if reading.label else []
+    sample = _sample(path, [*texts, *labels])
+    # A patch or a name of a weakness is told by what it is, before it becomes a label that is none.
+    for column in labels:
+        if fault := what_labels_are(sample[column]):
+            raise DataError(
+                f"{path.name}: {column} must hold labels, {fault}. Where a model is to write the "
+                "fix (VulRepair and its like) there is nothing to classify; else name the column: "
+                "label_column=NAME."
+            )
+    for column in texts:
+        # What a user names by hand may be in any language, or after its fix.
+        if asked.text_column == AUTO and (fault := what_texts_are(sample[column])):
+            raise DataError(
+                f"{path.name}: {column} must hold functions, {fault}. Name the column: "
+                "text_column=NAME."
+            )
+
+
+def _refuse_columns_twice(path: Path, columns: Iterable[str], names: Sequence[str]) -> None:
+    twice = [column for column in columns if names.count(column) > 1]
+    if twice:
+        raise DataError(
+            f"{path.name} must have each column once, {twice[0]} stands there "
+            f"{names.count(twice[0])} times. Remove or rename all but one."
+        )

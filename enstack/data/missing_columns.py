@@ -1,0 +1,43 @@
+"""What is said of a table that lacks a column: its name, the nearest there is, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from enstack.data.formats import CWE_COLUMNS
+from enstack.data.opened import format_of
+from enstack.data.other_names import column_advice, described, is_fixed_code, nearest, plain
+
+__all__ = ["listed", "missing_columns", "missing_labels"]
+
+LISTED = 40  # columns that a message names
+
+
+def missing_labels(names: Sequence[str], label: str) -> list[str]:
+    """The columns of labels that a table lacks; none where it has the label."""
+    if label:
+        return []
+    # Who has no flag under any name has, or wants, a column of labels.
+    there = {plain(name) for name in names}
+    lacking = [column for column in CWE_COLUMNS if plain(column) not in there]
+    return lacking if len(lacking) < len(CWE_COLUMNS) else ["label"]
+
+
+def missing_columns(path: Path, missing: Sequence[str], names: Sequence[str]) -> str:
+    """What a file lacks, what it has, and what to do: the text of an error."""
+    known = {"func", "label", "functionSource", *CWE_COLUMNS}
+    others = [name for name in names if name not in known and not is_fixed_code(name)]
+    near = {column: nearest(column, others) for column in missing}
+    if format_of(path) == "hdf5":
+        rule = "must have functionSource and the five CWE keys"
+    else:
+        rule = "must have the columns func and label, or func and the five CWE columns"
+    advice = column_advice(near, names, format_of(path) == "csv")
+    return f"{path.name} {rule}; missing {described(near)}.\nFound {listed(names)}. {advice}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """The names of columns, as many as a message takes."""
+    text = ", ".join(name[:40] for name in names[:LISTED]) or "nothing"
+    return text + (f" and {len(names) - LISTED:,} more" if len(names) > LISTED else "")
