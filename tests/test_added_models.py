@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import enstack
-from enstack import bundle
+from enstack.bundle.choice import best_model
 from enstack.config import RunConfig
 from enstack.data.functions import VulnerabilityData, read_data
 from enstack.data.holdout import plan_splits
@@ -314,4 +314,4 @@ def test_what_has_no_score_is_no_better_than_a_score_below_zero(tmp_path: Path) 
     run.stacking.selection.write_text(json.dumps({"best": "base:oracle", "scores": scores}))
     # MCC goes below zero, and rows that are too few for stacks score none.
     known = ["base:c", "base:a", "base:b"]
-    assert bundle._best(run, known, ["a", "b", "c"]) == "base:b"
+    assert best_model(run, known, ["a", "b", "c"]) == "base:b"
