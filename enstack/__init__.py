@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         load,
         report,
         run,
+        scan,
         stack,
         write_toy,
     )
@@ -41,6 +42,7 @@ __all__ = [
     "load",
     "report",
     "run",
+    "scan",
     "stack",
     "write_toy",
 ]

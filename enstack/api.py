@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from enstack.config import RunConfig
     from enstack.pipeline import RunResults
     from enstack.reporting.run_comparison import RunComparison
+    from enstack.scanning.scan import Scan
 
 
 def configure(**fields: Any) -> RunConfig:
@@ -145,6 +146,37 @@ def compare(runs: Sequence[str | Path]) -> RunComparison:
     if isinstance(runs, str | Path):
         raise ConfigError(f"Runs must be a list of two run folders or more, found {str(runs)!r}.")
     return compare_runs([named_folder(one) for one in runs])
+
+
+def scan(
+    paths: str | Path | Sequence[str | Path],
+    model: str | Path,
+    *,
+    name: str | None = None,
+    local_dir: str | Path | None = None,
+) -> Scan:
+    """Judge the functions of C and C++ files, of what lies below folders, or of `-`.
+
+    model: a finished run folder; name: which of its models, as `load` takes it. local_dir: the
+    scratch disk, where scores are kept by content: what has not changed is not judged again. The
+    result has `.findings`, worst first, and `.functions`. Raises DataError for a path that is not
+    there, CheckpointError for a run that is unfinished or damaged.
+    """
+    from enstack.bundle.opening import open_model
+    from enstack.config import RunConfig
+    from enstack.inputs import require_local_dir
+    from enstack.scanning.scan import scan_paths
+    from enstack.storage.caches import holding_caches
+    from enstack.storage.disks import require_writable
+
+    config = RunConfig(**({} if local_dir is None else {"local_dir": str(local_dir)}))
+    cache_dir = Path(config.local_dir)
+    require_writable(cache_dir, "local_dir", ConfigError)
+    require_local_dir(config)
+    listed = [paths] if isinstance(paths, str | Path) else list(paths)
+    with holding_caches():
+        opened = open_model(named_folder(model), name, cache_dir=cache_dir)
+        return scan_paths(listed, opened, cache_dir=cache_dir)
 
 
 def named_folder(path: str | Path) -> Path:

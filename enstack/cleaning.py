@@ -29,10 +29,13 @@ CACHES = {
     "columns": (SHORT, "columns of a data file"),
     "tokens": (LONG, "tokens of a split"),
     "near_duplicates": (rf"{LONG}|{LONG}\.json", "near-duplicates"),
+    "profiles": (LONG, "what scans know of a model"),
+    "scores": (rf"{LONG}\.scores", "scores of scanned functions"),
     "flawfinder": ("functions", "functions that Flawfinder was to read"),
     "toy": ("data", "the toy data"),
     "toy/models": ("|".join(TINY_MODELS), "a tiny model"),
 }
+FILES = (".json", ".scores")  # of caches that are files; others are folders
 CHECKPOINTS = "checkpoints"
 MIB = 2**20
 
@@ -133,7 +136,7 @@ def _named(place: Path, names: str) -> list[Path]:
     if not _is_own_folder(place.parent, place):
         return []
     found = [path for path in names_in(place) if re.fullmatch(names, path.name)]
-    return [path for path in found if is_folder(path) or path.suffix == ".json"]
+    return [path for path in found if is_folder(path) or path.suffix in FILES]
 
 
 def _is_own_folder(local_dir: Path, place: Path) -> bool:

@@ -40,6 +40,8 @@ LOCAL_FOLDERS = (
     "columns",
     "locks",
     "near_duplicates",
+    "profiles",
+    "scores",
     "staged",
     "tokens",
     "toy",
@@ -83,7 +85,7 @@ def read_run_data(config: RunConfig, *, keep_clean: bool = False) -> Vulnerabili
     made_up = [MADE_UP_NOTE] if is_made_up(config.data_dir) else []
     data = replace(data, notes=[*made_up, *data.notes, *comparison_notes(data)])
     if config.drop_near_duplicates:
-        data = _without_near_duplicates(data, config)
+        data = without_near_duplicates(data, config)
     sizes = ", ".join(f"{len(functions):,} {split}" for split, functions in data.splits.items())
     classes = counted(len(data.class_names), "class")
     say(f"▶ Data: {sizes} functions, {classes} ({data.label_mode})")
@@ -120,7 +122,7 @@ def asked_of(config: RunConfig) -> Asked:
     return Asked(config.layout, config.text_column, config.label_column)
 
 
-def _without_near_duplicates(data: VulnerabilityData, config: RunConfig) -> VulnerabilityData:
+def without_near_duplicates(data: VulnerabilityData, config: RunConfig) -> VulnerabilityData:
     """The data without train functions that stand in another split, compared once a machine."""
     threshold = config.drop_near_duplicates
     # The edition too: another way of sketching may find other pairs.

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from enstack.reporting.schema import report_schema
+from enstack.scanning.scan_json import scan_schema
 from enstack.storage.json_text import json_text
 from tools.architecture_page import architecture_page
 from tools.cli_page import cli_page
@@ -22,6 +23,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "cli.md": cli_page,
     "configuration.md": configuration_page,
     "report.schema.json": lambda: json_text(report_schema(), indent=2) + "\n",
+    "scan.schema.json": lambda: json_text(scan_schema(), indent=2) + "\n",
 }
 
 

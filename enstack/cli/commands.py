@@ -12,15 +12,12 @@ import typer
 
 from enstack import api
 from enstack.bench import BENCHMARKS, load_benchmark
+from enstack.cli import scan_command as scan_command
 from enstack.cli.app import app, is_quiet, progress
 from enstack.config import RunConfig, load_config
 from enstack.console import put
 from enstack.errors import CheckpointError, ConfigError
-from enstack.exit_status import (
-    confirmed,
-    print_result,
-    report_errors,
-)
+from enstack.exit_status import confirmed, print_result, report_errors
 from enstack.progress.quiet import quietly
 from enstack.storage.json_text import json_text
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["LONGEST", "comment_kept_from", "lexer_tokens"]
+__all__ = ["LONGEST", "comment_kept_from", "has_comment", "lexer_tokens"]
 
 LONGEST = 1 << 20  # characters of a function that are cut into tokens; more would fill the memory
 # A comment is matched outside of the group, so that it gives an empty text. A comment or literal
@@ -37,6 +37,12 @@ def lexer_tokens(source: str) -> list[str]:
         return _tokens(source)
     # Where a comment ends nobody can tell, so neither its quotes nor its /* mean anything.
     return _tokens(source[:kept_from]) + PLAIN.findall(source, kept_from)
+
+
+def has_comment(source: str) -> bool:
+    """Whether a comment stands anywhere in a function."""
+    found = PATTERN.finditer(source[:LONGEST]) if "/" in source else ()
+    return any(match[0].startswith(("//", "/*")) and not match[1] for match in found)
 
 
 def _tokens(source: str) -> list[str]:

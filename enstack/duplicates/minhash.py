@@ -20,6 +20,7 @@ __all__ = [
     "candidate_pairs",
     "join_signatures",
     "minhash_signatures",
+    "token_hash",
 ]
 
 # Raise when other pairs are found, by the lexer too, so that no stored comparison is used.
@@ -80,7 +81,7 @@ def minhash_signatures(sources: Sequence[str], threshold: float) -> Signatures:
     texts = [source.encode() for source in sources]
     tokens = [lexer_tokens(source) for source in sources]
     lengths = np.fromiter(map(len, tokens), np.int32, len(tokens))
-    hashes = [np.fromiter(map(_token_hash, of_one), np.uint64, len(of_one)) for of_one in tokens]
+    hashes = [np.fromiter(map(token_hash, of_one), np.uint64, len(of_one)) for of_one in tokens]
     minhashes = _minhashes(hashes)
     return Signatures(
         texts=_digests(texts),
@@ -100,7 +101,8 @@ def join_signatures(parts: Sequence[Signatures]) -> Signatures:
 
 
 @functools.lru_cache(maxsize=REMEMBERED_TOKENS)
-def _token_hash(token: str) -> int:
+def token_hash(token: str) -> int:
+    """64 bits of a token, the same in every process."""
     # Not Python's hash: of texts it is another one in every process.
     return int.from_bytes(hashlib.blake2b(token.encode(), digest_size=8).digest(), "little")
 

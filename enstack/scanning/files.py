@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from enstack.scanning.functions import Function, cut
+from enstack.scanning.ignore_comments import IgnoreComment, ignore_comments
 from enstack.scanning.leftovers import Leftover
 from enstack.scanning.source_text import decoded
 from enstack.scanning.walk import SkippedFile, source_files
@@ -16,12 +17,17 @@ __all__ = ["Found", "ScannedFile", "functions_of", "scanned_files"]
 
 @dataclass(frozen=True)
 class ScannedFile:
-    """A file that was read: its functions, what else its braces hold, and its encoding."""
+    """A file that was read: its functions, what else its braces hold, and its encoding.
+
+    n_lines: of the file. ignored: the comments that ignore findings.
+    """
 
     path: Path
     functions: list[Function] = field(repr=False)
     leftovers: list[Leftover] = field(repr=False)
     encoding: str = "utf-8"
+    n_lines: int = 0
+    ignored: list[IgnoreComment] = field(default_factory=list, repr=False)
 
 
 @dataclass(frozen=True)
@@ -65,4 +71,6 @@ def scanned_files(
             yield found
             continue
         source = decoded(found.content)
-        yield ScannedFile(found.path, *cut(source, found.path), source.encoding)
+        n_lines = source.place(len(source.text) - 1).line if source.text else 0
+        ignored = ignore_comments(source)
+        yield ScannedFile(found.path, *cut(source, found.path), source.encoding, n_lines, ignored)

@@ -13,7 +13,7 @@ from enstack.errors import DataError, reason_of
 from enstack.scanning.ignored import Ignored
 from enstack.scanning.source_text import STDIN
 
-__all__ = ["SUFFIXES", "SkippedFile", "SourceFile", "source_files"]
+__all__ = ["SUFFIXES", "SkippedFile", "SourceFile", "count_files", "source_files"]
 
 SUFFIXES = (".c", ".h", ".cc", ".cpp", ".cxx", ".hpp")
 MOST_BYTES = 64 << 20
@@ -54,6 +54,13 @@ def source_files(paths: Sequence[str | Path]) -> Iterator[SourceFile | SkippedFi
             elif (place := os.path.abspath(found)) not in seen:  # noqa: PTH100
                 seen.add(place)
                 yield _read(found, named=not is_folder)
+
+
+def count_files(paths: Sequence[str | Path]) -> int:
+    """How many files and folders source_files will give of these paths; it reads none of them."""
+    named = [_existing(Path(path)) for path in paths]
+    folders = [path for path in named if path != STDIN and path.is_dir()]
+    return len(named) - len(folders) + sum(1 for folder in folders for _ in _below(folder))
 
 
 def _existing(path: Path) -> Path:

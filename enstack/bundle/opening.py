@@ -1,0 +1,75 @@
+"""A finished run or a bundle as a scan opens it: what is known of its model, without loading it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from enstack.bundle.choice import chosen_model
+from enstack.bundle.profile import ScanningProfile, read_profile, write_profile
+from enstack.bundle.profiling import PROFILING_EDITION, scanning_profile
+from enstack.config import RunConfig, base_model_names
+from enstack.run_folder import RunFolder
+from enstack.storage.caches import is_usable, making_cache
+from enstack.storage.files import sha256_json
+from enstack.storage.manifest import read_manifest, write_manifest
+from enstack.verify_run import require_finished
+
+if TYPE_CHECKING:
+    from enstack.bundle.trained_model import TrainedModel
+
+__all__ = ["OpenedModel", "open_model"]
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedModel:
+    """A model by its place and the name that was asked for.
+
+    digest: tells it from others, by its manifests; load reads every file.
+    """
+
+    place: Path
+    name: str | None
+    digest: str
+    profile: ScanningProfile = field(repr=False)
+
+    def load(self) -> TrainedModel:
+        """The model, with its weights; each call loads it anew."""
+        from enstack.bundle.loading import load
+
+        return load(self.place, self.name)
+
+    @cached_property
+    def shown(self) -> str:
+        """The place and the model's name, for people."""
+        return f"{self.place} ({self.profile.name})"
+
+
+def open_model(place: Path, name: str | None = None, *, cache_dir: Path) -> OpenedModel:
+    """What scanning knows of a finished run's model; it is kept in cache_dir, as it costs minutes.
+
+    name: as `load` takes it. Raises CheckpointError for what is no finished run.
+    """
+    run = RunFolder(place)
+    require_finished(run)
+    digest = _digest(run, chosen_model(run, RunConfig(**run.settings()), name))
+    made_from = {"edition": PROFILING_EDITION, "model": digest, "inputs": run.report_inputs()}
+    folder = cache_dir / "profiles" / sha256_json(made_from)
+    if is_usable(folder, made_from):
+        return OpenedModel(place, name, digest, read_profile(folder))
+    profile = scanning_profile(place, name, local_dir=cache_dir)
+    # What is not known now may be another time, when the data is back.
+    if profile.known is not None:
+        with making_cache(folder, made_from) as beside:
+            write_profile(beside, profile)
+            write_manifest(beside, made_from=made_from)
+    return OpenedModel(place, name, digest, profile)
+
+
+def _digest(run: RunFolder, key: str) -> str:
+    """Of all that the model's answers depend on."""
+    names = base_model_names(run.settings()["base_models"])
+    weights = {name: run.base_model(name).best_model_digest() for name in names}
+    return sha256_json([key, read_manifest(run.stacking.path), weights])

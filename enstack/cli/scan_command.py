@@ -1,0 +1,83 @@
+"""`enstack scan`: C and C++ files judged by a model, written in the forms that are asked for."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from enstack import api
+from enstack.cli.app import app, progress
+from enstack.console import put
+from enstack.exit_status import print_result, report_errors
+
+if TYPE_CHECKING:
+    from enstack.scanning.outputs import Output
+    from enstack.scanning.scan import Scan
+
+FOUND = 1  # the exit status where findings are at or over --fail-on
+
+
+@app.command()
+def scan(
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="PATH...", help="C and C++ files, folders, or - for input."),
+    ],
+    model: Annotated[str, typer.Option(help="A finished run folder, or a bundle.")],
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="Which of a run's models, as in the leaderboard; its choice if left out."
+        ),
+    ] = None,
+    form: Annotated[
+        list[str] | None,
+        typer.Option("--format", metavar="FORMAT", help="table or json; repeatable."),
+    ] = None,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="A file for each --format, in their order; alone, its suffix tells the format.",
+        ),
+    ] = None,
+    fail_on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LEVEL",
+            help="End with status 1 where a finding is at or over it: note, warning, error, or a "
+            "probability.",
+        ),
+    ] = None,
+    local_dir: Annotated[
+        str | None,
+        typer.Option(help="The scratch disk, where scores are kept; ~/.cache/enstack if left out."),
+    ] = None,
+) -> None:
+    """Judge the functions of C and C++ files with a finished run's model, worst findings first."""
+    with report_errors():
+        from enstack.scanning.fail_on import fails, parsed_limit
+        from enstack.scanning.outputs import named_outputs
+
+        # Before the scan, which may take hours.
+        outputs = named_outputs(form or (), output or ())
+        limit = parsed_limit(fail_on)
+        with progress():
+            found = api.scan(paths, model, name=name, local_dir=local_dir)
+        for one in outputs:
+            _write(found, one)
+        if limit is not None and fails(found, limit):
+            raise typer.Exit(FOUND)
+
+
+def _write(found: Scan, output: Output) -> None:
+    from enstack.scanning.outputs import scan_as, write_output
+
+    if output.path is not None:
+        put(str(write_output(found, output.form, output.path)), sys.stderr)
+        return
+    text = scan_as(found, output.form).removesuffix("\n")
+    print_result(text, for_programs=output.form != "table")

@@ -1,0 +1,186 @@
+"""A scan as text for people, in 80 columns: the worst findings first, with their code."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterator
+
+from rich.cells import cell_len, set_cell_size
+
+from enstack.console import printable
+from enstack.counting import counted
+from enstack.rounding import decimal
+from enstack.scanning.findings import Finding, ScannedFunction
+from enstack.scanning.honesty import honest_line, unknowns
+from enstack.scanning.scan import Scan, in_words
+
+__all__ = ["scan_text"]
+
+WIDTH = 80
+SHOWN, LISTED = 10, 40  # findings with code, and behind them those with a line each
+CODE_LINES = 12  # of each, at most
+WORTH_A_LOOK = ("unknown", "unclosed brace", "statement")
+MARK = {"in": "the file says so", "unchanged": "known"}
+
+
+def scan_text(scan: Scan) -> str:
+    """A scan for the console; standing still at what counts, with a line for the rest."""
+    return "\n".join(_lines(scan))
+
+
+def _lines(scan: Scan) -> Iterator[str]:
+    yield from _wrapped(f"enstack scan, {scan.model}: {in_words(scan)}, {_rate(scan)}")
+    counting = scan.counting
+    for finding in counting[:SHOWN]:
+        yield ""
+        yield _head(finding)
+        yield from _remarks(finding)
+        yield from _code(finding)
+    if listed := counting[SHOWN : SHOWN + LISTED]:
+        yield ""
+        yield from map(_head, listed)
+    if more := len(counting[SHOWN + LISTED :]):
+        yield f"... and {counted(more, 'finding')} more; --format json has all."
+    yield ""
+    yield from _totals(scan)
+    yield from _wrapped(honest_line(scan.profile))
+
+
+def _rate(scan: Scan) -> str:
+    return f"{scan.per_1000_lines:,.1f} for 1,000 lines"
+
+
+def _head(finding: Finding) -> str:
+    """Level, probability, class and place in one line; a long path loses its middle."""
+    one = finding.function
+    start = f"{finding.level:<8}{decimal(finding.probability, 2)}  {finding.class_name:<10} "
+    end = f":{one.start_line} {printable(one.qualified_name)}"
+    room = WIDTH - cell_len(start)
+    path = printable(str(one.path))
+    if cell_len(path) + cell_len(end) > room:
+        end = _cut(end, max(room // 2, room - cell_len(path)))
+        path = _cut_left(path, room - cell_len(end))
+    return start + path + end
+
+
+def _cut(text: str, width: int) -> str:
+    return text if cell_len(text) <= width else f"{set_cell_size(text, width - 1).rstrip()}…"
+
+
+def _cut_left(text: str, width: int) -> str:
+    if cell_len(text) <= width:
+        return text
+    return f"…{set_cell_size(text[::-1], width - 1).rstrip()[::-1]}"
+
+
+def remarks(function: ScannedFunction) -> list[str]:
+    """What a reader of a finding must know of its function, a phrase each."""
+    told = []
+    if function.strange:
+        told.append(f"unlike training functions: {'; '.join(function.strange)}")
+    if function.near is not None:
+        how = "a copy of" if function.near.similarity == 1 else "nearly"
+        told.append(f"{how} training function {function.near.id}, whose label it may repeat")
+    if function.window_lines is not None:
+        first, last = function.window_lines
+        told.append(
+            f"too long for the model, read in {function.windows} windows; the worst is lines "
+            f"{first}-{last}, the first scores {decimal(function.first_score, 2)}"
+        )
+    if function.unread:
+        told.append("its end was not read: it has over a million characters")
+    if function.sure is False:
+        told.append("the model would rather not answer")
+    return told
+
+
+def _remarks(finding: Finding) -> Iterator[str]:
+    for remark in remarks(finding.function):
+        yield from textwrap.wrap(
+            printable(remark), WIDTH, initial_indent="        ", subsequent_indent="        "
+        )
+
+
+def _code(finding: Finding) -> Iterator[str]:
+    """The lines around those that tell most, or the first ones."""
+    if finding.code is None:
+        return
+    lines, start = finding.code.splitlines(), finding.function.start_line
+    marked = {line for line, _ in finding.lines or ()}
+    chosen = shown_lines(finding, len(lines))
+    digits, last = len(str(start + len(lines))), None
+    for number in chosen:
+        if last is not None and number > last + 1:
+            yield f"  {'':>{digits}} ..."
+        sign = ">" if number in marked else " "
+        text = printable(lines[number - start].expandtabs(4), keep="")
+        yield _cut(f"{sign} {number:>{digits}} | {text}", WIDTH)
+        last = number
+    if left := start + len(lines) - 1 - (last or start):
+        yield f"  {'':>{digits}} ... {counted(left, 'line')} more"
+
+
+def shown_lines(finding: Finding, n_lines: int) -> list[int]:
+    """Which lines of a function to show, by their numbers in the file, CODE_LINES at most."""
+    start = finding.function.start_line
+    every = range(start, start + n_lines)
+    if n_lines <= CODE_LINES:
+        return list(every)
+    told = [line for line, _ in finding.lines or () if line in every]
+    if not told and finding.function.window_lines is not None:
+        told = [finding.function.window_lines[0]]
+    around = {start}
+    for line in told:
+        near = {other for other in (line - 1, line, line + 1) if other in every}
+        if len(around | near) <= CODE_LINES:
+            around |= near
+    # What room is left goes to the lines behind the head, which say what the function is.
+    rest = (line for line in every if line not in around)
+    while len(around) < CODE_LINES:
+        around.add(next(rest))
+    return sorted(around)
+
+
+def _totals(scan: Scan) -> Iterator[str]:
+    yield from _wrapped(_counts(scan))
+    skipped = Counter(one.reason for one in scan.skipped)
+    if skipped:
+        told = ", ".join(f"{count:,} {reason}" for reason, count in skipped.most_common())
+        yield from _wrapped(printable(f"Not read: {told}."))
+    look = {kind: n for kind, n in scan.leftovers.items() if kind in WORTH_A_LOOK}
+    if look:
+        told = ", ".join(f"{n:,} {kind}" for kind, n in look.items())
+        yield from _wrapped(f"Brace blocks that may hide functions: {told}.")
+    for sentence in unknowns(scan.profile):
+        yield from _wrapped(sentence)
+
+
+def _counts(scan: Scan) -> str:
+    """How many findings do not count, and why; and what of the functions is odd."""
+    findings, functions = scan.findings, scan.functions
+    told = {
+        "finding ignored by a comment": sum(one.suppressed is not None for one in findings),
+        "known finding": sum(one.state == "unchanged" for one in findings),
+        "finding beyond the budget": sum(one.over_budget for one in findings),
+        "function on which the model abstains": sum(one.sure is False for one in functions),
+        "function unlike training functions": sum(bool(one.strange) for one in functions),
+        "near-duplicate of a training function": sum(one.near is not None for one in functions),
+        "function too long for the model, read in windows": sum(o.windows > 1 for o in functions),
+        "finding of the baseline is gone": scan.gone or 0,
+    }
+    levels = Counter(finding.level for finding in scan.counting)
+    parts = [f"{n:,} {level}{'s' * (n > 1)}" for level, n in sorted(levels.items())]
+    parts += [_plural(n, what) for what, n in told.items() if n]
+    return f"{'; '.join(parts) or 'Nothing was found'}."
+
+
+def _plural(count: int, what: str) -> str:
+    first, _, rest = what.partition(" ")
+    if first in ("known",):
+        return f"{count:,} {first} {rest}{'s' * (count > 1)}"
+    return f"{count:,} {first}{'s' * (count > 1)} {rest}"
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(printable(text), WIDTH, break_long_words=False, break_on_hyphens=False)
