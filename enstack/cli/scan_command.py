@@ -26,7 +26,7 @@ def scan(
         list[str],
         typer.Argument(metavar="PATH...", help="C and C++ files, folders, or - for input."),
     ],
-    model: Annotated[str, typer.Option(help="A finished run folder, or a bundle.")],
+    model: Annotated[str, typer.Option(help="A finished run folder.")],
     name: Annotated[
         str | None,
         typer.Option(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,18 +19,15 @@ from enstack.scanning.judging import Judged
 from enstack.scanning.shape import Shaped
 
 __all__ = [
-    "FINGERPRINT",
     "LEVELS",
     "Finding",
     "Level",
     "ScannedFunction",
-    "Suppression",
     "findings_in",
     "fingerprint",
     "scanned_function",
 ]
 
-FINGERPRINT = "enstack/function/v1"
 Level = Literal["note", "warning", "error"]
 LEVELS: tuple[Level, ...] = ("note", "warning", "error")
 
@@ -68,21 +65,11 @@ class ScannedFunction:
 
 
 @dataclass(frozen=True)
-class Suppression:
-    """Why a finding is no news: kind "inSource" by a comment; reason: what that says."""
-
-    kind: str
-    reason: str
-
-
-@dataclass(frozen=True)
 class Finding:
     """An alert: a function, and the class that reached its threshold.
 
-    threshold: None where the likeliest class is alerted. state: "new" or "unchanged" beside what
-    is known, None where nothing was named. over_budget: whether more findings than were asked for
-    are worse. code: the function's text, kept of the worst ones. lines: the function's lines that
-    tell most, counted as in the file, each with its share; None where nothing tells.
+    threshold: None where the likeliest class is alerted. ignored: what a comment says that ignores
+    it, which may be nothing; None without one. code: the function's text, kept of the worst ones.
     """
 
     function: ScannedFunction
@@ -90,16 +77,8 @@ class Finding:
     probability: float
     threshold: float | None
     level: Level
-    suppressed: Suppression | None = None
-    state: Literal["new", "unchanged"] | None = None
-    over_budget: bool = False
+    ignored: str | None = None
     code: str | None = None
-    lines: tuple[tuple[int, float], ...] | None = None
-
-    @property
-    def counts(self) -> bool:
-        """Whether it is news to somebody who looks: not ignored, not known, within the budget."""
-        return self.suppressed is None and self.state != "unchanged" and not self.over_budget
 
     @property
     def order(self) -> tuple[Any, ...]:
@@ -166,17 +145,15 @@ def findings_in(
     given = rule.alerts(np.array([function.probabilities]))[0]
     for place in np.flatnonzero(given):
         name = profile.class_names[place]
-        finding = Finding(
+        comment = next((one for one in ignored if one.names(name)), None)
+        yield Finding(
             function=function,
             class_name=name,
             probability=function.probabilities[place],
             threshold=None if rule.thresholds is None else float(rule.thresholds[place]),
             level=_level(function, profile),
+            ignored=None if comment is None else comment.reason,
         )
-        comment = next((one for one in ignored if one.names(name)), None)
-        if comment is not None:
-            finding = replace(finding, suppressed=Suppression("inSource", comment.reason))
-        yield finding
 
 
 def _level(function: ScannedFunction, profile: ScanningProfile) -> Level:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from enstack.bundle.profile import Measured, ScanningProfile
+from enstack.bundle.profile import ScanningProfile
 from enstack.counting import counted
 from enstack.rounding import percent
 
-__all__ = ["class_worth", "honest_line", "unknowns"]
+__all__ = ["honest_line", "unknowns"]
 
 
 def honest_line(profile: ScanningProfile) -> str:
@@ -35,14 +35,6 @@ def _worth(profile: ScanningProfile) -> str:
         f"At these thresholds {alerts} on test were right ({share}), where {prior} of the "
         "functions were vulnerable; where fewer are, fewer alerts are right."
     )
-
-
-def class_worth(measured: Measured | None, class_name: str) -> str:
-    """What alerts of one class were worth on test; empty where nothing tells."""
-    if measured is None or not measured.of_class.get(class_name, (0, 0))[0]:
-        return ""
-    alerts, right = measured.of_class[class_name]
-    return f"On test {right:,} of {counted(alerts, 'alert')} of {class_name} had it."
 
 
 def unknowns(profile: ScanningProfile) -> list[str]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Judge", "Judged"]
 
-JUDGING_EDITION = 1  # raise when a text may get other numbers, so that no stored ones are used
+JUDGING_EDITION = 2  # raise when a text may get other numbers, so that no stored ones are used
 TEXTS_AT_ONCE = 256
 NO_FUNCTION = -1
 

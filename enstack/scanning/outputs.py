@@ -13,7 +13,7 @@ from enstack.storage.files import write_text
 __all__ = ["FORMATS", "Output", "named_outputs", "scan_as", "write_output"]
 
 FORMATS = ("table", "json")
-SUFFIXES = {".json": "json", ".sarif": "sarif", ".html": "html", ".htm": "html", ".txt": "table"}
+SUFFIXES = {".json": "json", ".txt": "table"}
 # In the first part of each, so that no file of somebody else is written over.
 OWN_MARK = b"enstack scan"
 MARKED_WITHIN = 4096
@@ -74,7 +74,7 @@ def write_output(scan: Scan, form: str, path: Path) -> Path:
 
 
 def _writers() -> dict[str, Callable[[Scan], str]]:
-    # Imported here: the page's templates and the schema's types are not for every scan.
+    # Imported here: the schema's types are not for every scan.
     from enstack.scanning.scan_json import scan_json
     from enstack.scanning.table import scan_text
 

@@ -16,7 +16,7 @@ from enstack.progress.screen import warn
 from enstack.scanning.files import ScannedFile, scanned_files
 from enstack.scanning.findings import Finding, ScannedFunction, findings_in, scanned_function
 from enstack.scanning.functions import Function
-from enstack.scanning.ignore_comments import IgnoreComment
+from enstack.scanning.ignore_comments import IgnoreComment, without_ignore_comments
 from enstack.scanning.judging import Judge
 from enstack.scanning.shape import Shaped, shaped
 from enstack.scanning.walk import SkippedFile, count_files
@@ -34,8 +34,7 @@ class Scan:
 
     model: the model's place and name. findings: worst first. files, lines: that were read. skipped:
     files that were not, with the reason. leftovers: brace blocks that became no function, by kind,
-    how many. judged_before: functions whose scores were in the cache. gone: findings of the
-    baseline that are no more; None without one.
+    how many. judged_before: functions whose scores were in the cache.
     """
 
     model: str
@@ -47,12 +46,11 @@ class Scan:
     skipped: list[SkippedFile] = field(repr=False)
     leftovers: dict[str, int]
     judged_before: int
-    gone: int | None = None
 
     @property
     def counting(self) -> list[Finding]:
-        """The findings that are news: not ignored, not known, within the budget."""
-        return [finding for finding in self.findings if finding.counts]
+        """The findings that no comment ignores."""
+        return [finding for finding in self.findings if finding.ignored is None]
 
     @property
     def per_1000_lines(self) -> float:
@@ -165,7 +163,8 @@ def _of_file(file: ScannedFile, profile: ScanningProfile) -> Iterator[_Waiting]:
     claimed = {id(one): _function_of(one, file.functions) for one in file.ignored}
     for function in file.functions:
         ignored = [one for one in file.ignored if claimed[id(one)] is function]
-        form = shaped(function.text, comments=profile.comments is not False)
+        text = without_ignore_comments(function.text)
+        form = shaped(text, comments=profile.comments is not False)
         if profile.final_newline:
             form = form._replace(text=f"{form.text}\n")
         yield _Waiting(function, form, ignored)

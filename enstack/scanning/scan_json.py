@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
@@ -11,7 +13,6 @@ from pydantic import TypeAdapter
 from enstack import __version__
 from enstack.scanning.findings import Finding, Level, ScannedFunction
 from enstack.scanning.honesty import honest_line, unknowns
-from enstack.scanning.paths import shown_path
 from enstack.scanning.scan import Scan
 from enstack.storage.json_text import json_text, json_values
 
@@ -61,24 +62,11 @@ class JudgedFunction:
 
 
 @dataclass(frozen=True)
-class Ignored:
-    """Why a finding is no news by its own file."""
-
-    kind: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class ToldLine:
-    """A line of the file, with its share of what tells for the finding."""
-
-    line: int
-    share: float
-
-
-@dataclass(frozen=True)
 class JudgedFinding:
-    """An alert; function: its place in functions. counts: not ignored, known or over budget."""
+    """An alert; function: its place in functions.
+
+    ignored: what a comment says that ignores it; then it does not count. None without one.
+    """
 
     function: int
     path: str
@@ -88,22 +76,22 @@ class JudgedFinding:
     level: Level
     probability: float
     threshold: float | None
-    counts: bool
-    ignored: Ignored | None
-    state: Literal["new", "unchanged"] | None
-    over_budget: bool
-    lines: list[ToldLine] | None
+    ignored: str | None
     fingerprint: str
 
 
 @dataclass(frozen=True)
 class OnTest:
-    """Of so many test functions, how many are vulnerable, were alerted, and rightly so."""
+    """Of so many test functions, how many are vulnerable, were alerted, and rightly so.
+
+    of_class: alerts that named a class, and how many of these functions have it.
+    """
 
     functions: int
     vulnerable: int
     alerts: int
     right: int
+    of_class: dict[str, tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -132,7 +120,6 @@ class Summary:
     findings: int
     counting: int
     per_1000_lines: float
-    gone_since_baseline: int | None
 
 
 @dataclass(frozen=True)
@@ -193,11 +180,10 @@ def _report(scan: Scan) -> ScanReport:
             findings=len(scan.findings),
             counting=len(scan.counting),
             per_1000_lines=scan.per_1000_lines,
-            gone_since_baseline=scan.gone,
         ),
         findings=[_finding(one, places[id(one.function)]) for one in scan.findings],
         functions=[_function(one, scan.profile.class_names) for one in scan.functions],
-        skipped=[Unread(shown_path(one.path), one.reason) for one in scan.skipped],
+        skipped=[Unread(_shown(one.path), one.reason) for one in scan.skipped],
         leftovers=scan.leftovers,
     )
 
@@ -226,13 +212,15 @@ def _model(scan: Scan) -> ScanningModel:
         sure_from=profile.sure_from,
         measured=None
         if measured is None
-        else OnTest(measured.n, measured.vulnerable, measured.alerts, measured.right),
+        else OnTest(
+            measured.n, measured.vulnerable, measured.alerts, measured.right, measured.of_class
+        ),
     )
 
 
 def _function(one: ScannedFunction, class_names: tuple[str, ...]) -> JudgedFunction:
     return JudgedFunction(
-        path=shown_path(one.path),
+        path=_shown(one.path),
         name=one.name,
         qualified_name=one.qualified_name,
         range=Range(one.start_line, one.start_column, one.end_line, one.end_column),
@@ -251,20 +239,20 @@ def _function(one: ScannedFunction, class_names: tuple[str, ...]) -> JudgedFunct
 
 
 def _finding(one: Finding, place: int) -> JudgedFinding:
-    ignored = one.suppressed
     return JudgedFinding(
         function=place,
-        path=shown_path(one.function.path),
+        path=_shown(one.function.path),
         line=one.function.start_line,
         name=one.function.qualified_name,
         class_name=one.class_name,
         level=one.level,
         probability=one.probability,
         threshold=one.threshold,
-        counts=one.counts,
-        ignored=None if ignored is None else Ignored(ignored.kind, ignored.reason),
-        state=one.state,
-        over_budget=one.over_budget,
-        lines=None if one.lines is None else [ToldLine(*line) for line in one.lines],
+        ignored=one.ignored,
         fingerprint=one.function.fingerprint,
     )
+
+
+def _shown(path: Path) -> str:
+    """A path as text that can be encoded: bytes of a name that are no UTF-8 stand as in Python."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

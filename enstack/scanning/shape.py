@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from enstack.scanning.masking import comments_in
 
-__all__ = ["Shaped", "are_commented", "shaped"]
+__all__ = ["Shaped", "shaped"]
 
 LINE_END = re.compile(r"\r\n|\r|\n")
 
@@ -41,8 +40,3 @@ def _without_comments(text: str) -> str:
         pieces += [text[done:start], "\n" * text.count("\n", start, end) or " "]
         done = end
     return "".join([*pieces, text[done:]])
-
-
-def are_commented(functions: Iterable[str]) -> bool:
-    """Whether any of these functions, a sample of training data, holds a comment."""
-    return any(comments_in(function) for function in functions)

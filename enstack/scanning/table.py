@@ -21,7 +21,6 @@ WIDTH = 80
 SHOWN, LISTED = 10, 40  # findings with code, and behind them those with a line each
 CODE_LINES = 12  # of each, at most
 WORTH_A_LOOK = ("unknown", "unclosed brace", "statement")
-MARK = {"in": "the file says so", "unchanged": "known"}
 
 
 def scan_text(scan: Scan) -> str:
@@ -103,19 +102,17 @@ def _remarks(finding: Finding) -> Iterator[str]:
 
 
 def _code(finding: Finding) -> Iterator[str]:
-    """The lines around those that tell most, or the first ones."""
+    """The first lines, and of a function in windows those where its worst one begins."""
     if finding.code is None:
         return
     lines, start = finding.code.splitlines(), finding.function.start_line
-    marked = {line for line, _ in finding.lines or ()}
     chosen = shown_lines(finding, len(lines))
     digits, last = len(str(start + len(lines))), None
     for number in chosen:
         if last is not None and number > last + 1:
             yield f"  {'':>{digits}} ..."
-        sign = ">" if number in marked else " "
         text = printable(lines[number - start].expandtabs(4), keep="")
-        yield _cut(f"{sign} {number:>{digits}} | {text}", WIDTH)
+        yield _cut(f"  {number:>{digits}} | {text}", WIDTH)
         last = number
     if left := start + len(lines) - 1 - (last or start):
         yield f"  {'':>{digits}} ... {counted(left, 'line')} more"
@@ -127,14 +124,10 @@ def shown_lines(finding: Finding, n_lines: int) -> list[int]:
     every = range(start, start + n_lines)
     if n_lines <= CODE_LINES:
         return list(every)
-    told = [line for line, _ in finding.lines or () if line in every]
-    if not told and finding.function.window_lines is not None:
-        told = [finding.function.window_lines[0]]
     around = {start}
-    for line in told:
-        near = {other for other in (line - 1, line, line + 1) if other in every}
-        if len(around | near) <= CODE_LINES:
-            around |= near
+    if finding.function.window_lines is not None:
+        begins = finding.function.window_lines[0]
+        around |= {line for line in (begins - 1, begins, begins + 1) if line in every}
     # What room is left goes to the lines behind the head, which say what the function is.
     rest = (line for line in every if line not in around)
     while len(around) < CODE_LINES:
@@ -160,14 +153,11 @@ def _counts(scan: Scan) -> str:
     """How many findings do not count, and why; and what of the functions is odd."""
     findings, functions = scan.findings, scan.functions
     told = {
-        "finding ignored by a comment": sum(one.suppressed is not None for one in findings),
-        "known finding": sum(one.state == "unchanged" for one in findings),
-        "finding beyond the budget": sum(one.over_budget for one in findings),
+        "finding ignored by a comment": len(findings) - len(scan.counting),
         "function on which the model abstains": sum(one.sure is False for one in functions),
         "function unlike training functions": sum(bool(one.strange) for one in functions),
         "near-duplicate of a training function": sum(one.near is not None for one in functions),
         "function too long for the model, read in windows": sum(o.windows > 1 for o in functions),
-        "finding of the baseline is gone": scan.gone or 0,
     }
     levels = Counter(finding.level for finding in scan.counting)
     parts = [f"{n:,} {level}{'s' * (n > 1)}" for level, n in sorted(levels.items())]
@@ -177,8 +167,6 @@ def _counts(scan: Scan) -> str:
 
 def _plural(count: int, what: str) -> str:
     first, _, rest = what.partition(" ")
-    if first in ("known",):
-        return f"{count:,} {first} {rest}{'s' * (count > 1)}"
     return f"{count:,} {first}{'s' * (count > 1)} {rest}"
 
 

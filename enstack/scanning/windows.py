@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["Window", "windows_of"]
 
 OVERLAP = 4  # a window begins a quarter of its length before the last one ends
-SPARE = 2  # tokens: cut out of its function, a text's first word may become more of them
 
 
 class Window(NamedTuple):
@@ -40,13 +40,12 @@ def windows_of(text: str, models: Sequence[FineTunedModel]) -> list[Window]:
         return [whole]
     # A tokenizer that cuts on the left reads a function's end: then all is read in windows.
     from_left = any(model.tokenizer.truncation_side == "left" for model in models)
-    end = 0 if from_left else min(_end(places, room, 0, 0) for places, room in cut)
+    end = 0 if from_left else min(_end(places, room, 0) for places, room in cut)
     windows, begun = [whole], 0
     while end < len(text):
         start = _line_start(text, max(end - (end - begun) // OVERLAP, begun + 1), end)
         begun = start if end else 0
-        end = min(_end(places, room, begun, SPARE) for places, room in cut)
-        end = max(end, begun + 1)
+        end = _fitted(text, begun, min(_end(places, room, begun) for places, room in cut), models)
         first = 1 + text.count("\n", 0, begun)
         windows.append(Window(text[begun:end], first, first + text.count("\n", begun, end)))
     return [windows[0], *(one for one in windows[1:] if one.text.strip())]
@@ -61,7 +60,7 @@ def _places(text: str, model: FineTunedModel) -> tuple[np.ndarray, int] | None:
 
     tokenizer = model.tokenizer
     special = tokenizer.num_special_tokens_to_add() + len(mode_tokens(tokenizer))
-    room = max(model.max_length - special, SPARE + 1)
+    room = model.max_length - special
     if len(text.encode("utf-8", "replace")) < room:
         return None  # no token is shorter than a byte
     backend = tokenizer.backend_tokenizer
@@ -70,12 +69,22 @@ def _places(text: str, model: FineTunedModel) -> tuple[np.ndarray, int] | None:
     return (np.array(offsets), room) if len(offsets) > room else None
 
 
-def _end(places: np.ndarray, room: int, start: int, spare: int) -> int:
-    """Where the tokens are over that have room in a model, from a character on."""
-    first = int(np.searchsorted(places[:, 1], start, side="right"))
-    last = min(first + room - spare, len(places)) - 1
-    # The last token of all may be followed by blanks.
-    return int(places[last, 1]) if last + 1 < len(places) else int(places[-1, 1]) + (1 << 30)
+def _end(places: np.ndarray, room: int, start: int) -> int:
+    """Where the first token begins that has no room in a model which reads from a character on."""
+    beyond = int(np.searchsorted(places[:, 1], start, side="right")) + room
+    # What follows the last token of all is blank.
+    return int(places[beyond, 0]) if beyond < len(places) else sys.maxsize
+
+
+def _fitted(text: str, start: int, end: int, models: Sequence[FineTunedModel]) -> int:
+    """Where a window must end so that no model cuts it.
+
+    Cut out of its function, a text may have more tokens than it had there.
+    """
+    while cut := [found for model in models if (found := _places(text[start:end], model))]:
+        # Blanks may be a token that begins and ends where the text ends.
+        end = min(end - 1, start + min(int(places[room, 0]) for places, room in cut))
+    return end
 
 
 def _line_start(text: str, start: int, end: int) -> int:

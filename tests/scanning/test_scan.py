@@ -260,9 +260,49 @@ def test_no_file_of_somebody_else_is_written_over(
     (tmp_path / "link.json").symlink_to(theirs)
     refused(enstack_here(*common, "--output", tmp_path / "link.json"), 2, "must name a file")
     refused(enstack_here(*common, "--output", tmp_path / "no" / "a.json"), 2, "a folder that is")
-    refused(enstack_here(*common, "--output", tmp_path / "a.c"), 2, "must end in .json")
+    for name in ("a.c", "a.sarif"):
+        refused(enstack_here(*common, "--output", tmp_path / name), 2, "must end in .json, .txt")
     refused(enstack_here(*common, "--format", "xml"), 2, "table, json", "'xml'")
     refused(enstack_here(*common, "--format", "json", "--format", "table"), 2, "2 of the one")
+
+
+COMMENTS = {
+    "// enstack: ignore checked by hand": (True, "checked by hand"),
+    "/* Enstack: IGNORE[cwe-120, {class_name}] known */": (True, "known"),
+    "// enstack: ignore[{class_name}]": (True, ""),
+    "// enstack: ignore[CWE-0] of another class": (False, ""),
+    'const char *said = "// enstack: ignore";': (False, ""),
+    "// enstack: ignored": (False, ""),
+}
+
+
+@pytest.mark.parametrize("comment", COMMENTS)
+def test_a_comment_ignores_the_findings_that_it_names_of_its_own_function_alone(
+    scanned: Scan, opened: OpenedModel, cache: Path, tmp_path: Path, comment: str
+) -> None:
+    found = scanned.findings[0]
+    assert found.code is not None
+    ignores, reason = COMMENTS[comment]
+    comment = comment.format(class_name=found.class_name)
+    within = found.code.replace("{\n", f"{{ {comment}\n", 1)
+    places = {
+        f"{comment}\nstatic int\n{found.code}\n": [True],
+        f"{comment}\n\n\n\n\nstatic int\n{found.code}\n": [False],
+        f"static int\n{found.code}\n{comment}\n": [False],
+    }
+    if ignores:  # others are judged with the code, which may become no finding
+        places[f"static int\n{within}\n"] = [True]
+        places[f"static int\n{within}\nstatic int\n{found.code}\n"] = [True, False]
+    for text, its_own in places.items():
+        (tmp_path / "one.c").write_text(text)
+        again = scan_paths([tmp_path / "one.c"], opened, cache_dir=cache)
+        told = sorted(again.findings, key=lambda one: one.function.start_line)
+        ignored = [one.ignored for one in told if one.class_name == found.class_name]
+        assert all(one.probability == found.probability for one in told)
+        assert ignored == [reason if ignores and own else None for own in its_own], text
+        n_ignored = ignores and sum(its_own)
+        assert len(again.counting) == len(again.findings) - n_ignored
+        assert ("ignored by a comment" in scan_as(again, "table")) == bool(n_ignored)
 
 
 def test_python_scans_as_the_command_does(tree: Path, ensemble: Ensemble, cache: Path) -> None:

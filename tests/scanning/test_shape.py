@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enstack.data.functions import read_data
-from enstack.duplicates.lexer import lexer_tokens
+from enstack.duplicates.lexer import has_comment, lexer_tokens
 from enstack.scanning.functions import cut
-from enstack.scanning.shape import are_commented, shaped
+from enstack.scanning.shape import shaped
 from enstack.scanning.source_text import SourceText
 from enstack.toy.folder import write_toy
 from tests.support.c_sources import KnownFile, known_files
@@ -20,14 +20,14 @@ def test_comments_stay_where_training_data_has_them() -> None:
     text, lines = shaped(COMMENTED, comments=True)
     assert text == COMMENTED.replace("\r\n", "\n")
     assert lines == [1, 2, 3, 4, 5, 6]
-    assert are_commented(["f() { }", COMMENTED])
+    assert has_comment(COMMENTED)
 
 
 def test_comments_go_where_training_data_has_none_and_lines_are_known() -> None:
     text, lines = shaped(COMMENTED, comments=False)
     assert text == 'f(int a)\n{\n  x = "/* no */";\n}'
     assert lines == [1, 2, 4, 6]
-    assert not are_commented([text])
+    assert not has_comment(text)
 
 
 @given(known_files(), st.booleans())
