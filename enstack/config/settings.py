@@ -172,6 +172,14 @@ class Settings(BaseModel):
             description="Batches between checkpoints inside an epoch; 0: only at epoch ends",
         ),
     ] = 500
+    save_minutes: Annotated[
+        Real,
+        Field(
+            ge=0,
+            description="Minutes after which a checkpoint is saved inside an epoch if `save_steps` "
+            "has asked for none; 0, or `save_steps` 0: never",
+        ),
+    ] = 5.0  # so that a slow machine loses as little as a fast one
     resume: Annotated[
         bool,
         Field(

@@ -50,6 +50,7 @@ class Saver:
         self._holds_best = False
         self._saved: tuple[dict[str, int], float] | None = None  # its position, and time.time()
         self._told_of_wait = False
+        self._asked_at = time.monotonic()
 
     def __enter__(self) -> Saver:
         # Once for all saves: training changes neither configuration nor tokenizer.
@@ -113,6 +114,10 @@ class Saver:
             _where(position), saved_at, copied=mirror.complete(), copying=mirror.status()
         )
 
+    def seconds_since_save(self) -> float:
+        """Seconds since a save was asked for, or this began."""
+        return time.monotonic() - self._asked_at
+
     def save(self, best: dict[str, float] | None = None) -> None:
         """Save a checkpoint, after waiting for the one before it.
 
@@ -120,6 +125,7 @@ class Saver:
         """
         # The save in flight still reads from the buffers that this one is copied into.
         self.settle()
+        self._asked_at = time.monotonic()
         # Before the state is taken, so that it holds the number of its own save.
         self.training.progress.saves += 1
         self.training.count_time()

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NoReturn
 
+from enstack.config import RunConfig
 from enstack.counting import counted
 from enstack.errors import Interrupted
 from enstack.models.loader import make_loader, why_waiting
@@ -211,19 +212,26 @@ def _advise_if_due(training: TrainingState, wait: DataWait) -> None:
 def _save_if_due(
     training: TrainingState, step: Step, total: int, saver: Saver, stop: StopRequest
 ) -> None:
-    """Save every save_steps batches and on request; total: batches of the epoch.
+    """Save every save_steps batches or save_minutes, and on request; total: batches of the epoch.
 
     Saves fall on the ends of steps, so that a resumed run begins one.
     """
     if stop.requested:
         _save_and_stop(training, saver)
-    save_steps = training.config.save_steps
-    # The step that has ended here holds a multiple of save_steps.
-    due = save_steps > 0 and step.last // save_steps > (step.first - 1) // save_steps
     # Not at the epoch's end, where finish_epoch saves once it is validated.
-    if due and step.last < total:
+    if step.last < total and _is_due(training.config, step, saver):
         _require_numbers(training, saver)
         saver.save()
+
+
+def _is_due(config: RunConfig, step: Step, saver: Saver) -> bool:
+    # Who saves at the ends of epochs alone has no room or no time for more.
+    if not config.save_steps:
+        return False
+    # The step that has ended here holds a multiple of save_steps.
+    by_count = step.last // config.save_steps > (step.first - 1) // config.save_steps
+    by_time = 0 < 60 * config.save_minutes <= saver.seconds_since_save()
+    return by_count or by_time
 
 
 def _save_and_stop(training: TrainingState, saver: Saver) -> NoReturn:
