@@ -26,6 +26,7 @@ pytest.register_assert_rewrite("tests.support")
 pytest_plugins = [
     "tests.support.micro",
     "tests.support.pipeline_runs",
+    "tests.support.scans",
     "tests.support.small_pictures",
 ]
 

@@ -32,12 +32,14 @@ MOST_WAITING = 64 << 20
 class Scan:
     """What a scan found: every function with what the model says of it, and the findings.
 
-    model: the model's place and name. findings: worst first. files, lines: that were read. skipped:
-    files that were not, with the reason. leftovers: brace blocks that became no function, by kind,
-    how many. judged_before: functions whose scores were in the cache.
+    model: the model's place and name. named: the paths that were asked for. findings: worst first.
+    files, lines: that were read. skipped: files that were not, with the reason. leftovers: brace
+    blocks that became no function, by kind, how many. judged_before: functions whose scores were in
+    the cache.
     """
 
     model: str
+    named: tuple[Path, ...]
     profile: ScanningProfile = field(repr=False)
     functions: list[ScannedFunction] = field(repr=False)
     findings: list[Finding]
@@ -138,6 +140,7 @@ def scan_paths(paths: Sequence[str | Path], opened: OpenedModel, *, cache_dir: P
         warn(f"⚠️  Scores were not kept for the next scan: {judge.cache.failure}.")
     return Scan(
         model=opened.shown,
+        named=tuple(map(Path, paths)),
         profile=judge.profile,
         functions=scanner.functions,
         findings=scanner.findings,

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
@@ -13,6 +11,7 @@ from pydantic import TypeAdapter
 from enstack import __version__
 from enstack.scanning.findings import Finding, Level, ScannedFunction
 from enstack.scanning.honesty import honest_line, unknowns
+from enstack.scanning.paths import shown_path
 from enstack.scanning.scan import Scan
 from enstack.storage.json_text import json_text, json_values
 
@@ -183,7 +182,7 @@ def _report(scan: Scan) -> ScanReport:
         ),
         findings=[_finding(one, places[id(one.function)]) for one in scan.findings],
         functions=[_function(one, scan.profile.class_names) for one in scan.functions],
-        skipped=[Unread(_shown(one.path), one.reason) for one in scan.skipped],
+        skipped=[Unread(shown_path(one.path), one.reason) for one in scan.skipped],
         leftovers=scan.leftovers,
     )
 
@@ -220,7 +219,7 @@ def _model(scan: Scan) -> ScanningModel:
 
 def _function(one: ScannedFunction, class_names: tuple[str, ...]) -> JudgedFunction:
     return JudgedFunction(
-        path=_shown(one.path),
+        path=shown_path(one.path),
         name=one.name,
         qualified_name=one.qualified_name,
         range=Range(one.start_line, one.start_column, one.end_line, one.end_column),
@@ -241,7 +240,7 @@ def _function(one: ScannedFunction, class_names: tuple[str, ...]) -> JudgedFunct
 def _finding(one: Finding, place: int) -> JudgedFinding:
     return JudgedFinding(
         function=place,
-        path=_shown(one.function.path),
+        path=shown_path(one.function.path),
         line=one.function.start_line,
         name=one.function.qualified_name,
         class_name=one.class_name,
@@ -251,8 +250,3 @@ def _finding(one: Finding, place: int) -> JudgedFinding:
         ignored=one.ignored,
         fingerprint=one.function.fingerprint,
     )
-
-
-def _shown(path: Path) -> str:
-    """A path as text that can be encoded: bytes of a name that are no UTF-8 stand as in Python."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -11,8 +11,9 @@ from rich.cells import cell_len, set_cell_size
 from enstack.console import printable
 from enstack.counting import counted
 from enstack.rounding import decimal
-from enstack.scanning.findings import Finding, ScannedFunction
+from enstack.scanning.findings import Finding
 from enstack.scanning.honesty import honest_line, unknowns
+from enstack.scanning.remarks import remarks
 from enstack.scanning.scan import Scan, in_words
 
 __all__ = ["scan_text"]
@@ -71,27 +72,6 @@ def _cut_left(text: str, width: int) -> str:
     if cell_len(text) <= width:
         return text
     return f"…{set_cell_size(text[::-1], width - 1).rstrip()[::-1]}"
-
-
-def remarks(function: ScannedFunction) -> list[str]:
-    """What a reader of a finding must know of its function, a phrase each."""
-    told = []
-    if function.strange:
-        told.append(f"unlike training functions: {'; '.join(function.strange)}")
-    if function.near is not None:
-        how = "a copy of" if function.near.similarity == 1 else "nearly"
-        told.append(f"{how} training function {function.near.id}, whose label it may repeat")
-    if function.window_lines is not None:
-        first, last = function.window_lines
-        told.append(
-            f"too long for the model, read in {function.windows} windows; the worst is lines "
-            f"{first}-{last}, the first scores {decimal(function.first_score, 2)}"
-        )
-    if function.unread:
-        told.append("its end was not read: it has over a million characters")
-    if function.sure is False:
-        told.append("the model would rather not answer")
-    return told
 
 
 def _remarks(finding: Finding) -> Iterator[str]:
