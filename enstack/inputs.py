@@ -148,7 +148,7 @@ def data_folder(config: RunConfig) -> Path:
     if all(is_cached(source, local_dir) for source in sources):
         return folder
     # Without room for a copy the data is read where it lies.
-    files = [path for one in sources for path in one.paths]
+    files = {path for one in sources for path in one.files}
     copy = local_copy_of(files, local_dir, below=folder if folder.is_dir() else folder.parent)
     if copy is None:
         return folder

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from enstack.data.columns import normalized
+from enstack.data.texts import normalized
 from enstack.errors import DataError
 from enstack.metrics.label_task import LabelTask
 from enstack.models.hardware import Hardware

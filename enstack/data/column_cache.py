@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import mmap
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import feather
 
-from enstack.data.columns import Table, read_sources, read_table
+from enstack.data.columns import Table, read_table
 from enstack.data.readings import Reading, Source
+from enstack.data.texts import read_sources
 from enstack.progress.bars import Bar
 from enstack.progress.say import say
 from enstack.storage.caches import is_usable, making_cache
@@ -26,9 +27,10 @@ from enstack.storage.json_text import json_text, parsed_json
 from enstack.storage.links import make_folder
 from enstack.storage.manifest import read_manifest, write_manifest
 
-FORMAT = 3  # raise when the files of a folder change their meaning
+FORMAT = 4  # raise when the files of a folder change their meaning
 MIB = 2**20
 GROUPS = "groups.feather"
+FLAW_LINES = "flaw_lines.feather"
 HASH_ROWS = 65536  # part of what digests mean
 
 
@@ -36,8 +38,8 @@ class Texts(NamedTuple):
     """The functions of a file that have any text.
 
     sources: large_string (n,); rows: int64 (n,), where each lies in the file; decoded_as:
-    uint8 (n,), as in `read_sources`; mapped: the file behind the sources, if there is; digest:
-    `digest_of` the sources, where it is known.
+    uint8 (n,) and flaw_lines, as in TextBatch; mapped: the file behind the sources, if there is;
+    digest: `digest_of` the sources, where it is known.
     """
 
     sources: pa.Array
@@ -45,6 +47,7 @@ class Texts(NamedTuple):
     decoded_as: np.ndarray
     mapped: mmap.mmap | None = None
     digest: str | None = None
+    flaw_lines: pa.Array | None = None
 
 
 @dataclass(frozen=True)
@@ -129,11 +132,13 @@ def text_bytes(sources: pa.Array) -> memoryview:
 def _place(source: Source, cache_dir: Path) -> tuple[Path, dict[str, Any]]:
     # By names and not places: what was read of a staged copy is known of its source too. What was
     # asked and not what was found, so that nothing is opened to find the copy.
-    made_from = {
+    made_from: dict[str, Any] = {
         "format": FORMAT,
-        "files": [[path.name, file_state(path)] for path in source.paths],
+        "files": [[path.name, file_state(path)] for path in source.files],
         "asked": asdict(source.asked),
     }
+    if source.flaw_file is not None:
+        made_from["split"] = source.split  # the file marks lines of other splits too
     # 16 digits make a short name; the manifest holds all of made_from, and that is compared.
     return cache_dir / "columns" / sha256_json(made_from)[:16], made_from
 
@@ -141,7 +146,7 @@ def _place(source: Source, cache_dir: Path) -> tuple[Path, dict[str, Any]]:
 def _has_room(source: Source, cache_dir: Path) -> bool:
     """Whether the disk can take the texts; compressed ones may still prove too large for it."""
     make_folder(cache_dir)
-    needed = sum(path.stat().st_size for path in source.paths)
+    needed = sum(path.stat().st_size for path in source.files)
     free = shutil.disk_usage(cache_dir).free
     if free >= needed + ROOM_TO_LEAVE:
         return True
@@ -156,12 +161,14 @@ def _has_room(source: Source, cache_dir: Path) -> bool:
 def _batches(source: Source, reading: Reading) -> Iterator[tuple[int, Texts]]:
     """All texts but blank ones, a batch at a time, after the number of rows that were read."""
     first = 0
-    for sources, decoded_as in read_sources(source, reading):
+    for sources, decoded_as, flaw_lines in read_sources(source, reading):
         # Trimmed only to tell which are blank: a text that stays is left as it was.
         blank = pc.equal(pc.binary_length(pc.utf8_trim_whitespace(sources)), 0)
         taken = np.flatnonzero(~blank.to_numpy(zero_copy_only=False))
         # Rows count from the start of the file, left-out ones included: ids are made of them.
-        texts = Texts(sources.take(pa.array(taken)), first + taken, decoded_as[taken])
+        rows = pa.array(taken)
+        marked = None if flaw_lines is None else flaw_lines.take(rows)
+        texts = Texts(sources.take(rows), first + taken, decoded_as[taken], flaw_lines=marked)
         yield len(sources), texts
         first += len(sources)
 
@@ -176,14 +183,21 @@ def _loaded(source: Source) -> Columns:
             pa.concat_arrays([batch.sources for batch in batches]),
             np.concatenate([batch.rows for batch in batches]),
             np.concatenate([batch.decoded_as for batch in batches]),
+            flaw_lines=_together([batch.flaw_lines for batch in batches]),
         ),
     )
+
+
+def _together(flaw_lines: Sequence[pa.Array | None]) -> pa.Array | None:
+    """The marked lines of all batches; None where nothing marks lines."""
+    parts = [part for part in flaw_lines if part is not None]
+    return pa.concat_arrays(parts) if parts else None
 
 
 def _store(source: Source, folder: Path, made_from: dict[str, Any]) -> None:
     """Write a folder with the columns of a split, as bytes and arrays that can be mapped."""
     table = read_table(source)
-    lengths, rows, decoded_as = [], [], []
+    lengths, rows, decoded_as, flaw_lines = [], [], [], []
     with making_cache(folder, made_from) as beside:
         with (
             (beside / "texts.bin").open("wb") as file,
@@ -194,10 +208,13 @@ def _store(source: Source, folder: Path, made_from: dict[str, Any]) -> None:
                 lengths.append(pc.binary_length(batch.sources).to_numpy(zero_copy_only=False))
                 rows.append(batch.rows)
                 decoded_as.append(batch.decoded_as)
+                flaw_lines.append(batch.flaw_lines)
                 bar.advance(n_read)
         np.save(beside / "offsets.npy", np.cumsum(np.concatenate([[0], *lengths]), dtype=np.int64))
         np.save(beside / "rows.npy", np.concatenate(rows))
         np.save(beside / "decoded_as.npy", np.concatenate(decoded_as))
+        if (marked := _together(flaw_lines)) is not None:
+            feather.write_feather(pa.table({"flaw_lines": marked}), str(beside / FLAW_LINES))
         _store_labels(table, beside)
         # Stored, so that no later start takes it anew; over the finished file, for its parts are of
         # HASH_ROWS rows, whatever batches the reader gave.
@@ -261,7 +278,10 @@ def _opened(path: Path, folder: Path) -> Columns:
     )
     sources, mapped = _mapped(folder)
     rows, decoded_as = (np.load(folder / f"{name}.npy") for name in ("rows", "decoded_as"))
-    return Columns(table, Texts(sources, rows, decoded_as, mapped, manifest["digest"]))
+    marked = None
+    if (folder / FLAW_LINES).exists():
+        marked = feather.read_table(str(folder / FLAW_LINES))["flaw_lines"].combine_chunks()
+    return Columns(table, Texts(sources, rows, decoded_as, mapped, manifest["digest"], marked))
 
 
 def _mapped(folder: Path) -> tuple[pa.Array, mmap.mmap | None]:

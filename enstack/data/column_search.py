@@ -17,6 +17,8 @@ from enstack.data.layouts import LAYOUTS, Layout, OneFunction
 from enstack.data.missing_columns import listed, missing_columns, missing_labels
 from enstack.data.opened import bare_stem, format_of
 from enstack.data.other_names import (
+    FLAW_TEXTS,
+    USUAL_FLAW_LINES,
     USUAL_GROUPS,
     USUAL_LABELS,
     USUAL_TEXTS,
@@ -225,13 +227,20 @@ def _named(path: Path, column: str, names: Sequence[str], kind: str) -> str:
 
 
 def _beside(names: Sequence[str], reading: Reading) -> dict[str, Any]:
-    """The columns of weaknesses and groups; one that stands there twice is neither."""
+    """The columns of weaknesses, groups and marked lines; one that stands there twice is none."""
     once = [name for name in names if names.count(name) == 1 and name not in reading.needed]
     groups = {
         kind: found[0] for kind, usual in USUAL_GROUPS.items() if (found := _usual(once, usual))
     }
     cwes = reading.cwes or next(iter(_usual(once, USUAL_WEAKNESSES)), "")
-    return {"groups": groups, "cwes": "" if reading.flags else cwes}
+    marking = next(iter(_usual(once, USUAL_FLAW_LINES)), "")
+    texts = next(iter(_usual(once, [FLAW_TEXTS])), "") if marking else ""
+    return {
+        "groups": groups,
+        "cwes": "" if reading.flags else cwes,
+        "flaw_lines": marking,
+        "flaw_texts": texts if texts != marking else "",
+    }
 
 
 def _sample(path: Path, columns: Sequence[str]) -> dict[str, list[Any]]:

@@ -1,9 +1,9 @@
-"""The columns of one split, checked value by value: five flags or labels, and the texts."""
+"""What a split says of its functions, checked value by value: flags, labels, groups."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from enstack.counting import counted
 from enstack.data.column_search import reading_of
 from enstack.data.cwes import cwes_of
 from enstack.data.formats import as_objects, reader_of
@@ -22,7 +21,6 @@ from enstack.errors import DataError
 
 # VDISC has booleans; numbers, floats with NaN and texts are seen in the wild.
 FLAG_CODES = {"0": 0, "0.0": 0, "false": 0, "1": 1, "1.0": 1, "true": 1}
-AS_LATIN_1, WITH_MARKS = 1, 2  # how a text was read that is not UTF-8 as it stands
 # All surrogates but those that stand for a byte each: as an escape in JSON can name them.
 HALF_PAIR = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 MISSING, UNKNOWN = -1, -2  # what stands for a flag that is NaN, and for one that is no flag
@@ -149,88 +147,6 @@ def _joined(tables: Sequence[Table]) -> Table:
     )
 
 
-def read_sources(source: Source, reading: Reading) -> Iterator[tuple[pa.Array, np.ndarray]]:
-    """All functions of one split in file order, a batch of rows at a time.
-
-    Yields (sources, decoded_as): large_string (rows,), and uint8 (rows,): AS_LATIN_1 where the
-    bytes were no UTF-8, WITH_MARKS where half a surrogate pair became a mark, else 0. A missing
-    text becomes an empty one.
-    """
-    texts = [one.text for one in reading.functions if not one.if_vulnerable]
-    label = [reading.label] if reading.label and len(texts) < len(reading.functions) else []
-    either = [
-        column
-        for one in reading.functions
-        if one.if_vulnerable
-        for column in (one.text, one.if_vulnerable)
-    ]
-    for path in source.paths:
-        first_row = 0
-        for batch in reader_of(path).batches(path, [*texts, *label], either):
-            values = _texts(batch, reading)
-            # Rows count through the whole file, so that a message names the one to mend.
-            yield _decoded(path, values, first_row, len(reading.functions))
-            first_row += len(values) // len(reading.functions)
-
-
-def _texts(batch: Any, reading: Reading) -> list[Any]:
-    """The text of each function of a batch: row by row, all functions of a row."""
-    columns = []
-    for one in reading.functions:
-        values = list(batch[one.text])
-        if one.if_vulnerable:
-            other, is_vulnerable = batch[one.if_vulnerable], flag_codes(batch[reading.label]) == 1
-            values = [o if v else t for t, o, v in zip(values, other, is_vulnerable, strict=True)]
-        columns.append(values)
-    return (
-        columns[0]
-        if len(columns) == 1
-        else [text for row in zip(*columns, strict=True) for text in row]
-    )
-
-
-def _decoded(
-    path: Path, values: list[Any], first_row: int, a_row: int
-) -> tuple[pa.Array, np.ndarray]:
-    texts, latin = as_text(
-        [_as_bytes(value, path, first_row + i // a_row) for i, value in enumerate(values)]
-    )
-    marked = [isinstance(value, str) and HALF_PAIR.search(value) is not None for value in values]
-    return texts, np.select([latin, marked], [AS_LATIN_1, WITH_MARKS], 0).astype(np.uint8)
-
-
-def as_text(values: list[bytes]) -> tuple[pa.Array, np.ndarray]:
-    """Decode texts as UTF-8, those that are none as latin-1; says which those were."""
-    # Nearly every batch is UTF-8 throughout: one cast checks it, without a Python string a text.
-    raw = pa.array(values, type=pa.large_binary())
-    try:
-        return raw.cast(pa.large_string()), np.zeros(len(values), dtype=bool)
-    except pa.ArrowInvalid:
-        decoded = [_decode(value) for value in values]
-    texts = pa.array([text for text, _ in decoded], type=pa.large_string())
-    return texts, np.array([otherwise for _, otherwise in decoded], dtype=bool)
-
-
-def reading_notes(split: str, rows: np.ndarray, decoded_as: np.ndarray) -> Iterator[str]:
-    """How texts were read that are not UTF-8 as they stand; of which rows (n,) of the file."""
-    n_latin, marked = int((decoded_as == AS_LATIN_1).sum()), rows[decoded_as == WITH_MARKS]
-    if n_latin:
-        yield f"{split}: {counted(n_latin, 'function')} not in UTF-8, read as latin-1"
-    if len(marked):
-        yield (
-            f"{split}: {counted(len(marked), 'function')} with half a surrogate pair (such as "
-            f"\\ud800), which is no character, read as \ufffd; the first is in row {marked[0]} "
-            "(rows count from 0)"
-        )
-
-
-def normalized(functions: Iterable[str]) -> list[str]:
-    """Functions that no file holds, as `read_sources` would have read them from one."""
-    texts, _ = as_text([_encoded(function) for function in functions])
-    listed: list[str] = texts.to_pylist()
-    return listed
-
-
 def flag_codes(values: Any) -> np.ndarray:
     """0 and 1 for flags of any type, MISSING for NaN, UNKNOWN for the rest; (n,) int8."""
     array = values if isinstance(values, np.ndarray) else as_objects(values)
@@ -270,31 +186,3 @@ def group_text(value: Any) -> str | None:
         return ", ".join(word for one in value if (word := group_text(one))) or None
     # Half a surrogate pair is no character, and Arrow holds none.
     return HALF_PAIR.sub("\ufffd", str(value)).encode("utf-8", "replace").decode() or None
-
-
-def _as_bytes(value: Any, path: Path, row: int) -> bytes:
-    if isinstance(value, bytes):
-        return value
-    # It is counted and dropped with the blank ones: no reason to refuse a whole file.
-    if value is None:
-        return b""
-    if not isinstance(value, str):
-        raise DataError(
-            f"{path.name}: the function of row {row} must be text, found {value!r:.60} "
-            "(rows count from 0). Fix or remove the row."
-        )
-    return _encoded(value)
-
-
-def _encoded(text: str) -> bytes:
-    """The bytes behind a text; a mark stands for what no bytes do: half a surrogate pair."""
-    # csv and jsonl are decoded with surrogateescape: their own bytes come back here.
-    return HALF_PAIR.sub("\ufffd", text).encode("utf-8", "surrogateescape")
-
-
-def _decode(value: bytes) -> tuple[str, bool]:
-    try:
-        return value.decode(), False
-    except UnicodeDecodeError:
-        # Seen in the wild. latin-1 has a character for every byte, so that no text is lost.
-        return value.decode("latin-1"), True

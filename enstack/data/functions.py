@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from enstack.config.label_modes import label_mode_fault
 from enstack.counting import counted
-from enstack.data.column_cache import Columns, batches_of, read_columns
-from enstack.data.columns import Table, reading_notes
+from enstack.data.column_cache import Columns, Texts, batches_of, read_columns
+from enstack.data.columns import Table
 from enstack.data.csv_tables import backslash_notes
 from enstack.data.known_labels import known_labels, require_one_reading
 from enstack.data.labels import (
@@ -26,6 +27,7 @@ from enstack.data.labels import (
 from enstack.data.readings import AS_FOUND, Asked, sources_of
 from enstack.data.split_files import WHOLE
 from enstack.data.subsets import NOT_DRAWN, choose, shortages
+from enstack.data.texts import reading_notes
 from enstack.data.vulnerability_data import HASH_ROWS, Functions, VulnerabilityData
 from enstack.errors import ConfigError, DataError
 from enstack.metrics.label_task import LabelTask
@@ -199,8 +201,33 @@ def _with_text(
     groups = columns.table.groups
     if groups is not None and len(texts.rows) < len(groups):
         groups = groups.take(pa.array(texts.rows))
-    every = Functions(ids, texts.sources, labels, texts.mapped, texts.digest, groups)
+    marked = _flaw_lines(split, texts, labelled, notes)
+    every = Functions(ids, texts.sources, labels, texts.mapped, texts.digest, groups, marked)
     return (every if labelled.all() else every.take(np.flatnonzero(labelled))), n_blank
+
+
+def _flaw_lines(
+    split: str, texts: Texts, labelled: np.ndarray, notes: list[str]
+) -> pa.Array | None:
+    """The marked lines of each text, after a note on how many have some."""
+    marked = texts.flaw_lines
+    if marked is None:
+        return None
+    sizes = pc.list_value_length(marked).fill_null(0).to_numpy(zero_copy_only=False)
+    n_marked, n_lost = (
+        int((sizes[labelled] > 0).sum()),
+        marked.filter(pa.array(labelled)).null_count,
+    )
+    if n_marked:
+        notes.append(f"{split}: {counted(n_marked, 'function')} with lines marked as the flaw")
+    if n_lost:
+        notes.append(
+            f"{split}: {counted(n_lost, 'function')} whose marked lines are none of the text's, "
+            "left unmarked"
+        )
+    return pa.ListArray.from_arrays(
+        np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32), marked.flatten()
+    )
 
 
 def _drawn(

@@ -8,7 +8,15 @@ from typing import BinaryIO, TextIO, cast
 
 import pyarrow as pa
 
-__all__ = ["FORMAT_OF_ENDING", "bare_stem", "format_of", "is_packed", "open_bytes", "open_text"]
+__all__ = [
+    "FORMAT_OF_ENDING",
+    "PACKED",
+    "bare_stem",
+    "format_of",
+    "is_packed",
+    "open_bytes",
+    "open_text",
+]
 
 PACKED = {".gz": "gzip", ".zst": "zstd"}
 FORMAT_OF_ENDING = {

@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = [
+    "FLAW_TEXTS",
+    "USUAL_FLAW_LINES",
     "USUAL_GROUPS",
     "USUAL_LABELS",
-    "USUAL_SPLITS",
     "USUAL_TEXTS",
     "USUAL_WEAKNESSES",
     "column_advice",
@@ -17,6 +18,7 @@ __all__ = [
     "is_fixed_code",
     "nearest",
     "plain",
+    "split_named",
 ]
 
 FUNC, LABEL = ("func", "functionSource"), "label"
@@ -37,6 +39,12 @@ USUAL_GROUPS = {
     "cve": ("cve", "cve_id", "cve_ids", "cve_list", "cves"),
     "date": ("date", "commit_date", "publish_date", "author_date", "committer_date"),
 }  # fmt: skip
+# Of two, the one that tells more of where the lines are.
+USUAL_FLAW_LINES = (
+    "flaw_line_index", "flaw_lines", "line_changes", "diff_func", "diff_line_info",
+    "changed_lines", "flaw_line", "lines_before",
+)  # fmt: skip
+FLAW_TEXTS = "flaw_line"  # the lines themselves, beside their numbers
 USUAL_WEAKNESSES = ("cwe", "cwe_id", "cwe_ids", "cwe_list", "cwes", "vul_type")
 USUAL_SPLITS = {
     "train": ("train", "training"),
@@ -51,6 +59,11 @@ CODE = re.compile(r"\)\s*[{;]|;\s*\}")  # parentheses alone stand in names too
 def plain(name: str) -> str:
     """A name without case, spaces and signs: cwe_119 and "CWE 119" are one."""
     return re.sub(r"[\W_]", "", name.lower())
+
+
+def split_named(word: str) -> str | None:
+    """The split that a word means, as in "valid"; None for no split."""
+    return next((split for split, names in USUAL_SPLITS.items() if word.lower() in names), None)
 
 
 def nearest(column: str, names: Iterable[str]) -> str | None:

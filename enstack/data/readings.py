@@ -9,7 +9,7 @@ from typing import Any
 
 from enstack.data.formats import CWE_COLUMNS
 from enstack.data.layouts import OneFunction
-from enstack.data.split_files import split_files
+from enstack.data.split_files import WHOLE, flaw_line_file, split_files
 
 __all__ = ["AS_FOUND", "AUTO", "OUR_OWN", "Asked", "Reading", "Source", "sources_of"]
 
@@ -30,10 +30,20 @@ AS_FOUND = Asked()
 
 @dataclass(frozen=True)
 class Source:
-    """The files of one split, in order, and what was asked of their reading."""
+    """The files of one split, in order, and what was asked of their reading.
+
+    flaw_file: what marks lines of its functions as flaws, if there is.
+    """
 
     paths: tuple[Path, ...]
     asked: Asked = AS_FOUND
+    split: str = WHOLE
+    flaw_file: Path | None = None
+
+    @property
+    def files(self) -> list[Path]:
+        """All files that are read for the split."""
+        return [*self.paths, *([self.flaw_file] if self.flaw_file else ())]
 
 
 @dataclass(frozen=True)
@@ -43,7 +53,8 @@ class Reading:
     name: of a layout; empty for a table's own columns. label: its column, or flags: those of the
     five CWEs in their order; neither where files or `functions` tell. cwes: the column of
     weaknesses. groups: project, commit, cve and date by their columns. both: a label column is
-    passed over for the flags.
+    passed over for the flags. flaw_lines: the column that marks lines; flaw_texts: one that has
+    these lines beside their numbers.
     """
 
     name: str
@@ -54,6 +65,8 @@ class Reading:
     groups: Mapping[str, str] = field(default_factory=dict)
     labels_by_file: Mapping[str, int] = field(default_factory=dict)
     both: bool = False
+    flaw_lines: str = ""
+    flaw_texts: str = ""
 
     @property
     def needed(self) -> list[str]:
@@ -70,7 +83,13 @@ class Reading:
             if one.if_vulnerable
             for name in (one.text, one.if_vulnerable)
         ]
-        return [*either, *([self.cwes] if self.cwes else ()), *self.groups.values()]
+        beside = [name for name in (self.cwes, *self.groups.values()) if name]
+        return [*either, *beside, *self.of_flaw_lines]
+
+    @property
+    def of_flaw_lines(self) -> list[str]:
+        """The columns that mark lines."""
+        return [name for name in (self.flaw_lines, self.flaw_texts) if name]
 
     @property
     def is_our_own(self) -> bool:
@@ -103,4 +122,7 @@ OUR_OWN = Reading("", (OneFunction("func"),))
 
 def sources_of(place: Path, asked: Asked = AS_FOUND) -> dict[str, Source]:
     """The files of each split of a folder, or of a table without splits; DataError for others."""
-    return {split: Source(paths, asked) for split, paths in split_files(place).items()}
+    flaw_file = flaw_line_file(place)
+    return {
+        split: Source(paths, asked, split, flaw_file) for split, paths in split_files(place).items()
+    }

@@ -10,12 +10,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from enstack.data.opened import FORMAT_OF_ENDING, bare_stem, format_of
-from enstack.data.other_names import USUAL_SPLITS
+from enstack.data.opened import FORMAT_OF_ENDING, PACKED, bare_stem, format_of
+from enstack.data.other_names import split_named
 from enstack.data.strangers import readable
 from enstack.errors import DataError
 
-__all__ = ["SPLITS", "VDISC_NAMES", "WHOLE", "split_files"]
+__all__ = ["FLAW_LINES", "SPLITS", "VDISC_NAMES", "WHOLE", "flaw_line_file", "split_files"]
 
 # Their order counts: a split's number is part of its subset's seed, and fingerprints follow it.
 SPLITS = ("train", "validation", "test")
@@ -28,8 +28,11 @@ SHARD = re.compile(r"(?P<name>.*?)-?(?P<number>\d+)-of-(?P<count>\d+)(?:-[0-9a-f
 WEAKNESS = re.compile(r"cwe-?\d+", re.IGNORECASE | re.ASCII)
 # The two parts of ReVeal: what is in them is told by their names.
 LABELLED_BY_NAME = {"vulnerables", "non-vulnerables"}
-# Beside the data, as `datasets` and the hub write it.
-BESIDE = {"dataset_dict", "dataset_info", "dataset_infos", "state", "config", "metadata"}
+# Beside the data: lines that are marked as flaws, and what `datasets` and the hub write.
+FLAW_LINES = "flaw_lines"
+BESIDE = {
+    "dataset_dict", "dataset_info", "dataset_infos", "state", "config", "metadata", FLAW_LINES,
+}  # fmt: skip
 
 Found = dict[str, tuple[Path, ...]]
 
@@ -59,6 +62,13 @@ def split_files(place: Path) -> Found:
     if complete:
         return {split: next(iter(complete.values()))[split] for split in SPLITS}
     return _without_splits(place, tables)
+
+
+def flaw_line_file(place: Path) -> Path | None:
+    """The file beside the data that marks lines as flaws; None where there is none."""
+    folder = place.parent if place.is_file() else place
+    files = (folder / f"{FLAW_LINES}.jsonl{packed}" for packed in ("", *PACKED))
+    return next((path for path in files if path.is_file()), None)
 
 
 def _known(path: Path) -> Path:
@@ -119,20 +129,16 @@ def _table_and_split(path: Path) -> tuple[str, str]:
         stem = "vulnerables"
     # What stands next to the split's name tells the table: primevul_train_paired is another one.
     words = re.split(r"([\W_]+)", stem)
-    splits = [_split_of(word) for word in words]
+    splits = [split_named(word) for word in words]
     if len(named := [split for split in splits if split]) == 1:
         words[splits.index(named[0])] = "*"
     else:
-        named = [split for split in map(_split_of, folders) if split][-1:]
-        folders = ["*" if named and _split_of(folder) else folder for folder in folders]
+        named = [split for split in map(split_named, folders) if split][-1:]
+        folders = ["*" if named and split_named(folder) else folder for folder in folders]
     endings = path.name[len(bare_stem(path)) :].lower()
     # In lower case: VDISC_train and vdisc_validate go together.
     table = "/".join([*folders, "".join(words)]).lower() + endings
     return table, named[0] if named else WHOLE
-
-
-def _split_of(word: str) -> str | None:
-    return next((split for split, names in USUAL_SPLITS.items() if word.lower() in names), None)
 
 
 def _in_order(paths: list[Path]) -> tuple[Path, ...]:

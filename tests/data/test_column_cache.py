@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from enstack.data import column_cache as stored
-from enstack.data.columns import AS_LATIN_1
 from enstack.data.functions import read_data
 from enstack.data.readings import Source, sources_of
+from enstack.data.texts import AS_LATIN_1
 from enstack.toy.fake_vdisc import write_fake_vdisc
 from tests.support.data_files import (
     FLAGS,

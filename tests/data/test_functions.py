@@ -19,12 +19,13 @@ from hypothesis import strategies as st
 
 from enstack.data import formats, subsets
 from enstack.data.column_search import reading_of
-from enstack.data.columns import as_text, flag_codes, read_sources
+from enstack.data.columns import flag_codes
 from enstack.data.functions import Functions, VulnerabilityData, read_data
 from enstack.data.labels import CWE_CLASSES
 from enstack.data.readings import Source
 from enstack.data.split_files import SPLITS
 from enstack.data.subsets import stratified_parts
+from enstack.data.texts import as_text, read_sources
 from enstack.errors import DataError
 from tests.support.data_files import (
     FLAGS,

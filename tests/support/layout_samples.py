@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import gzip
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -29,6 +30,19 @@ class Sample:
     commit: str = "0a1b2c"
     cve: str = "CVE-2020-1234"
     cwes: Sequence[str] = field(default=("CWE-787",))
+
+    @property
+    def flaw(self) -> tuple[int, str]:
+        """The line that data sets which mark lines mark here: its number from 0, and itself."""
+        lines = self.text.split("\n")
+        return len(lines) // 2, lines[len(lines) // 2]
+
+    @property
+    def fix(self) -> str:
+        """What takes that line away, as a diff."""
+        lines = self.text.split("\n")
+        fixed = [line for number, line in enumerate(lines) if number != self.flaw[0]]
+        return "\n".join(difflib.unified_diff(lines, fixed, lineterm=""))
 
 
 Splits = dict[str, list[Sample]]
@@ -99,7 +113,8 @@ def line_vul(one: Sample) -> dict[str, Any]:
         "commit_id": one.commit, "commit_message": MESSAGE, "func_after": FIXED,
         "func_before": f"/* as it was */ {one.text}", "patch": "@@ -1,2 +1,2 @@\n-a\n+b",
         "project": one.project, "target": int(one.vulnerable), "vul_func_with_fix": FIXED,
-        "processed_func": one.text, "flaw_line": "a[i] = 0;", "flaw_line_index": "3",
+        "processed_func": one.text, "flaw_line": one.flaw[1] if one.vulnerable else "",
+        "flaw_line_index": one.flaw[0] if one.vulnerable else "",
     }  # fmt: skip
 
 
@@ -142,7 +157,7 @@ def mega_vul(one: Sample) -> dict[str, Any]:
     known = {"cve_id": one.cve, "cwe_ids": list(one.cwes), "repo_name": one.project}
     row = {**known, "commit_hash": one.commit, "commit_msg": MESSAGE, "is_vul": one.vulnerable}
     if one.vulnerable:
-        return {**row, "func_before": one.text, "func": FIXED, "diff_func": "@@ -1 +1 @@"}
+        return {**row, "func_before": one.text, "func": FIXED, "diff_func": one.fix}
     return {**row, "func": one.text}
 
 
@@ -155,6 +170,7 @@ def sec_vul_eval(one: Sample) -> dict[str, Any]:
     return {
         "idx": 4, "project": one.project, "filepath": "a.c", "commit_id": one.commit,
         "func_name": "f", "func_body": one.text, "is_vulnerable": one.vulnerable,
+        "changed_lines": [[one.flaw[0] + 1, one.flaw[1]]],
     }  # fmt: skip
 
 
@@ -226,7 +242,10 @@ def _sven(folder: Path, samples: Iterable[Sample]) -> Path:
         {
             "func_name": "f", "func_src_before": before.text, "func_src_after": after.text,
             "vul_type": "cwe-125", "commit_link": "github.com/a/b/commit/c", "file_name": "a.c",
-            "line_changes": {"deleted": [], "added": []},
+            "line_changes": {
+                "deleted": [{"line_no": before.flaw[0] + 1, "line": f"{before.flaw[1]}\n"}],
+                "added": [{"line_no": 1, "line": after.text.split("\n")[0]}],
+            },
         }
         for before, after in zip(listed[::2], listed[1::2], strict=True)
     ]  # fmt: skip
