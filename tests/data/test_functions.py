@@ -404,7 +404,7 @@ def test_hdf5_is_read_in_slices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     source = Source((tmp_path / "VDISC_train.hdf5",))
     reading = reading_of(source)
     tracemalloc.start()
-    n_read = sum(len(texts) for texts, _ in read_sources(source, reading))
+    n_read = sum(len(batch.sources) for batch in read_sources(source, reading))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert n_read == n_rows
