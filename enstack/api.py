@@ -73,9 +73,9 @@ def stack(
 def load(run_dir: str | Path, name: str | None = None) -> TrainedModel:
     """What a finished run has trained, for new functions: `.predict_proba`, `.predict`.
 
-    name: a stack ("lr"), a base model's name, or "vote"; by default what did best by
-    cross-validation on the functions that stacks are fitted on. Raises CheckpointError for a run
-    that is unfinished or damaged.
+    name: a stack ("lr"), a base model's name, "vote", or "tfidf_lr", the counted words; by default
+    what did best by cross-validation on the functions that stacks are fitted on, these words aside.
+    Raises CheckpointError for a run that is unfinished or damaged.
     """
     from enstack.bundle import load as load_run
 

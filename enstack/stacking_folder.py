@@ -17,6 +17,11 @@ class StackingFolder:
         return self.path / f"{name}.skops"
 
     @property
+    def word_counts(self) -> Path:
+        """The file of the word counts that stacks are held against; older runs have none."""
+        return self.path / "baselines" / "tfidf_lr.skops"
+
+    @property
     def leaderboard(self) -> Path:
         """A row for every model, with its figures on the test split."""
         return self.path / "leaderboard.csv"

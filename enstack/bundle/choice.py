@@ -13,9 +13,11 @@ from enstack.stacking.candidates import Combination
 from enstack.stacking.stack import load_meta_classifier
 from enstack.stacking.titles import title
 from enstack.stacking.votes import Vote
+from enstack.stacking.word_counts import WORDS, WordCounts, load_word_counts
 from enstack.storage.files import read_json_object
 
 VOTE = "vote:mean"
+OLDER = " Its word counts were not kept: the run is older than that; run it again to have them."
 
 
 def chosen_model(run: RunFolder, config: RunConfig, name: str | None) -> str:
@@ -23,8 +25,7 @@ def chosen_model(run: RunFolder, config: RunConfig, name: str | None) -> str:
     known = loadable_models(run, config)
     if name is None:
         return best_model(run, known, base_model_names(config.base_models))
-    # By key, by name, or as the leaderboard calls it; in any case.
-    called = {key: [key, key.partition(":")[2], title(key)] for key in known}
+    called = {key: _names_of(key) for key in known}
     called.get(VOTE, []).append("vote")  # there may be other votes
     asked = str(name).casefold()
     meant = [key for key, names in called.items() if asked in map(str.casefold, names)]
@@ -32,8 +33,15 @@ def chosen_model(run: RunFolder, config: RunConfig, name: str | None) -> str:
     meant = [key for key in meant if name in called[key]] or meant
     if len(meant) != 1:
         found = f"found {name!r}" if not meant else f"{name!r} may be {' or '.join(meant)}"
-        raise ConfigError(f"The model must be one of {', '.join(known)}; {found}.")
+        lacking = WORDS not in known and asked in map(str.casefold, _names_of(WORDS))
+        older = OLDER if lacking else ""
+        raise ConfigError(f"The model must be one of {', '.join(known)}; {found}.{older}")
     return meant[0]
+
+
+def _names_of(key: str) -> list[str]:
+    """By key, by name, or as the leaderboard calls it."""
+    return [key, key.partition(":")[2], title(key)]
 
 
 def best_model(run: RunFolder, known: Sequence[str], every: Sequence[str]) -> str:
@@ -44,7 +52,8 @@ def best_model(run: RunFolder, known: Sequence[str], every: Sequence[str]) -> st
     if not added:
         return best
     # What was trained elsewhere has no weights here, nor has what rests on it.
-    by_score = sorted(known, key=lambda key: -selection["scores"].get(key, -math.inf))
+    trained = [key for key in known if key != WORDS]
+    by_score = sorted(trained, key=lambda key: -selection["scores"].get(key, -math.inf))
     return next(
         key for key in by_score if not {*combination_of(run, key, every).base_models} & {*added}
     )
@@ -58,12 +67,18 @@ def loadable_models(run: RunFolder, config: RunConfig) -> list[str]:
     stacks = [f"stack:{stack}" for stack in config.meta_classifiers]
     # What was chosen may be another one.
     stacks += sorted(f"stack:{file.stem}" for file in run.stacking.path.glob("*.skops"))
-    return list(dict.fromkeys([*models, *votes, *_votes(run), *stacks]))
+    baselines = [WORDS] if run.stacking.word_counts.exists() else []
+    return list(dict.fromkeys([*models, *votes, *_votes(run), *stacks, *baselines]))
 
 
-def combination_of(run: RunFolder, key: str, every: Sequence[str]) -> Combination:
-    """What makes one answer of base models' answers, by key; every: the run's base models."""
+def combination_of(run: RunFolder, key: str, every: Sequence[str]) -> Combination | WordCounts:
+    """What makes one answer of base models' answers, by key, or counts words and asks none.
+
+    every: the run's base models.
+    """
     kind, _, name = key.partition(":")
+    if key == WORDS:
+        return load_word_counts(run.stacking.word_counts)
     if kind == "stack":
         return load_meta_classifier(run.stacking.meta_classifier(name))
     if kind == "base":

@@ -23,10 +23,10 @@ def load(run_dir: str | Path, name: str | None = None) -> TrainedModel:
     """Load what a finished run has trained, once every file of the run is known to be whole.
 
     name: a stack ("lr"), a base model ("codebert"), "vote" or "greedy", with its kind before it
-    ("stack:lr") where two have the same; by default what did best by cross-validation on the
-    functions that the stacks are fitted on. Raises CheckpointError for a run that is unfinished,
-    damaged, or was trained on after its stacks were fitted; ConfigError for a name that the run
-    does not have.
+    ("stack:lr") where two have the same, or "tfidf_lr", the counted words; by default what did best
+    by cross-validation on the functions that the stacks are fitted on, these words aside. Raises
+    CheckpointError for a run that is unfinished, damaged, or was trained on after its stacks were
+    fitted; ConfigError for a name that the run does not have.
     """
     run = RunFolder(Path(run_dir))
     require_finished(run)

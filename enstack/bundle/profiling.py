@@ -28,6 +28,7 @@ from enstack.run_folder import RunFolder
 from enstack.same_run import plan_of_run
 from enstack.stacking.candidates import members_of
 from enstack.stacking.inputs import StackingInputs
+from enstack.stacking.word_counts import WordCounts
 from enstack.storage.arrays import read_arrays
 from enstack.storage.files import read_json_object
 
@@ -109,9 +110,11 @@ def _on_validation(
     """Labels (n,) or (n, k) of the rows that choose thresholds, and what the model says (n, k)."""
     inputs = StackingInputs(data, plan_of_run(config, data, run), config, run)
     combination = combination_of(run, key, base_model_names(config.base_models))
+    functions = data.splits["validation"].take(inputs.plan.selection)
+    if isinstance(combination, WordCounts):
+        return functions.labels, combination.predict_proba([functions])
     members = members_of(inputs.on_selection_rows(), combination.base_models)
-    labels = data.splits["validation"].labels[inputs.plan.selection]
-    return labels, combination.predict_proba(members, data.task)
+    return functions.labels, combination.predict_proba(members, data.task)
 
 
 def _chosen(

@@ -17,6 +17,7 @@ from enstack.models.tokens import tokenize_in_memory
 from enstack.progress.stopping import stop_requests
 from enstack.stacking.candidates import Combination
 from enstack.stacking.meta_features import BaseModelProbabilities
+from enstack.stacking.word_counts import WordCounts
 
 QUIET_BATCHES = 8
 
@@ -56,14 +57,14 @@ class TrainedModel:
     """What a run has trained, for functions that it has never seen.
 
     name: as in the leaderboard, "stack:lr", "base:codebert" or "vote:mean". combination: what makes
-    one answer of the base models' answers. thresholds: (k,) of several flags, None where a function
-    has one class.
+    one answer of the base models' answers, or counted words, which ask none. thresholds: (k,) of
+    several flags, None where a function has one class.
     """
 
     name: str
     task: LabelTask
     base_models: tuple[FineTunedModel, ...]
-    combination: Combination = field(repr=False)
+    combination: Combination | WordCounts = field(repr=False)
     thresholds: np.ndarray | None = field(repr=False)
 
     @property
@@ -79,6 +80,8 @@ class TrainedModel:
         texts = _checked_texts(functions)
         if not texts:
             return np.empty((0, len(self.class_names)), dtype=np.float32)
+        if isinstance(self.combination, WordCounts):
+            return self.combination.of_texts(texts)
         # Combinations join what base models say by id: the places serve as such.
         ids, unseen = np.arange(len(texts)).astype(str), np.zeros(len(texts), dtype=np.bool_)
         said = [

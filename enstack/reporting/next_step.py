@@ -19,21 +19,28 @@ def next_step(verdict: Verdict) -> str:
         return (
             f"Use {verdict.candidate_title}, if its cost in the leaderboard can be borne; and "
             "measure it on functions from elsewhere before anybody relies on it."
+            f"{_loaded(verdict.declared.candidate)}"
         )
+    simpler = _simpler(verdict)
     return (
-        f"Use {_simpler(verdict)}: it is simpler, and nothing here shows a gain over it."
-        f"{_more(verdict)}"
+        f"Use {title(simpler)}: it is simpler, and nothing here shows a gain over it."
+        f"{_loaded(simpler)}{_more(verdict)}"
     )
 
 
 def _simpler(verdict: Verdict) -> str:
-    """The alternative; word counts, where the combination does not beat those."""
-    words = verdict.word_counts
+    """The key of the alternative; of word counts, where the combination does not beat those."""
+    words, against = verdict.word_counts, verdict.declared.against
     if words is None or words.low > 0:
-        return verdict.against_title
+        return against
     # Of the two that are not beaten, the one that the combination is further behind.
     ahead = verdict.difference.low > 0 or words.value < min(0, verdict.difference.value)
-    return title(WORDS) if ahead else verdict.against_title
+    return WORDS if ahead else against
+
+
+def _loaded(key: str) -> str:
+    """How it is had: what `load` takes by itself may be another one."""
+    return f' In Python it is enstack.load(run_dir, "{key}"), in a scan --name "{key}".'
 
 
 def _more(verdict: Verdict) -> str:

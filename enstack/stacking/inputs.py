@@ -14,10 +14,10 @@ from enstack.data.functions import VulnerabilityData
 from enstack.data.holdout import SplitPlan
 from enstack.metrics.label_task import LabelTask
 from enstack.run_folder import RunFolder
-from enstack.stacking.baselines import WORDS, WordCounts, at_most, fit_word_counts
 from enstack.stacking.costs import Clocks, cost_of
 from enstack.stacking.leak_guard import refuse_foreign_files, tell_unknown_origins
 from enstack.stacking.meta_features import BaseModelProbabilities
+from enstack.stacking.word_counts import WORDS, WordCounts, at_most, fit_word_counts
 
 __all__ = ["StackingInputs"]
 

@@ -1,24 +1,17 @@
-"""A fitted stack: meta-classifiers on base models' probabilities, saved without code.
-
-skops is imported where it is used: it imports every module of scikit-learn, one of them torch.
-"""
+"""A fitted stack: meta-classifiers on base models' probabilities, saved without code."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import sklearn
-import xgboost
-from sklearn.exceptions import InconsistentVersionWarning
 
-from enstack.errors import CheckpointError, DataError
+from enstack.errors import DataError
 from enstack.metrics.label_task import LabelTask
-from enstack.stacking.baselines import with_absent_classes
+from enstack.stacking.learned import with_absent_classes
 from enstack.stacking.meta_classifiers import fit_estimator, pack, unpack
 from enstack.stacking.meta_features import (
     BaseModelProbabilities,
@@ -28,29 +21,13 @@ from enstack.stacking.meta_features import (
     require_base_models,
 )
 from enstack.stacking.one_vs_rest import class_probabilities
-from enstack.storage.files import write_bytes
+from enstack.stacking.skops_files import SkopsFile
 
-# What our files hold beyond the types that skops trusts by itself. XGBoost's trees are stored in
-# its own format, which outlives its versions, so none of its types is needed.
-ALLOWED_TYPES = frozenset(
-    {
-        "sklearn.calibration._CalibratedClassifier",
-        "sklearn.calibration._SigmoidCalibration",
-        "sklearn.model_selection._split.StratifiedKFold",
-        "sklearn.tree._tree.Tree",
-    }
+FILE = SkopsFile(
+    "a meta-classifier",
+    frozenset({"name", "form", "estimator", "classes", "base_models", "n_features"}),
+    optional=frozenset({"form"}),  # older files do not say: there was one form
 )
-FILE_KEYS = {
-    "name",
-    "form",
-    "estimator",
-    "classes",
-    "base_models",
-    "n_features",
-    "probe",
-    "made_with",
-}
-PROBE_TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True)
@@ -120,12 +97,8 @@ def save_meta_classifier(path: Path, meta_classifier: MetaClassifier) -> None:
         "base_models": list(meta_classifier.base_models),
         "n_features": meta_classifier.n_features,
         "form": meta_classifier.form,
-        "probe": _probe(meta_classifier),
-        "made_with": _versions(),
     }
-    import skops.io
-
-    write_bytes(path, skops.io.dumps(content))
+    FILE.write(path, content, _probe(meta_classifier))
 
 
 def load_meta_classifier(path: Path) -> MetaClassifier:
@@ -134,26 +107,18 @@ def load_meta_classifier(path: Path) -> MetaClassifier:
     Raises CheckpointError when the file is damaged, holds a type that our files never hold, or
     gives other probabilities here than where it was saved.
     """
-    try:
-        content = _read_content(Path(path))
-        meta_classifier = MetaClassifier(
-            name=content["name"],
-            estimator=unpack(content["estimator"]),
-            classes=content["classes"],
-            base_models=tuple(content["base_models"]),
-            n_features=content["n_features"],
-            # Older files do not say: there was one form.
-            form=content.get("form", "probabilities"),
-        )
-    except CheckpointError:
-        raise
-    except Exception as error:  # a damaged file fails anywhere between zip and native code
-        raise CheckpointError(
-            f"{path} must be a meta-classifier saved by enstack, it can't be read "
-            f"({_first_line(error)}). Fit it again."
-        ) from error
-    _require_same_probabilities(path, meta_classifier, content)
-    return meta_classifier
+    return FILE.read(path, _unpacked, _probe)
+
+
+def _unpacked(content: dict[str, Any]) -> MetaClassifier:
+    return MetaClassifier(
+        name=content["name"],
+        estimator=unpack(content["estimator"]),
+        classes=content["classes"],
+        base_models=tuple(content["base_models"]),
+        n_features=content["n_features"],
+        form=content.get("form", "probabilities"),
+    )
 
 
 def _require_labels(labels: np.ndarray, model: BaseModelProbabilities, task: LabelTask) -> None:
@@ -172,51 +137,3 @@ def _probe(meta_classifier: MetaClassifier) -> np.ndarray:
     # Made up, so that no function's probabilities must be stored with the stack.
     rows = np.concatenate([np.eye(n_features), np.full((1, n_features), 1 / n_features)])
     return np.asarray(meta_classifier.estimator.predict_proba(rows), dtype=np.float64)
-
-
-def _require_same_probabilities(
-    path: Path, meta_classifier: MetaClassifier, content: dict[str, Any]
-) -> None:
-    """Whether it still works under the installed versions: newer files may not under old ones."""
-    try:
-        # Tried, not told by version: files of scikit-learn 1.9 fail under 1.6, whose logistic
-        # regression is another, while those of 1.6 load under 1.9.
-        change = float(np.abs(_probe(meta_classifier) - content["probe"]).max())
-        problem = "" if change <= PROBE_TOLERANCE else f"they differ by {change:.2g}"
-    except Exception as error:  # estimators of other versions lack attributes, fail anywhere
-        problem = _first_line(error)
-    if problem:
-        raise CheckpointError(
-            f"{path} must give the probabilities that it gave when it was saved: {problem}.\n"
-            f"It was saved under {content['made_with']}, here is {_versions()}: "
-            "install those, or fit it again."
-        )
-
-
-def _versions() -> str:
-    return f"scikit-learn {sklearn.__version__}, xgboost {xgboost.__version__}"
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]
-
-
-def _read_content(path: Path) -> dict[str, Any]:
-    """The stored values, once every type in the file is known to be one of ours."""
-    import skops.io
-
-    data = path.read_bytes()
-    # Before anything is loaded: a type from elsewhere could run code as it is built.
-    foreign = sorted(set(skops.io.get_untrusted_types(data=data)) - ALLOWED_TYPES)
-    if foreign:
-        raise CheckpointError(
-            f"{path} must hold only the types of enstack's meta-classifiers, found "
-            f"{', '.join(foreign)}: it was not loaded. Use files that you trust, or fit it again."
-        )
-    with warnings.catch_warnings():
-        # The probe tells better than a version number whether it still works.
-        warnings.simplefilter("ignore", InconsistentVersionWarning)
-        content = skops.io.loads(data, trusted=sorted(ALLOWED_TYPES))
-    if not isinstance(content, dict) or set(content) | {"form"} != FILE_KEYS:
-        raise CheckpointError(f"{path} must be a meta-classifier saved by enstack, it is not one.")
-    return content

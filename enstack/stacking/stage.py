@@ -17,7 +17,7 @@ from enstack.duplicates.contamination import NEAR, duplicates_of_test
 from enstack.progress.say import say
 from enstack.run_folder import RunFolder
 from enstack.stacking.added import require_added_whole
-from enstack.stacking.baselines import WORDS, plain_baselines
+from enstack.stacking.baselines import plain_baselines
 from enstack.stacking.calibration import calibrate
 from enstack.stacking.candidates import Combination, fit_candidate, members_of, shown
 from enstack.stacking.declarations import MEASURED, declare
@@ -38,13 +38,14 @@ from enstack.stacking.stack import MetaClassifier, save_meta_classifier
 from enstack.stacking.verdict import Declared, Judged, judge
 from enstack.stacking.verdict_text import in_words
 from enstack.stacking.votes import Vote
+from enstack.stacking.word_counts import WORDS, WordCounts, save_word_counts
 from enstack.stacking.wrong_functions import surest_mistakes
 from enstack.stacking_folder import StackingFolder
 from enstack.storage.files import write_json
 from enstack.storage.folders import replacing_folder
 from enstack.storage.manifest import is_current
 
-STACKING_EDITION = 9  # raise when the folder holds something else, so that it is made again
+STACKING_EDITION = 10  # raise when the folder holds something else, so that it is made again
 FLAWFINDER = "baseline:flawfinder"
 
 
@@ -203,7 +204,7 @@ def _every_model(
     refuse_leaks(asked)
     asked = [_joined(*pair) for pair in zip(asked, inputs.on_selection_rows(), strict=True)]
     fitted = _fitted(inputs, selected)
-    _save(fitted, folder)
+    _save(fitted, inputs.words, folder)
     probabilities = {f"base:{model.name}": model.probabilities for model in asked}
     for key, combination in fitted.items():
         members = members_of(asked, combination.base_models)
@@ -231,8 +232,9 @@ def _fitted(inputs: StackingInputs, selected: Selection) -> dict[str, Combinatio
     return fitted
 
 
-def _save(fitted: Mapping[str, Combination], folder: StackingFolder) -> None:
-    """Store votes and stacks, so that they can judge new functions."""
+def _save(fitted: Mapping[str, Combination], words: WordCounts, folder: StackingFolder) -> None:
+    """Store votes, stacks and word counts, so that they can judge new functions."""
+    save_word_counts(folder.word_counts, words)
     for key, combination in fitted.items():
         if isinstance(combination, MetaClassifier):
             name = key.partition(":")[2]

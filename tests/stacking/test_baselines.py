@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import skops.io
+from sklearn.multiclass import OneVsRestClassifier
 
 from enstack.data.functions import Functions
+from enstack.errors import CheckpointError
 from enstack.metrics.label_task import LabelTask
 from enstack.metrics.one_class import OneClass
 from enstack.metrics.several_flags import SeveralFlags
-from enstack.stacking import baselines
-from enstack.stacking.baselines import (
-    fit_length_alone,
-    fit_word_counts,
-    plain_baselines,
-    with_absent_classes,
-)
+from enstack.stacking.baselines import fit_length_alone, plain_baselines
 from enstack.stacking.costs import Clocks
+from enstack.stacking.learned import with_absent_classes
+from enstack.stacking.word_counts import fit_word_counts, load_word_counts, save_word_counts
+from enstack.storage.files import write_bytes
 
 NAMES = ("a", "b", "c", "d", "e")
+TWO = OneClass(NAMES[:2])
 COPIES = (
     "strncpy(to, from, sizeof(to))",
     "strcpy(to, from)",
@@ -87,16 +89,16 @@ def test_two_runs_are_equal():
 def test_texts_in_several_slices_are_all_read(monkeypatch: pytest.MonkeyPatch):
     train, test = make_functions([0, 1, 2, 3] * 10), make_functions([0, 1, 2], "test")
     whole = word_counts(train, [test], OneClass(NAMES[:4]))
-    monkeypatch.setattr(baselines, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr("enstack.stacking.word_counts.ROWS_AT_ONCE", 2)
     np.testing.assert_array_equal(word_counts(train, [test], OneClass(NAMES[:4])), whole)
 
 
 def test_more_functions_than_the_bound_are_thinned_class_by_class(monkeypatch: pytest.MonkeyPatch):
     seen: list[np.ndarray] = []
-    fit = baselines.OneVsRestClassifier.fit
-    monkeypatch.setattr(baselines, "MAX_TRAIN_FUNCTIONS", 30)
+    fit = OneVsRestClassifier.fit
+    monkeypatch.setattr("enstack.stacking.word_counts.MAX_TRAIN_FUNCTIONS", 30)
     monkeypatch.setattr(
-        baselines.OneVsRestClassifier,
+        OneVsRestClassifier,
         "fit",
         lambda self, features, labels: (seen.append(labels), fit(self, features, labels))[1],
     )
@@ -263,3 +265,44 @@ def test_what_baselines_take_is_told_to_their_clocks():
     fitted = fit_word_counts(train, OneClass(NAMES[:4]))
     plain_baselines(train, [train], OneClass(NAMES[:4]), fitted, again)
     assert again["baseline:tfidf_lr"].learning < words.learning / 2
+
+
+FLAGS = np.array([[True, False, True], [False, False, True]] * 20)
+
+
+@pytest.mark.parametrize(
+    ("labels", "task"),
+    [
+        (np.array([0, 1, 3, 1] * 10), OneClass(NAMES[:4])),
+        (np.array([0, 1] * 20), OneClass(NAMES[:2])),
+        (np.zeros(40, dtype=np.int64), OneClass(NAMES[:2])),
+        (FLAGS, SeveralFlags(NAMES[:3])),
+    ],
+)
+def test_word_counts_that_were_kept_say_what_they_said_before(
+    labels: np.ndarray, task: LabelTask, tmp_path: Path
+) -> None:
+    functions = functions_of_lengths(np.tile([20, 30, 40, 50], 10), labels)
+    counts, path = fit_word_counts(functions, task), tmp_path / "baselines" / "words.skops"
+    save_word_counts(path, counts)
+    kept = load_word_counts(path)
+    np.testing.assert_array_equal(
+        kept.predict_proba([functions]), counts.predict_proba([functions])
+    )
+    texts = functions.sources.to_pylist()
+    np.testing.assert_array_equal(kept.of_texts(texts), counts.predict_proba([functions]))
+
+
+def test_word_counts_that_answer_otherwise_than_when_they_were_kept_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_word_counts(tmp_path / "words.skops", fit_word_counts(make_functions([0, 1] * 9), TWO))
+    monkeypatch.setattr("enstack.stacking.word_counts.mask_own_name", str.upper)
+    with pytest.raises(CheckpointError, match=r"must give the probabilities .* they differ by"):
+        load_word_counts(tmp_path / "words.skops")
+
+
+def test_another_models_file_is_no_word_counts(tmp_path: Path) -> None:
+    write_bytes(tmp_path / "words.skops", skops.io.dumps({"estimator": 1}))
+    with pytest.raises(CheckpointError, match="must be the word counts of a run"):
+        load_word_counts(tmp_path / "words.skops")

@@ -18,8 +18,8 @@ from enstack.data.functions import Functions, read_data
 from enstack.pipeline import run_pipeline
 from enstack.run_folder import RunFolder
 from enstack.stacking import stage
-from enstack.stacking.baselines import WordCounts
 from enstack.stacking.candidates import Candidate, candidates
+from enstack.stacking.word_counts import WordCounts
 from enstack.storage.manifest import read_manifest
 from tests.support.pipeline_runs import changed
 
