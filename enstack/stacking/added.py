@@ -21,6 +21,7 @@ from enstack.progress.say import say
 from enstack.run_folder import RunFolder
 from enstack.stacking.added_names import names_taken, refuse_our_names, require_name
 from enstack.stacking.meta_features import BaseModelProbabilities, refuse_leaks
+from enstack.stacking.near_copies import near_copy_of
 from enstack.stacking.probability_files import (
     GivenProbabilities,
     digest_of_files,
@@ -119,18 +120,20 @@ def _refuse_a_copy(
     base_models: Sequence[str],
     data: VulnerabilityData,
 ) -> None:
-    """The same model under two names says nothing new, and votes twice."""
+    """A model under two names says nothing new, and votes twice; a near copy of one too."""
     ids = data.splits["test"].ids
     ours = _rows(name, checked[name][1], ids).probabilities
     others = {one: _rows(one, given, ids).probabilities for one, (_, given) in checked.items()}
     for stored in (*base_model_names(base_models), *run.added()):
         if run.stacked_model(stored).probabilities.is_dir():
             others[stored] = run.stacked_model(stored).read_probabilities("test", ids).probabilities
-    twin = next((one for one, said in others.items() if one != name and (said == ours).all()), None)
+    del others[name]
+    twin = near_copy_of(ours, others, data.task)
     if twin is not None:
         raise ConfigError(
-            f"{name} says of every test function just what {twin} says, which is stacked already: "
-            "the same model under two names says nothing new. Leave it out."
+            f"{name} must be another model than those that are stacked already, and says of "
+            f"{counted(len(ids), 'test function')} what {twin.name} says: {twin}. The same model "
+            "under two names says nothing new. Leave it out."
         )
 
 
