@@ -43,6 +43,7 @@ WRITTEN_INTO = (
     "tensorboard",
     "tensorboard/*",
     "stacking",
+    "stacking/baselines",
     "report",
     "report/figures",
 )
