@@ -15,12 +15,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from enstack.checkpoints.slots import BESIDE, BEST, LAST, first_problem, saved_number
+from enstack.checkpoints.slots import (
+    BESIDE,
+    BEST,
+    LAST,
+    OURS,
+    clear,
+    first_problem,
+    saved_number,
+)
 from enstack.config import TINY_MODELS
 from enstack.storage.disks import is_same, lock
-from enstack.storage.folders import leftovers, remove_leftover
-from enstack.storage.links import below, is_folder, names_in, occupied, remove
-from enstack.storage.manifest import MANIFEST, files_below, read_manifest
+from enstack.storage.folders import leftovers, remove_leftover, remove_own
+from enstack.storage.links import below, is_folder, names_in, occupied, places, remove
+from enstack.storage.manifest import MANIFEST, read_manifest
 
 SHORT, LONG = "[0-9a-f]{16}", "[0-9a-f]{64}"
 # By the folder that they lie in: the names of caches, and what they are.
@@ -120,7 +128,7 @@ def _leftovers(local_dir: Path) -> Iterator[Entry]:
 def _scratch(local_dir: Path) -> Iterator[Entry]:
     for path in _named(local_dir / CHECKPOINTS, SHORT):
         with _run_lock(path) as reason:
-            kept = reason or _not_copied(path)
+            kept = reason or _not_copied(path) or _only_others(path)
         yield from _entry(path, "checkpoints on their way to run_dir", kept)
 
 
@@ -173,27 +181,10 @@ def _remove_cache(path: Path) -> bool:
         # Another process may have put a new one in its place, before it was locked.
         if not is_same(path, descriptor) or _unclear(path):
             return False
-        _remove_own(path)
+        remove_own(path) if is_folder(path) else remove(path)
     finally:
         os.close(descriptor)
     return True
-
-
-def _remove_own(path: Path) -> None:
-    """Remove a file, or of a folder what its manifest lists; the rest is a user's."""
-    if not is_folder(path):
-        remove(path)
-        return
-    listed = (read_manifest(path) or {"files": {}})["files"]
-    for name in files_below(path):
-        if name in listed:
-            remove(path / name)
-    # Last: what a kill leaves is not whole, for its files lack; and the next one still knows them.
-    remove(path / MANIFEST)
-    for folder in (*reversed(below(path)), path):
-        if is_folder(folder):
-            with contextlib.suppress(OSError):  # a user's files are in it
-                folder.rmdir()
 
 
 def _remove_scratch(path: Path) -> bool:
@@ -201,7 +192,9 @@ def _remove_scratch(path: Path) -> bool:
     with _run_lock(path) as reason:
         if reason or _not_copied(path):
             return False
-        remove(path)
+        for place in _model_places(path):
+            clear(place)
+        remove_own(path)
     return True
 
 
@@ -240,6 +233,20 @@ def _not_copied(scratch: Path) -> str | None:
             if not _has_copy(path, copies):
                 return f"{path.relative_to(scratch)} is not in {run_dir}, or not whole there"
     return None
+
+
+def _only_others(scratch: Path) -> str | None:
+    """That all which is left in a place of checkpoints is a user's, where it is."""
+    ours = any(OURS.fullmatch(p.name) for place in _model_places(scratch) for p in names_in(place))
+    if ours or not any(not is_folder(path) for path in below(scratch)):
+        return None
+    return "all that is left in it was not written by enstack"
+
+
+def _model_places(scratch: Path) -> list[Path]:
+    """Where the trainings of a run save: each base model's place, and those of its folds."""
+    patterns = ("base_models/*/folds/*", "base_models/*")
+    return [path for each in patterns for path in places(scratch, each) if is_folder(path)]
 
 
 def _needed(folder: Path) -> list[Path]:

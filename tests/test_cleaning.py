@@ -254,3 +254,21 @@ def test_a_scratch_disk_that_is_not_there_is_a_slip_and_the_default_one_is_none_
     with pytest.raises(ConfigError, match=r"must be the scratch disk of a run, .* is a file"):
         enstack.clean(tmp_path / "file")
     assert not (tmp_path / "home").exists()
+
+
+def test_a_users_file_among_checkpoints_that_are_removed_is_kept(
+    local: Path, scratch: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, copy = scratch
+    notes = [place / "note", place.parents[1] / "note", place.parent / "note"]
+    for note in notes:
+        note.write_text("mine")
+    (place / "last_checkpoint" / "note").write_text("mine")
+    enstack.clean(local, yes=True)
+    kept = place / "kept_from_last_checkpoint_1"
+    assert f"kept as {kept.name}" in capsys.readouterr().out
+    assert [path.read_text() for path in (*notes, kept / "note")] == ["mine"] * 4
+    assert sorted(path.name for path in place.iterdir()) == [kept.name, "note"]
+    (entry,) = enstack.clean(local, yes=True).kept
+    assert "not written by enstack" in str(entry.kept_because)
+    assert copy.is_dir()

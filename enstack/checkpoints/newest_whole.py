@@ -13,6 +13,7 @@ from enstack.checkpoints.slots import (
     LAST,
     OpenCheckpoint,
     checkpoints_in,
+    discard,
     finish_interrupted_save,
     first_problem,
     install,
@@ -91,7 +92,7 @@ def _fetch(path: Path, scratch: Path) -> str | None:
     fault = checkpoint_fault(scratch / BESIDE[LAST])
     if fault is not None:
         # The next start would take it for a save that was killed before it was put in place.
-        remove(scratch / BESIDE[LAST])
+        discard(scratch / BESIDE[LAST])
     return fault
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from enstack.errors import CheckpointError
+from enstack.progress.say import say
 from enstack.storage.files import CHUNK_BYTES, Moved, ignore, sync
+from enstack.storage.folders import Remove, remove_own
 from enstack.storage.links import (
     is_folder,
     is_ours_alone,
@@ -35,9 +37,14 @@ OURS = re.compile(
 )
 KEPT_ON_SCRATCH = 2  # run_dir has the others
 STATE_FILE, WEIGHTS_FILE = "training_state.pth", "model.safetensors"
+SEEN_FILE = "seen_ids.npz"
+# What a save may write, for folders whose manifest does not tell: tokenizers have many files.
+WRITTEN = {STATE_FILE, WEIGHTS_FILE, SEEN_FILE, "config.json", "tokenizer.json"} | {
+    "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja",
+    "vocab.json", "vocab.txt", "merges.txt", "spiece.model", "spm.model", "sentencepiece.bpe.model",
+}  # fmt: skip
 
 WriteFiles = Callable[[HashedFolder], None]
-Remove = Callable[[Path], None]
 
 
 def slots(keep: int) -> list[str]:
@@ -64,7 +71,7 @@ def write(
     # Not `folder_beside`: what a kill leaves whole here is installed by the next start, and while
     # one is written the one in place stays, for only `install` gives anything up.
     beside = folder / BESIDE[name]
-    remove(beside)
+    discard(beside, remove)
     make_folder(folder)
     beside.mkdir()
     new = HashedFolder(beside)
@@ -101,19 +108,29 @@ def _rotate(folder: Path, names: list[str], remove: Remove) -> None:
 
 
 def discard(folder: Path, remove: Remove = remove) -> None:
-    """Remove a folder, first renamed: what a kill leaves of it is not taken for a checkpoint."""
+    """Remove a folder, first renamed: what a kill leaves of it is not taken for a checkpoint.
+
+    What a user has put into it is kept beside, and named.
+    """
     doomed = folder.with_name(DISCARDED)
-    remove(doomed)
+    _give_up(doomed, remove, "checkpoint")
     if occupied(folder):
         folder.rename(doomed)
-        remove(doomed)
+        _give_up(doomed, remove, folder.name.lstrip("."))
+
+
+def _give_up(doomed: Path, remove: Remove, was: str) -> None:
+    if remove_own(doomed, WRITTEN, remove):
+        aside = _unoccupied(doomed.with_name(f"kept_from_{was}"))
+        doomed.rename(aside)
+        say(f"⚠️  {was} in {aside.parent} held more than enstack wrote: kept as {aside.name}.")
 
 
 def clear(folder: Path) -> None:
     """Remove all that a training has put into a folder, and the folder if nothing else is in it."""
     for path in names_in(folder):
         if OURS.fullmatch(path.name) and not _is_strangers(path):
-            discard(path)
+            remove(path) if HISTORY in path.name else discard(path)
     with contextlib.suppress(OSError):  # a user's own files stay, and so the folder does
         folder.rmdir()
 
@@ -198,7 +215,7 @@ def finish_interrupted_save(folder: Path, keep: int, remove: Remove) -> None:
         if saved_number(beside) > saved_number(folder / LAST):
             install(folder, LAST, keep=keep, remove=remove)
         else:
-            remove(beside)
+            discard(beside, remove)
     # Where a best model stands, the one beside it is of an epoch that is trained again.
     best = folder / BESIDE[BEST]
     if is_folder(best) and not occupied(folder / BEST) and not folder_problems(best):
@@ -207,11 +224,16 @@ def finish_interrupted_save(folder: Path, keep: int, remove: Remove) -> None:
 
 def keep_aside(path: Path, reason: str, then: str) -> str:
     """Put a damaged checkpoint out of the way; returns the line that says so."""
-    number, kind = 1, BEST if path.name == BEST else "checkpoint"
-    while occupied(aside := path.with_name(f"damaged_{kind}_{number}")):
-        number += 1
+    kind = BEST if path.name == BEST else "checkpoint"
+    aside = _unoccupied(path.with_name(f"damaged_{kind}"))
     path.rename(aside)
     return (
         f"⚠️  {path.name} is damaged ({reason}); it is kept as {aside.name} in {aside.parent}, "
         f"and {then}."
     )
+
+
+def _unoccupied(path: Path) -> Path:
+    """The first of `path_1`, `path_2` and so on that is not taken."""
+    numbered = (path.with_name(f"{path.name}_{number}") for number in itertools.count(1))
+    return next(place for place in numbered if not occupied(place))

@@ -125,7 +125,9 @@ def _leftovers(path: Path) -> list[Path]:
 
 
 def _remove_leftover(path: Path) -> None:
-    if is_folder(path) or path.is_symlink():
+    if is_folder(path):
+        return  # a user's, under a name of ours
+    if path.is_symlink():
         remove(path)
         return
     with contextlib.suppress(FileNotFoundError):  # another writer was sooner

@@ -3,27 +3,63 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 from typing import Any
 
 from enstack.storage.disks import is_same, lock
 from enstack.storage.links import (
+    below,
     is_folder,
+    is_ours_alone,
     names_in,
     occupied,
     remove,
     require_file_place,
     require_folder_place,
 )
-from enstack.storage.manifest import MANIFEST, is_current, read_manifest, write_manifest
+from enstack.storage.manifest import (
+    MANIFEST,
+    files_below,
+    is_current,
+    read_manifest,
+    write_manifest,
+)
 
 # The middle part is a number that nobody else draws; before that it was the process's number.
 BESIDE = re.compile(r"\.(?P<name>.+?)(?:\.(?:[0-9a-f]{16}|(?P<process>\d{1,8})))?\.writing")
+
+Remove = Callable[[Path], None]
+
+
+def remove_own(folder: Path, names: Container[str] = (), remove: Remove = remove) -> bool:
+    """Remove a folder of ours but for what others have put into it; whether anything stays.
+
+    Ours are the files that its manifest lists and, where it has no whole one, those in `names`. All
+    else, a file in the folder's own place too, is a user's. A link in its place goes as a link.
+    """
+    if not is_folder(folder):
+        if occupied(folder) and is_ours_alone(folder):
+            return True
+        remove(folder)
+        return False
+    listed = (read_manifest(folder) or {"files": names})["files"]
+    for path in below(folder):
+        if path.relative_to(folder).as_posix() in listed and not is_folder(path):
+            remove(path)
+    # Last: what a kill leaves is not whole, for its files lack; and the next one still knows them.
+    if not is_folder(folder / MANIFEST):
+        remove(folder / MANIFEST)
+    for place in (*reversed(below(folder)), folder):
+        with contextlib.suppress(FileNotFoundError):  # others remove it too
+            if is_folder(place) and not names_in(place):
+                place.rmdir()
+    return occupied(folder)
 
 
 @contextlib.contextmanager
@@ -129,7 +165,7 @@ def _put_in_place(beside: Path, folder: Path) -> None:
     # No system replaces a folder that has files: between these two there is none, and what needs
     # it makes it again.
     with contextlib.suppress(OSError):  # the rename tells what could not be removed
-        remove(folder)
+        remove_own(folder, files_below(beside))
     beside.rename(folder)
 
 
@@ -145,20 +181,28 @@ def _is_another_running(process: int) -> bool:
     return True
 
 
+def _require_free(stranger: Path, new: Path) -> None:
+    """Raise OSError, with the user's file in the way, where one of ours is to take its place."""
+    if new.is_dir():
+        require_folder_place(stranger)
+    elif occupied(new) and is_ours_alone(stranger):
+        reason = f"a file that enstack did not write stands where {new.name} belongs, move it away"
+        raise FileExistsError(errno.EEXIST, reason, str(stranger))
+
+
 def _keep_strangers(folder: Path, beside: Path) -> None:
     """Take along what a user has put into a folder: whatever its manifest does not name."""
-    listed = (read_manifest(folder) or {"files": {}})["files"]
+    listed = (read_manifest(folder) or {"files": files_below(beside)})["files"]
     # Links as they are; of a folder that is itself a link, all belongs to somebody else.
-    below = sorted(folder.rglob("*")) if is_folder(folder) else []
-    for path in below:  # all of them before the first is moved
-        new = beside / path.relative_to(folder)
-        if is_folder(path) and any(path.iterdir()) and new.is_file():
+    inside = below(folder) if is_folder(folder) else []
+    named = [(path, path.relative_to(folder).as_posix()) for path in inside]
+    strangers = [(path, beside / name) for path, name in named if name not in {*listed, MANIFEST}]
+    for path, name in named:  # all of them before the first is moved
+        if is_folder(path) and any(path.iterdir()) and (beside / name).is_file():
             require_file_place(path)
-        elif path.relative_to(folder).as_posix() not in listed and new.is_dir():
-            require_folder_place(path)
-    for path in below:
-        name = path.relative_to(folder).as_posix()
-        ours = name in listed or name == MANIFEST or is_folder(path)
-        if not ours and not occupied(beside / name):
-            (beside / name).parent.mkdir(parents=True, exist_ok=True)
-            path.rename(beside / name)
+    for path, new in strangers:
+        _require_free(path, new)
+    for path, new in strangers:
+        if not is_folder(path):
+            new.parent.mkdir(parents=True, exist_ok=True)
+            remove(path) if occupied(new) else path.rename(new)  # a link, by now

@@ -76,14 +76,11 @@ def remove(path: Path) -> None:
 
 
 def empty(path: Path) -> None:
-    """Remove a folder; its files are cut to nothing first, for Drive's trash counts their size."""
-    # os.walk enters no links, and lists those to folders among the folders.
-    for folder, _, names in os.walk(path) if is_folder(path) else ():
-        for name in names:
-            file = Path(folder, name)
-            with contextlib.suppress(FileNotFoundError):  # another process removes it too
-                if is_ours_alone(file):
-                    os.truncate(file, 0)
+    """Remove the same; files are cut to nothing first, for Drive's trash counts their size."""
+    for file in below(path) if is_folder(path) else [path]:
+        with contextlib.suppress(FileNotFoundError):  # another process removes it too
+            if is_ours_alone(file):
+                os.truncate(file, 0)
     remove(path)
 
 
@@ -134,7 +131,7 @@ def require_no_links(
     folders: relative to root, with `*` for every name in a folder.
     """
     for pattern in folders:
-        for path in _places(root, pattern):
+        for path in places(root, pattern):
             if path.is_symlink():
                 raise error_type(
                     f"{setting} must hold folders of its own, for nothing outside of it is ever "
@@ -143,12 +140,15 @@ def require_no_links(
                 )
 
 
-def _places(root: Path, pattern: str) -> Iterator[Path]:
-    """Every path below a folder that fits a pattern, without going through a link."""
+def places(root: Path, pattern: str) -> Iterator[Path]:
+    """Every path below a folder that fits a pattern, without going through a link.
+
+    pattern: relative to it, with `*` for every name in a folder.
+    """
     first, _, rest = pattern.partition("/")
     names = os.listdir(root) if first == "*" and root.is_dir() else [first]  # noqa: PTH208
     for path in (root / name for name in sorted(names) if name != "*"):
         if not rest:
             yield path
         elif is_folder(path):
-            yield from _places(path, rest)
+            yield from places(path, rest)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from enstack.base_model_folder import BaseModelFolder
-from enstack.checkpoints.slots import BEST
+from enstack.checkpoints.slots import BEST, SEEN_FILE
 from enstack.data.holdout import SplitPlan
 from enstack.errors import CheckpointError
 from enstack.models.base_models import BaseModel, load_classifier
@@ -22,7 +22,6 @@ from enstack.storage.files import sha256_json
 from enstack.storage.manifest import folder_problems
 from enstack.training.divergence import refuse_spoilt_predictions
 from enstack.training.job import TrainingJob
-from enstack.training.state import SEEN_FILE
 from enstack.training.trainer import train_base_model
 
 __all__ = ["Predicted", "predictions"]

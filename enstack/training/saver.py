@@ -15,7 +15,15 @@ import torch
 from enstack.checkpoints import slots
 from enstack.checkpoints.host_buffers import HostBuffers
 from enstack.checkpoints.mirror import PATIENCE, Mirror
-from enstack.checkpoints.slots import BEST, HISTORY, KEPT_ON_SCRATCH, LAST, STATE_FILE, WEIGHTS_FILE
+from enstack.checkpoints.slots import (
+    BEST,
+    HISTORY,
+    KEPT_ON_SCRATCH,
+    LAST,
+    SEEN_FILE,
+    STATE_FILE,
+    WEIGHTS_FILE,
+)
 from enstack.checkpoints.weights import write_weights
 from enstack.errors import CheckpointError, EnstackError, reason_of
 from enstack.models.base_models import classifier_files
@@ -27,7 +35,7 @@ from enstack.storage.links import make_folder
 from enstack.storage.manifest import HashedFolder
 from enstack.training.divergence import refuse_spoilt_save
 from enstack.training.job import TrainingData
-from enstack.training.state import SEEN_FILE, TrainingState
+from enstack.training.state import TrainingState
 
 WORTH_A_LINE = 1.0  # seconds of waiting
 A_LOOK = 0.1  # seconds; at most so long a signal waits to be heard

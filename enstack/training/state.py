@@ -20,8 +20,6 @@ from enstack.training.loss import LossSum, TaskLoss
 from enstack.training.optimizer import ScheduledOptimizer, learning_rates
 from enstack.training.random_state import random_state, restore_random_state
 
-SEEN_FILE = "seen_ids.npz"
-
 
 @dataclass
 class Progress:

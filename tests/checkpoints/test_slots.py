@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from enstack.checkpoints import slots
 from enstack.checkpoints.slots import BEST, LAST
 from enstack.storage.links import empty, remove
-from enstack.storage.manifest import HashedFolder, folder_problems
+from enstack.storage.manifest import MANIFEST, HashedFolder, folder_problems
 from tests.support.equality import tree_digest
 from tests.support.outside import Outside, link
 
@@ -138,3 +139,65 @@ def test_clearing_leaves_a_folder_in_the_historys_place(tmp_path: Path) -> None:
     (tmp_path / slots.HISTORY / "note.txt").write_text("mine")
     slots.clear(tmp_path)
     assert (tmp_path / slots.HISTORY / "note.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "inside", ["note", "below/note", "config.json/note", "model.safetensors/note", f"{MANIFEST}/n"]
+)
+@pytest.mark.parametrize("name", [*OURS, "damaged_checkpoint_1"])
+def test_what_a_user_has_put_into_a_folder_of_ours_is_kept_beside_and_told(
+    tmp_path: Path, outside: Outside, capsys: pytest.CaptureFixture[str], name: str, inside: str
+) -> None:
+    folder = tmp_path / "run"
+    for number in (1, 2, 3):
+        save(folder, number, keep=3)
+    save(folder, 1, name=BEST)
+    mine = folder / name / inside
+    if not mine.parents[0].exists() and name not in [path.name for path in folder.iterdir()]:
+        shutil.copytree(folder / LAST, folder / name)
+    if mine.parent.is_file():
+        mine.parent.unlink()
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_text("mine")
+    link("file", mine.parent / "linked", outside)
+    before = outside.state()
+    slots.finish_interrupted_save(folder, 3, empty)
+    for number in range(4, 8):
+        save(folder, number, keep=3)
+        save(folder, number, name=BEST)
+    slots.clear(folder)
+    (kept,) = folder.iterdir()
+    assert kept.name.startswith("kept_from_")
+    assert tree_digest(kept).keys() == {inside, f"{Path(inside).parent / 'linked'}"}
+    assert (kept / inside).read_text() == "mine"
+    told = capsys.readouterr().out
+    assert told.count("held more than enstack wrote") == 1
+    assert f"kept as {kept.name}" in told
+    assert outside.state() == before
+
+
+def test_what_is_kept_from_two_checkpoints_lies_in_two_folders(tmp_path: Path) -> None:
+    for number in range(1, 5):
+        save(tmp_path, number)
+        (tmp_path / LAST / "note").write_text(f"note {number}")
+    notes = sorted(path.read_text() for path in tmp_path.glob("kept_from_previous_checkpoint_*/*"))
+    assert notes == ["note 1", "note 2"]
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_a_file_in_the_place_of_a_passing_folder_is_kept_beside(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    for number in (1, 2, 3):
+        save(tmp_path, number)
+        save(tmp_path, number, name=BEST)
+    (kept,) = tmp_path.glob("kept_from_*")
+    assert kept.read_text() == "mine"
+
+
+def test_files_of_a_save_that_was_killed_are_known_without_a_manifest(tmp_path: Path) -> None:
+    """Whatever a tokenizer may have written: nothing of it is taken for a user's."""
+    (tmp_path / ".saving").mkdir()
+    for name in slots.WRITTEN:
+        (tmp_path / ".saving" / name).touch()
+    save(tmp_path, 1)
+    assert [path.name for path in tmp_path.iterdir()] == [LAST]

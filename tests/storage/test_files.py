@@ -87,6 +87,9 @@ def test_what_a_killed_writer_left_beside_a_file_is_removed_by_the_next(tmp_path
         (tmp_path / name).write_text("half")
     files.write_text(tmp_path / "a", "whole")
     assert {path.name for path in tmp_path.iterdir()} == {"a", *others}
+    (tmp_path / left[0]).mkdir()  # none of ours
+    files.write_text(tmp_path / "a", "whole")
+    assert (tmp_path / left[0]).is_dir()
 
 
 def test_a_damaged_json_file_is_named(tmp_path: Path) -> None:

@@ -116,6 +116,28 @@ def test_files_of_the_user_come_along(folder: Path) -> None:
     assert (folder / "a").read_text() == "second"
 
 
+@pytest.mark.parametrize("manifest", [True, False])
+def test_a_users_file_under_the_name_of_a_new_one_is_named_and_kept(
+    folder: Path, manifest: bool
+) -> None:
+    (folder / "b").write_text("mine")
+    if not manifest:  # then nobody can tell
+        (folder / MANIFEST).unlink()
+
+    def again() -> None:
+        with folders.replacing_folder(folder, {}) as beside:
+            (beside / "b").write_text("ours")
+
+    if manifest:
+        with pytest.raises(FileExistsError, match=r"did not write .* move it away") as error:
+            again()
+        assert error.value.filename == str(folder / "b")
+        assert (folder / "b").read_text() == "mine"
+        (folder / "b").rename(folder.parent / "moved")
+    again()
+    assert (folder / "b").read_text() == "ours"
+
+
 def test_a_cache_is_held_while_it_is_used_and_no_longer(folder: Path) -> None:
     with holding_caches():
         assert is_usable(folder, WANTED)

@@ -60,7 +60,7 @@ EXCEPTED = ("events.jsonl", "locks/")
 # These tell how long each model took, and when: what is trained again takes other times.
 TIMED = ("stacking/costs.json", "report/report.html", "report/report.json")
 CLOCK = re.compile(
-    rb'"(training_minutes|seconds_per_1000)": [^,}]+|data-label="[^"]*(min|s for )[^"]*">[^<]*'
+    rb'"(training_minutes|seconds_per_1000)": [^,}]+|data-label="[^"]*(min|s for )[^"]*"[^>]*>[^<]*'
     # Each start that makes something anew is a session, which the report names.
     rb'|(?s:"sessions": \[.*?\n    \])|<dt>sessions</dt><dd>\d+'
     rb"|<li>[\dT:+-]+ to [^<]*</li>\s*|\d{4}-\d\d-\d\dT[\d:+]+"

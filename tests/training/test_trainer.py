@@ -12,6 +12,7 @@ import torch
 
 from enstack.batches import EpochBatches
 from enstack.checkpoints import state_file
+from enstack.checkpoints.slots import SEEN_FILE
 from enstack.errors import CheckpointError, Interrupted
 from enstack.models.base_models import BaseModel
 from enstack.models.hardware import Hardware
@@ -23,7 +24,6 @@ from enstack.storage.manifest import read_manifest
 from enstack.toy.tiny_models import TinyModel, write_encoder
 from enstack.training import trainer
 from enstack.training.saver import Saver
-from enstack.training.state import SEEN_FILE
 from enstack.training.trainer import train_base_model
 from tests.support.equality import same, training_outcome
 from tests.support.training import (
