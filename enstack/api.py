@@ -154,17 +154,25 @@ def scan(
     *,
     name: str | None = None,
     local_dir: str | Path | None = None,
+    baseline: str | Path | None = None,
+    diff: str | None = None,
+    budget: int | None = None,
 ) -> Scan:
     """Judge the functions of C and C++ files, of what lies below folders, or of `-`.
 
     model: a finished run folder; name: which of its models, as `load` takes it. local_dir: the
-    scratch disk, where scores are kept by content: what has not changed is not judged again. The
+    scratch disk, where scores are kept by content: what has not changed is not judged again.
+    baseline: an earlier scan's JSON or SARIF file; diff: a git revision: findings that either knows
+    are marked. budget: how many findings that are not are shown at most, at least 1. The
     result has `.findings`, worst first, and `.functions`. Raises DataError for a path that is not
     there, CheckpointError for a run that is unfinished or damaged.
     """
     from enstack.bundle.opening import open_model
     from enstack.config import RunConfig
     from enstack.inputs import require_local_dir
+    from enstack.scanning.baseline import read_baseline
+    from enstack.scanning.known import Known
+    from enstack.scanning.revision import read_revision
     from enstack.scanning.scan import scan_paths
     from enstack.storage.caches import holding_caches
     from enstack.storage.disks import require_writable
@@ -174,9 +182,16 @@ def scan(
     require_writable(cache_dir, "local_dir", ConfigError)
     require_local_dir(config)
     listed = [paths] if isinstance(paths, str | Path) else list(paths)
+    if budget is not None and (type(budget) is not int or budget < 1):
+        raise ConfigError(f"The budget must be a whole number from 1 on, found {budget!r:.40}.")
+    named = [Path(path) for path in listed]
+    known = Known(
+        None if baseline is None else read_baseline(Path(baseline), named),
+        None if diff is None else read_revision(diff, named),
+    )
     with holding_caches():
         opened = open_model(named_folder(model), name, cache_dir=cache_dir)
-        return scan_paths(listed, opened, cache_dir=cache_dir)
+        return scan_paths(listed, opened, cache_dir=cache_dir, known=known, budget=budget)
 
 
 def named_folder(path: str | Path) -> Path:

@@ -52,6 +52,29 @@ def scan(
             "probability.",
         ),
     ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="An earlier scan's JSON or SARIF file: findings that it has are marked as known, "
+            "and --fail-on does not count them.",
+        ),
+    ] = None,
+    diff: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REV",
+            help="The same for findings in functions that are as git has them at a revision.",
+        ),
+    ] = None,
+    budget: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Show so many findings that are not known, the worst; the rest is counted, and "
+            "stands in JSON. --fail-on counts all.",
+        ),
+    ] = None,
     local_dir: Annotated[
         str | None,
         typer.Option(help="The scratch disk, where scores are kept; ~/.cache/enstack if left out."),
@@ -66,7 +89,15 @@ def scan(
         outputs = named_outputs(form or (), output or ())
         limit = parsed_limit(fail_on)
         with progress():
-            found = api.scan(paths, model, name=name, local_dir=local_dir)
+            found = api.scan(
+                paths,
+                model,
+                name=name,
+                local_dir=local_dir,
+                baseline=baseline,
+                diff=diff,
+                budget=budget,
+            )
         for one in outputs:
             _write(found, one)
         if limit is not None and fails(found, limit):

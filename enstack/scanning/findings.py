@@ -69,7 +69,8 @@ class Finding:
     """An alert: a function, and the class that reached its threshold.
 
     threshold: None where the likeliest class is alerted. ignored: what a comment says that ignores
-    it, which may be nothing; None without one. code: the function's text, kept of the worst ones.
+    it, which may be nothing; None without one. known: why it is no news, see scanning.known; None
+    where it is, or was compared with nothing. code: the function's text, kept of the worst ones.
     """
 
     function: ScannedFunction
@@ -78,7 +79,18 @@ class Finding:
     threshold: float | None
     level: Level
     ignored: str | None = None
+    known: str | None = None
     code: str | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is news to somebody who looks: neither ignored nor known."""
+        return self.ignored is None and self.known is None
+
+    @property
+    def state(self) -> Literal["new", "unchanged"]:
+        """What it is beside what it was compared with."""
+        return "new" if self.known is None else "unchanged"
 
     @property
     def order(self) -> tuple[Any, ...]:

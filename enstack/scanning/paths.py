@@ -10,7 +10,7 @@ from urllib.parse import quote
 from enstack.scanning.ignored import Ignored
 from enstack.scanning.source_text import STDIN
 
-__all__ = ["absolute", "relative_uri", "root_of", "shown_path"]
+__all__ = ["absolute", "is_below", "relative_uri", "root_of", "shown_path"]
 
 
 def shown_path(path: Path) -> str:
@@ -21,6 +21,11 @@ def shown_path(path: Path) -> str:
 def absolute(path: Path) -> Path:
     """A path from the top; links in it stay, as it is to be the one that was scanned."""
     return Path(os.path.abspath(path))  # noqa: PTH100
+
+
+def is_below(path: Path, named: Sequence[Path]) -> bool:
+    """Whether a path, from the top, is one of those that were named, or lies below one."""
+    return any(path.is_relative_to(absolute(one)) for one in named)
 
 
 def root_of(paths: Sequence[Path]) -> Path:

@@ -16,7 +16,7 @@ from enstack.scanning.honesty import honest_line, unknowns
 from enstack.scanning.paths import relative_uri, root_of
 from enstack.scanning.remarks import meaning, remarks
 from enstack.scanning.sarif_rules import DOCUMENTATION, rules
-from enstack.scanning.scan import Scan
+from enstack.scanning.scan import Scan, below_budget
 from enstack.storage.json_text import json_text
 
 __all__ = ["FINGERPRINT", "MOST_RESULTS", "TOOL", "scan_sarif"]
@@ -62,12 +62,13 @@ def _run(scan: Scan) -> dict[str, Any]:
                 "toolExecutionNotifications": list(_notifications(scan, len(shown))),
             }
         ],
-        "results": [_result(one, places[one.class_name], root) for one in shown],
+        "results": [_result(one, places[one.class_name], root, scan) for one in shown],
         "properties": {
             "model": printable(scan.model),
             "files": scan.files,
             "lines": scan.lines,
             "functions": len(scan.functions),
+            "findings": len(scan.findings),
             "findingsPer1000Lines": round(scan.per_1000_lines, 3),
         },
     }
@@ -75,15 +76,21 @@ def _run(scan: Scan) -> dict[str, Any]:
 
 def _shown(scan: Scan) -> list[Finding]:
     """The results, worst first; what counts is not displaced by what does not."""
-    others = [finding for finding in scan.findings if finding.ignored is not None]
-    shown = [*scan.counting, *others][:MOST_RESULTS]
+    others = [finding for finding in scan.findings if not finding.counts]
+    shown = [*scan.alerts, *others][:MOST_RESULTS]
     return sorted(shown, key=lambda finding: finding.order)
 
 
 def _notifications(scan: Scan, n_shown: int) -> Iterator[dict[str, Any]]:
     for sentence in (honest_line(scan.profile), *unknowns(scan.profile)):
         yield _notification("note", sentence)
-    if n_shown < len(scan.findings):
+    if told := below_budget(scan):
+        yield _notification("warning", told)
+    if scan.gone:
+        # Not as results with the state "absent": GitHub would show each as an open alert.
+        told = f"{counted(len(scan.gone), 'finding')} of the baseline were not found again."
+        yield _notification("note", told)
+    if n_shown == MOST_RESULTS:
         cut = f"The worst {n_shown:,} of {counted(len(scan.findings), 'finding')} are here."
         yield _notification("warning", f"{cut} The JSON form has all.")
     for reason, count in Counter(one.reason for one in scan.skipped).most_common():
@@ -95,11 +102,14 @@ def _notification(level: str, text: str) -> dict[str, Any]:
     return {"level": level, "message": {"text": _escaped(text)}}
 
 
-def _result(finding: Finding, rule: int, root: Path) -> dict[str, Any]:
-    function, ignored = finding.function, finding.ignored
-    suppressions = []
-    if ignored is not None:
-        suppressions.append({"kind": "inSource", "justification": printable(ignored)})
+def _result(finding: Finding, rule: int, root: Path, scan: Scan) -> dict[str, Any]:
+    function = finding.function
+    reasons = {"inSource": finding.ignored, "external": finding.known}
+    suppressions = [
+        {"kind": kind, "justification": printable(reason)}
+        for kind, reason in reasons.items()
+        if reason is not None
+    ]
     return {
         "ruleId": finding.class_name,
         "ruleIndex": rule,
@@ -108,6 +118,7 @@ def _result(finding: Finding, rule: int, root: Path) -> dict[str, Any]:
         "locations": [_location(function, root)],
         "partialFingerprints": {FINGERPRINT: function.fingerprint},
         "suppressions": suppressions,
+        **({"baselineState": finding.state} if scan.compared else {}),
         "rank": round(100 * function.score, 2),
         "properties": {
             "probability": round(finding.probability, 6),

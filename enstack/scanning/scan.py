@@ -13,15 +13,18 @@ from enstack.bundle.profile import ScanningProfile
 from enstack.counting import counted
 from enstack.progress.bars import Bar
 from enstack.progress.screen import warn
+from enstack.rounding import decimal
 from enstack.scanning.files import ScannedFile, scanned_files
 from enstack.scanning.findings import Finding, ScannedFunction, findings_in, scanned_function
 from enstack.scanning.functions import Function
 from enstack.scanning.ignore_comments import IgnoreComment, without_ignore_comments
 from enstack.scanning.judging import Judge
+from enstack.scanning.known import NOTHING, BaselineFinding, Known
+from enstack.scanning.paths import is_below
 from enstack.scanning.shape import Shaped, shaped
 from enstack.scanning.walk import SkippedFile, count_files
 
-__all__ = ["KEPT_CODE", "Scan", "scan_paths"]
+__all__ = ["KEPT_CODE", "Scan", "below_budget", "in_words", "scan_paths"]
 
 KEPT_CODE = 500  # findings whose code is kept, the worst ones
 # Characters of functions that wait to be judged, so that any tree fits into memory.
@@ -35,7 +38,8 @@ class Scan:
     model: the model's place and name. named: the paths that were asked for. findings: worst first.
     files, lines: that were read. skipped: files that were not, with the reason. leftovers: brace
     blocks that became no function, by kind, how many. judged_before: functions whose scores were in
-    the cache.
+    the cache. compared: whether findings were held against what is known; gone: what is known and
+    was not found, where its file was asked for. budget: how many findings are shown at most.
     """
 
     model: str
@@ -48,11 +52,19 @@ class Scan:
     skipped: list[SkippedFile] = field(repr=False)
     leftovers: dict[str, int]
     judged_before: int
+    compared: bool = False
+    gone: list[BaselineFinding] = field(default_factory=list, repr=False)
+    budget: int | None = None
 
     @property
     def counting(self) -> list[Finding]:
-        """The findings that no comment ignores."""
-        return [finding for finding in self.findings if finding.ignored is None]
+        """The findings that no comment ignores, and that are not known; of any budget."""
+        return [finding for finding in self.findings if finding.counts]
+
+    @property
+    def alerts(self) -> list[Finding]:
+        """Those of them that are shown: the worst, as many as the budget allows."""
+        return self.counting[: self.budget]
 
     @property
     def per_1000_lines(self) -> float:
@@ -70,8 +82,8 @@ class _Waiting:
 
 
 class _Scanner:
-    def __init__(self, judge: Judge) -> None:
-        self.judge = judge
+    def __init__(self, judge: Judge, known: Known) -> None:
+        self.judge, self.known = judge, known
         self.functions: list[ScannedFunction] = []
         self.findings: list[Finding] = []
         self.with_code = 0
@@ -106,21 +118,29 @@ class _Scanner:
             self.sort()
 
     def sort(self) -> None:
-        """Put the worst first, and forget the code of all but those."""
-        self.findings.sort(key=lambda finding: finding.order)
+        """Put the worst first, what is known last, and forget the code of all but the first."""
+        self.findings.sort(key=lambda one: (self.known.may_know(one), one.order))
         for place in range(KEPT_CODE, len(self.findings)):
             self.findings[place] = dataclasses.replace(self.findings[place], code=None)
         self.with_code = min(len(self.findings), KEPT_CODE)
 
 
-def scan_paths(paths: Sequence[str | Path], opened: OpenedModel, *, cache_dir: Path | None) -> Scan:
+def scan_paths(
+    paths: Sequence[str | Path],
+    opened: OpenedModel,
+    *,
+    cache_dir: Path | None,
+    known: Known = NOTHING,
+    budget: int | None = None,
+) -> Scan:
     """Judge every function of files, folders, or standard input (`-`).
 
     cache_dir: where scores are kept, so that what was judged before is not again; None: nowhere.
+    known: what findings are compared with. budget: how many are shown at most.
     Raises DataError for a path that is not there, before any file is read.
     """
     judge = Judge(opened, cache_dir)
-    scanner, skipped, leftovers = _Scanner(judge), list[SkippedFile](), Counter[str]()
+    scanner, skipped, leftovers = _Scanner(judge, known), list[SkippedFile](), Counter[str]()
     files, lines, waiting, characters = 0, 0, list[_Waiting](), 0
     for found in _read(paths):
         if isinstance(found, SkippedFile):
@@ -138,17 +158,22 @@ def scan_paths(paths: Sequence[str | Path], opened: OpenedModel, *, cache_dir: P
     scanner.sort()
     if judge.cache.failure:
         warn(f"⚠️  Scores were not kept for the next scan: {judge.cache.failure}.")
+    findings, gone = known.marked(scanner.findings)
+    named = tuple(map(Path, paths))
     return Scan(
         model=opened.shown,
-        named=tuple(map(Path, paths)),
+        named=named,
         profile=judge.profile,
         functions=scanner.functions,
-        findings=scanner.findings,
+        findings=sorted(findings, key=lambda finding: finding.order),
         files=files,
         lines=lines,
         skipped=skipped,
         leftovers=dict(sorted(leftovers.items())),
         judged_before=scanner.judged_before,
+        compared=known.compares,
+        gone=[one for one in gone if is_below(one.path, named)],
+        budget=budget,
     )
 
 
@@ -182,7 +207,18 @@ def _function_of(comment: IgnoreComment, functions: Sequence[Function]) -> Funct
 
 def in_words(scan: Scan) -> str:
     """What was read and found, in one sentence."""
+    what = "new finding" if scan.compared else "finding"
     return (
-        f"{counted(len(scan.counting), 'finding')} in {counted(len(scan.functions), 'function')}, "
+        f"{counted(len(scan.counting), what)} in {counted(len(scan.functions), 'function')}, "
         f"{counted(scan.files, 'file')}, {counted(scan.lines, 'line')}"
+    )
+
+
+def below_budget(scan: Scan) -> str:
+    """What a budget has cut, in one sentence; empty where it has cut nothing."""
+    if not (below := scan.counting[len(scan.alerts) :]):
+        return ""
+    return (
+        f"The budget of {scan.budget:,} is spent: {counted(len(below), 'finding')} more lie below, "
+        f"the worst a {below[0].level} with {decimal(below[0].probability, 2)}."
     )

@@ -64,7 +64,9 @@ class JudgedFunction:
 class JudgedFinding:
     """An alert; function: its place in functions.
 
-    ignored: what a comment says that ignores it; then it does not count. None without one.
+    ignored: what a comment says that ignores it; known: why it is no news. Either is None where it
+    is not so; else the finding does not count. state: beside what is known; None where nothing was
+    named. below_budget: whether as many as were asked for are worse.
     """
 
     function: int
@@ -76,6 +78,20 @@ class JudgedFinding:
     probability: float
     threshold: float | None
     ignored: str | None
+    known: str | None
+    state: Literal["new", "unchanged"] | None
+    below_budget: bool
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class GoneFinding:
+    """A finding of the baseline that was not found again, as the baseline has it."""
+
+    path: str
+    line: int
+    name: str
+    class_name: str
     fingerprint: str
 
 
@@ -111,13 +127,18 @@ class ScanningModel:
 
 @dataclass(frozen=True)
 class Summary:
-    """How much was read, and how much of it counts."""
+    """How much was read, and how much of it counts: neither ignored nor known, of any budget."""
 
     files: int
     lines: int
     functions: int
     findings: int
     counting: int
+    ignored: int
+    known: int
+    gone: int
+    budget: int | None
+    below_budget: int
     per_1000_lines: float
 
 
@@ -140,6 +161,7 @@ class ScanReport:
     model: ScanningModel
     summary: Summary
     findings: list[JudgedFinding]
+    gone: list[GoneFinding]
     functions: list[JudgedFunction]
     skipped: list[Unread]
     leftovers: dict[str, int]
@@ -166,6 +188,7 @@ def scan_schema() -> dict[str, Any]:
 
 def _report(scan: Scan) -> ScanReport:
     places = {id(one): place for place, one in enumerate(scan.functions)}
+    below = {id(one) for one in scan.counting[len(scan.alerts) :]}
     return ScanReport(
         tool="enstack scan",
         version=__version__,
@@ -178,9 +201,21 @@ def _report(scan: Scan) -> ScanReport:
             functions=len(scan.functions),
             findings=len(scan.findings),
             counting=len(scan.counting),
+            ignored=sum(one.ignored is not None for one in scan.findings),
+            known=sum(one.known is not None for one in scan.findings),
+            gone=len(scan.gone),
+            budget=scan.budget,
+            below_budget=len(scan.counting) - len(scan.alerts),
             per_1000_lines=scan.per_1000_lines,
         ),
-        findings=[_finding(one, places[id(one.function)]) for one in scan.findings],
+        findings=[
+            _finding(one, places[id(one.function)], scan.compared, id(one) in below)
+            for one in scan.findings
+        ],
+        gone=[
+            GoneFinding(one.shown, one.line, one.name, one.class_name, one.fingerprint)
+            for one in scan.gone
+        ],
         functions=[_function(one, scan.profile.class_names) for one in scan.functions],
         skipped=[Unread(shown_path(one.path), one.reason) for one in scan.skipped],
         leftovers=scan.leftovers,
@@ -237,7 +272,7 @@ def _function(one: ScannedFunction, class_names: tuple[str, ...]) -> JudgedFunct
     )
 
 
-def _finding(one: Finding, place: int) -> JudgedFinding:
+def _finding(one: Finding, place: int, compared: bool, below: bool) -> JudgedFinding:
     return JudgedFinding(
         function=place,
         path=shown_path(one.function.path),
@@ -248,5 +283,8 @@ def _finding(one: Finding, place: int) -> JudgedFinding:
         probability=one.probability,
         threshold=one.threshold,
         ignored=one.ignored,
+        known=one.known,
+        state=one.state if compared else None,
+        below_budget=below,
         fingerprint=one.function.fingerprint,
     )

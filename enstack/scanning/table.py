@@ -14,7 +14,7 @@ from enstack.rounding import decimal
 from enstack.scanning.findings import Finding
 from enstack.scanning.honesty import honest_line, unknowns
 from enstack.scanning.remarks import remarks
-from enstack.scanning.scan import Scan, in_words
+from enstack.scanning.scan import Scan, below_budget, in_words
 
 __all__ = ["scan_text"]
 
@@ -31,16 +31,16 @@ def scan_text(scan: Scan) -> str:
 
 def _lines(scan: Scan) -> Iterator[str]:
     yield from _wrapped(f"enstack scan, {scan.model}: {in_words(scan)}, {_rate(scan)}")
-    counting = scan.counting
-    for finding in counting[:SHOWN]:
+    alerts = scan.alerts
+    for finding in alerts[:SHOWN]:
         yield ""
         yield _head(finding)
         yield from _remarks(finding)
         yield from _code(finding)
-    if listed := counting[SHOWN : SHOWN + LISTED]:
+    if listed := alerts[SHOWN : SHOWN + LISTED]:
         yield ""
         yield from map(_head, listed)
-    if more := len(counting[SHOWN + LISTED :]):
+    if more := len(alerts[SHOWN + LISTED :]):
         yield f"... and {counted(more, 'finding')} more; --format json has all."
     yield ""
     yield from _totals(scan)
@@ -117,6 +117,7 @@ def shown_lines(finding: Finding, n_lines: int) -> list[int]:
 
 def _totals(scan: Scan) -> Iterator[str]:
     yield from _wrapped(_counts(scan))
+    yield from _wrapped(below_budget(scan))
     skipped = Counter(one.reason for one in scan.skipped)
     if skipped:
         told = ", ".join(f"{count:,} {reason}" for reason, count in skipped.most_common())
@@ -133,7 +134,9 @@ def _counts(scan: Scan) -> str:
     """How many findings do not count, and why; and what of the functions is odd."""
     findings, functions = scan.findings, scan.functions
     told = {
-        "finding ignored by a comment": len(findings) - len(scan.counting),
+        "finding ignored by a comment": sum(one.ignored is not None for one in findings),
+        "finding already known": sum(one.known is not None for one in findings),
+        "finding of the baseline no more there": len(scan.gone),
         "function on which the model abstains": sum(one.sure is False for one in functions),
         "function unlike training functions": sum(bool(one.strange) for one in functions),
         "near-duplicate of a training function": sum(one.near is not None for one in functions),
