@@ -35,7 +35,7 @@ def scan(
     ] = None,
     form: Annotated[
         list[str] | None,
-        typer.Option("--format", metavar="FORMAT", help="table, json or sarif; repeatable."),
+        typer.Option("--format", metavar="FORMAT", help="table, json, sarif or html; repeatable."),
     ] = None,
     output: Annotated[
         list[Path] | None,

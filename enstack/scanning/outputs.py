@@ -12,8 +12,8 @@ from enstack.storage.files import write_text
 
 __all__ = ["FORMATS", "Output", "named_outputs", "scan_as", "write_output"]
 
-FORMATS = ("table", "json", "sarif")
-SUFFIXES = {".json": "json", ".sarif": "sarif", ".txt": "table"}
+FORMATS = ("table", "json", "sarif", "html")
+SUFFIXES = {".json": "json", ".sarif": "sarif", ".html": "html", ".txt": "table"}
 # In the first part of each, so that no file of somebody else is written over.
 OWN_MARK = b"enstack scan"
 MARKED_WITHIN = 4096
@@ -74,7 +74,8 @@ def write_output(scan: Scan, form: str, path: Path) -> Path:
 
 
 def _writers() -> dict[str, Callable[[Scan], str]]:
-    # Imported here: the schema's types are not for every scan.
+    # Imported here: templates and the schema's types are not for every scan.
+    from enstack.scanning.page import scan_page
     from enstack.scanning.sarif import scan_sarif
     from enstack.scanning.scan_json import scan_json
     from enstack.scanning.table import scan_text
@@ -83,6 +84,7 @@ def _writers() -> dict[str, Callable[[Scan], str]]:
         "table": lambda scan: f"{scan_text(scan)}\n",
         "json": scan_json,
         "sarif": scan_sarif,
+        "html": scan_page,
     }
 
 

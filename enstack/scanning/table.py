@@ -16,7 +16,7 @@ from enstack.scanning.honesty import honest_line, unknowns
 from enstack.scanning.remarks import remarks
 from enstack.scanning.scan import Scan, below_budget, in_words
 
-__all__ = ["scan_text"]
+__all__ = ["WORTH_A_LOOK", "counts", "scan_text", "shown_lines"]
 
 WIDTH = 80
 SHOWN, LISTED = 10, 40  # findings with code, and behind them those with a line each
@@ -86,7 +86,7 @@ def _code(finding: Finding) -> Iterator[str]:
     if finding.code is None:
         return
     lines, start = finding.code.splitlines(), finding.function.start_line
-    chosen = shown_lines(finding, len(lines))
+    chosen = shown_lines(finding, len(lines), CODE_LINES)
     digits, last = len(str(start + len(lines))), None
     for number in chosen:
         if last is not None and number > last + 1:
@@ -98,11 +98,11 @@ def _code(finding: Finding) -> Iterator[str]:
         yield f"  {'':>{digits}} ... {counted(left, 'line')} more"
 
 
-def shown_lines(finding: Finding, n_lines: int) -> list[int]:
-    """Which lines of a function to show, by their numbers in the file, CODE_LINES at most."""
+def shown_lines(finding: Finding, n_lines: int, most: int) -> list[int]:
+    """Which lines of a function to show, by their numbers in the file."""
     start = finding.function.start_line
     every = range(start, start + n_lines)
-    if n_lines <= CODE_LINES:
+    if n_lines <= most:
         return list(every)
     around = {start}
     if finding.function.window_lines is not None:
@@ -110,13 +110,13 @@ def shown_lines(finding: Finding, n_lines: int) -> list[int]:
         around |= {line for line in (begins - 1, begins, begins + 1) if line in every}
     # What room is left goes to the lines behind the head, which say what the function is.
     rest = (line for line in every if line not in around)
-    while len(around) < CODE_LINES:
+    while len(around) < most:
         around.add(next(rest))
     return sorted(around)
 
 
 def _totals(scan: Scan) -> Iterator[str]:
-    yield from _wrapped(_counts(scan))
+    yield from _wrapped(counts(scan))
     yield from _wrapped(below_budget(scan))
     skipped = Counter(one.reason for one in scan.skipped)
     if skipped:
@@ -130,7 +130,7 @@ def _totals(scan: Scan) -> Iterator[str]:
         yield from _wrapped(sentence)
 
 
-def _counts(scan: Scan) -> str:
+def counts(scan: Scan) -> str:
     """How many findings do not count, and why; and what of the functions is odd."""
     findings, functions = scan.findings, scan.functions
     told = {
