@@ -112,3 +112,4 @@ bench: $(READY)  ## the benchmarks
 	$(BIN)/enstack bench panel
 	$(BIN)/enstack bench prepare
 	$(BIN)/enstack bench stacking
+	$(BIN)/enstack bench scan

@@ -16,6 +16,7 @@ BENCHMARKS = (
     "panel",
     "prepare",
     "stacking",
+    "scan",
 )  # modules of benchmarks/, each with `measure` and `table`
 ROOT = Path(__file__).parent.parent
 

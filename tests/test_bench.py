@@ -11,9 +11,10 @@ from unittest import mock
 
 import pytest
 
-from benchmarks import prepare, resume, save, stacking, targets, train
+from benchmarks import prepare, resume, save, scan, stacking, targets, train
 from enstack import bench
 from enstack.storage.manifest import HashedFile
+from enstack.toy.tiny_models import TinyModel
 from tests.support.command_line import enstack_here, refused
 
 SAMPLES, BATCH_SIZE, SKIP = 203, 4, 40
@@ -170,6 +171,21 @@ def test_preparation_is_compared_by_median_time_and_largest_peak(
         (0.6, 0.5, False),
         ((60 - 20) / (100 - 20), 0.5, True),
     ]
+
+
+@pytest.mark.slow
+def test_a_scan_and_pipelines_say_the_same_in_any_order_and_batches() -> None:
+    shape = TinyModel(vocabulary=300, hidden=16, layers=1, heads=2)
+    results = scan.measure(functions=40, rounds=1, shape=shape)
+    assert results["largest_difference"] < 1e-5
+    assert results["functions"] == 40
+    assert set(results["per_second"]) == {scan.ENSTACK, scan.SORTED, scan.DEFAULT}
+    assert results["ratios"][scan.SORTED] == pytest.approx(
+        results["per_second"][scan.ENSTACK] / results["per_second"][scan.SORTED]
+    )
+    shown = scan.table(results)
+    for words in ("functions/s", "times as fast", "at least 1.2", "40 functions"):
+        assert words in shown
 
 
 @pytest.mark.slow

@@ -20,65 +20,74 @@ if TYPE_CHECKING:
 FOUND = 1  # the exit status where findings are at or over --fail-on
 
 
+Paths = Annotated[
+    list[str], typer.Argument(metavar="PATH...", help="C and C++ files, folders, or - for input.")
+]
+Model = Annotated[str, typer.Option(help="A finished run folder.")]
+Name = Annotated[
+    str | None,
+    typer.Option(help="Which of a run's models, as in the leaderboard; its choice if left out."),
+]
+Form = Annotated[
+    list[str] | None,
+    typer.Option("--format", metavar="FORMAT", help="table, json, sarif or html; repeatable."),
+]
+Files = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FILE",
+        help="A file for each --format, in their order; alone, its suffix tells the format.",
+    ),
+]
+FailOn = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LEVEL",
+        help="End with status 1 where a finding is at or over it: note, warning, error, or a "
+        "probability.",
+    ),
+]
+BaselineFile = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="An earlier scan's JSON or SARIF file: findings that it has are marked as known, "
+        "and --fail-on does not count them.",
+    ),
+]
+Diff = Annotated[
+    str | None,
+    typer.Option(
+        metavar="REV",
+        help="The same for findings in functions that are as git has them at a revision.",
+    ),
+]
+Budget = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Show so many findings that are not known, the worst; the rest is counted, and "
+        "stands in JSON. --fail-on counts all.",
+    ),
+]
+LocalDir = Annotated[
+    str | None,
+    typer.Option(help="The scratch disk, where scores are kept; ~/.cache/enstack if left out."),
+]
+
+
 @app.command()
 def scan(
-    paths: Annotated[
-        list[str],
-        typer.Argument(metavar="PATH...", help="C and C++ files, folders, or - for input."),
-    ],
-    model: Annotated[str, typer.Option(help="A finished run folder.")],
-    name: Annotated[
-        str | None,
-        typer.Option(
-            help="Which of a run's models, as in the leaderboard; its choice if left out."
-        ),
-    ] = None,
-    form: Annotated[
-        list[str] | None,
-        typer.Option("--format", metavar="FORMAT", help="table, json, sarif or html; repeatable."),
-    ] = None,
-    output: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="FILE",
-            help="A file for each --format, in their order; alone, its suffix tells the format.",
-        ),
-    ] = None,
-    fail_on: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LEVEL",
-            help="End with status 1 where a finding is at or over it: note, warning, error, or a "
-            "probability.",
-        ),
-    ] = None,
-    baseline: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="An earlier scan's JSON or SARIF file: findings that it has are marked as known, "
-            "and --fail-on does not count them.",
-        ),
-    ] = None,
-    diff: Annotated[
-        str | None,
-        typer.Option(
-            metavar="REV",
-            help="The same for findings in functions that are as git has them at a revision.",
-        ),
-    ] = None,
-    budget: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Show so many findings that are not known, the worst; the rest is counted, and "
-            "stands in JSON. --fail-on counts all.",
-        ),
-    ] = None,
-    local_dir: Annotated[
-        str | None,
-        typer.Option(help="The scratch disk, where scores are kept; ~/.cache/enstack if left out."),
-    ] = None,
+    paths: Paths,
+    model: Model,
+    name: Name = None,
+    form: Form = None,
+    output: Files = None,
+    fail_on: FailOn = None,
+    baseline: BaselineFile = None,
+    diff: Diff = None,
+    budget: Budget = None,
+    local_dir: LocalDir = None,
 ) -> None:
     """Judge the functions of C and C++ files with a finished run's model, worst findings first."""
     with report_errors():

@@ -219,6 +219,6 @@ def below_budget(scan: Scan) -> str:
     if not (below := scan.counting[len(scan.alerts) :]):
         return ""
     return (
-        f"The budget of {scan.budget:,} is spent: {counted(len(below), 'finding')} more lie below, "
+        f"The budget of {scan.budget:,} is spent: {counted(len(below), 'more finding')} lie below, "
         f"the worst a {below[0].level} with {decimal(below[0].probability, 2)}."
     )

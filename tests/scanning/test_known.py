@@ -24,8 +24,8 @@ from enstack.scanning.known import Known, _matched
 from enstack.scanning.outputs import scan_as, write_output
 from enstack.scanning.revision import read_revision
 from enstack.scanning.scan import Scan, scan_paths
-from tests.scanning.test_sarif import as_github_takes_it
 from tests.support.command_line import enstack_here, refused
+from tests.support.github_sarif import as_github_takes_it
 from tests.support.scans import Ensemble
 
 Again = Callable[..., Scan]
@@ -242,7 +242,7 @@ def test_the_budget_shows_the_worst_and_says_what_lies_below_and_hides_nothing_f
     assert len(scan.counting) == len(scanned.findings)
     below = len(scanned.findings) - 2
     table = " ".join(scan_as(scan, "table").split())
-    assert f"The budget of 2 is spent: {below} findings more lie below, the worst a" in table
+    assert f"The budget of 2 is spent: {below} more findings lie below, the worst a" in table
     told = json.loads(scan_as(scan, "json"))
     assert [one["below_budget"] for one in told["findings"]] == [False] * 2 + [True] * below
     run = as_github_takes_it(scan_as(scan, "sarif"))

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote_to_bytes
 
-import jsonschema
 import pytest
 
 from enstack.bundle.opening import OpenedModel
@@ -20,38 +17,7 @@ from enstack.scanning.paths import relative_uri, root_of
 from enstack.scanning.sarif import FINGERPRINT, scan_sarif
 from enstack.scanning.sarif_rules import rules
 from enstack.scanning.scan import Scan, scan_paths
-
-SCHEMA = json.loads((Path(__file__).parent / "sarif-schema-2.1.0.json").read_text())
-
-
-def as_github_takes_it(text: str) -> dict[str, Any]:
-    """The run of a SARIF text, held against the schema and GitHub's documented rules."""
-    log = json.loads(text)
-    jsonschema.Draft4Validator(SCHEMA).validate(log)
-    (run,) = log["runs"]
-    listed = run["tool"]["driver"]["rules"]
-    assert len(listed) <= 25_000
-    for rule in listed:
-        assert len(rule["properties"]["tags"]) <= 10
-        assert "security" in rule["properties"]["tags"]
-        assert 0 < float(rule["properties"]["security-severity"]) <= 10
-        assert rule["properties"]["precision"] in ("very-high", "high", "medium", "low")
-        assert len(rule["shortDescription"]["text"]) <= 1024
-        assert rule["help"]["text"]
-        assert rule["help"]["markdown"]
-    assert len(run["results"]) <= 5000
-    for result in run["results"]:
-        assert listed[result["ruleIndex"]]["id"] == result["ruleId"]
-        assert result["message"]["text"].endswith(".")
-        assert len(result["locations"]) == 1
-        place = result["locations"][0]["physicalLocation"]
-        assert re.fullmatch(r"[\w!$&'()*+,;=@.~%/-]+", place["artifactLocation"]["uri"], re.ASCII)
-        assert not place["artifactLocation"]["uri"].startswith(("/", "../"))
-        region = place["region"]
-        first = region["startLine"], region["startColumn"]
-        assert (1, 1) <= first < (region["endLine"], region["endColumn"])
-        assert set(result["partialFingerprints"]) == {FINGERPRINT}
-    return dict(run)
+from tests.support.github_sarif import as_github_takes_it
 
 
 def test_a_scan_is_one_run_that_the_standard_and_github_take(scanned: Scan) -> None:
