@@ -6,12 +6,12 @@ meant, both are named and none is taken.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from enstack.data.column_values import fitting, nested_columns, require_values
 from enstack.data.formats import CWE_COLUMNS, reader_of
 from enstack.data.layouts import LAYOUTS, Layout, OneFunction
 from enstack.data.missing_columns import listed, missing_columns, missing_labels
@@ -27,12 +27,9 @@ from enstack.data.other_names import (
 )
 from enstack.data.readings import AS_FOUND, AUTO, Asked, Reading, Source
 from enstack.data.strangers import readable, refuse_strangers
-from enstack.data.values import what_labels_are, what_texts_are
 from enstack.errors import ConfigError, DataError
 
 __all__ = ["reading_of"]
-
-SAMPLE_ROWS = 500
 
 
 def reading_of(source: Source) -> Reading:
@@ -47,6 +44,8 @@ def reading_of(source: Source) -> Reading:
         names = reader.columns(path)
     if format_of(path) == "hdf5":
         return _of_vdisc(path, names)
+    if not names:
+        raise DataError(f"{path.name} must hold at least one function, it has no rows.")
     found = _of_layout(source, names)
     if found is None and asked == AS_FOUND:
         found = _of_our_own(path, names)
@@ -54,8 +53,7 @@ def reading_of(source: Source) -> Reading:
         found = _of_usual_names(path, names, asked)
     found = replace(found, **_beside(names, found))
     _refuse_columns_twice(path, [*found.needed, *found.helpful], names)
-    if not found.is_our_own or asked != AS_FOUND:
-        _require_values(path, found, asked)
+    require_values(path, found, asked)
     return found
 
 
@@ -174,8 +172,8 @@ def _of_usual_names(path: Path, names: Sequence[str], asked: Asked) -> Reading:
     # A list of weaknesses is a label too, where there is no other.
     label = label or next(iter(_usual(names, USUAL_WEAKNESSES)), "")
     if not text or not label:
-        missing = [] if text else ["func"]
-        raise DataError(missing_columns(path, missing + missing_labels(names, label), names))
+        missing = ([] if text else ["func"]) + missing_labels(names, label)
+        raise DataError(nested_columns(path, names) or missing_columns(path, missing, names))
     return Reading("", (OneFunction(text),), label=label)
 
 
@@ -198,7 +196,7 @@ def _one_of(path: Path, names: Sequence[str], asked: str, kind: str) -> str:
         return ours
     found = _usual(names, usual)
     if len(found) > 1:
-        found = _by_value(path, found, kind)
+        found = fitting(path, found, kind)
     if len(found) > 1:
         raise DataError(
             f"{path.name} has several columns that could be the {kind}: {' and '.join(found)}. "
@@ -209,9 +207,11 @@ def _one_of(path: Path, names: Sequence[str], asked: str, kind: str) -> str:
 
 def _usual(names: Sequence[str], usual: Iterable[str]) -> list[str]:
     """The columns with a usual name, in the order of these; code after a fix has none."""
-    by_plain = {plain(name): name for name in reversed(names)}
-    wanted = dict.fromkeys(plain(name) for name in usual)
-    return [by_plain[name] for name in wanted if name in by_plain]
+    by_plain: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        by_plain.setdefault(plain(name), []).append(name)
+    # Target beside target: two columns that could be meant.
+    return [name for one in dict.fromkeys(map(plain, usual)) for name in by_plain.get(one, ())]
 
 
 def _named(path: Path, column: str, names: Sequence[str], kind: str) -> str:
@@ -241,40 +241,6 @@ def _beside(names: Sequence[str], reading: Reading) -> dict[str, Any]:
         "flaw_lines": marking,
         "flaw_texts": texts if texts != marking else "",
     }
-
-
-def _sample(path: Path, columns: Sequence[str]) -> dict[str, list[Any]]:
-    batches = reader_of(path).batches(path, (), columns)
-    batch: Mapping[str, Any] = next(batches, {column: [] for column in columns})
-    return {column: list(islice(batch[column], SAMPLE_ROWS)) for column in columns}
-
-
-def _by_value(path: Path, columns: Sequence[str], kind: str) -> list[str]:
-    fault = what_texts_are if kind == "text" else what_labels_are
-    sample = _sample(path, columns)
-    fitting = [column for column in columns if not fault(sample[column])]
-    return fitting or list(columns)
-
-
-def _require_values(path: Path, reading: Reading, asked: Asked) -> None:
-    texts = [one.text for one in reading.functions]
-    labels = [reading.label] if reading.label else []
-    sample = _sample(path, [*texts, *labels])
-    # A patch or a name of a weakness is told by what it is, before it becomes a label that is none.
-    for column in labels:
-        if fault := what_labels_are(sample[column]):
-            raise DataError(
-                f"{path.name}: {column} must hold labels, {fault}. Where a model is to write the "
-                "fix (VulRepair and its like) there is nothing to classify; else name the column: "
-                "label_column=NAME."
-            )
-    for column in texts:
-        # What a user names by hand may be in any language, or after its fix.
-        if asked.text_column == AUTO and (fault := what_texts_are(sample[column])):
-            raise DataError(
-                f"{path.name}: {column} must hold functions, {fault}. Name the column: "
-                "text_column=NAME."
-            )
 
 
 def _refuse_columns_twice(path: Path, columns: Iterable[str], names: Sequence[str]) -> None:

@@ -13,12 +13,12 @@ from typing import Any, NoReturn
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from enstack.data.opened import format_of, open_text
+from enstack.data.opened import LONGEST_ROW, format_of, lines_of, open_text
 from enstack.errors import DataError
 
 __all__ = ["backslash_notes", "csv_header", "csv_rows"]
 
-LONGEST_FIELD = 1 << 30  # bytes that Python's csv takes for one function, instead of 128 KiB
+LONGEST_HEADER = 1 << 20  # characters that are looked at
 SEPARATORS = {"\t": "tabs", ";": "semicolons", "|": "vertical bars"}
 WRITE_ANEW = (
     'Write the table with commas, every function in double quotes, and a quote inside as "", as '
@@ -48,7 +48,7 @@ def csv_header(path: Path, known: Iterable[str]) -> list[str]:
     known: names of which a table must have some.
     """
     with open_text(path) as file:
-        first = file.readline()
+        first = file.readline(LONGEST_HEADER)
     names_by = {sign: _bare_names(first, sign) for sign in (",", *SEPARATORS)}
     for sign, title in SEPARATORS.items():
         if names_by[sign] & set(known) and not names_by[","] & set(known):
@@ -106,12 +106,12 @@ def _bare_names(header: str, sign: str) -> set[str]:
 
 def _records(path: Path) -> Iterator[list[str]]:
     """The fields of each record; the first is the header."""
-    csv.field_size_limit(LONGEST_FIELD)
+    csv.field_size_limit(LONGEST_ROW)  # of Python's own accord it is 128 KiB
     raw: list[str] = []
     width, ends, line = 0, set(), 1
     with open_text(path) as file:
         # strict: what follows a closing quote must be an error, not a part of the text.
-        reader = csv.reader(_remembered(file, raw), strict=True)
+        reader = csv.reader(_remembered(lines_of(path, file), raw), strict=True)
         while True:
             try:
                 fields = next(reader, None)
@@ -173,7 +173,7 @@ def _reads_in(path: Path, to_line: int, dialect: dict[str, Any], sign: re.Patter
     ends, signed = {""}, False
     with open_text(path) as file, contextlib.suppress(csv.Error):
         # A quote that is never closed must not take the rest of a large file into memory.
-        lines = islice(file, to_line + LINES_AFTER)
+        lines = islice(lines_of(path, file), to_line + LINES_AFTER)
         reader = csv.reader(_remembered(lines, raw), strict=True, **dialect)
         for fields in reader:
             text = "".join(raw)
@@ -192,6 +192,10 @@ def _reads_in(path: Path, to_line: int, dialect: dict[str, Any], sign: re.Patter
 
 def _why(path: Path, line: int, record: str, fault: str) -> str:
     """What is at fault with a record, in words of its likely cause."""
+    if not record.strip("\0\r\n"):
+        return "holds NUL bytes, as a copy that failed leaves: copy it again"
+    if "field larger" in fault:
+        return f"has a field of more than {LONGEST_ROW >> 20} MiB: a quote before is not closed"
     if another := _dialect(path, line, fault):
         return another
     # RFC 4180 writes the \\" of C as \\"", and has it at the end of a field alone otherwise.

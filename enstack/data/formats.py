@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import h5py
 import numpy as np
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from enstack.data.csv_tables import csv_header, csv_rows
 from enstack.data.hdf5_datasets import dataset_names, require_own_datasets
-from enstack.data.json_lines import json_records
+from enstack.data.json_lines import json_records, sized_records
 from enstack.data.opened import format_of
 from enstack.data.other_names import USUAL_LABELS, USUAL_TEXTS
 from enstack.data.strangers import readable
@@ -31,7 +31,9 @@ FIRST_ROWS = 100  # of JSON, whose rows need not have the same keys: where names
 # all memory.
 BATCH_ROWS = 2048
 BATCH_BYTES = 64 << 20
+BATCH_TEXT = 16 << 20  # characters of JSON: a list of tokens takes twenty times as much
 
+Row = TypeVar("Row")
 Batch = dict[str, Any]  # column -> (rows,) array or list of one batch
 
 
@@ -81,8 +83,8 @@ def _csv_batches(
 ) -> Iterator[Batch]:
     with readable(path):
         there = _there(path, _csv_columns(path), columns, helpful)
-        rows = csv_rows(path, there)
-        while batch := list(islice(rows, BATCH_ROWS)):
+        rows = ((fields, sum(map(len, fields))) for fields in csv_rows(path, there))
+        for batch in _in_batches(rows):
             by_column = zip(there, zip(*batch, strict=True), strict=True)
             yield _filled({column: as_objects(values) for column, values in by_column}, helpful)
 
@@ -96,22 +98,36 @@ def _json_columns(path: Path) -> list[str]:
 def _json_batches(
     path: Path, columns: Sequence[str], helpful: Sequence[str] = ()
 ) -> Iterator[Batch]:
-    records = json_records(path, {*TABLE_COLUMNS, *columns, *helpful})
+    records = sized_records(path, {*TABLE_COLUMNS, *columns, *helpful})
     first_row = 0
     with readable(path):
-        while rows := list(islice(records, BATCH_ROWS)):
+        for rows in _in_batches(records):
             for row, record in enumerate(rows, start=first_row):
                 lacking = [column for column in columns if column not in record]
                 if lacking:
                     raise DataError(
                         f"{path.name}: every row must have {', '.join(lacking)}, row {row} has not "
-                        "(rows count from 0)."
+                        "(rows count from 0). Add it, or remove these rows."
                     )
             yield {
                 column: as_objects(record.get(column) for record in rows)
                 for column in (*columns, *helpful)
             }
             first_row += len(rows)
+
+
+def _in_batches(rows: Iterator[tuple[Row, int]]) -> Iterator[list[Row]]:
+    """So many rows at a time, fewer of long ones; beside each row stands its size."""
+    batch: list[Row] = []
+    size = 0
+    for row, of_row in rows:
+        batch.append(row)
+        size += of_row
+        if len(batch) >= BATCH_ROWS or size >= BATCH_TEXT:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _parquet_columns(path: Path) -> list[str]:
@@ -125,7 +141,7 @@ def _parquet_batches(
     with readable(path), pq.ParquetFile(path) as file:
         there = _there(path, list(file.schema_arrow.names), columns, helpful)
         for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=there):
-            yield _filled({name: _arrow_values(batch.column(name)) for name in there}, helpful)
+            yield from _parts(batch, there, helpful)
 
 
 def _arrow_reader(path: Path) -> Any:
@@ -149,9 +165,16 @@ def _arrow_batches(
         is_file = hasattr(reader, "num_record_batches")
         batches = map(reader.get_batch, range(reader.num_record_batches)) if is_file else reader
         for batch in batches:
-            for start in range(0, len(batch), BATCH_ROWS):
-                part = batch.slice(start, BATCH_ROWS)
-                yield _filled({name: _arrow_values(part.column(name)) for name in there}, helpful)
+            yield from _parts(batch.select(there), there, helpful)
+
+
+def _parts(batch: Any, there: Sequence[str], helpful: Sequence[str]) -> Iterator[Batch]:
+    """A batch of Arrow's as Python values, fewer rows at a time where they are long."""
+    per_row = max(1, batch.nbytes // max(1, len(batch)))
+    step = max(1, min(BATCH_ROWS, BATCH_BYTES // per_row))
+    for start in range(0, len(batch), step):
+        part = batch.slice(start, step)
+        yield _filled({name: _arrow_values(part.column(name)) for name in there}, helpful)
 
 
 def _there(

@@ -7,11 +7,11 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from enstack.data.json_arrays import BYTE, array_rows, shape_of
-from enstack.data.opened import open_bytes
+from enstack.data.json_arrays import BYTE, array_rows, reason_of, shape_of
+from enstack.data.opened import lines_of, open_bytes
 from enstack.errors import DataError
 
-__all__ = ["json_records"]
+__all__ = ["json_records", "sized_records"]
 
 
 def json_records(path: Path, known: Collection[str]) -> Iterator[dict[str, Any]]:
@@ -20,6 +20,11 @@ def json_records(path: Path, known: Collection[str]) -> Iterator[dict[str, Any]]
     Raises DataError for what is none. known: keys that no object may have twice, for the last one
     would win without a word.
     """
+    return (record for record, _ in sized_records(path, known))
+
+
+def sized_records(path: Path, known: Collection[str]) -> Iterator[tuple[dict[str, Any], int]]:
+    """The same, each with the number of characters or bytes that it takes."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         record = dict(pairs)
@@ -33,23 +38,24 @@ def json_records(path: Path, known: Collection[str]) -> Iterator[dict[str, Any]]
     if shape_of(path) == "lines":
         yield from _lines(path, decoder)
         return
-    for record, escapes_alone in array_rows(path, decoder):
-        yield _without_bytes(record) if escapes_alone else record
+    for row in array_rows(path, decoder):
+        yield _without_bytes(row.value) if row.escapes_alone else row.value, row.size
 
 
-def _lines(path: Path, decoder: json.JSONDecoder) -> Iterator[dict[str, Any]]:
+def _lines(path: Path, decoder: json.JSONDecoder) -> Iterator[tuple[dict[str, Any], int]]:
     with open_bytes(path) as file:
-        for number, line in enumerate(file, start=1):
+        for number, line in enumerate(lines_of(path, file), start=1):
             text = line.decode("utf-8", "surrogateescape").strip("\ufeff \t\r\n")
             if not text:
                 continue
             try:
                 record = decoder.decode(text)
             except (ValueError, RecursionError) as error:
-                raise DataError(_why(path, number, line, text, str(error))) from error
+                raise DataError(_why(path, number, line, text, reason_of(error))) from error
             if not isinstance(record, dict):
                 raise DataError(_why(path, number, line, text, f"found {text[:40]!r}"))
-            yield _without_bytes(record) if r"\ud" in text.lower() and _is_utf_8(line) else record
+            of_escapes = r"\ud" in text.lower() and _is_utf_8(line)
+            yield _without_bytes(record) if of_escapes else record, len(line)
 
 
 def _is_utf_8(line: bytes) -> bool:
@@ -76,6 +82,9 @@ def _why(path: Path, number: int, line: bytes, text: str, fault: str) -> str:
         return f"{rule}, the file ends its lines with a bare CR. Write them with LF."
     if text in ("{", "[{"):
         return f"{rule}, its object goes on in the next line. Write each object on one line."
+    if text[0] not in "{[":
+        first = " See whether it is the right file, and came whole." if number == 1 else ""
+        return f"{rule}, found {text[:40]!r}.{first or ' Mend or remove that line.'}"
     # Only the last line of a file can lack its end.
     if not line.endswith(b"\n"):
         return f"{rule}: {fault}. It is the last line, and was cut short: copy the file again."

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from enstack.data.formats import CWE_COLUMNS
+from enstack.data.other_names import plain
 
-__all__ = ["LAYOUTS", "Layout", "OneFunction"]
+__all__ = ["LAYOUTS", "Layout", "OneFunction", "nearest_layout"]
 
 
 @dataclass(frozen=True)
@@ -119,3 +120,14 @@ LAYOUTS = (
         label="is_vulnerable",
     ),
 )
+
+
+def nearest_layout(names: Iterable[str]) -> Layout | None:
+    """The layout that has most of its columns in a table, half at least; None for none."""
+    there = {plain(name) for name in names}
+
+    def share(layout: Layout) -> float:
+        return sum(plain(name) in there for name in layout.told_by) / len(layout.told_by)
+
+    best = max(LAYOUTS, key=share)
+    return best if share(best) >= 0.5 else None

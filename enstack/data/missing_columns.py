@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from enstack.data.formats import CWE_COLUMNS
+from enstack.data.layouts import nearest_layout
 from enstack.data.opened import format_of
 from enstack.data.other_names import column_advice, described, is_fixed_code, nearest, plain
 
@@ -34,7 +35,17 @@ def missing_columns(path: Path, missing: Sequence[str], names: Sequence[str]) ->
     else:
         rule = "must have the columns func and label, or func and the five CWE columns"
     advice = column_advice(near, names, format_of(path) == "csv")
-    return f"{path.name} {rule}; missing {described(near)}.\nFound {listed(names)}. {advice}"
+    lacking = f"{path.name} {rule}; missing {described(near)}."
+    return f"{lacking}\nFound {listed(names)}. {advice}{_nearest(names)}"
+
+
+def _nearest(names: Sequence[str]) -> str:
+    layout = nearest_layout(names)
+    if layout is None:
+        return ""
+    there = {plain(name) for name in names}
+    lacking = [name for name in layout.told_by if plain(name) not in there]
+    return f" The nearest layout is {layout.name}, which has {', '.join(lacking)} too."
 
 
 def listed(names: Sequence[str]) -> str:

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, TextIO, cast
+from typing import IO, AnyStr, BinaryIO, TextIO, cast
 
 import pyarrow as pa
 
+from enstack.errors import DataError
+
 __all__ = [
     "FORMAT_OF_ENDING",
+    "LONGEST_ROW",
     "PACKED",
     "bare_stem",
     "format_of",
     "is_packed",
+    "lines_of",
     "open_bytes",
     "open_text",
 ]
 
+# Bytes or characters of one row. No function is as long; a file that has lost its line ends is.
+LONGEST_ROW = 32 << 20
 PACKED = {".gz": "gzip", ".zst": "zstd"}
 FORMAT_OF_ENDING = {
     **{f".{name}": name for name in ("hdf5", "jsonl", "json", "csv", "parquet", "arrow")},
@@ -56,6 +63,19 @@ def open_text(path: Path) -> TextIO:
     return io.TextIOWrapper(
         open_bytes(path), encoding="utf-8-sig", errors="surrogateescape", newline=""
     )
+
+
+def lines_of(path: Path, file: IO[AnyStr]) -> Iterator[AnyStr]:
+    """The lines of an opened file; DataError for one that is longer than any row may be."""
+    number = 0
+    while line := file.readline(LONGEST_ROW + 1):
+        number += 1
+        if len(line) > LONGEST_ROW:
+            raise DataError(
+                f"{path.name}: a row must be shorter than {LONGEST_ROW >> 20} MiB, line {number:,} "
+                "is longer. Write each row on a line of its own, or all rows as one array of JSON."
+            )
+        yield line
 
 
 def _unpacked(path: Path) -> Path:

@@ -66,6 +66,8 @@ def _refuse_known(path: Path, head: bytes, kind_of_file: str) -> None:
             f"{path.name} looks like a web page, not {kind_of_file} data: the download was "
             "answered with an error or sign-in page. Download it again."
         )
+    if head[257:262] == b"ustar":
+        raise DataError(f"{path.name} must be {kind_of_file}, it is a tar archive. Unpack it.")
     for begin, (kind, advice) in KINDS.items():
         if head.startswith(begin) and begin != OWN_KINDS.get(kind_of_file):
             raise DataError(f"{path.name} must be {kind_of_file}, it is {kind}. {advice}.")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
+
+from enstack.counting import counted
 
 __all__ = ["what_labels_are", "what_texts_are"]
 
@@ -12,23 +15,22 @@ __all__ = ["what_labels_are", "what_texts_are"]
 CODE = re.compile(r"\)\s*\{|;\s*\}|;\s*$|\w\s*\([^()]*\)\s*;", re.MULTILINE)
 # How a commit message, a patch and VulRepair's pairs begin.
 PATCH = re.compile(r"\A(?:diff --git|@@ -\d|--- a/)|^@@ -\d+(?:,\d+)? \+\d", re.MULTILINE)
+MOST_LABELS = 100  # of one function
 LONGEST_LABEL = 200  # characters: twenty weaknesses are shorter
 
 
 def what_texts_are(values: Sequence[Any]) -> str:
     """What is at fault with values that should be functions, in words; empty for nothing."""
-    told = [value for value in values if not _is_blank(value)]
-    for value in told[:1]:
-        if isinstance(value, (list, tuple)):
-            return f"it holds lists, such as tokens, found {value!r:.40}"
+    told = {row: value for row, value in enumerate(values) if not _is_blank(value)}
+    for row, value in told.items():
         if not isinstance(value, (str, bytes)):
-            return f"it holds no text, found {value!r:.40}"
-    texts = [_text(value) for value in told]
-    if any(map(PATCH.search, texts[:50])):
-        return "it holds patches"
-    n_code = sum(CODE.search(text) is not None or "{" in text for text in texts)
-    if texts and 2 * n_code < len(texts):
-        return f"most of its texts are no code, found {texts[0]!r:.60}"
+            return f"row {row} has {_of_what_kind(value)}"
+    texts = {row: _text(value) for row, value in told.items()}
+    if patches := [row for row in list(texts)[:50] if PATCH.search(texts[row])]:
+        return f"row {patches[0]} has a patch"
+    no_code = [row for row, text in texts.items() if not CODE.search(text) and "{" not in text]
+    if 2 * len(no_code) > len(texts):
+        return f"most of its texts are no code, row {no_code[0]} has {_shown(texts[no_code[0]])}"
     return ""
 
 
@@ -36,7 +38,9 @@ def what_labels_are(values: Sequence[Any]) -> str:
     """What is at fault with values that should be labels, in words; empty for nothing."""
     for row, value in enumerate(values):
         if isinstance(value, dict):
-            return f"row {row} has an object"
+            return f"row {row} has {_of_what_kind(value)}"
+        if isinstance(value, (list, tuple)) and len(value) > MOST_LABELS:
+            return f"row {row} has {_of_what_kind(value)}"
         if not isinstance(value, (str, bytes)):
             continue
         text = _text(value)
@@ -45,6 +49,19 @@ def what_labels_are(values: Sequence[Any]) -> str:
         if len(text) > LONGEST_LABEL or "\n" in text.strip():
             return f"row {row} has a text of {len(text):,} characters"
     return ""
+
+
+def _of_what_kind(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return f"a list of {counted(len(value), 'item')}, as of tokens: {_shown(value[:5])}"
+    if isinstance(value, dict):
+        return f"an object of {', '.join(str(key)[:20] for key in islice(value, 4)) or 'nothing'}"
+    return f"no text, found {_shown(value)}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _is_blank(value: Any) -> bool:

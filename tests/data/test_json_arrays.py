@@ -95,7 +95,7 @@ def test_a_fault_in_a_large_file_is_told_without_reading_the_rest(tmp_path: Path
     path.write_text('[{"func": 1}, {"func" 2}' + ', {"func": 3}' * 500_000)
     with (
         mock.patch.object(json_arrays, "CHUNK", 100),
-        mock.patch.object(json_arrays, "LONGEST_OBJECT", 1000),
+        mock.patch.object(json_arrays, "LONGEST_ROW", 1000),
         pytest.raises(DataError, match=r"after 1 rows, its JSON is broken \(expecting ':'"),
     ):
         list(json_records(path, ()))

@@ -202,10 +202,10 @@ def test_a_patch_under_the_name_of_a_label_is_no_label(tmp_path: Path, text: str
 @pytest.mark.parametrize(
     ("value", "named"),
     [
-        (["int", "f", "("] * 50_000, r"it holds lists, such as tokens"),
-        ("diff --git a/a.c b/a.c\n@@ -1,2 +1,2 @@\n", "it holds patches"),
+        (["int", "f", "("] * 50_000, "row 0 has a list of 150,000 items, as of tokens"),
+        ("diff --git a/a.c b/a.c\n@@ -1,2 +1,2 @@\n", "row 0 has a patch"),
         ("Fix overflow in parser", "most of its texts are no code"),
-        (17, "it holds no text, found 17"),
+        (17, "row 0 has no text, found 17"),
     ],
 )
 def test_what_is_no_function_is_told_in_a_sentence(tmp_path: Path, value: Any, named: str) -> None:

@@ -1,0 +1,74 @@
+"""What columns hold that were found by their names: judged by the first rows of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from enstack.data.formats import reader_of
+from enstack.data.opened import format_of
+from enstack.data.other_names import USUAL_LABELS, USUAL_TEXTS, plain
+from enstack.data.readings import AS_FOUND, AUTO, Asked, Reading
+from enstack.data.values import what_labels_are, what_texts_are
+from enstack.errors import DataError
+
+__all__ = ["fitting", "nested_columns", "require_values"]
+
+SAMPLE_ROWS = 500
+
+
+def fitting(path: Path, columns: Sequence[str], kind: str) -> list[str]:
+    """Those of some columns that hold functions, or labels, by kind; all where none does."""
+    fault = what_texts_are if kind == "text" else what_labels_are
+    sample = _sample(path, columns)
+    return [column for column in columns if not fault(sample[column])] or list(columns)
+
+
+def require_values(path: Path, reading: Reading, asked: Asked) -> None:
+    """DataError where columns hold something else than a reading takes them for."""
+    # What a user has named, by hand or as we ask for it, may be in any language, or after its fix.
+    named = asked.text_column != AUTO or (reading.is_our_own and asked == AS_FOUND)
+    texts = [] if named else [one.text for one in reading.functions]
+    labels = [reading.label] if reading.label else []
+    sample = _sample(path, [*texts, *labels])
+    # A patch or a name of a weakness is told by what it is, before it becomes a label that is none.
+    for column in labels:
+        if fault := what_labels_are(sample[column]):
+            raise DataError(
+                f"{path.name}: {column} must hold labels, {fault} (read as {reading.in_words()}). "
+                "Where a model is to write the fix (VulRepair and its like) there is nothing to "
+                "classify; else name the column: label_column=NAME."
+            )
+    for column in texts:
+        if fault := what_texts_are(sample[column]):
+            raise DataError(
+                f"{path.name}: {column} must hold functions, {fault} (read as "
+                f"{reading.in_words()}). Name the column: text_column=NAME."
+            )
+
+
+def nested_columns(path: Path, names: Sequence[str]) -> str:
+    """What is said of a table whose usual columns lie inside of others; empty for no such."""
+    if format_of(path) == "csv":
+        return ""
+    sample = _sample(path, list(dict.fromkeys(names)))
+    usual = {plain(name) for name in (*USUAL_TEXTS, *USUAL_LABELS)}
+    for column, values in sample.items():
+        first = next((value for value in values if value is not None), None)
+        if isinstance(first, Mapping) and (inside := [key for key in first if plain(key) in usual]):
+            return (
+                f"{path.name} must have a column each for functions and labels, "
+                f"{', '.join(inside[:4])} lie inside of {column[:40]}. Write them as columns of "
+                "their own, as pandas.json_normalize does."
+            )
+    return ""
+
+
+def _sample(path: Path, columns: Sequence[str]) -> dict[str, list[Any]]:
+    if not columns:
+        return {}
+    batches = reader_of(path).batches(path, (), columns)
+    batch: Mapping[str, Any] = next(batches, {column: [] for column in columns})
+    return {column: list(islice(batch[column], SAMPLE_ROWS)) for column in columns}
