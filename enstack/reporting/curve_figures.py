@@ -12,10 +12,11 @@ from enstack.plots import COLOURS, INK, MUTED, WIDTH_INCHES, line_style, short_n
 from enstack.reporting.evaluation import Evaluation, PrecisionRecall
 from enstack.rounding import decimal
 
-__all__ = ["FAINT", "plot_precision_recall", "plot_reliability", "plot_risk_coverage"]
+__all__ = ["FAINT", "THIS_MODEL", "plot_precision_recall", "plot_reliability", "plot_risk_coverage"]
 
 # Of a second line in the same colour; a single epoch makes no line, so it has markers too.
 FAINT: Any = {"linestyle": ":", "linewidth": 1.3, "markerfacecolor": "white", "markersize": 3.5}
+THIS_MODEL = "this model"
 MARKS = 6  # on a curve, so that print in grey tells it from the others
 
 
@@ -41,7 +42,7 @@ def _reliability_line(
     places = [part.confidence for part in calibration.bins]
     values = [part.accuracy for part in calibration.bins]
     largest = max(part.n for part in calibration.bins)
-    label = f"{short_name(evaluation.title)}: calibration error {decimal(calibration.ece)}"
+    label = f"{_who(evaluation, base=bool(style))}: ECE {decimal(calibration.ece)}"
     # A model that is always as sure has one bin, and one dot.
     axes.plot(places, values, marker="o", color=colour, label=label, **style)
     if not style:
@@ -77,8 +78,8 @@ def plot_risk_coverage(evaluation: Evaluation, base: Evaluation | None) -> Figur
     for colour, one in shown.items():
         if one is not None:
             curve = one.risk_coverage
-            label = f"{short_name(one.title)}: area {decimal(curve.aurc)}"
             style = {} if one is evaluation else FAINT
+            label = f"{_who(one, base=bool(style))}: area {decimal(curve.aurc)}"
             axes.plot(curve.coverage, curve.risk, color=colour, label=label, **style)
             highest = max(highest, *curve.risk)
     # Few models are wrong of nearly all: the rest of the height would be empty.
@@ -104,6 +105,11 @@ def _unit_square(title: str, x: str, y: str, legend: int = 2) -> tuple[Figure, A
 def _precision_recall_line(axes: Axes, curve: PrecisionRecall, style: Mapping[str, Any]) -> None:
     if curve.recall:
         axes.plot(curve.recall, curve.precision, markevery=1 / MARKS, **style)
+
+
+def _who(evaluation: Evaluation, base: bool) -> str:
+    """A line's model; the page says before the pictures which the shown one is."""
+    return f"best base model ({short_name(evaluation.title)})" if base else THIS_MODEL
 
 
 def _area(value: float | None) -> str:

@@ -1,8 +1,9 @@
-"""Draws the report's figures: PNG bytes from plain values, without any global plotting state."""
+"""Draws the report's figures from plain values, without any global plotting state."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
@@ -28,11 +29,13 @@ from enstack.plots import (
 from enstack.reporting.content import Epoch, ReportContent, TrainingCurve
 from enstack.reporting.curve_figures import (
     FAINT,
+    THIS_MODEL,
     plot_precision_recall,
     plot_reliability,
     plot_risk_coverage,
 )
 from enstack.reporting.evaluation import Evaluation
+from enstack.reporting.pictures import inline_svg
 from enstack.rounding import decimal, percent
 
 DIAMOND: Any = {
@@ -47,24 +50,39 @@ BESIDE_DIAMOND = 7.5  # points, more than half of one with its edge
 SMALL_CLASS = 30
 
 
-def draw_figures(content: ReportContent) -> dict[str, bytes]:
-    """Draw every figure of a report: PNG bytes by its name, the same for the same content."""
+@dataclass(frozen=True)
+class Pictures:
+    """PNG files by name; SVG elements of those that stand on the page."""
+
+    files: dict[str, bytes]
+    on_page: dict[str, str]
+
+
+def draw_figures(content: ReportContent) -> Pictures:
+    """Draw every figure of a report, the same for the same content."""
     training, chosen, base = content.training, content.chosen, content.best_base
     # For these figures alone: a caller's own plotting settings stay as they are.
     with matplotlib.rc_context(STYLE):
-        return {
-            "training_loss": png_bytes(
-                plot_training_curves(training, "Loss", "train_loss", "val_loss")
+        figures = {
+            "training_loss": plot_training_curves(training, "Loss", "train_loss", "val_loss"),
+            "validation_macro_f1": plot_training_curves(
+                training, "Macro-F1 on validation", "val_macro_f1"
             ),
-            "validation_macro_f1": png_bytes(
-                plot_training_curves(training, "Macro-F1 on validation", "val_macro_f1")
-            ),
-            "confusion_matrix": png_bytes(plot_confusion_matrix(chosen)),
-            "class_f1": png_bytes(plot_class_f1(chosen, base)),
-            "reliability": png_bytes(plot_reliability(chosen, base)),
-            "precision_recall": png_bytes(plot_precision_recall(chosen)),
-            "risk_coverage": png_bytes(plot_risk_coverage(chosen, base)),
+            "confusion_matrix": plot_confusion_matrix(chosen),
+            "class_f1": plot_class_f1(chosen, base),
+            "reliability": plot_reliability(chosen, base),
+            "precision_recall": plot_precision_recall(chosen),
+            "risk_coverage": plot_risk_coverage(chosen, base),
         }
+        return Pictures(
+            files={name: png_bytes(figure) for name, figure in figures.items()},
+            # A table says there what the confusion matrix shows: it can be read aloud, and moved.
+            on_page={
+                name: inline_svg(figure, name)
+                for name, figure in figures.items()
+                if name != "confusion_matrix"
+            },
+        )
 
 
 def plot_training_curves(
@@ -129,7 +147,7 @@ def plot_class_f1(evaluation: Evaluation, base: Evaluation | None) -> Figure:
         axes.plot(values, range(len(values)), **DIAMOND, clip_on=False)
     _class_axis(axes, entries)
     axes.set_title("F1 per class on test")
-    _class_legend(figure, entries, evaluation.title, base.title if base else None)
+    _class_legend(figure, entries, base.title if base else None)
     return figure
 
 
@@ -210,7 +228,8 @@ def _class_bar(axes: Axes, position: int, entry: Mapping[str, Any]) -> None:
     small = entry["support"] < SMALL_CLASS
     axes.barh(position, entry["f1"], height=0.62, linewidth=0.8, **_bar_style(small))
     # Right of the axis, which ends at 1, so that no bar runs through the number.
-    axes.text(1.04, position, decimal(entry["f1"]), va="center", fontsize=9)
+    text = f"{decimal(entry['f1'])}   n = {entry['support']:,}"
+    axes.text(1.04, position, text, va="center", fontsize=8.5)
 
 
 def _bar_style(small: bool) -> dict[str, Any]:
@@ -220,7 +239,7 @@ def _bar_style(small: bool) -> dict[str, Any]:
 
 
 def _class_axis(axes: Axes, entries: Sequence[Mapping[str, Any]]) -> None:
-    labels = [f"{short_name(entry['class'], 18)}\nn = {entry['support']:,}" for entry in entries]
+    labels = [short_name(entry["class"], 18) for entry in entries]
     axes.set_yticks(range(len(entries)), labels, fontsize=8.5)
     # At 0, half of a diamond lies to the left of the axis: the names begin beyond it.
     axes.tick_params(axis="y", pad=BESIDE_DIAMOND)
@@ -232,15 +251,13 @@ def _class_axis(axes: Axes, entries: Sequence[Mapping[str, Any]]) -> None:
     axes.grid(axis="x")
 
 
-def _class_legend(
-    figure: Figure, entries: Sequence[Mapping[str, Any]], title: str, base: str | None
-) -> None:
+def _class_legend(figure: Figure, entries: Sequence[Mapping[str, Any]], base: str | None) -> None:
     handles: list[Artist] = [Patch(**_bar_style(small=False))]
-    labels = [short_name(title)]
+    labels = [THIS_MODEL]
     if base is not None:
         handles.append(Line2D([], [], **DIAMOND))
-        labels.append(f"best base model: {short_name(base)}")
+        labels.append(f"best base model ({short_name(base)})")
     if any(entry["support"] < SMALL_CLASS for entry in entries):
         handles.append(Patch(**_bar_style(small=True)))
-        labels.append(f"hatched: n < {SMALL_CLASS}, proves little")
+        labels.append(f"hatched: n under {SMALL_CLASS}, proves little")
     figure.legend(handles, labels, loc="outside lower left", ncols=1, fontsize=8.5)

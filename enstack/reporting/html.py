@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import jinja2
@@ -19,7 +20,10 @@ __all__ = ["render_page"]
 
 
 def render_page(
-    package: str, template: str, images: Mapping[str, bytes], values: Mapping[str, Any]
+    package: str,
+    template: str,
+    values: Mapping[str, Any],
+    images: Mapping[str, bytes] = MappingProxyType({}),
 ) -> str:
     """The page that a package's template makes of values; equal values give equal text.
 

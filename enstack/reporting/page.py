@@ -33,20 +33,21 @@ def write_report(run_dir: Path) -> Path:
     """
     content = load_results(run_dir)
     # All that may fail comes first, so that no half of a report is written.
-    figures = draw_figures(content)
-    page = _page(content, figures)
+    pictures = draw_figures(content)
+    page = _page(content, pictures.on_page)
     run = RunFolder(Path(run_dir))
-    for name, png in figures.items():
+    for name, png in pictures.files.items():
         write_bytes(run.figures / f"{name}.png", png)
     write_json(run.report_data, content.to_json())
     write_text(run.report_page, page)
     return run.report_page
 
 
-def _page(content: ReportContent, figures: Mapping[str, bytes]) -> str:
+def _page(content: ReportContent, pictures: Mapping[str, str]) -> str:
     # Not asdict: the template reads the attributes of rows as they are.
     values = {field.name: getattr(content, field.name) for field in dataclasses.fields(content)}
     more = {
+        "pictures": pictures,
         "made_up_note": MADE_UP_NOTE,
         "flag_means": FLAG,
         "means": MEANINGS,
@@ -65,7 +66,7 @@ def _page(content: ReportContent, figures: Mapping[str, bytes]) -> str:
         },
         "against": _against(content),
     }
-    page = render_page("enstack.reporting", "report.html.j2", figures, {**values, **more})
+    page = render_page("enstack.reporting", "report.html.j2", {**values, **more})
     return in_two_languages(page, Catalog(read_catalog()))
 
 

@@ -15,7 +15,7 @@ __all__ = ["Catalog", "in_two_languages", "read_catalog"]
 CATALOG = "vietnamese.yaml"
 # What holds a piece of text: none of these lies in another of its kind on our pages.
 PIECE = re.compile(
-    r"<(p|li|h1|h2|h3|th|td|dt|dd|caption|figcaption|summary)\b([^>]*)>(.*?)</\1>", re.DOTALL
+    r"<(p|li|h1|h2|h3|th|td|dt|dd|caption|figcaption|summary|text)\b([^>]*)>(.*?)</\1>", re.DOTALL
 )
 LABEL = re.compile(r'\bdata-label="([^"]*)"')
 PLACE = re.compile(r"\\{(\w+)\\}")
@@ -112,7 +112,8 @@ def _piece(catalog: Catalog, match: re.Match[str]) -> str:
     said = None if NAMED in attributes else _said(catalog, english)
     if said is None:
         return match[0]
-    both = f'<span lang="en">{english}</span><span lang="vi">{said}</span>'
+    part = "tspan" if tag == "text" else "span"  # of a picture, or of the page
+    both = f'<{part} lang="en">{english}</{part}><{part} lang="vi">{said}</{part}>'
     return f"<{tag}{attributes}>{both}</{tag}>"
 
 

@@ -33,4 +33,6 @@ def english(page: str) -> str:
     """A page as it was before its Vietnamese came to it."""
     page = re.sub(rf'<span lang="vi">{WITHIN}</span>', "", page, flags=re.DOTALL)
     page = re.sub(rf'<span lang="en">{WITHIN}</span>', r"\1", page, flags=re.DOTALL)
+    page = re.sub(r'<tspan lang="vi">[^<]*</tspan>', "", page)
+    page = re.sub(r'<tspan lang="en">([^<]*)</tspan>', r"\1", page)
     return re.sub(r' data-vi="[^"]*"', "", page)
