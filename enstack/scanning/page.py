@@ -59,7 +59,7 @@ def scan_page(scan: Scan) -> str:
         "unknowns": unknowns(scan.profile),
         "honest": honest_line(scan.profile),
     }
-    return render_page("enstack.scanning", "scan.html.j2", {}, values)
+    return render_page("enstack.scanning", "scan.html.j2", values)
 
 
 def _card(finding: Finding) -> Card:
