@@ -98,15 +98,25 @@ def _of_layout(source: Source, names: Sequence[str]) -> Reading | None:
     label = layout.label
     if asked.label_column != AUTO:
         label = _named(source.paths[0], asked.label_column, names, "label")
-    by_plain = {plain(name): name for name in names}
     return Reading(
         layout.name,
-        functions,
-        label=label,
-        flags=() if asked.label_column != AUTO else tuple(by_plain[plain(f)] for f in layout.flags),
-        cwes=layout.cwes,
+        tuple(_as_spelled(one, names) for one in functions),
+        label=_spelled(label, names),
+        flags=() if asked.label_column != AUTO else tuple(_spelled(f, names) for f in layout.flags),
+        cwes=_spelled(layout.cwes, names),
         labels_by_file={} if label else layout.labels_by_file,
     )
+
+
+def _spelled(column: str, names: Sequence[str]) -> str:
+    """A layout's column as this table spells it."""
+    alike = (name for name in names if plain(name) == plain(column))
+    return column if column in names else next(alike, column)
+
+
+def _as_spelled(one: OneFunction, names: Sequence[str]) -> OneFunction:
+    either = _spelled(one.if_vulnerable, names) if one.if_vulnerable else ""
+    return replace(one, text=_spelled(one.text, names), if_vulnerable=either)
 
 
 def _layout(source: Source, names: Sequence[str]) -> Layout | None:

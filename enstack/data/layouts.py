@@ -123,11 +123,14 @@ LAYOUTS = (
 
 
 def nearest_layout(names: Iterable[str]) -> Layout | None:
-    """The layout that has most of its columns in a table, half at least; None for none."""
+    """The layout that has most of its columns in a table, half at least; None for none.
+
+    One whose files tell the labels has no columns to lack.
+    """
     there = {plain(name) for name in names}
 
     def share(layout: Layout) -> float:
         return sum(plain(name) in there for name in layout.told_by) / len(layout.told_by)
 
-    best = max(LAYOUTS, key=share)
+    best = max((one for one in LAYOUTS if not one.labels_by_file), key=share)
     return best if share(best) >= 0.5 else None

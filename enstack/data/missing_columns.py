@@ -45,10 +45,13 @@ def _nearest(names: Sequence[str]) -> str:
         return ""
     there = {plain(name) for name in names}
     lacking = [name for name in layout.told_by if plain(name) not in there]
+    if not lacking:
+        return ""
     return f" The nearest layout is {layout.name}, which has {', '.join(lacking)} too."
 
 
 def listed(names: Sequence[str]) -> str:
     """The names of columns, as many as a message takes."""
-    text = ", ".join(name[:40] for name in names[:LISTED]) or "nothing"
+    # pandas leaves its column of row numbers without a name.
+    text = ", ".join(name[:40] or "(no name)" for name in names[:LISTED]) or "nothing"
     return text + (f" and {len(names) - LISTED:,} more" if len(names) > LISTED else "")

@@ -114,8 +114,13 @@ def _data_files(folder: Path, depth: int = DEPTH) -> Iterator[Path]:
             continue
         if path.is_dir() and depth > 1:
             yield from _data_files(path, depth - 1)
-        elif path.is_file() and format_of(path) and bare_stem(path).lower() not in BESIDE:
+        elif path.is_file() and format_of(path) and not _is_beside(path):
             yield path
+
+
+def _is_beside(path: Path) -> bool:
+    stem = bare_stem(path).lower()
+    return stem in BESIDE or re.split(r"[\W_]", stem)[-1] == "metadata"
 
 
 def _table_and_split(path: Path) -> tuple[str, str]:
@@ -198,7 +203,10 @@ def _missing_files(folder: Path, partial: Mapping[str, Found]) -> str:
             f".arrow, or one such file; {found}{more}."
         )
     files = sorted(
-        path.name for one in partial.values() for paths in one.values() for path in paths
+        str(path.relative_to(folder))
+        for one in partial.values()
+        for paths in one.values()
+        for path in paths
     )
     missing = [_name_of(split, splits) for split in SPLITS if split not in splits]
     # Each split is there, but under names that do not go together.

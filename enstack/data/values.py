@@ -14,7 +14,9 @@ __all__ = ["what_labels_are", "what_texts_are"]
 # A call or a body; parentheses alone stand in messages too.
 CODE = re.compile(r"\)\s*\{|;\s*\}|;\s*$|\w\s*\([^()]*\)\s*;", re.MULTILINE)
 # How a commit message, a patch and VulRepair's pairs begin.
-PATCH = re.compile(r"\A(?:diff --git|@@ -\d|--- a/)|^@@ -\d+(?:,\d+)? \+\d", re.MULTILINE)
+PATCH = re.compile(
+    r"\A(?:diff --git|@@ -\d|--- a/)|^@@ -\d+(?:,\d+)? \+\d|<S2SV_Mod(?:Start|End)>", re.MULTILINE
+)
 MOST_LABELS = 100  # of one function
 LONGEST_LABEL = 200  # characters: twenty weaknesses are shorter
 

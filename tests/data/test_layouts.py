@@ -193,7 +193,7 @@ def test_a_table_with_no_code_but_the_fixed_one_is_refused(tmp_path: Path) -> No
 @pytest.mark.parametrize("text", ["source", "code"])
 def test_a_patch_under_the_name_of_a_label_is_no_label(tmp_path: Path, text: str) -> None:
     row = {text: "CWE-119 void f ( ) { <S2SV_StartBug> a [ i ] ; <S2SV_EndBug> }"}
-    target = "<S2SV_ModStart> { if ( i < n ) <S2SV_ModEnd> a ;"
+    target = "<S2SV_ModStart> ( i < n ) <S2SV_ModEnd> a"
     write_rows(tmp_path, "csv", [{**row, "target": target}] * 4)
     with pytest.raises(DataError, match=r"target must hold labels, row 0 has code.*VulRepair"):
         read(tmp_path)
@@ -267,6 +267,36 @@ def test_a_column_that_is_not_there_is_refused_with_those_that_are(tmp_path: Pat
         DataError, match=r"label_column must name a column.*'vul'; it has idx, proj"
     ):
         read(tmp_path, label_column="vul")
+
+
+def test_a_layouts_columns_may_be_spelled_in_upper_case(tmp_path: Path) -> None:
+    rows = [{name.upper(): value for name, value in prime_vul(one).items()} for one in samples(8)]
+    write_lines(tmp_path / "a.jsonl", rows)
+    data = read(tmp_path)
+    assert data.notes[0].startswith("read as PrimeVul: FUNC, TARGET; binary")
+    assert data.splits[WHOLE].sources.to_pylist() == [one.text for one in samples(8)]
+
+
+def test_what_is_known_of_functions_beside_their_table_is_no_table(tmp_path: Path) -> None:
+    WITHOUT_SPLITS["DiverseVul"][0](tmp_path, samples(8))
+    write_lines(tmp_path / "diversevul_20230702_metadata.json", [{"commit_id": "a", "CWE": []}])
+    assert len(read(tmp_path).splits[WHOLE]) == 8
+
+
+def test_folders_that_are_splits_are_named_where_one_is_missing(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        WITHOUT_SPLITS["SVEN"][0](tmp_path / split, samples(8))
+    with pytest.raises(DataError, match=r"missing test \(found train/cwe-125.jsonl, .*val/cwe-"):
+        read(tmp_path)
+
+
+def test_the_half_of_a_data_set_whose_files_are_its_labels_is_refused(tmp_path: Path) -> None:
+    WITHOUT_SPLITS["ReVeal"][0](tmp_path, samples(8))
+    (tmp_path / "vulnerables.json").unlink()
+    with pytest.raises(
+        DataError, match=r"non-vulnerables.json must .*missing label\.\nFound code,"
+    ):
+        read(tmp_path)
 
 
 def test_two_tables_in_a_folder_are_both_named(tmp_path: Path) -> None:
