@@ -39,11 +39,12 @@ CACHES = {
     "near_duplicates": (rf"{LONG}|{LONG}\.json", "near-duplicates"),
     "profiles": (LONG, "what scans know of a model"),
     "scores": (rf"{LONG}\.scores", "scores of scanned functions"),
+    "lines": (rf"{LONG}\.lines", "lines of what scans have found"),
     "flawfinder": ("functions", "functions that Flawfinder was to read"),
     "toy": ("data", "the toy data"),
     "toy/models": ("|".join(TINY_MODELS), "a tiny model"),
 }
-FILES = (".json", ".scores")  # of caches that are files; others are folders
+FILES = (".json", ".scores", ".lines")  # of caches that are files; others are folders
 CHECKPOINTS = "checkpoints"
 MIB = 2**20
 

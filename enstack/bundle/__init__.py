@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from enstack.bundle.loading import load as load
-    from enstack.bundle.trained_model import FineTunedModel as FineTunedModel
     from enstack.bundle.trained_model import TrainedModel as TrainedModel
 
 # By name, the module it is in: a scan whose scores are all cached never loads torch.
-_IN = {"load": "loading", "FineTunedModel": "trained_model", "TrainedModel": "trained_model"}
+_IN = {"load": "loading", "TrainedModel": "trained_model"}
 
 
 def __getattr__(name: str) -> Any:

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from enstack.bundle.choice import chosen_model, combination_of, refuse_added
-from enstack.bundle.trained_model import FineTunedModel, TrainedModel
+from enstack.bundle.trained_model import TrainedModel
 from enstack.config import RunConfig, base_model_names
 from enstack.data.labels import task_of
 from enstack.metrics.label_task import LabelTask
 from enstack.models.base_models import BaseModel, load_classifier, load_tokenizer
+from enstack.models.fine_tuned import FineTunedModel
 from enstack.models.hardware import Hardware, choose_device
 from enstack.run_folder import RunFolder
 from enstack.storage.files import read_json_object

@@ -2,54 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from enstack.data.texts import normalized
-from enstack.errors import DataError
-from enstack.metrics.label_task import LabelTask
-from enstack.models.hardware import Hardware
-from enstack.models.predict import predict_probabilities
-from enstack.models.tokens import tokenize_in_memory
-from enstack.progress.stopping import stop_requests
+from enstack.duplicates.lexer import LONGEST
+from enstack.errors import ConfigError, DataError
+from enstack.lines.methods import DEFAULT, line_scores, shares, the_method
+from enstack.lines.occlusion import text_occlusion
+from enstack.metrics.label_task import CLEAN, LabelTask
+from enstack.models.fine_tuned import FineTunedModel
+from enstack.models.windows import Window, windows_of
 from enstack.stacking.candidates import Combination
 from enstack.stacking.meta_features import BaseModelProbabilities
 from enstack.stacking.word_counts import WordCounts
-
-QUIET_BATCHES = 8
-
-
-@dataclass(frozen=True, eq=False)
-class FineTunedModel:
-    """A base model of a run with its tokenizer, ready to predict.
-
-    batch_size: functions predicted at once, as in the run.
-    """
-
-    name: str
-    classifier: Any = field(repr=False)
-    tokenizer: Any = field(repr=False)
-    max_length: int
-    batch_size: int
-    hardware: Hardware
-
-    def predict_proba(self, functions: list[str]) -> np.ndarray:
-        """Probabilities (n, k) float32, by the road that the run took for its test functions."""
-        with stop_requests() as stop:
-            return predict_probabilities(
-                self.classifier,
-                tokenize_in_memory(functions, self.tokenizer, max_length=self.max_length),
-                self.hardware,
-                batch_size=self.batch_size,
-                pad_token_id=self.tokenizer.pad_token_id,
-                title=f"Predicting with {self.name}",
-                stop=stop,
-                # A few batches are done before a bar could be read.
-                level="epoch" if len(functions) <= QUIET_BATCHES * self.batch_size else "batch",
-            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +62,62 @@ class TrainedModel:
         """The class name (n,) of each function, or whether it has each flag: (n, k) bool."""
         decisions = self.task.decide(self.predict_proba(functions), self.thresholds)
         return decisions if decisions.ndim == 2 else np.array(self.class_names)[decisions]
+
+    def line_scores(
+        self, functions: Iterable[str], class_name: str | None = None, *, method: str = DEFAULT
+    ) -> list[np.ndarray]:
+        """How much each line (n_lines,) float64 speaks for a class, below 0 against it, in shares.
+
+        class_name: None for the likeliest class of each function but the clean one. What is too
+        long for a base model is read in windows, and the one that is likeliest to have the class
+        counts: lines outside of it have 0. Of counted words it is occlusion in any case. Raises
+        ConfigError for a class or method that is none, DataError for what is no text.
+        """
+        texts, columns = _checked_texts(functions), self._columns(class_name)
+        windows = [windows_of(text, self.base_models, LONGEST) for text in texts]
+        said = self.predict_proba([part.text for of_one in windows for part in of_one])
+        parts, classes, start = list[Window](), list[int](), 0
+        for of_one in windows:
+            likely = said[start : start + len(of_one), columns]
+            part, column = divmod(int(likely.argmax()), len(columns))
+            parts.append(of_one[part])
+            classes.append(columns[column])
+            start += len(of_one)
+        found = self.line_scores_as_read([part.text for part in parts], classes, method=method)
+        return [
+            _in_function(scores, part, 1 + text.count("\n"))
+            for scores, part, text in zip(found, parts, texts, strict=True)
+        ]
+
+    def line_scores_as_read(
+        self, texts: Sequence[str], classes: Sequence[int], *, method: str = DEFAULT
+    ) -> list[np.ndarray]:
+        """The same for a column of the probabilities each, of texts that models cut at will."""
+        if isinstance(self.combination, WordCounts):
+            the_method(method)
+            # Counted words have no tokens to follow, and are counted again in no time.
+            falls = text_occlusion(self.combination.of_texts, texts, classes)
+            return [shares(fall) for fall in falls]
+        weights = self.combination.weights
+        return line_scores(self.base_models, weights, texts, classes, method)
+
+    def _columns(self, class_name: str | None) -> list[int]:
+        """The columns of the classes that may be meant."""
+        asked = [one for one in self.class_names if one != CLEAN]
+        if class_name is not None and class_name not in self.class_names:
+            raise ConfigError(
+                f"The class must be one of {', '.join(self.class_names)}, found {class_name!r:.40}."
+            )
+        meant = asked if class_name is None else [class_name]
+        return [self.class_names.index(one) for one in meant]
+
+
+def _in_function(scores: np.ndarray, part: Window, n_lines: int) -> np.ndarray:
+    """The scores of a window's lines, at their places in the function."""
+    found = np.zeros(n_lines)
+    first = part.first_line - 1
+    found[first : first + len(scores)] = scores
+    return found
 
 
 def _checked_texts(functions: Iterable[str]) -> list[str]:

@@ -129,24 +129,56 @@ def encode(
 
     Of a very long function so much is handed over as max_length tokens can't fill; it is cut.
     """
+    parts = _parts(sources, tokenizer, max_length)
+    backend = _truncating(tokenizer, max_length)
+    encodings = backend.encode_batch_fast(parts)
+    input_ids = [_with_mode(encoding.ids, mode_tokens(tokenizer)) for encoding in encodings]
+    too_long = [len(part) < len(source) for part, source in zip(parts, sources, strict=True)]
+    cut = [bool(encoding.overflowing) for encoding in encodings]
+    return input_ids, [either or other for either, other in zip(cut, too_long, strict=True)]
+
+
+def encode_with_ends(
+    sources: list[str], tokenizer: Any, max_length: int
+) -> tuple[list[list[int]], list[np.ndarray]]:
+    """The same token ids, and where each token ends in its source: int64, characters.
+
+    -1 for tokens that stand for no text.
+    """
+    parts = _parts(sources, tokenizer, max_length)
+    encodings = _truncating(tokenizer, max_length).encode_batch(parts)
+    mode, input_ids, ends = mode_tokens(tokenizer), [], []
+    for source, part, encoding in zip(sources, parts, encodings, strict=True):
+        cut_off = len(source) - len(part) if tokenizer.truncation_side == "left" else 0
+        own = np.array([cut_off + end for _, end in encoding.offsets], dtype=np.int64)
+        own[np.array(encoding.special_tokens_mask, dtype=np.bool_)] = -1
+        input_ids.append(_with_mode(encoding.ids, mode))
+        ends.append(np.insert(own, 1, [-1] * len(mode)) if mode else own)
+    return input_ids, ends
+
+
+def _parts(sources: list[str], tokenizer: Any, max_length: int) -> list[str]:
+    """Of each source so much as the tokenizer is given."""
     most = CHARACTERS_PER_TOKEN * max_length
-    mode = mode_tokens(tokenizer)
+    # The tokenizer needs twenty times a text's memory: of 300 MB it would take 6 GB, and abort.
+    from_end = tokenizer.truncation_side == "left"
+    return [source[-most:] if from_end else source[:most] for source in sources]
+
+
+def _truncating(tokenizer: Any, max_length: int) -> Any:
+    """The tokenizer's backend, which cuts and does not pad."""
     # The tokenizer's own call makes Python lists of masks and types too, and keeps the offsets
-    # of every token; nobody reads them.
+    # of every token; hardly anybody reads them.
     backend = tokenizer.backend_tokenizer
     backend.no_padding()
     # Room is left for the mode tokens: with them a function is max_length long at most.
-    backend.enable_truncation(max_length - len(mode), direction=tokenizer.truncation_side)
-    # The tokenizer needs twenty times a text's memory: of 300 MB it would take 6 GB, and abort.
-    from_end = tokenizer.truncation_side == "left"
-    parts = [source[-most:] if from_end else source[:most] for source in sources]
-    encodings = backend.encode_batch_fast(parts)
-    input_ids = [encoding.ids for encoding in encodings]
-    if mode:
-        input_ids = [ids[:1] + mode + ids[1:] for ids in input_ids]
-    too_long = [len(source) > most for source in sources]
-    cut = [bool(encoding.overflowing) for encoding in encodings]
-    return input_ids, [either or other for either, other in zip(cut, too_long, strict=True)]
+    room = max_length - len(mode_tokens(tokenizer))
+    backend.enable_truncation(room, direction=tokenizer.truncation_side)
+    return backend
+
+
+def _with_mode(ids: list[int], mode: list[int]) -> list[int]:
+    return ids[:1] + mode + ids[1:] if mode else ids
 
 
 def token_type(tokenizer: Any) -> pa.DataType:

@@ -23,6 +23,7 @@ __all__ = [
     "Finding",
     "Level",
     "ScannedFunction",
+    "ScoredLine",
     "findings_in",
     "fingerprint",
     "scanned_function",
@@ -64,6 +65,14 @@ class ScannedFunction:
     fingerprint: str
 
 
+@dataclass(frozen=True, slots=True)
+class ScoredLine:
+    """A line of a file, from 1, and its share of what speaks for and against a finding's class."""
+
+    line: int
+    score: float
+
+
 @dataclass(frozen=True)
 class Finding:
     """An alert: a function, and the class that reached its threshold.
@@ -71,6 +80,8 @@ class Finding:
     threshold: None where the likeliest class is alerted. ignored: what a comment says that ignores
     it, which may be nothing; None without one. known: why it is no news, see scanning.known; None
     where it is, or was compared with nothing. code: the function's text, kept of the worst ones.
+    lines: the function's lines that speak for the class, the strongest first; None where they were
+    not looked for, which is done for the worst findings alone.
     """
 
     function: ScannedFunction
@@ -81,6 +92,7 @@ class Finding:
     ignored: str | None = None
     known: str | None = None
     code: str | None = None
+    lines: tuple[ScoredLine, ...] | None = None
 
     @property
     def counts(self) -> bool:

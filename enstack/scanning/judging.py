@@ -56,8 +56,8 @@ class Judge:
 
     def __init__(self, opened: OpenedModel, cache_dir: Path | None) -> None:
         self.opened = opened
-        digest = sha256_json([JUDGING_EDITION, opened.digest, self.profile.digest])
-        path = None if cache_dir is None else cache_dir / "scores" / f"{digest}.scores"
+        self.digest = sha256_json([JUDGING_EDITION, opened.digest, self.profile.digest])
+        path = None if cache_dir is None else cache_dir / "scores" / f"{self.digest}.scores"
         self.cache = ScoreCache(path, _kind(len(self.profile.class_names)))
 
     @property
@@ -102,10 +102,10 @@ class Judge:
         )
 
     def _records(self, texts: Sequence[str]) -> np.ndarray:
-        from enstack.scanning.windows import windows_of
+        from enstack.models.windows import windows_of
 
         profile, records = self.profile, np.zeros(len(texts), _kind(len(self.profile.class_names)))
-        windows = [windows_of(text, self.model.base_models) for text in texts]
+        windows = [windows_of(text, self.model.base_models, LONGEST) for text in texts]
         with quietly():
             said = self.model.predict_proba([part.text for of_one in windows for part in of_one])
         said = profile.calibrated(said)

@@ -13,7 +13,7 @@ from enstack.scanning.honesty import honest_line, unknowns
 from enstack.scanning.paths import shown_path
 from enstack.scanning.remarks import meaning, remarks
 from enstack.scanning.scan import Scan, below_budget
-from enstack.scanning.table import WORTH_A_LOOK, counts, shown_lines
+from enstack.scanning.table import WORTH_A_LOOK, counts, marked_lines, shown_lines
 
 __all__ = ["scan_page"]
 
@@ -77,12 +77,14 @@ def _code(finding: Finding) -> Iterator[CodeLine]:
         return
     lines, start = finding.code.splitlines(), finding.function.start_line
     first, last = finding.function.window_lines or (0, -1)
+    # Where no line was looked for, those of the window that the score is from.
+    marked = set(marked_lines(finding)) or {*range(first, last + 1)}
     before = start - 1
     for number in shown_lines(finding, len(lines), CODE_LINES):
         if number > before + 1:
             yield CodeLine(None, "", marked=False)
         text = printable(lines[number - start].expandtabs(4))
-        yield CodeLine(number, text, marked=first <= number <= last)
+        yield CodeLine(number, text, marked=number in marked)
         before = number
     if before < start + len(lines) - 1:
         yield CodeLine(None, "", marked=False)

@@ -15,13 +15,14 @@ from enstack.progress.bars import Bar
 from enstack.progress.screen import warn
 from enstack.rounding import decimal
 from enstack.scanning.files import ScannedFile, scanned_files
+from enstack.scanning.finding_lines import LinesOfFindings
 from enstack.scanning.findings import Finding, ScannedFunction, findings_in, scanned_function
 from enstack.scanning.functions import Function
-from enstack.scanning.ignore_comments import IgnoreComment, without_ignore_comments
+from enstack.scanning.ignore_comments import IgnoreComment
 from enstack.scanning.judging import Judge
 from enstack.scanning.known import NOTHING, BaselineFinding, Known
 from enstack.scanning.paths import is_below
-from enstack.scanning.shape import Shaped, shaped
+from enstack.scanning.shape import Shaped, as_learned
 from enstack.scanning.walk import SkippedFile, count_files
 
 __all__ = ["KEPT_CODE", "Scan", "below_budget", "in_words", "scan_paths"]
@@ -156,16 +157,18 @@ def scan_paths(
             waiting, characters = [], 0
     scanner.take(waiting)
     scanner.sort()
-    if judge.cache.failure:
-        warn(f"⚠️  Scores were not kept for the next scan: {judge.cache.failure}.")
     findings, gone = known.marked(scanner.findings)
+    lines_of = LinesOfFindings(judge, cache_dir)
+    findings = lines_of.found_in(sorted(findings, key=lambda finding: finding.order))
+    if failure := judge.cache.failure or lines_of.cache.failure:
+        warn(f"⚠️  Scores were not kept for the next scan: {failure}.")
     named = tuple(map(Path, paths))
     return Scan(
         model=opened.shown,
         named=named,
         profile=judge.profile,
         functions=scanner.functions,
-        findings=sorted(findings, key=lambda finding: finding.order),
+        findings=findings,
         files=files,
         lines=lines,
         skipped=skipped,
@@ -191,11 +194,7 @@ def _of_file(file: ScannedFile, profile: ScanningProfile) -> Iterator[_Waiting]:
     claimed = {id(one): _function_of(one, file.functions) for one in file.ignored}
     for function in file.functions:
         ignored = [one for one in file.ignored if claimed[id(one)] is function]
-        text = without_ignore_comments(function.text)
-        form = shaped(text, comments=profile.comments is not False)
-        if profile.final_newline:
-            form = form._replace(text=f"{form.text}\n")
-        yield _Waiting(function, form, ignored)
+        yield _Waiting(function, as_learned(function.text, profile), ignored)
 
 
 def _function_of(comment: IgnoreComment, functions: Sequence[Function]) -> Function | None:

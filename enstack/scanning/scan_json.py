@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from enstack import __version__
-from enstack.scanning.findings import Finding, Level, ScannedFunction
+from enstack.scanning.findings import Finding, Level, ScannedFunction, ScoredLine
 from enstack.scanning.honesty import honest_line, unknowns
 from enstack.scanning.paths import shown_path
 from enstack.scanning.scan import Scan
@@ -66,7 +66,8 @@ class JudgedFinding:
 
     ignored: what a comment says that ignores it; known: why it is no news. Either is None where it
     is not so; else the finding does not count. state: beside what is known; None where nothing was
-    named. below_budget: whether as many as were asked for are worse.
+    named. below_budget: whether as many as were asked for are worse. lines: those of the
+    function that speak for the class, the strongest first; None where they were not looked for.
     """
 
     function: int
@@ -81,6 +82,7 @@ class JudgedFinding:
     known: str | None
     state: Literal["new", "unchanged"] | None
     below_budget: bool
+    lines: list[ScoredLine] | None
     fingerprint: str
 
 
@@ -286,5 +288,6 @@ def _finding(one: Finding, place: int, compared: bool, below: bool) -> JudgedFin
         known=one.known,
         state=one.state if compared else None,
         below_budget=below,
+        lines=None if one.lines is None else list(one.lines),
         fingerprint=one.function.fingerprint,
     )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from enstack.bundle.profile import ScanningProfile
+from enstack.scanning.ignore_comments import without_ignore_comments
 from enstack.scanning.masking import comments_in
 
-__all__ = ["Shaped", "shaped"]
+__all__ = ["Shaped", "as_learned", "shaped"]
 
 LINE_END = re.compile(r"\r\n|\r|\n")
 
@@ -17,6 +19,13 @@ class Shaped(NamedTuple):
 
     text: str
     lines: list[int]
+
+
+def as_learned(function: str, profile: ScanningProfile) -> Shaped:
+    """A function of a file as a model's training functions are, without what ignores findings."""
+    text = without_ignore_comments(function)
+    form = shaped(text, comments=profile.comments is not False)
+    return form._replace(text=f"{form.text}\n") if profile.final_newline else form
 
 
 def shaped(function: str, *, comments: bool) -> Shaped:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 from collections import Counter
 from collections.abc import Iterator
@@ -16,11 +17,12 @@ from enstack.scanning.honesty import honest_line, unknowns
 from enstack.scanning.remarks import remarks
 from enstack.scanning.scan import Scan, below_budget, in_words
 
-__all__ = ["WORTH_A_LOOK", "counts", "scan_text", "shown_lines"]
+__all__ = ["WORTH_A_LOOK", "counts", "marked_lines", "scan_text", "shown_lines"]
 
 WIDTH = 80
 SHOWN, LISTED = 10, 40  # findings with code, and behind them those with a line each
 CODE_LINES = 12  # of each, at most
+MARKED = 3  # of these, the lines that speak most for the class
 WORTH_A_LOOK = ("unknown", "unclosed brace", "statement")
 
 
@@ -37,6 +39,9 @@ def _lines(scan: Scan) -> Iterator[str]:
         yield _head(finding)
         yield from _remarks(finding)
         yield from _code(finding)
+    if any(map(marked_lines, alerts[:SHOWN])):
+        yield ""
+        yield from _wrapped(f"> marks the lines that speak most for the class, {MARKED} at most.")
     if listed := alerts[SHOWN : SHOWN + LISTED]:
         yield ""
         yield from map(_head, listed)
@@ -82,17 +87,17 @@ def _remarks(finding: Finding) -> Iterator[str]:
 
 
 def _code(finding: Finding) -> Iterator[str]:
-    """The first lines, and of a function in windows those where its worst one begins."""
+    """The lines that tell most, marked, and around them as many as there is room for."""
     if finding.code is None:
         return
     lines, start = finding.code.splitlines(), finding.function.start_line
     chosen = shown_lines(finding, len(lines), CODE_LINES)
-    digits, last = len(str(start + len(lines))), None
+    digits, last, marked = len(str(start + len(lines))), None, marked_lines(finding)
     for number in chosen:
         if last is not None and number > last + 1:
             yield f"  {'':>{digits}} ..."
         text = printable(lines[number - start].expandtabs(4), keep="")
-        yield _cut(f"  {number:>{digits}} | {text}", WIDTH)
+        yield _cut(f"{'>' if number in marked else ' '} {number:>{digits}} | {text}", WIDTH)
         last = number
     if left := start + len(lines) - 1 - (last or start):
         yield f"  {'':>{digits}} ... {counted(left, 'line')} more"
@@ -101,18 +106,19 @@ def _code(finding: Finding) -> Iterator[str]:
 def shown_lines(finding: Finding, n_lines: int, most: int) -> list[int]:
     """Which lines of a function to show, by their numbers in the file."""
     start = finding.function.start_line
-    every = range(start, start + n_lines)
-    if n_lines <= most:
-        return list(every)
-    around = {start}
+    every, wanted = range(start, start + n_lines), [start, *marked_lines(finding)]
     if finding.function.window_lines is not None:
         begins = finding.function.window_lines[0]
-        around |= {line for line in (begins - 1, begins, begins + 1) if line in every}
+        wanted += [begins - 1, begins, begins + 1]
+    wanted += [line + step for line in marked_lines(finding) for step in (-1, 1)]
     # What room is left goes to the lines behind the head, which say what the function is.
-    rest = (line for line in every if line not in around)
-    while len(around) < most:
-        around.add(next(rest))
-    return sorted(around)
+    chosen = dict.fromkeys(line for line in (*wanted, *every) if line in every)
+    return sorted(itertools.islice(chosen, most))
+
+
+def marked_lines(finding: Finding) -> list[int]:
+    """The lines that speak most for a finding's class, the strongest first, MARKED at most."""
+    return [one.line for one in (finding.lines or ())[:MARKED]]
 
 
 def _totals(scan: Scan) -> Iterator[str]:

@@ -46,6 +46,11 @@ class MetaClassifier:
     n_features: int
     form: Form = "probabilities"
 
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """The same share for each base model: what one counts depends on what all of them say."""
+        return (1 / len(self.base_models),) * len(self.base_models)
+
     def predict_proba(
         self, models: Sequence[BaseModelProbabilities], task: LabelTask
     ) -> np.ndarray:

@@ -39,6 +39,12 @@ class Vote:
         """Whose probabilities are averaged, in order."""
         return tuple(self.picks)
 
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """The share of each base model in the mean."""
+        total = sum(self.picks.values())
+        return tuple(times / total for times in self.picks.values())
+
     def predict_proba(
         self, models: Sequence[BaseModelProbabilities], task: LabelTask
     ) -> np.ndarray:

@@ -10,6 +10,7 @@ import pytest
 
 from enstack.bundle.opening import OpenedModel
 from enstack.scanning import page
+from enstack.scanning.findings import ScoredLine
 from enstack.scanning.outputs import scan_as, write_output
 from enstack.scanning.scan import Scan, scan_paths
 from tests.support.pages import Page
@@ -74,7 +75,7 @@ def test_whatever_code_and_files_say_is_text(
     assert not re.search("[\x1b\u202e\ufeff]", file.read_text())
 
 
-def test_lines_of_the_worst_window_are_marked_and_long_functions_are_cut_to_what_tells(
+def test_lines_that_speak_for_the_class_or_else_the_worst_window_are_marked_in_what_is_shown(
     scanned: Scan,
 ) -> None:
     one = scanned.findings[0]
@@ -83,13 +84,16 @@ def test_lines_of_the_worst_window_are_marked_and_long_functions_are_cut_to_what
     function = dataclasses.replace(
         one.function, window_lines=(start + 100, start + 150), windows=3, end_line=start + 199
     )
-    finding = dataclasses.replace(one, function=function, code=code)
-    text = scan_as(dataclasses.replace(scanned, findings=[finding]), "html")
-    rows = re.findall(r'<tr( class="marked")?><td class="n" data-n="(\d+)">', text)
-    assert len(rows) == page.CODE_LINES
-    marked = [int(number) for mark, number in rows if mark]
-    assert marked == [start + 100, start + 101]
-    assert text.count("⋮") >= 2
+    for lines, expected in {
+        None: [start + 100, start + 101],
+        (ScoredLine(start + 140, 0.5), ScoredLine(start + 120, 0.25)): [start + 120, start + 140],
+    }.items():
+        finding = dataclasses.replace(one, function=function, code=code, lines=lines)
+        text = scan_as(dataclasses.replace(scanned, findings=[finding]), "html")
+        rows = re.findall(r'<tr( class="marked")?><td class="n" data-n="(\d+)">', text)
+        assert len(rows) == page.CODE_LINES
+        assert [int(number) for mark, number in rows if mark] == expected
+        assert text.count("⋮") >= 2
 
 
 def test_of_many_findings_the_worst_have_code_others_a_line_and_the_rest_is_counted(

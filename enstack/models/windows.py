@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from enstack.duplicates.lexer import LONGEST
-
-# For annotations alone: without a function to judge, torch is never loaded.
+# For annotations alone: a window can be named where torch is not loaded.
 if TYPE_CHECKING:
-    from enstack.bundle import FineTunedModel
+    from enstack.models.fine_tuned import FineTunedModel
 
 __all__ = ["Window", "windows_of"]
 
@@ -27,14 +25,14 @@ class Window(NamedTuple):
     last_line: int
 
 
-def windows_of(text: str, models: Sequence[FineTunedModel]) -> list[Window]:
+def windows_of(text: str, models: Sequence[FineTunedModel], most: int) -> list[Window]:
     """The function as models read it, cut at their lengths; and what they cut, in further windows.
 
     One where no model cuts it. Each window but the first has room in all of the models. What lies
-    behind LONGEST characters is in none.
+    behind so many characters (most) is in none.
     """
     whole = Window(text, 1, 1 + text.count("\n"))
-    text = text[:LONGEST]
+    text = text[:most]
     cut = [offsets for model in models if (offsets := _places(text, model)) is not None]
     if not cut:
         return [whole]

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enstack.bundle import FineTunedModel
 from enstack.bundle.loading import load
+from enstack.duplicates.lexer import LONGEST
 from enstack.models.base_models import mode_tokens
-from enstack.scanning.windows import windows_of
+from enstack.models.fine_tuned import FineTunedModel
+from enstack.models.windows import windows_of
 
 PIECES = ("    if (len > sizeof(buf)) {\n", "}\n", "x", " ", "\t\n", "strcpy(a, b); ", "ß", "ü🙂 ")
 
@@ -27,7 +28,7 @@ def test_windows_cover_every_character_in_order_overlap_and_fit(
     models: tuple[FineTunedModel, ...], pieces: list[tuple[str, int]]
 ) -> None:
     text = "f(void) {" + "".join(piece * times for piece, times in pieces) + "}"
-    whole, *windows = windows_of(text, models)
+    whole, *windows = windows_of(text, models, LONGEST)
     assert whole == (text, 1, 1 + text.count("\n"))
     fits = {model.name: _n_tokens(text, model) <= model.max_length for model in models}
     assert bool(windows) <= (not all(fits.values()))

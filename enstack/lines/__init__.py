@@ -1,0 +1,1 @@
+"""Which lines of a function tell a model most, by several methods."""
