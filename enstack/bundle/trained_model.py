@@ -66,7 +66,7 @@ class TrainedModel:
     def line_scores(
         self, functions: Iterable[str], class_name: str | None = None, *, method: str = DEFAULT
     ) -> list[np.ndarray]:
-        """How much each line (n_lines,) float64 speaks for a class, below 0 against it, in shares.
+        """How much each line (n_lines,) float64 tells for a class, below 0 against it, in shares.
 
         class_name: None for the likeliest class of each function but the clean one. What is too
         long for a base model is read in windows, and the one that is likeliest to have the class

@@ -25,7 +25,8 @@ METHODS: dict[str, Method] = {
     "attention roll-out": attention_rollout,
     "occlusion": occlusion,
 }
-DEFAULT = "gradient x input"
+# What found known lines best on validation functions, and costs least: see docs/scanning.md.
+DEFAULT = "attention roll-out"
 
 
 def line_scores(
@@ -35,7 +36,7 @@ def line_scores(
     classes: Sequence[int],
     method: str = DEFAULT,
 ) -> list[np.ndarray]:
-    """How much each line (n_lines,) float64 speaks for a function's class, below 0 against it.
+    """How much each line (n_lines,) float64 tells for a function's class, below 0 against it.
 
     classes: a column of the probabilities for each function. Of every model the scores are shares
     of all that its lines add and take away, so that none is louder than its weight. Functions are

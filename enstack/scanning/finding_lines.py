@@ -1,4 +1,4 @@
-"""The lines of a finding's function that speak for its class: found once, then kept."""
+"""The lines of a finding's function that told the model most: found once, then kept."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from enstack.storage.files import sha256_json
 
 __all__ = ["EXPLAINED", "MOST_LINES", "LinesOfFindings"]
 
-LINES_EDITION = 1  # raise when a finding may get other lines, so that no stored ones are used
-# The worst findings that count. A page shows as many; each costs a few times what judging does.
+LINES_EDITION = 2  # raise when a finding may get other lines, so that no stored ones are used
+# The worst findings that count. A page shows as many; each costs as much again as judging it.
 EXPLAINED = 100
 MOST_LINES = 10  # of each finding
 AT_ONCE = 10
@@ -93,7 +93,7 @@ class LinesOfFindings:
 
 
 def _strongest(text: str, scores: np.ndarray) -> np.ndarray:
-    """The lines, from 0, that hold something and speak for the class, the strongest first."""
+    """The lines, from 0, that hold something and told the model something, the strongest first."""
     holds = np.array([bool(line.strip()) for line in text.split("\n")])
     order = np.argsort(-scores, kind="stable")
     return np.asarray(order[holds[order] & (scores[order] > 0)][:MOST_LINES])

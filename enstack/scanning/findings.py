@@ -67,7 +67,7 @@ class ScannedFunction:
 
 @dataclass(frozen=True, slots=True)
 class ScoredLine:
-    """A line of a file, from 1, and its share of what speaks for and against a finding's class."""
+    """A line of a file, from 1, and its share of what told the model."""
 
     line: int
     score: float
@@ -80,7 +80,7 @@ class Finding:
     threshold: None where the likeliest class is alerted. ignored: what a comment says that ignores
     it, which may be nothing; None without one. known: why it is no news, see scanning.known; None
     where it is, or was compared with nothing. code: the function's text, kept of the worst ones.
-    lines: the function's lines that speak for the class, the strongest first; None where they were
+    lines: the function's lines that told the model most, the strongest first; None where they were
     not looked for, which is done for the worst findings alone.
     """
 

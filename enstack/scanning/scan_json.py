@@ -67,7 +67,7 @@ class JudgedFinding:
     ignored: what a comment says that ignores it; known: why it is no news. Either is None where it
     is not so; else the finding does not count. state: beside what is known; None where nothing was
     named. below_budget: whether as many as were asked for are worse. lines: those of the
-    function that speak for the class, the strongest first; None where they were not looked for.
+    function that told the model most, the strongest first; None where they were not looked for.
     """
 
     function: int

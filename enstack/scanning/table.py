@@ -22,7 +22,7 @@ __all__ = ["WORTH_A_LOOK", "counts", "marked_lines", "scan_text", "shown_lines"]
 WIDTH = 80
 SHOWN, LISTED = 10, 40  # findings with code, and behind them those with a line each
 CODE_LINES = 12  # of each, at most
-MARKED = 3  # of these, the lines that speak most for the class
+MARKED = 3  # of these, the lines that told the model most
 WORTH_A_LOOK = ("unknown", "unclosed brace", "statement")
 
 
@@ -41,7 +41,7 @@ def _lines(scan: Scan) -> Iterator[str]:
         yield from _code(finding)
     if any(map(marked_lines, alerts[:SHOWN])):
         yield ""
-        yield from _wrapped(f"> marks the lines that speak most for the class, {MARKED} at most.")
+        yield from _wrapped(f"> marks the lines that told the model most, {MARKED} at most.")
     if listed := alerts[SHOWN : SHOWN + LISTED]:
         yield ""
         yield from map(_head, listed)
@@ -117,7 +117,7 @@ def shown_lines(finding: Finding, n_lines: int, most: int) -> list[int]:
 
 
 def marked_lines(finding: Finding) -> list[int]:
-    """The lines that speak most for a finding's class, the strongest first, MARKED at most."""
+    """The lines that told the model most, the strongest first, MARKED at most."""
     return [one.line for one in (finding.lines or ())[:MARKED]]
 
 

@@ -1,4 +1,4 @@
-"""The worst findings come with the lines of their functions that speak for their class."""
+"""The worst findings come with the lines of their functions that told the model most."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_lines_are_in_the_window_that_the_score_is_from(
         code = LONG.replace("step", verb).replace("width", verb)
         (tmp_path / f"{verb}.c").write_text(f"int\n{verb}_it(struct a *ctx)\n{{\n{code}\n}}\n")
     scan = scan_paths([tmp_path], opened, cache_dir=cache)
-    # Where nothing speaks for the class there are none.
+    # Where nothing told the model anything there are none.
     assert any(finding.lines for finding in scan.findings)
     for finding in scan.findings:
         assert finding.function.window_lines is not None
@@ -135,4 +135,4 @@ def test_json_and_table_show_the_lines(tree: Path, opened: OpenedModel, cache: P
     marked = [line for line in table if line.startswith("> ") and " | " in line]
     n_shown = sum(min(3, len(one.lines or ())) for one in scan.findings[:10])
     assert len(marked) == n_shown
-    assert any("marks the lines that speak most" in line for line in table)
+    assert any("marks the lines that told the model most" in line for line in table)

@@ -75,7 +75,7 @@ def test_whatever_code_and_files_say_is_text(
     assert not re.search("[\x1b\u202e\ufeff]", file.read_text())
 
 
-def test_lines_that_speak_for_the_class_or_else_the_worst_window_are_marked_in_what_is_shown(
+def test_lines_that_told_the_model_most_or_else_the_worst_window_are_marked_in_what_is_shown(
     scanned: Scan,
 ) -> None:
     one = scanned.findings[0]
