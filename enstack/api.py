@@ -101,8 +101,8 @@ def audit(folder: str | Path, *, tokenizers: Sequence[str] = (), **settings: Any
     """What is in a folder of data, or in "toy": classes, lengths, duplicates, what words tell.
 
     tokenizers: base models whose tokens are counted. settings: such as label_mode (`auto` leaves no
-    clean function out here), max_length, local_dir. Raises DataError for data
-    that can't be used.
+    clean function out here), split_by, max_length, local_dir. Raises DataError for data that can't
+    be used.
     """
     from enstack.auditing.measures import audit as measure
     from enstack.config import RunConfig

@@ -37,6 +37,7 @@ CACHES = {
     "columns": (SHORT, "columns of a data file"),
     "tokens": (LONG, "tokens of a split"),
     "near_duplicates": (rf"{LONG}|{LONG}\.json", "near-duplicates"),
+    "divisions": (LONG, "how a table is divided"),
     "profiles": (LONG, "what scans know of a model"),
     "scores": (rf"{LONG}\.scores", "scores of scanned functions"),
     "lines": (rf"{LONG}\.lines", "lines of what scans have found"),

@@ -10,18 +10,22 @@ import numpy as np
 
 from enstack.config import TINY_MODELS, RunConfig
 from enstack.counting import counted
-from enstack.data.column_cache import is_cached
-from enstack.data.functions import VulnerabilityData, read_data
+from enstack.data.column_cache import Columns, is_cached
+from enstack.data.division import DIVISION_EDITION, Division, divided
+from enstack.data.functions import VulnerabilityData, labelled, read_data, read_tables
 from enstack.data.local_copy import local_copy_of
 from enstack.data.made_up import MADE_UP_NOTE, is_made_up
 from enstack.data.readings import Asked, sources_of
+from enstack.data.split_files import WHOLE
+from enstack.data.stored_division import read_division, write_division
 from enstack.duplicates.compared_texts import comparison_notes
 from enstack.duplicates.contamination import drop_from_train, train_rows_to_keep
 from enstack.duplicates.minhash import MINHASH_EDITION
+from enstack.duplicates.table_division import digest_of_table, divide_table
 from enstack.errors import ConfigError
 from enstack.progress.say import say
 from enstack.progress.screen import warn
-from enstack.run_folder import WRITTEN_INTO
+from enstack.run_folder import WRITTEN_INTO, RunFolder
 from enstack.storage.caches import is_usable, making_cache
 from enstack.storage.disks import slow_storage
 from enstack.storage.files import sha256_json
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
 LOCAL_FOLDERS = (
     "checkpoints",
     "columns",
+    "divisions",
     "locks",
     "near_duplicates",
     "profiles",
@@ -97,24 +102,63 @@ def read_run_data(config: RunConfig, *, keep_clean: bool = False) -> Vulnerabili
 
 
 def with_its_data(config: RunConfig) -> tuple[RunConfig, VulnerabilityData]:
-    """The data of a run, and its configuration with the label mode that `auto` became."""
+    """The data of a run, and its configuration with what `auto` became by it."""
     data = read_run_data(config)
-    return config.under(data.label_mode), data
+    return config.under(data.label_mode, data.division.by if data.division else None), data
 
 
 def data_of(config: RunConfig, *, keep_clean: bool = False) -> VulnerabilityData:
     """The data that a configuration names, without a word and with its near-duplicates."""
-    return read_data(
-        data_folder(config),
+    columns, division = read_splits(config)
+    data = labelled(
+        columns,
         label_mode=config.label_mode,
         label_rule=config.label_rule,
         min_functions_per_cwe=config.min_functions_per_cwe,
         subset=config.subset,
         seed=config.data_seed,
-        asked=asked_of(config),
         keep_clean=keep_clean,
-        cache_dir=Path(config.local_dir),
     )
+    if division is None:
+        return data
+    return replace(data, division=division, notes=[*data.notes, *division.notes()])
+
+
+def read_splits(config: RunConfig) -> tuple[dict[str, Columns], Division | None]:
+    """The columns of each split; of a table without splits, how it was divided too.
+
+    Raises ConfigError where the data has splits, and something else is asked for.
+    """
+    columns = read_tables(data_folder(config), asked_of(config), Path(config.local_dir))
+    if WHOLE in columns:
+        division = _division(columns[WHOLE], config)
+        return divided(columns[WHOLE], division), division
+    if config.split_by != "auto":
+        raise ConfigError(
+            f"split_by={config.split_by} divides a table without splits; {config.data_dir} has its "
+            "three splits. Leave split_by out, or write them into one file."
+        )
+    return columns, None
+
+
+def _division(columns: Columns, config: RunConfig) -> Division:
+    """How a table is divided: as the run has it, or this machine, else found now."""
+    asked, seed = config.split_by, config.data_seed
+    of = digest_of_table(columns)
+    stored = read_division(RunFolder(Path(config.run_dir)).division_file)
+    if stored and (stored.of, stored.seed) == (of, seed) and asked in ("auto", stored.by):
+        return stored
+    # Both editions: another way of sketching, or of dividing, may find another division.
+    editions = [MINHASH_EDITION, DIVISION_EDITION]
+    made_from = {"editions": editions, "table": of, "split_by": asked, "seed": seed}
+    folder = Path(config.local_dir) / "divisions" / sha256_json(made_from)
+    known = read_division(folder / "division.npz") if is_usable(folder, made_from) else None
+    if known is None:
+        known = divide_table(columns, asked, seed)
+        with making_cache(folder, made_from) as beside:
+            write_division(beside / "division.npz", known)
+            write_manifest(beside, made_from=made_from)
+    return known
 
 
 def asked_of(config: RunConfig) -> Asked:

@@ -13,6 +13,7 @@ from enstack.base_model_folder import BaseModelFolder
 from enstack.config import SHAPE_TRAINING_ALONE, RunConfig, base_model_names
 from enstack.data.functions import VulnerabilityData
 from enstack.data.holdout import Folds, SplitPlan
+from enstack.data.stored_division import write_division
 from enstack.data.stored_folds import read_folds, write_folds
 from enstack.data.subset_manifest import subset_manifest
 from enstack.errors import CheckpointError
@@ -75,6 +76,11 @@ class RunFolder:
     def folds_file(self) -> Path:
         """Of out-of-fold features, the fold of each training function."""
         return self.path / "folds.npz"
+
+    @property
+    def division_file(self) -> Path:
+        """Which split each row of a table without splits went to."""
+        return self.path / "division.npz"
 
     @property
     def events_file(self) -> Path:
@@ -222,7 +228,7 @@ class RunFolder:
         *,
         kept: dict[str, Any],
     ) -> None:
-        """Write config.json, data.json and, of a subset, subset.json, unless they say so already.
+        """Write config.json, data.json and what they need beside them, unless it stands already.
 
         kept: settings that stay as they are recorded, whatever is asked for now.
         """
@@ -237,7 +243,9 @@ class RunFolder:
         write_if_changed(self.data_file, _as_text(summary))
         if plan.folds is not None and plan.folds.kept_together:
             write_folds(self.folds_file, data.splits["train"].ids, plan.folds)
-        if config.subset != "all":
+        if data.division is not None:
+            write_division(self.division_file, data.division)
+        if config.subset != "all" or data.division is not None:
             write_if_changed(self.subset_file, _as_text(subset_manifest(config, data)))
 
     def read_folds(self, ids: np.ndarray) -> Folds | None:

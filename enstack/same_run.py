@@ -23,6 +23,7 @@ WRITTEN = (
     "data.json",
     "subset.json",
     "folds.npz",
+    "division.npz",
     "events.jsonl",
     "added",
     "seeds",

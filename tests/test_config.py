@@ -106,7 +106,7 @@ def test_every_setting_that_is_given_is_named_before_a_run() -> None:
         "seeds": [1, 2], "subset_seed": 3, "primary_measure": "mcc",
         "report_to": ["tensorboard"],
         "local_dir": "l", "layout": "PrimeVul", "text_column": "func", "label_column": "target",
-        "min_functions_per_cwe": 7,
+        "min_functions_per_cwe": 7, "split_by": "commit",
     }  # fmt: skip
     assert {*given, "resume", "use_swa"} == {*RunConfig.model_fields}
     config = RunConfig(**given)

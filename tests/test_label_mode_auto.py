@@ -13,7 +13,7 @@ from enstack.errors import CheckpointError
 from enstack.pipeline import run_pipeline
 from tests.support.pipeline_runs import changed
 
-NEW_KEYS = ("layout", "text_column", "label_column", "min_functions_per_cwe")
+NEW_KEYS = ("layout", "text_column", "label_column", "min_functions_per_cwe", "split_by")
 
 
 def test_a_run_from_before_auto_goes_on_without_training_anything(

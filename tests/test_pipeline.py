@@ -775,7 +775,7 @@ def test_a_stop_between_two_saves_is_told_as_an_interruption(
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("enstack.inputs.read_data", stopped)
+    monkeypatch.setattr("enstack.inputs.read_tables", stopped)
     with pytest.raises(Interrupted, match="what was finished or saved before is kept"):
         run_pipeline(config)
 

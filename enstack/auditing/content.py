@@ -152,6 +152,7 @@ class Audit:
     dropped: dict[str, Counts]
     flag_counts: dict[str, Counts]
     flags_become: dict[str, str]
+    division: dict[str, Any]
     notes: list[str]
     flags: FlagsTogether | None
     lengths: list[Lengths]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,11 +20,11 @@ from enstack.auditing.content import (
 from enstack.auditing.contradictions import find_contradictions
 from enstack.auditing.lengths import character_lengths, summarize_lengths, tokenizer_lengths
 from enstack.config import RunConfig, base_model_names
-from enstack.data.functions import VulnerabilityData, read_tables
+from enstack.data.functions import VulnerabilityData
 from enstack.data.labels import CWE_CLASSES
 from enstack.duplicates.contamination import NEAR, split_of_each
 from enstack.duplicates.near_duplicates import NearDuplicates, find_near_duplicates
-from enstack.inputs import asked_of, base_model, data_folder, read_run_data
+from enstack.inputs import base_model, read_run_data, read_splits
 from enstack.metrics.label_task import LabelTask
 from enstack.progress.say import say
 from enstack.stacking.baselines import plain_baselines
@@ -54,7 +53,7 @@ def audit(config: RunConfig, tokenizers: Sequence[str] = ()) -> Audit:
     characters = character_lengths(sources)
     found = Audit(
         data=config.data_dir,
-        **data.summary(),
+        **{"division": {}, **data.summary()},
         flags=_flags(config),
         lengths=_lengths(data, near, characters, models, config.max_length),
         duplicates=_duplicates(data, near),
@@ -79,7 +78,7 @@ def _tokenizers(config: RunConfig, names: Sequence[str]) -> dict[str, Any]:
 def _flags(config: RunConfig) -> FlagsTogether | None:
     """How often flags stand together, of all rows of the files; None without flag columns."""
     # From the files, for the labels of a run tell one flag of several in most label modes.
-    read = read_tables(data_folder(config), asked_of(config), Path(config.local_dir))
+    read, _ = read_splits(config)
     tables = {name: columns.table for name, columns in read.items()}
     flags = {name: table.flags for name, table in tables.items() if table.flags is not None}
     if not flags:

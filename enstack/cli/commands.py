@@ -81,7 +81,7 @@ def inspect(
 
 @app.command()
 def audit(
-    data: Annotated[str, typer.Argument(help='A folder with the three splits, or "toy".')],
+    data: Annotated[str, typer.Argument(help='A folder with the three splits, a file, or "toy".')],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     output: Annotated[
         str | None, typer.Option(metavar="PATH", help="A folder for audit.html and audit.json.")
@@ -94,6 +94,9 @@ def audit(
     ] = None,
     label_mode: Annotated[
         str, typer.Option(help="As in a run; auto leaves no clean function out here.")
+    ] = "auto",
+    split_by: Annotated[
+        str, typer.Option(help="How a table without splits is divided, as in a run.")
     ] = "auto",
     max_length: Annotated[int, typer.Option(help="Tokens that a model reads.")] = 512,
     local_dir: Annotated[
@@ -117,6 +120,7 @@ def audit(
                 data,
                 tokenizers=tokenizer or (),
                 label_mode=label_mode,
+                split_by=split_by,
                 max_length=max_length,
                 **({} if local_dir is None else {"local_dir": local_dir}),
             )

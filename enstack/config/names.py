@@ -30,6 +30,7 @@ FIXED_SETTINGS = (
     "meta_features",
     "drop_near_duplicates",
     "label_rule",
+    "split_by",
     "class_weights",
 )
 # They shape training alone: once it is finished, another value of theirs would be a false record.
@@ -44,8 +45,8 @@ SHAPE_TRAINING_ALONE = (
     "epochs",
     "early_stopping_patience",
 )
-# What these two decide, the fingerprint of the data tells.
-TOLD_BY_THE_DATA = ("drop_near_duplicates", "label_rule")
+# What these decide, the fingerprint of the data tells.
+TOLD_BY_THE_DATA = ("drop_near_duplicates", "label_rule", "split_by")
 
 
 def home_expanded(path: str | Path) -> Path:

@@ -116,9 +116,10 @@ class RunConfig(Settings):
             return self
         return self.model_copy(update={"learning_rate": rate})
 
-    def under(self, label_mode: str) -> RunConfig:
-        """The same with the label mode that `auto` became, by the labels of the data."""
-        return self.model_copy(update={"label_mode": label_mode})
+    def under(self, label_mode: str, split_by: str | None = None) -> RunConfig:
+        """The same with what `auto` became by the data: the label mode, and how it was divided."""
+        divided = {} if split_by is None else {"split_by": split_by}
+        return self.model_copy(update={"label_mode": label_mode, **divided})
 
     def chosen(self) -> dict[str, str]:
         """The settings that were given and differ from their defaults, as they are typed."""

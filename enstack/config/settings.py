@@ -73,6 +73,14 @@ class Settings(BaseModel):
     label_column: Annotated[
         str, Field(description="The column of labels; `auto`: found by name and values")
     ] = "auto"
+    split_by: Annotated[
+        Literal["auto", "project", "commit", "near_duplicates", "date"],
+        Field(
+            description="How a table without splits is divided, 80/10/10: no `project`, no "
+            "`commit`, or no `near_duplicates` in two splits, or by `date`, the newest to test; "
+            "`auto`: the first of these three that the columns allow"
+        ),
+    ] = "auto"
     label_rule: Annotated[
         Literal["priority", "strict_single"],
         Field(

@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import feather
 
-from enstack.data.columns import Table, read_table
+from enstack.data.columns import read_table
 from enstack.data.readings import Reading, Source
+from enstack.data.table import Table
 from enstack.data.texts import read_sources
 from enstack.progress.bars import Bar
 from enstack.progress.say import say

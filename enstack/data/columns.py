@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from enstack.data.column_search import reading_of
 from enstack.data.cwes import cwes_of
 from enstack.data.formats import as_objects, reader_of
 from enstack.data.opened import bare_stem
-from enstack.data.readings import OUR_OWN, Reading, Source
+from enstack.data.readings import Reading, Source
 from enstack.data.strangers import refuse_strangers
+from enstack.data.table import Table
 from enstack.errors import DataError
 
 # VDISC has booleans; numbers, floats with NaN and texts are seen in the wild.
@@ -27,33 +28,6 @@ MISSING, UNKNOWN = -1, -2  # what stands for a flag that is NaN, and for one tha
 # An empty field, null as a word, and what str makes of NaN, None and pandas.NA.
 MISSING_WORDS = ("", "nan", "none", "null", "<na>")
 NO_CODES = np.empty(0, dtype=np.int8)
-
-
-@dataclass(frozen=True)
-class Table:
-    """What a split says of each function but its text.
-
-    flags: (n_rows, 5) int8, 0 or 1, or labels: (n_rows,) object, as the file holds them. cwes: the
-    weaknesses of each row, list of large_string (n_rows,), where a column names them. groups:
-    project, commit, cve and date, as far as there are such columns.
-    """
-
-    path: Path  # of the first file
-    n_rows: int
-    flags: np.ndarray | None
-    labels: np.ndarray | None
-    both: bool = False  # the file has a label column too, which the flags overrule
-    cwes: pa.Array | None = None
-    groups: pa.Table | None = None
-    reading: Reading = OUR_OWN
-    starts: tuple[tuple[str, int], ...] = ()  # of several files: the name and first row of each
-    unnamed: np.ndarray | None = None  # (n_rows,) bool: vulnerable, and no weakness is named
-
-    def place(self, row: int) -> tuple[str, int]:
-        """The name of the file that a row lies in, and its number there, from 0."""
-        later = [(name, start) for name, start in self.starts if start <= row]
-        name, start = later[-1] if later else (self.path.name, 0)
-        return name, row - start
 
 
 def read_table(source: Source) -> Table:

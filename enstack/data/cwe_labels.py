@@ -11,10 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from enstack.data.columns import MISSING_WORDS, Table
+from enstack.data.columns import MISSING_WORDS
 from enstack.data.cwes import VIEW, class_of_vdisc, cwes_of, in_order, rolled_up
 from enstack.data.formats import CWE_COLUMNS, as_objects
 from enstack.data.label_column import vulnerable_or_not
+from enstack.data.table import Table
 from enstack.errors import DataError
 
 __all__ = [

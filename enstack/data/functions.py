@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 from enstack.config.label_modes import label_mode_fault
 from enstack.counting import counted
 from enstack.data.column_cache import Columns, Texts, batches_of, read_columns
-from enstack.data.columns import Table
 from enstack.data.csv_tables import backslash_notes
 from enstack.data.known_labels import known_labels, require_one_reading
 from enstack.data.labels import (
@@ -27,6 +26,7 @@ from enstack.data.labels import (
 from enstack.data.readings import AS_FOUND, Asked, sources_of
 from enstack.data.split_files import WHOLE
 from enstack.data.subsets import NOT_DRAWN, choose, shortages
+from enstack.data.table import Table
 from enstack.data.texts import reading_notes
 from enstack.data.vulnerability_data import HASH_ROWS, Functions, VulnerabilityData
 from enstack.errors import ConfigError, DataError
@@ -38,7 +38,6 @@ __all__ = [
     "labelled",
     "read_data",
     "read_tables",
-    "require_splits",
 ]
 
 
@@ -54,16 +53,16 @@ def read_data(
     keep_clean: bool = False,
     cache_dir: Path | None = None,
 ) -> VulnerabilityData:
-    """Read the three splits of a folder and give every function one class, or its flags.
+    """Read the splits of a folder and give every function one class, or its flags.
+
+    A table without splits is one split, "all".
 
     The other settings are those of RunConfig, which checks them; see read_tables for place, asked
     and cache_dir. keep_clean: of label_mode=auto, leave no clean function out. Raises DataError for
     data that can't be used.
     """
-    columns = read_tables(Path(place), asked, cache_dir)
-    require_splits(place, columns)
     return labelled(
-        columns,
+        read_tables(Path(place), asked, cache_dir),
         label_mode=label_mode,
         label_rule=label_rule,
         min_functions_per_cwe=min_functions_per_cwe,
@@ -86,16 +85,6 @@ def read_tables(
     columns = {split: read_columns(source, cache_dir) for split, source in sources.items()}
     require_one_reading({split: one.table for split, one in columns.items()})
     return columns
-
-
-def require_splits(place: Path, columns: Mapping[str, Columns]) -> None:
-    """DataError for a table that comes without splits."""
-    if WHOLE in columns:
-        raise DataError(
-            f"{place} must hold train, validation and test, it holds one table of "
-            f"{counted(columns[WHOLE].table.n_rows, 'function')} without splits. Divide it into "
-            "three files."
-        )
 
 
 def labelled(
@@ -188,7 +177,8 @@ def _with_text(
     """The functions that have a label and a text, and how many have a label alone."""
     texts, kept = columns.texts, labelling.kept
     labelled = kept[texts.rows]
-    notes += reading_notes(split, texts.rows[labelled], texts.decoded_as[labelled])
+    rows = columns.table.row_in_files(texts.rows)
+    notes += reading_notes(split, rows[labelled], texts.decoded_as[labelled])
     n_blank = int(kept.sum() - labelled.sum())
     if n_blank:
         notes.append(f"{split}: {counted(n_blank, 'function')} without any text, dropped")
@@ -197,7 +187,7 @@ def _with_text(
             f"{columns.table.path.name} must hold functions, all {n_blank:,} texts are blank."
         )
     labels = labelling.labels[texts.rows]
-    ids = _ids(split, texts.rows)
+    ids = _ids(WHOLE if columns.table.divided else split, rows)
     groups = columns.table.groups
     if groups is not None and len(texts.rows) < len(groups):
         groups = groups.take(pa.array(texts.rows))

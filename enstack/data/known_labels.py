@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from enstack.data.columns import Table
 from enstack.data.cwe_labels import (
     CweClasses,
     as_flags,
@@ -21,6 +20,7 @@ from enstack.data.labels import (
     require_labels,
     task_of,
 )
+from enstack.data.table import Table
 from enstack.errors import DataError
 from enstack.metrics.label_task import LabelTask
 
@@ -85,7 +85,8 @@ def require_one_reading(tables: Mapping[str, Table]) -> None:
 def _was_guessed(tables: Mapping[str, Table], label_mode: str, mode: str) -> bool:
     """Whether columns or label mode were found out in a way that a user should see."""
     ours = all(table.reading.is_our_own for table in tables.values())
-    return not ours or (label_mode == "auto" and mode == "binary")
+    divided = any(table.divided for table in tables.values())
+    return not ours or divided or (label_mode == "auto" and mode == "binary")
 
 
 def _read_as(tables: Mapping[str, Table], mode: str) -> str:
@@ -96,5 +97,7 @@ def _read_as(tables: Mapping[str, Table], mode: str) -> str:
         *(["cwe"] if has_weaknesses(first) else ()),
     ]
     splits = f"{len(tables)} splits" if len(tables) > 1 else "one table"
+    if first.divided is not None:
+        splits = f"one table, {first.divided.how}"
     beside = f"; with {', '.join(kept)}" if kept else ""
     return f"read as {first.reading.in_words()}; {mode}; {splits}{beside}"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import functools
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from enstack.data.columns import MISSING_WORDS, Table
+from enstack.data.columns import MISSING_WORDS
 from enstack.data.formats import CWE_COLUMNS
+from enstack.data.table import Table
 from enstack.errors import DataError
 
 __all__ = [
@@ -50,12 +52,14 @@ def require_labels_of_mode(
 
     All splits are judged together: one that lacks a class says nothing of what 0 and 1 mean.
     """
-    by_file = {
-        # An empty field tells no mode from another; it is refused with its row.
-        table.path.name: {word for word in _words(table) if word.lower() not in MISSING_WORDS}
-        for table in tables.values()
-        if table.flags is None
-    }
+    # Several splits may be of one file.
+    by_file: dict[str, set[str]] = defaultdict(set)
+    for table in tables.values():
+        if table.flags is None:
+            # An empty field tells no mode from another; it is refused with its row.
+            by_file[table.path.name] |= {
+                word for word in _words(table) if word.lower() not in MISSING_WORDS
+            }
     words = set().union(*by_file.values())
     # Beside names of CWEs 0 may be the first of them, or clean: in no mode can it be told.
     _refuse_names_beside_numbers(by_file, CWE_COLUMNS)

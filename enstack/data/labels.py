@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from enstack.counting import counted
-from enstack.data.columns import Table
 from enstack.data.cwe_labels import (
     NO_CWE,
     CweClasses,
@@ -28,6 +27,7 @@ from enstack.data.label_column import (
     says_vulnerable_or_not,
     vulnerable_or_not,
 )
+from enstack.data.table import Table
 from enstack.metrics.label_task import LabelTask
 from enstack.metrics.one_class import OneClass
 from enstack.metrics.several_flags import NO_FLAG, SeveralFlags

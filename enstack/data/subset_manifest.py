@@ -1,4 +1,4 @@
-"""Which functions a subset drew and how, so that others can draw the same and check it."""
+"""Which functions were drawn into each split and how, so that others can do and check the same."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ def subset_manifest(config: RunConfig, data: VulnerabilityData) -> dict[str, Any
         # Covers ids, labels and texts: whoever gets the same has the same functions.
         "fingerprint": data.fingerprint,
         "subset": config.subset,
+        **({"division": summary["division"]} if data.division else {}),
         "seed": config.data_seed,
         "label_mode": config.label_mode,
         "label_rule": config.label_rule,

@@ -40,7 +40,7 @@ def quiet() -> Audit:
     return Audit(
         data="data", functions=dict.fromkeys(SPLITS, 1000), fingerprint="", label_mode="binary",
         label_rule="", class_names=["clean", "flaw"], counts=counts, available={}, dropped={},
-        flag_counts={}, flags_become={}, notes=[], flags=None, lengths=[lengths(99)],
+        flag_counts={}, flags_become={}, division={}, notes=[], flags=None, lengths=[lengths(99)],
         duplicates=Duplicates({level: dict.fromkeys(SPLITS, NONE) for level in LEVELS}, NONE, 0),
         contradictions=Contradictions(dict.fromkeys(LEVELS, NONE), dict.fromkeys(LEVELS, 0), []),
         word_counts=words(), alerts=[],

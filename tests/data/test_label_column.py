@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enstack.data.columns import Table
 from enstack.data.functions import VulnerabilityData, read_data
 from enstack.data.labels import CLASS_NAMES, label_functions, label_notes, require_labels
 from enstack.data.split_files import SPLITS
+from enstack.data.table import Table
 from enstack.errors import DataError
 from tests.support.command_line import enstack_here
 from tests.support.data_files import label_rows, write_rows

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from enstack.data.functions import VulnerabilityData, labelled, read_data, read_tables
+from enstack.data.functions import VulnerabilityData, labelled, read_tables
 from enstack.data.layouts import LAYOUTS
 from enstack.data.readings import Asked
 from enstack.data.split_files import SPLITS, WHOLE
@@ -354,12 +354,6 @@ def test_a_bad_label_in_a_shard_names_its_file_and_row(tmp_path: Path) -> None:
         DataError, match=r"train-00001-of-00003.jsonl: label must be .* row 2 has 7"
     ):
         read(tmp_path)
-
-
-def test_a_table_without_splits_says_so_where_three_are_needed(tmp_path: Path) -> None:
-    write_array(tmp_path / "function.json", [devign(one) for one in samples(4)])
-    with pytest.raises(DataError, match="it holds one table of 4 functions without splits"):
-        read_data(tmp_path, label_mode="binary")
 
 
 # Whatever is written is read back
