@@ -88,7 +88,9 @@ def read_run_data(config: RunConfig, *, keep_clean: bool = False) -> Vulnerabili
     require_local_dir(config)
     data = data_of(config, keep_clean=keep_clean)
     made_up = [MADE_UP_NOTE] if is_made_up(config.data_dir) else []
-    data = replace(data, notes=[*made_up, *data.notes, *comparison_notes(data)])
+    data = replace(
+        data, notes=[*made_up, *data.notes, *_shared_commits(data), *comparison_notes(data)]
+    )
     if config.drop_near_duplicates:
         data = without_near_duplicates(data, config)
     sizes = ", ".join(f"{len(functions):,} {split}" for split, functions in data.splits.items())
@@ -99,6 +101,17 @@ def read_run_data(config: RunConfig, *, keep_clean: bool = False) -> Vulnerabili
         tell = warn if note in made_up else say
         tell(f"   · {note}")
     return data
+
+
+def _shared_commits(data: VulnerabilityData) -> list[str]:
+    """How many functions of validation and test come from commits that train has, short."""
+    shared = data.groups["commit"].shared if "commit" in data.groups else {}
+    return [
+        f"⚠️  {split}: {n:,} of {counted(len(data.splits[split]), 'function')} share a commit with "
+        "train; `enstack audit` tells what that is worth"
+        for split, others in shared.items()
+        if split != "train" and (n := others["train"])
+    ]
 
 
 def with_its_data(config: RunConfig) -> tuple[RunConfig, VulnerabilityData]:

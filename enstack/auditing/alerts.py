@@ -20,12 +20,15 @@ SHIFTED = 2.0  # times as frequent in test as in train, or in train as in test
 CUT = 0.1  # of train
 LENGTH_TELLS = 0.1  # macro-F1 above the plainest answer
 WORDS_TELL = 0.8  # macro-F1 of word counts
+GROUPS_ORDER = 0.6  # AUC of a group alone; .5 says nothing
 
 
 def alerts_of(audit: Audit) -> list[Alert]:
     """The alerts of an audit, the gravest first."""
     return [
         *_in_train(audit),
+        *_shared_commits(audit),
+        *_told_by_groups(audit),
         *_other_labels(audit),
         *_classes(audit),
         *_what_is_told_without_code(audit),
@@ -50,6 +53,47 @@ def _in_train(audit: Audit) -> Iterator[Alert]:
             "Read the results without these functions, which every report gives beside the others, "
             f"or take them out of train with drop_near_duplicates={NEAR}.",
         )
+
+
+def _shared_commits(audit: Audit) -> Iterator[Alert]:
+    commits = audit.groups.get("commit")
+    if commits is None or not (n_shared := commits.shared["test"]["train"]):
+        return
+    share = percent(n_shared / audit.functions["test"])
+    yield Alert(
+        f"{share} of test shares a commit with train (told from 1 function on)",
+        "One change touches them all, and a model that has seen some knows the others. "
+        + _divide(audit, "commit"),
+    )
+
+
+def _told_by_groups(audit: Audit) -> Iterator[Alert]:
+    baselines = audit.word_counts["all"].baselines
+    plainest = _macro_f1(next(reversed(baselines.values())))
+    for kind, telling in audit.telling.items():
+        scores = baselines[kind]
+        gap, auc = _macro_f1(scores) - plainest, (scores.auc if scores else None) or 0.0
+        if gap < LENGTH_TELLS and auc < GROUPS_ORDER:
+            continue
+        named = [
+            f"{one.name}: {one.functions:,} of {one.of:,} are {one.class_name}" for one in telling
+        ]
+        such = f" ({', '.join(named)})" if named else ""
+        yield Alert(
+            f"The {kind} alone reaches macro-F1 {decimal(_macro_f1(scores))}, {decimal(gap)} above "
+            f"the plainest answer, and AUC {decimal(auc)} (told from {LENGTH_TELLS:g}, or AUC "
+            f"{GROUPS_ORDER:g}, on)",
+            f"A model that knows the {kind} by its words seems to know flaws{such}. "
+            + _divide(audit, kind),
+        )
+
+
+def _divide(audit: Audit, kind: str) -> str:
+    """What to do about groups that stand in several splits."""
+    if kind not in ("project", "commit"):
+        return f"Test on a {kind} that train lacks."
+    first = "" if audit.division else "Write all functions into one file, and divide it: "
+    return f"{first}{'U' if audit.division else 'u'}se split_by={kind}."
 
 
 def _other_labels(audit: Audit) -> Iterator[Alert]:

@@ -17,8 +17,11 @@ __all__ = [
     "Duplicates",
     "FlagsTogether",
     "Lengths",
+    "Project",
     "Quantiles",
     "Scores",
+    "SharedGroups",
+    "Telling",
     "WordCounts",
 ]
 
@@ -118,10 +121,11 @@ class Contradictions:
 
 @dataclass(frozen=True)
 class Scores:
-    """How well one baseline does."""
+    """How well one baseline does; auc: the mean over classes, .5 where it orders nothing."""
 
     accuracy: float
     macro_f1: float
+    auc: float | None
 
 
 @dataclass(frozen=True)
@@ -133,12 +137,50 @@ class WordCounts:
 
 
 @dataclass(frozen=True)
+class SharedGroups:
+    """Groups of one kind, such as commits: how many there are, and how splits share them.
+
+    named: by split, functions that name one; shared: of these, those whose group each other split
+    has too.
+    """
+
+    n_groups: int
+    named: Counts
+    shared: dict[str, Counts]
+
+
+@dataclass(frozen=True)
+class Telling:
+    """A group of which more train functions have a class than it would have by chance."""
+
+    name: str
+    class_name: str
+    functions: int  # with that class
+    of: int
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project: functions by split, its most frequent class with its share in all splits.
+
+    words: the accuracy of counted words on its test functions; None where these are few.
+    """
+
+    name: str
+    functions: Counts
+    frequent: str
+    share: float
+    words: float | None
+
+
+@dataclass(frozen=True)
 class Audit:
     """Everything that the table, the page and --json show of a data folder.
 
     data: the folder; fingerprint to notes: as VulnerabilityData.summary has them; flags: None
     without flag columns; word_counts: on all test functions, and apart, on those that have no
-    near-duplicate in train. alerts: what of all this asks for something to be done.
+    near-duplicate in train. groups, telling: by kind of group; projects: the largest, where there
+    are several. alerts: what of all this asks for something to be done.
     """
 
     data: str
@@ -159,6 +201,9 @@ class Audit:
     duplicates: Duplicates
     contradictions: Contradictions
     word_counts: dict[str, WordCounts]
+    groups: dict[str, SharedGroups]
+    telling: dict[str, list[Telling]]
+    projects: list[Project]
     alerts: list[Alert]
 
     def to_json(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What is in the data: classes, flags, lengths, duplicates, contradictions, and what words tell."""
+"""What is in the data: classes, flags, lengths, duplicates, contradictions, groups, together."""
 
 from __future__ import annotations
 
@@ -14,20 +14,17 @@ from enstack.auditing.content import (
     Duplicates,
     FlagsTogether,
     Lengths,
-    Scores,
-    WordCounts,
 )
 from enstack.auditing.contradictions import find_contradictions
+from enstack.auditing.groups import projects_of, shared_groups, telling_groups
 from enstack.auditing.lengths import character_lengths, summarize_lengths, tokenizer_lengths
+from enstack.auditing.without_model import without_a_code_model
 from enstack.config import RunConfig, base_model_names
 from enstack.data.functions import VulnerabilityData
 from enstack.data.labels import CWE_CLASSES
 from enstack.duplicates.contamination import NEAR, split_of_each
 from enstack.duplicates.near_duplicates import NearDuplicates, find_near_duplicates
 from enstack.inputs import base_model, read_run_data, read_splits
-from enstack.metrics.label_task import LabelTask
-from enstack.progress.say import say
-from enstack.stacking.baselines import plain_baselines
 from enstack.storage.caches import holding_caches
 
 __all__ = ["audit"]
@@ -51,6 +48,7 @@ def audit(config: RunConfig, tokenizers: Sequence[str] = ()) -> Audit:
     # At the lowest level: the stricter ones choose among its pairs.
     near = find_near_duplicates(sources, NEAR)
     characters = character_lengths(sources)
+    word_counts, right = without_a_code_model(data, near)
     found = Audit(
         data=config.data_dir,
         **{"division": {}, **data.summary()},
@@ -58,7 +56,10 @@ def audit(config: RunConfig, tokenizers: Sequence[str] = ()) -> Audit:
         lengths=_lengths(data, near, characters, models, config.max_length),
         duplicates=_duplicates(data, near),
         contradictions=find_contradictions(data, near, LEVELS, _rows(data)),
-        word_counts=_word_counts(data, near),
+        word_counts=word_counts,
+        groups=shared_groups(data),
+        telling=telling_groups(data),
+        projects=projects_of(data, right),
         alerts=[],
     )
     return dataclasses.replace(found, alerts=alerts_of(found))
@@ -145,54 +146,3 @@ def _duplicates(data: VulnerabilityData, near: NearDuplicates) -> Duplicates:
         # Each of the two counts the other.
         pairs[level] = int(neighbours.sum()) // 2
     return Duplicates(levels, pairs, near.n_crowded)
-
-
-def _word_counts(data: VulnerabilityData, near: NearDuplicates) -> dict[str, WordCounts]:
-    """Accuracy and macro-F1 of counted words on test, beside length alone and the plainest answer.
-
-    all: on every test function; apart: on those without a near-duplicate in train. Thresholds of
-    flags are chosen on validation.
-    """
-    say("▶ Counting words: TF-IDF and logistic regression on the given splits")
-    train, test = data.splits["train"], data.splits["test"]
-    task, rows = data.task, _rows(data)
-    neighbours = near.neighbours(split_of_each(data), len(data.splits), NEAR)
-    # Copies of what they learnt from flatter word counts, so they are measured without them too.
-    apart: np.ndarray = neighbours[rows["test"], list(data.splits).index("train")] == 0
-    validation = data.splits["validation"]
-    # Classes need no thresholds: of a million functions, each split counts for a minute.
-    asked = [test, validation] if task.has_thresholds else [test]
-    models = plain_baselines(train, asked, task)
-    thresholds = {
-        # Behind the rows of test stand those of validation, where they were asked for.
-        name: task.choose_thresholds(validation.labels, values[len(test) :])
-        for name, values in models.items()
-    }
-    everywhere = np.ones(len(test), dtype=np.bool_)
-    return {
-        part: WordCounts(
-            int(chosen.sum()),
-            {
-                name: _scores(
-                    test.labels[chosen],
-                    values[: len(test)][chosen],
-                    task,
-                    thresholds[name],
-                )
-                for name, values in models.items()
-            },
-        )
-        for part, chosen in {"all": everywhere, "apart": apart}.items()
-    }
-
-
-def _scores(
-    labels: np.ndarray,
-    probabilities: np.ndarray,
-    task: LabelTask,
-    thresholds: np.ndarray | None,
-) -> Scores | None:
-    if not len(labels):
-        return None
-    figures = task.evaluate(labels, probabilities, thresholds)
-    return Scores(figures["accuracy"], figures["macro_f1"])

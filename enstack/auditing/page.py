@@ -8,9 +8,9 @@ from pathlib import Path
 from enstack.auditing.content import Audit
 from enstack.auditing.figures import draw_audit_figures
 from enstack.auditing.side_by_side import matched_rows
+from enstack.auditing.without_model import TITLES
 from enstack.errors import ConfigError
 from enstack.reporting.html import render_page
-from enstack.stacking.baselines import BASELINE_TITLES
 from enstack.storage.disks import require_writable
 from enstack.storage.files import write_json, write_text
 from enstack.storage.json_text import parsed_json
@@ -58,7 +58,7 @@ def write_audit(folder: Path, audit: Audit) -> Path:
     page = render_page(
         "enstack.auditing",
         "audit.html.j2",
-        {**values, "baselines": BASELINE_TITLES, "first_pair": first_pair[0] if first_pair else []},
+        {**values, "baselines": TITLES, "first_pair": first_pair[0] if first_pair else []},
         draw_audit_figures(audit),
     )
     write_json(folder / "audit.json", audit.to_json())

@@ -15,19 +15,20 @@ from enstack.auditing.content import (
     WordCounts,
 )
 from enstack.auditing.side_by_side import side_by_side
+from enstack.auditing.without_model import TITLES
 from enstack.console import printable
 from enstack.counting import counted
 from enstack.reporting.console import aligned_table
 from enstack.reporting.html import share
 from enstack.reporting.leaderboard import number
-from enstack.rounding import decimal
-from enstack.stacking.baselines import BASELINE_TITLES
+from enstack.rounding import decimal, percent
 from enstack.stacking.titles import SHORT_TITLES
 
 __all__ = ["audit_text"]
 
 Row = Sequence[str]
 WIDTH = 80
+NAME_WIDTH = 24  # of a project's name: one may be an address
 QUANTILES = ("5 %", "25 %", "median", "75 %", "95 %", "longest")
 
 
@@ -56,9 +57,10 @@ def _lines(audit: Audit) -> Iterator[str]:
     yield _pairs("Two such functions", audit.contradictions.pairs)
     yield from map(_example, audit.contradictions.examples)
     yield from ("\n" + side_by_side(pair) for pair in audit.contradictions.examples[:1])
-    measures = ("functions", "accuracy", "macro-F1")
-    title = "What counted words and lengths tell of test"
+    measures = ("n", "accuracy", "macro-F1", "AUC")
+    title = "What counted words, lengths and groups tell of test"
     yield _table(title, measures, _word_rows(audit.word_counts))
+    yield from _groups(audit)
 
 
 def _alerts(alerts: Sequence[Alert]) -> Iterator[str]:
@@ -68,7 +70,9 @@ def _alerts(alerts: Sequence[Alert]) -> Iterator[str]:
         yield textwrap.fill(
             printable(alert.headline), WIDTH, initial_indent="! ", subsequent_indent="  "
         )
-        yield textwrap.fill(alert.action, WIDTH, initial_indent="  ", subsequent_indent="  ")
+        yield textwrap.fill(
+            printable(alert.action), WIDTH, initial_indent="  ", subsequent_indent="  "
+        )
 
 
 def _pairs(title: str, pairs: Mapping[str, int]) -> str:
@@ -155,18 +159,55 @@ def _word_rows(word_counts: Mapping[str, WordCounts]) -> list[list[str]]:
     return [
         [f"{_short(name)}{words}", f"{counts.n:,}", *_scores(counts.baselines[name])]
         for part, words in parts.items()
-        for name in BASELINE_TITLES
+        for name in TITLES
         if name in (counts := word_counts[part]).baselines
+    ]
+
+
+def _groups(audit: Audit) -> Iterator[str]:
+    """Which groups splits share, and the largest projects."""
+    splits = list(audit.functions)
+    if audit.groups:
+        counts = ", ".join(f"{one.n_groups:,} by {kind}" for kind, one in audit.groups.items())
+        title = f"Functions whose group stands in ... too (groups: {counts})"
+        yield _table(title, ("name one", *splits), _group_rows(audit))
+    if audit.projects:
+        rows = [
+            [
+                printable(one.name)[:NAME_WIDTH],
+                *(f"{one.functions[split]:,}" for split in splits),
+                f"{percent(one.share)} {one.frequent}",
+                number(one.words),
+            ]
+            for one in audit.projects
+        ]
+        columns = (*splits, "most frequent", "words right")
+        yield _table("The largest projects", columns, rows)
+
+
+def _group_rows(audit: Audit) -> list[list[str]]:
+    return [
+        [
+            f"{kind}, {split}",
+            _of(groups.named[split], size),
+            *("–" if other == split else _of(shared[other], size) for other in audit.functions),
+        ]
+        for kind, groups in audit.groups.items()
+        for (split, shared), size in zip(
+            groups.shared.items(), audit.functions.values(), strict=True
+        )
     ]
 
 
 def _short(name: str) -> str:
     """A baseline's name where a line has 80 columns."""
-    return SHORT_TITLES.get(f"baseline:{name}", BASELINE_TITLES[name])
+    return SHORT_TITLES.get(f"baseline:{name}", TITLES[name])
 
 
 def _scores(scores: Scores | None) -> list[str]:
-    return ["–", "–"] if scores is None else [number(scores.accuracy), number(scores.macro_f1)]
+    if scores is None:
+        return ["–"] * 3
+    return [number(value) for value in (scores.accuracy, scores.macro_f1, scores.auc)]
 
 
 def _of(count: int, size: int) -> str:

@@ -11,7 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from enstack.data.column_values import fitting, nested_columns, require_values
+from enstack.data.column_values import (
+    fitting,
+    holds_functions,
+    nested_columns,
+    require_values,
+)
 from enstack.data.formats import CWE_COLUMNS, reader_of
 from enstack.data.layouts import LAYOUTS, Layout, OneFunction
 from enstack.data.missing_columns import listed, missing_columns, missing_labels
@@ -51,7 +56,7 @@ def reading_of(source: Source) -> Reading:
         found = _of_our_own(path, names)
     if found is None:
         found = _of_usual_names(path, names, asked)
-    found = replace(found, **_beside(names, found))
+    found = replace(found, **_beside(path, names, found))
     _refuse_columns_twice(path, [*found.needed, *found.helpful], names)
     require_values(path, found, asked)
     return found
@@ -236,12 +241,15 @@ def _named(path: Path, column: str, names: Sequence[str], kind: str) -> str:
 # What else is kept, and what the values say
 
 
-def _beside(names: Sequence[str], reading: Reading) -> dict[str, Any]:
+def _beside(path: Path, names: Sequence[str], reading: Reading) -> dict[str, Any]:
     """The columns of weaknesses, groups and marked lines; one that stands there twice is none."""
     once = [name for name in names if names.count(name) == 1 and name not in reading.needed]
     groups = {
         kind: found[0] for kind, usual in USUAL_GROUPS.items() if (found := _usual(once, usual))
     }
+    # A column called source may hold code as well.
+    if "source" in groups and holds_functions(path, groups["source"]):
+        del groups["source"]
     cwes = reading.cwes or next(iter(_usual(once, USUAL_WEAKNESSES)), "")
     marking = next(iter(_usual(once, USUAL_FLAW_LINES)), "")
     texts = next(iter(_usual(once, [FLAW_TEXTS])), "") if marking else ""

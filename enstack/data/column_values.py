@@ -14,7 +14,7 @@ from enstack.data.readings import AS_FOUND, AUTO, Asked, Reading
 from enstack.data.values import what_labels_are, what_texts_are
 from enstack.errors import DataError
 
-__all__ = ["fitting", "nested_columns", "require_values"]
+__all__ = ["fitting", "holds_functions", "nested_columns", "require_values"]
 
 SAMPLE_ROWS = 500
 
@@ -24,6 +24,11 @@ def fitting(path: Path, columns: Sequence[str], kind: str) -> list[str]:
     fault = what_texts_are if kind == "text" else what_labels_are
     sample = _sample(path, columns)
     return [column for column in columns if not fault(sample[column])] or list(columns)
+
+
+def holds_functions(path: Path, column: str) -> bool:
+    """Whether the first values of a column are functions, as far as that can be told."""
+    return not what_texts_are(_sample(path, [column])[column])
 
 
 def require_values(path: Path, reading: Reading, asked: Asked) -> None:

@@ -2,14 +2,72 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import pyarrow as pa
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-__all__ = ["NO_GROUP", "group_numbers", "joined"]
+from enstack.data.other_names import USUAL_GROUPS
+
+__all__ = ["NO_GROUP", "Groups", "group_numbers", "groups_of_splits", "joined"]
 
 NO_GROUP = -1
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The groups of one kind, such as projects, over all splits.
+
+    names: of each group. numbers: by split, the group (n,) int64 of each function, a place in
+    names, or NO_GROUP.
+    """
+
+    names: list[str]
+    numbers: dict[str, np.ndarray]
+
+    @property
+    def shared(self) -> dict[str, dict[str, int]]:
+        """By split, how many of its functions have their group in each other split too."""
+        there = {split: one[one != NO_GROUP] for split, one in self.numbers.items()}
+        return {
+            split: {
+                other: int(np.isin(one, others).sum())
+                for other, others in there.items()
+                if other != split
+            }
+            for split, one in there.items()
+        }
+
+
+def groups_of_splits(
+    tables: Mapping[str, pa.Table | None], sizes: Sequence[int]
+) -> dict[str, Groups]:
+    """By kind, the groups that functions of any split name, numbered through; dates are none.
+
+    tables: of each split, its groups, as far as it has such columns; sizes: its functions.
+    """
+    columns = {name for one in tables.values() if one is not None for name in one.column_names}
+    found = {}
+    ends = np.cumsum(sizes)[:-1]
+    for kind in [kind for kind in USUAL_GROUPS if kind in columns and kind != "date"]:
+        parts = [
+            one.select([kind]) if one is not None and kind in one.column_names else _empty(kind, n)
+            for one, n in zip(tables.values(), sizes, strict=True)
+        ]
+        every = pa.concat_tables(parts)
+        numbers = group_numbers(every, kind)
+        if numbers is not None:
+            names = every[kind].combine_chunks().dictionary_encode().dictionary.to_pylist()
+            by_split = dict(zip(tables, np.split(numbers, ends), strict=True))
+            found[kind] = Groups(names, by_split)
+    return found
+
+
+def _empty(kind: str, n_rows: int) -> pa.Table:
+    return pa.table({kind: pa.nulls(n_rows, pa.large_string())})
 
 
 def group_numbers(groups: pa.Table | None, kind: str) -> np.ndarray | None:

@@ -37,6 +37,8 @@ USUAL_GROUPS = {
         "commit_id", "commit", "commit_hash", "commit_sha", "sha", "commit_link", "commit_url",
     ),
     "cve": ("cve", "cve_id", "cve_ids", "cve_list", "cves"),
+    # Of data sets that were put together from others.
+    "source": ("dataset", "source", "data_source", "source_dataset", "origin"),
     "date": ("date", "commit_date", "publish_date", "author_date", "committer_date"),
 }  # fmt: skip
 # Of two, the one that tells more of where the lines are.

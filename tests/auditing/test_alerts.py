@@ -16,6 +16,8 @@ from enstack.auditing.content import (
     Lengths,
     Quantiles,
     Scores,
+    SharedGroups,
+    Telling,
     WordCounts,
 )
 
@@ -31,7 +33,7 @@ def lengths(truncated: int) -> Lengths:
 
 def words(length: float = 0.4, tfidf: float = 0.7) -> dict[str, WordCounts]:
     scores = {"tfidf_lr": tfidf, "length": length, "majority": 0.35}
-    return {"all": WordCounts(1000, {name: Scores(0.5, f1) for name, f1 in scores.items()})}
+    return {"all": WordCounts(1000, {name: Scores(0.5, f1, 0.5) for name, f1 in scores.items()})}
 
 
 def quiet() -> Audit:
@@ -43,7 +45,7 @@ def quiet() -> Audit:
         flag_counts={}, flags_become={}, division={}, notes=[], flags=None, lengths=[lengths(99)],
         duplicates=Duplicates({level: dict.fromkeys(SPLITS, NONE) for level in LEVELS}, NONE, 0),
         contradictions=Contradictions(dict.fromkeys(LEVELS, NONE), dict.fromkeys(LEVELS, 0), []),
-        word_counts=words(), alerts=[],
+        word_counts=words(), groups={}, telling={}, projects=[], alerts=[],
     )  # fmt: skip
 
 
@@ -60,6 +62,24 @@ def contradicted(level: str, count: int) -> Contradictions:
 
 def counted(split: str, flaw: int) -> dict[str, dict[str, int]]:
     return {**quiet().counts, split: {"clean": 1000 - flaw, "flaw": flaw}}
+
+
+def commits(shared: int) -> dict[str, SharedGroups]:
+    return {"commit": SharedGroups(9, {}, {"test": {"train": shared}})}
+
+
+def told_by(kind: str, macro_f1: float, auc: float) -> dict[str, Any]:
+    baselines = {kind: Scores(0.5, macro_f1, auc), **words()["all"].baselines}
+    telling = [Telling("curl", "flaw", 80, 90)]
+    return {"word_counts": {"all": WordCounts(1000, baselines)}, "telling": {kind: telling}}
+
+
+def test_what_to_do_about_a_project_depends_on_who_divided_the_table() -> None:
+    told = told_by("project", 0.9, 0.9)
+    (given,) = alerts_of(dataclasses.replace(quiet(), **told))
+    assert "(curl: 80 of 90 are flaw). Write all functions into one file" in given.action
+    (divided,) = alerts_of(dataclasses.replace(quiet(), **told, division={"by": "commit"}))
+    assert divided.action.endswith("Use split_by=project.")
 
 
 def test_nothing_is_told_where_nothing_is_to_be_done() -> None:
@@ -97,6 +117,13 @@ def test_nothing_is_told_where_nothing_is_to_be_done() -> None:
             {"word_counts": words(tfidf=0.9996)},
             "Counted words reach macro-F1 >0.999",
         ),
+        ({"groups": commits(0)}, {"groups": commits(1)}, "0.1% of test shares a commit with train"),
+        (
+            told_by("project", 0.44, 0.59),
+            told_by("project", 0.46, 0.5),
+            "The project alone reaches",
+        ),
+        (told_by("source", 0.35, 0.59), told_by("source", 0.35, 0.61), "The source alone reaches"),
         ({"lengths": [lengths(99)]}, {"lengths": [lengths(100)]}, "10.0% of train is cut at 512"),
     ],
 )

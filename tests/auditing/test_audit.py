@@ -165,7 +165,7 @@ def test_flags_are_audited_each_by_itself(folder: Path, tmp_path: Path) -> None:
     words = audited.word_counts["all"].baselines
     assert set(words) == {"tfidf_lr", "length", "frequency"}
     # No function of validation has a flag: nothing to choose a threshold by, so none is given.
-    assert words["frequency"] == Scores(pytest.approx(1 / 3), 0)
+    assert words["frequency"] == Scores(pytest.approx(1 / 3), 0, 0.5)
     assert "majority answer" in audit_text(audited)
     assert "each flag&#39;s majority answer" in write_audit(tmp_path, audited).read_text()
 
