@@ -189,7 +189,7 @@ def _group_rows(audit: Audit) -> list[list[str]]:
     return [
         [
             f"{kind}, {split}",
-            _of(groups.named[split], size),
+            f"{groups.named[split]:,}",
             *("–" if other == split else _of(shared[other], size) for other in audit.functions),
         ]
         for kind, groups in audit.groups.items()

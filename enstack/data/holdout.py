@@ -121,7 +121,7 @@ def divide_in_folds(
         inside = fold_of == fold
         if not inside.any() or not data.task.learnable(train.labels[~inside]):
             raise DataError(
-                f"Functions that are near-duplicates must lie in one fold, and of {n_folds} folds "
+                f"Functions that belong together must lie in one fold, and of {n_folds} folds "
                 f"one would be empty or leave one class to train on: the largest of {len(sizes):,} "
                 f"clusters holds {sizes.max():,} of {len(train):,} train functions. Use fewer "
                 "folds, or meta_features=holdout."

@@ -8,6 +8,8 @@ import numpy as np
 
 from enstack.counting import counted
 from enstack.data.functions import VulnerabilityData
+from enstack.data.groups import joined
+from enstack.duplicates.dependence import groups_of_test
 from enstack.duplicates.near_duplicates import NearDuplicates, find_near_duplicates
 from enstack.errors import DataError
 
@@ -34,7 +36,7 @@ class DuplicatesOfTest:
     """What each of n test functions is a near-duplicate of.
 
     near_train: (n,) bool, of a train function; clusters: (n,) int64 from 0, test functions that
-    near-duplicates link share a number, and one without any has a number of its own.
+    near-duplicates or groups_of_test link share a number, and one without any has one of its own.
     """
 
     near_train: np.ndarray
@@ -47,7 +49,9 @@ def duplicates_of_test(data: VulnerabilityData, threshold: float) -> DuplicatesO
     duplicates = find_near_duplicates([train, test], threshold, "Test functions near train")
     is_test = np.repeat([0, 1], [len(train), len(test)])
     near = duplicates.neighbours(is_test, 2, threshold)[len(train) :, 0] > 0
-    return DuplicatesOfTest(near, duplicates.clusters(np.flatnonzero(is_test), threshold))
+    clusters = duplicates.clusters(np.flatnonzero(is_test), threshold)
+    groups = groups_of_test(data)
+    return DuplicatesOfTest(near, joined(clusters, *groups.values()) if groups else clusters)
 
 
 def train_rows_to_keep(data: VulnerabilityData, threshold: float) -> np.ndarray:

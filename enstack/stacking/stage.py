@@ -14,6 +14,7 @@ from enstack.counting import counted
 from enstack.data.functions import Functions, VulnerabilityData
 from enstack.data.holdout import SplitPlan
 from enstack.duplicates.contamination import NEAR, duplicates_of_test
+from enstack.duplicates.dependence import groups_of_test
 from enstack.progress.say import say
 from enstack.run_folder import RunFolder
 from enstack.stacking.added import require_added_whole
@@ -67,6 +68,8 @@ def stack_base_models(
         # By their content: base models that were trained again are stacked again.
         "probabilities": {name: run.stacked_model(name).probabilities_digest() for name in names},
         "edition": STACKING_EDITION,
+        # Beside near-duplicates, what is drawn whole into each resample of test.
+        **({"drawn_whole": groups} if (groups := list(groups_of_test(data))) else {}),
     }
     # Another machine may have none, or another one: what was finished with one stands.
     finished_with = recorded_flawfinder(run.stacking.path)
