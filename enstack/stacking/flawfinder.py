@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
@@ -41,7 +42,8 @@ LONGEST = 1 << 16  # characters of a function that are looked at
 FUNCTIONS_AT_ONCE = 1000
 # What one call may take: a function in a million, made for it, would fill any memory.
 KIBIBYTES = 1 << 20
-SECONDS, SECONDS_EACH = 10.0, 0.05
+SECONDS, SECONDS_EACH = 10.0, 0.05  # of computing: on a busy machine they last longer
+HANGS_AFTER = 600.0  # seconds by the clock
 # The last: a comment may not tell it to look away.
 OPTIONS = ("--dataonly", "--quiet", "--singleline", "--neverignore")
 # A line of its answer: `./17.c:4:  [4] (buffer) strcpy:Does not check ... (CWE-120).`
@@ -169,16 +171,20 @@ def _program() -> str | None:
 
 
 def _called(command: Sequence[str], folder: Path, seconds: float) -> str | None:
-    """The standard output of a command that did well, in bounded time and memory, or None."""
+    """The standard output of a command that did well, in bounded time and memory, or None.
+
+    seconds: of computing. By the clock, the figures of a run would depend on what else runs.
+    """
+    limits = f"ulimit -v {KIBIBYTES}; ulimit -t {math.ceil(seconds)}"
     try:
         done = subprocess.run(
-            ["/bin/sh", "-c", f'ulimit -v {KIBIBYTES}; exec "$0" "$@"', *command],
+            ["/bin/sh", "-c", f'{limits}; exec "$0" "$@"', *command],
             cwd=folder,
             # Its texts are UTF-8 whatever the machine's language is.
             env={**os.environ, "PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8:replace"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=seconds,
+            timeout=HANGS_AFTER,
             check=True,
         )
     except (subprocess.SubprocessError, OSError):

@@ -130,8 +130,20 @@ def test_what_it_never_comes_through_is_given_up(
     program = write_flawfinder(tmp_path)
     monkeypatch.setattr(flawfinder, "_program", lambda: program)
     monkeypatch.setattr(flawfinder, "SECONDS", 1.0)
+    monkeypatch.setattr(flawfinder, "SECONDS_EACH", 0.0)
     found = risk_levels([functions_of(["HANG", "strcpy"])], tmp_path / "scratch")
     np.testing.assert_array_equal(found[:, 1], [0, 4])
+
+
+def test_it_is_given_its_time_on_a_machine_that_computes_something_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the clock, no interpreter starts within a thousandth of a second."""
+    program = write_flawfinder(tmp_path)
+    monkeypatch.setattr(flawfinder, "_program", lambda: program)
+    monkeypatch.setattr(flawfinder, "SECONDS", 0.0)
+    monkeypatch.setattr(flawfinder, "SECONDS_EACH", 0.001)
+    assert flawfinder_version(tmp_path / "scratch") == "9.8.7"
 
 
 @pytest.mark.parametrize(

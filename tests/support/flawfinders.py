@@ -12,15 +12,15 @@ FLAWFINDER_ROWS = {"baseline:flawfinder"} if flawfinder._program() else set()
 
 # What it prints for a finding, and for each text that it stumbles over.
 PROGRAM = """#!{python}
-import pathlib, sys, time
+import pathlib, sys
 if "--quiet" not in sys.argv:
     print("Flawfinder version 9.8.7, (C) somebody.")
 for path in sorted(pathlib.Path(".").iterdir()):
     text = path.read_text(encoding="utf-8")
     if "CRASH" in text:
         sys.exit("Traceback ...")
-    if "HANG" in text:
-        time.sleep(600)
+    while "HANG" in text:
+        pass
     if "GREEDY" in text:
         bytearray(1 << 32)
     if "strcpy" in text:

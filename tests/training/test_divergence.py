@@ -21,6 +21,7 @@ from enstack.errors import CheckpointError, DivergenceError, Interrupted
 from enstack.training import divergence, trainer
 from enstack.training.job import TrainingJob
 from enstack.training.resume import start_or_resume
+from enstack.training.saver import Saver
 from enstack.training.trainer import train_base_model
 from tests.support.advice import follow_advice
 from tests.support.equality import same, training_outcome
@@ -153,6 +154,14 @@ def by_an_older_program(patched: pytest.MonkeyPatch) -> None:
     patched.setattr(trainer, "_require_numbers", lambda training, saver: None)
     patched.setattr("enstack.training.saver.refuse_spoilt_save", lambda *args: None)
 
+    # Of two saves that follow each other closely, the copy to run_dir takes the later one alone.
+    def save_and_copy(saver: Saver, best: Any = None, save: Any = Saver.save) -> None:
+        save(saver, best)
+        saver.settle()
+        saver.mirror.wait()
+
+    patched.setattr(Saver, "save", save_and_copy)
+
 
 @pytest.mark.parametrize("kind", ["loss", "weights"])
 @pytest.mark.parametrize("elsewhere", [False, True])
@@ -181,8 +190,7 @@ def test_a_checkpoint_of_no_numbers_that_an_older_program_saved_is_passed_over(
     run_training(*parts, config, monkeypatch)
     out = capsys.readouterr().out
     assert "last_checkpoint is damaged (" in out
-    # Of two saves that follow each other closely, the copy to run_dir takes the later one.
-    assert "will skip 3 batches" in out or (elsewhere and "1 of 2 epochs are complete" in out)
+    assert "will skip 3 batches" in out
     assert faults_below(tmp_path / "run" / "last_checkpoint", tmp_path / "run/best_model") == {}
 
 
