@@ -23,11 +23,15 @@ CODE_LINES = 40  # of each, at most: who wants more has the file
 
 @dataclass(frozen=True)
 class CodeLine:
-    """A line of code; number: in its file, None where lines are left out."""
+    """A line of code; number: in its file, None where lines are left out.
+
+    kind: "marked" for one that speaks most for the class, "window" for one that was judged where a
+    function is too long, else empty.
+    """
 
     number: int | None
-    text: str
-    marked: bool
+    text: str = ""
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,14 +81,13 @@ def _code(finding: Finding) -> Iterator[CodeLine]:
         return
     lines, start = finding.code.splitlines(), finding.function.start_line
     first, last = finding.function.window_lines or (0, -1)
-    # Where no line was looked for, those of the window that the score is from.
-    marked = set(marked_lines(finding)) or {*range(first, last + 1)}
-    before = start - 1
+    before, marked = start - 1, marked_lines(finding)
     for number in shown_lines(finding, len(lines), CODE_LINES):
         if number > before + 1:
-            yield CodeLine(None, "", marked=False)
+            yield CodeLine(None)
         text = printable(lines[number - start].expandtabs(4))
-        yield CodeLine(number, text, marked=number in marked)
+        window = "window" if first <= number <= last else ""
+        yield CodeLine(number, text, "marked" if number in marked else window)
         before = number
     if before < start + len(lines) - 1:
-        yield CodeLine(None, "", marked=False)
+        yield CodeLine(None)

@@ -9,7 +9,7 @@ from typing import Any
 
 from enstack import __version__
 from enstack.console import printable
-from enstack.counting import counted
+from enstack.counting import counted, joined
 from enstack.rounding import decimal
 from enstack.scanning.findings import Finding, ScannedFunction
 from enstack.scanning.honesty import honest_line, unknowns
@@ -17,6 +17,7 @@ from enstack.scanning.paths import relative_uri, root_of
 from enstack.scanning.remarks import meaning, remarks
 from enstack.scanning.sarif_rules import DOCUMENTATION, rules
 from enstack.scanning.scan import Scan, below_budget
+from enstack.scanning.table import marked_lines
 from enstack.storage.json_text import json_text
 
 __all__ = ["FINGERPRINT", "MOST_RESULTS", "TOOL", "scan_sarif"]
@@ -104,6 +105,7 @@ def _notification(level: str, text: str) -> dict[str, Any]:
 
 def _result(finding: Finding, rule: int, root: Path, scan: Scan) -> dict[str, Any]:
     function = finding.function
+    place = _location(function, root)
     reasons = {"inSource": finding.ignored, "external": finding.known}
     suppressions = [
         {"kind": kind, "justification": printable(reason)}
@@ -114,10 +116,11 @@ def _result(finding: Finding, rule: int, root: Path, scan: Scan) -> dict[str, An
         "ruleId": finding.class_name,
         "ruleIndex": rule,
         "level": finding.level,
-        "message": {"text": _escaped(_message(finding))},
-        "locations": [_location(function, root)],
+        "message": {"text": _escaped(_message(finding)) + _links(finding)},
+        "locations": [place],
         "partialFingerprints": {FINGERPRINT: function.fingerprint},
         "suppressions": suppressions,
+        **_related(finding, place),
         **({"baselineState": finding.state} if scan.compared else {}),
         "rank": round(100 * function.score, 2),
         "properties": {
@@ -135,6 +138,25 @@ def _message(finding: Finding) -> str:
         odds += f", alerted from {decimal(finding.threshold, 2)}"
     further = "".join(f" {one[0].upper()}{one[1:]}." for one in remarks(finding.function))
     return f"{said} {odds}.{printable(further)}"
+
+
+def _links(finding: Finding) -> str:
+    """The lines that speak most for the class, each a link to its place among the related ones."""
+    links = [f"[{line}]({place})" for place, line in enumerate(marked_lines(finding), start=1)]
+    return f" What speaks most for it: line {joined(links)}." if links else ""
+
+
+def _related(finding: Finding, place: dict[str, Any]) -> dict[str, Any]:
+    file = place["physicalLocation"]["artifactLocation"]
+    related = [
+        {
+            "id": number,
+            "message": {"text": f"This line speaks for {finding.class_name}."},
+            "physicalLocation": {"artifactLocation": file, "region": {"startLine": line}},
+        }
+        for number, line in enumerate(marked_lines(finding), start=1)
+    ]
+    return {"relatedLocations": related} if related else {}
 
 
 def _location(function: ScannedFunction, root: Path) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def test_whatever_code_and_files_say_is_text(
     assert not re.search("[\x1b\u202e\ufeff]", file.read_text())
 
 
-def test_lines_that_told_the_model_most_or_else_the_worst_window_are_marked_in_what_is_shown(
+def test_lines_that_tell_are_marked_the_worst_window_has_an_edge_and_long_functions_are_cut(
     scanned: Scan,
 ) -> None:
     one = scanned.findings[0]
@@ -84,16 +84,17 @@ def test_lines_that_told_the_model_most_or_else_the_worst_window_are_marked_in_w
     function = dataclasses.replace(
         one.function, window_lines=(start + 100, start + 150), windows=3, end_line=start + 199
     )
-    for lines, expected in {
-        None: [start + 100, start + 101],
-        (ScoredLine(start + 140, 0.5), ScoredLine(start + 120, 0.25)): [start + 120, start + 140],
-    }.items():
-        finding = dataclasses.replace(one, function=function, code=code, lines=lines)
-        text = scan_as(dataclasses.replace(scanned, findings=[finding]), "html")
-        rows = re.findall(r'<tr( class="marked")?><td class="n" data-n="(\d+)">', text)
-        assert len(rows) == page.CODE_LINES
-        assert [int(number) for mark, number in rows if mark] == expected
-        assert text.count("⋮") >= 2
+    lines = (ScoredLine(start + 120, 0.5), ScoredLine(start + 7, 0.1))
+    finding = dataclasses.replace(one, function=function, code=code, lines=lines)
+    text = scan_as(dataclasses.replace(scanned, findings=[finding]), "html")
+    rows = re.findall(r'<tr(?: class="(\w+)")?><td class="n" data-n="(\d+)">', text)
+    assert len(rows) == page.CODE_LINES
+    marked = [int(number) for kind, number in rows if kind == "marked"]
+    assert marked == [start + 7, start + 120]
+    window = [int(number) for kind, number in rows if kind == "window"]
+    assert window == [start + 100, start + 101, start + 119, start + 121]
+    assert f"Marked: the lines that speak most for {finding.class_name}." in text
+    assert text.count("⋮") >= 2
 
 
 def test_of_many_findings_the_worst_have_code_others_a_line_and_the_rest_is_counted(

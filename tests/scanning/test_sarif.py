@@ -12,6 +12,7 @@ import pytest
 from enstack.bundle.opening import OpenedModel
 from enstack.bundle.profile import Measured
 from enstack.scanning import sarif
+from enstack.scanning.findings import ScoredLine
 from enstack.scanning.outputs import scan_as
 from enstack.scanning.paths import relative_uri, root_of
 from enstack.scanning.sarif import FINGERPRINT, scan_sarif
@@ -42,6 +43,26 @@ def test_a_region_holds_the_function_as_it_stands_in_its_file(scanned: Scan) -> 
         within[-1] = within[-1][: region["endColumn"] - 1]
         within[0] = within[0][region["startColumn"] - 1 :]
         assert "".join(within) == finding.code
+
+
+def test_the_lines_that_speak_most_are_related_places_that_the_message_links_to(
+    scanned: Scan,
+) -> None:
+    one = scanned.findings[0]
+    numbers = [one.function.start_line + 2, one.function.start_line, one.function.end_line]
+    lines = tuple(ScoredLine(number, 0.1) for number in (*numbers, one.function.start_line + 1))
+    silent = [dataclasses.replace(other, lines=None) for other in scanned.findings[1:]]
+    scan = dataclasses.replace(scanned, findings=[dataclasses.replace(one, lines=lines), *silent])
+    first, *others = as_github_takes_it(scan_sarif(scan))["results"]
+    links = re.findall(r"\[(\d+)\]\((\d+)\)", first["message"]["text"])
+    expected = list(zip(numbers, (1, 2, 3), strict=True))
+    assert [(int(line), int(place)) for line, place in links] == expected
+    related = [
+        (place["physicalLocation"]["region"]["startLine"], place["id"])
+        for place in first["relatedLocations"]
+    ]
+    assert related == expected
+    assert not any("relatedLocations" in other for other in others)
 
 
 def test_what_is_ignored_is_suppressed_in_source_and_every_other_result_is_not(
@@ -97,7 +118,9 @@ def test_whatever_files_and_functions_are_called_paths_are_encoded_and_messages_
     ]
     assert {unquote_to_bytes(uri).split(b"/")[-1] for uri in uris} == set(names)
     for result in run["results"]:
-        assert not re.search(r"\]\(|(?<!\{)\{(?!\{)", result["message"]["text"])
+        links = len(result.get("relatedLocations", []))
+        assert len(re.findall(r"\]\(", result["message"]["text"])) == links
+        assert not re.search(r"(?<!\{)\{(?!\{)", result["message"]["text"])
         assert result["message"]["text"].isprintable()
     scan_sarif(scan).encode()
 
