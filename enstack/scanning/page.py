@@ -13,6 +13,7 @@ from enstack.scanning.honesty import honest_line, unknowns
 from enstack.scanning.paths import shown_path
 from enstack.scanning.remarks import meaning, remarks
 from enstack.scanning.scan import Scan, below_budget
+from enstack.scanning.source_text import lines_of
 from enstack.scanning.table import WORTH_A_LOOK, counts, marked_lines, shown_lines
 
 __all__ = ["scan_page"]
@@ -79,7 +80,7 @@ def _card(finding: Finding) -> Card:
 def _code(finding: Finding) -> Iterator[CodeLine]:
     if finding.code is None:
         return
-    lines, start = finding.code.splitlines(), finding.function.start_line
+    lines, start = lines_of(finding.code), finding.function.start_line
     first, last = finding.function.window_lines or (0, -1)
     before, marked = start - 1, marked_lines(finding)
     for number in shown_lines(finding, len(lines), CODE_LINES):

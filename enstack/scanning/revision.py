@@ -22,6 +22,8 @@ __all__ = ["read_revision"]
 
 # What a repository is told to run, or to fetch, is not done for somebody who looks at it.
 SETTINGS = ("-c", "core.fsmonitor=false", "--no-optional-locks")
+# Of a hook that git runs: relative to where git was, and about its repository alone.
+OF_HOOKS = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR"}
 ENVIRONMENT = {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
 FILES = ("100644", "100755")  # as git has modes: no links, no submodules
 
@@ -135,4 +137,5 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def _environment() -> Mapping[str, str]:
-    return {**os.environ, **ENVIRONMENT}
+    kept = {name: value for name, value in os.environ.items() if name not in OF_HOOKS}
+    return {**kept, **ENVIRONMENT}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-__all__ = ["STDIN", "Place", "SourceText", "decoded"]
+__all__ = ["STDIN", "Place", "SourceText", "decoded", "lines_of"]
 
 STDIN = Path("-")  # standard input, as paths name it
 # The longer mark first: UTF-32's begins with UTF-16's.
@@ -53,6 +53,12 @@ class SourceText:
         """Where the character at an offset stands."""
         line = bisect_right(self.line_starts, offset)
         return Place(line, offset - self.line_starts[line - 1] + 1, offset)
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a part of a file, as places in the file count them."""
+    # Not splitlines, for which form feeds and Unicode's separators end lines too.
+    return SourceText(text).line_ends.split(text)
 
 
 def decoded(content: bytes) -> SourceText:

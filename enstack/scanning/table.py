@@ -16,6 +16,7 @@ from enstack.scanning.findings import Finding
 from enstack.scanning.honesty import honest_line, unknowns
 from enstack.scanning.remarks import remarks
 from enstack.scanning.scan import Scan, below_budget, in_words
+from enstack.scanning.source_text import lines_of
 
 __all__ = ["WORTH_A_LOOK", "counts", "marked_lines", "scan_text", "shown_lines"]
 
@@ -90,7 +91,7 @@ def _code(finding: Finding) -> Iterator[str]:
     """The lines that tell most, marked, and around them as many as there is room for."""
     if finding.code is None:
         return
-    lines, start = finding.code.splitlines(), finding.function.start_line
+    lines, start = lines_of(finding.code), finding.function.start_line
     chosen = shown_lines(finding, len(lines), CODE_LINES)
     digits, last, marked = len(str(start + len(lines))), None, marked_lines(finding)
     for number in chosen:

@@ -212,6 +212,17 @@ def test_what_git_cannot_tell_is_refused_before_anything_is_scanned(
     refused(scan(committed, elsewhere, "--diff", "HEAD"), 2, "in one repository")
 
 
+def test_in_a_hook_that_git_runs_the_repository_is_that_of_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src/a.c").write_text("int f(void) { return 1; }\n")
+    commit_all(tmp_path)
+    monkeypatch.setenv("GIT_DIR", ".git")
+    monkeypatch.setenv("GIT_INDEX_FILE", ".git/index")
+    assert read_revision("HEAD", [tmp_path / "src"]).same == {tmp_path / "src/a.c"}
+
+
 def test_no_command_of_a_repository_runs_where_git_would_fetch_what_is_missing(
     tmp_path: Path,
 ) -> None:

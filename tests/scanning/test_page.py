@@ -97,6 +97,18 @@ def test_lines_that_tell_are_marked_the_worst_window_has_an_edge_and_long_functi
     assert text.count("⋮") >= 2
 
 
+def test_lines_are_counted_as_compilers_do_whatever_else_ends_a_line_in_unicode(
+    scanned: Scan,
+) -> None:
+    one = scanned.findings[0]
+    code = 'f(void)\n{\n\f\n    char *s = "\u2028 \x85 \v";\n    return s;\n}'
+    finding = dataclasses.replace(one, code=code, lines=())
+    scan = dataclasses.replace(scanned, findings=[finding])
+    last = one.function.start_line + 5
+    assert f'data-n="{last}"></td><td>}}</td>' in scan_as(scan, "html")
+    assert f"{last} | }}" in scan_as(scan, "table")
+
+
 def test_of_many_findings_the_worst_have_code_others_a_line_and_the_rest_is_counted(
     scanned: Scan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
