@@ -39,13 +39,16 @@ class LinesOfFindings:
         path = None if cache_dir is None else cache_dir / "lines" / f"{digest}.lines"
         self.judge, self.cache = judge, ScoreCache(path, RECORD)
 
-    def found_in(self, findings: Sequence[Finding]) -> list[Finding]:
-        """The findings, worst first, with the lines of the first ones that count."""
+    def found_in(self, findings: Sequence[Finding], budget: int | None) -> list[Finding]:
+        """The findings, worst first, with the lines of the first ones that count.
+
+        budget: how many are shown at most.
+        """
         explained = [
             place
             for place, finding in enumerate(findings)
             if finding.counts and finding.code is not None
-        ][:EXPLAINED]
+        ][:EXPLAINED][:budget]
         forms = [as_learned(findings[place].code or "", self.judge.profile) for place in explained]
         asked = [
             (form.text, findings[place].class_name)

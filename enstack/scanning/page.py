@@ -26,7 +26,7 @@ CODE_LINES = 40  # of each, at most: who wants more has the file
 class CodeLine:
     """A line of code; number: in its file, None where lines are left out.
 
-    kind: "marked" for one that speaks most for the class, "window" for one that was judged where a
+    kind: "marked" for one that told the model much, "window" for one that was judged where a
     function is too long, else empty.
     """
 

@@ -141,9 +141,9 @@ def _message(finding: Finding) -> str:
 
 
 def _links(finding: Finding) -> str:
-    """The lines that speak most for the class, each a link to its place among the related ones."""
+    """The lines that told the model most, each a link to its place among the related ones."""
     links = [f"[{line}]({place})" for place, line in enumerate(marked_lines(finding), start=1)]
-    return f" What speaks most for it: line {joined(links)}." if links else ""
+    return f" What told the model most: line {joined(links)}." if links else ""
 
 
 def _related(finding: Finding, place: dict[str, Any]) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def _related(finding: Finding, place: dict[str, Any]) -> dict[str, Any]:
     related = [
         {
             "id": number,
-            "message": {"text": f"This line speaks for {finding.class_name}."},
+            "message": {"text": "This line told the model much."},
             "physicalLocation": {"artifactLocation": file, "region": {"startLine": line}},
         }
         for number, line in enumerate(marked_lines(finding), start=1)

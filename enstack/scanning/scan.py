@@ -159,7 +159,7 @@ def scan_paths(
     scanner.sort()
     findings, gone = known.marked(scanner.findings)
     lines_of = LinesOfFindings(judge, cache_dir)
-    findings = lines_of.found_in(sorted(findings, key=lambda finding: finding.order))
+    findings = lines_of.found_in(sorted(findings, key=lambda one: one.order), budget)
     if failure := judge.cache.failure or lines_of.cache.failure:
         warn(f"⚠️  Scores were not kept for the next scan: {failure}.")
     named = tuple(map(Path, paths))

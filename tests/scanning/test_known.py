@@ -250,6 +250,8 @@ def test_the_budget_shows_the_worst_and_says_what_lies_below_and_hides_nothing_f
 ) -> None:
     scan = enstack.scan(tree, ensemble[0].path, local_dir=cache, budget=2)
     assert scan.alerts == scanned.findings[:2]
+    # What nobody is shown is not looked at for its lines, which costs more than judging it.
+    assert [one.lines is None for one in scan.counting[:3]] == [False, False, True]
     assert len(scan.counting) == len(scanned.findings)
     below = len(scanned.findings) - 2
     table = " ".join(scan_as(scan, "table").split())

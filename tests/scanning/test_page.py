@@ -93,7 +93,7 @@ def test_lines_that_tell_are_marked_the_worst_window_has_an_edge_and_long_functi
     assert marked == [start + 7, start + 120]
     window = [int(number) for kind, number in rows if kind == "window"]
     assert window == [start + 100, start + 101, start + 119, start + 121]
-    assert f"Marked: the lines that speak most for {finding.class_name}." in text
+    assert "Marked: the lines that told the model most." in text
     assert text.count("⋮") >= 2
 
 

@@ -45,7 +45,7 @@ def test_a_region_holds_the_function_as_it_stands_in_its_file(scanned: Scan) -> 
         assert "".join(within) == finding.code
 
 
-def test_the_lines_that_speak_most_are_related_places_that_the_message_links_to(
+def test_the_lines_that_told_most_are_related_places_that_the_message_links_to(
     scanned: Scan,
 ) -> None:
     one = scanned.findings[0]
