@@ -181,7 +181,8 @@ class ReportContent:
     """Everything that a report shows; what is undefined or not finite is None.
 
     verdict: stacking/verdict.json, None where a run combines nothing or is older than that;
-    next_step: what to do after it; about: what the run is, in a paragraph;
+    how_sure: of it, in plain words; next_step: what to do after it; limits: what the figures can't
+    tell; about: what the run is, in a paragraph;
     leaderboard: best macro-F1 first; costs: by its rows' keys, empty where a run is older; apart:
     its rows where train does not hold the answer; natural: None where classes come as often as in
     the whole data; evaluations: of every row, in the leaderboard's order; collapsed: rows but the
@@ -196,8 +197,10 @@ class ReportContent:
 
     run: str
     verdict: Verdict | None
+    how_sure: str | None
     next_step: str | None
     about: str
+    limits: list[str]
     choice: Choice
     alerts: list[Alert]
     leaderboard: list[LeaderboardRow]

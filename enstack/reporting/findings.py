@@ -26,6 +26,8 @@ from enstack.reporting.content import (
 from enstack.reporting.costs import read_costs
 from enstack.reporting.elsewhere import at_natural_frequencies, without_near_duplicates
 from enstack.reporting.evaluation import Evaluation
+from enstack.reporting.how_sure import how_sure
+from enstack.reporting.limits import limits_of
 from enstack.reporting.measuring import evaluate_row
 from enstack.reporting.next_step import next_step
 from enstack.reporting.paper import beside_the_paper
@@ -52,14 +54,16 @@ def load_results(run_dir: Path) -> ReportContent:
     base, stack = stored.first("base"), stored.first("stack")
     best, choice = chosen_row(stored)
     chosen, verdict = of_key[best.key], read_verdict(stored.folder.stacking.verdict)
-    training = _training(stored)
+    training, seeds = _training(stored), summarize_seeds(stored.folder)
     data = json_values(without_home(stored.data))
     settings = json_values(shown_settings(stored.settings, training))
     return ReportContent(
         run=stored.folder.path.resolve().name,
         verdict=verdict,
+        how_sure=how_sure(verdict) if verdict else None,
         next_step=next_step(verdict) if verdict else None,
         about=about(data, settings, stored.rows, choice),
+        limits=limits_of(data, seeds is not None),
         choice=choice,
         alerts=alerts_of(
             stored.data,
@@ -92,7 +96,7 @@ def load_results(run_dir: Path) -> ReportContent:
         data=data,
         settings=settings,
         provenance=read_provenance(stored),
-        seeds=summarize_seeds(stored.folder),
+        seeds=seeds,
     )
 
 
