@@ -172,6 +172,11 @@ def test_groups_stay_with_their_functions(
             ]
             projects = split.groups["project"].to_pylist()
             assert projects == [f"project{number % 7}" for number in numbers]
+    shared = data.summary()["groups"]
+    assert set(shared) == (kinds - {"cve"} if "test" in data.splits else set())
+    for kind, counts in shared.items():
+        train, test = (set(data.splits[of].groups[kind].to_pylist()) for of in ("train", "test"))
+        assert counts == {"test": len(test), "train_too": len(train & test)}
 
 
 # What is never taken
