@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["counted", "joined"]
+from collections.abc import Sequence
+
+__all__ = ["counted", "joined", "some_of"]
 
 HISSES = ("s", "x", "z", "tch", "sh")  # words that end so take es; an epoch's ch is a k
 
@@ -19,6 +21,13 @@ def _plural(noun: str) -> str:
     if noun.endswith("y") and noun[-2] not in "aeiou":
         return f"{noun[:-1]}ies"
     return f"{noun}es" if noun.endswith(HISSES) else f"{noun}s"
+
+
+def some_of(names: Sequence[str], limit: int = 12) -> str:
+    """Names in one line of text, the first ones where there are more: "a, b and 106 more"."""
+    if len(names) <= limit:
+        return ", ".join(names)
+    return f"{', '.join(names[: limit - 1])} and {len(names) - limit + 1:,} more"
 
 
 def joined(parts: list[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from enstack.counting import counted, joined
+from enstack.counting import counted, joined, some_of
 from enstack.reporting.background import Choice
 from enstack.reporting.leaderboard import LeaderboardRow
 from enstack.stacking.verdict_text import MEASURE_TITLES
@@ -42,8 +42,8 @@ def _question(label_mode: str, names: Sequence[str]) -> str:
     if label_mode == "binary":
         return "whether it is vulnerable"
     if label_mode == "multilabel":
-        return f"of each of {len(names)} weaknesses whether it is there ({', '.join(names)})"
-    which = f"which of {len(weaknesses)} weaknesses it has ({', '.join(weaknesses)})"
+        return f"of each of {len(names)} weaknesses whether it is there ({some_of(names)})"
+    which = f"which of {len(weaknesses)} weaknesses it has ({some_of(weaknesses)})"
     if label_mode == "cwe_or_clean":
         return f"{which}, or that it is clean: {len(names)} classes"
     return f"{which}; functions without any are not among them"

@@ -14,6 +14,7 @@ from enstack.stacking.leaps import Leap
 
 __all__ = ["alerts_of"]
 
+NAMED = 8  # small classes at most, after the first
 MUCH_CUT = 0.2  # of the functions of a split that are longer than a base model reads
 
 
@@ -89,8 +90,10 @@ def _small_classes(per_class: Sequence[dict[str, Any]]) -> Iterator[Alert]:
     first, *others = few
     named = [
         f"{first['class']} has {counted(first['support'], 'test function')}",
-        *(f"{entry['class']} {entry['support']:,}" for entry in others),
+        *(f"{entry['class']} {entry['support']:,}" for entry in others[:NAMED]),
     ]
+    if len(others) > NAMED:
+        named.append(f"{counted(len(others) - NAMED, 'more class', 'more classes')} as few")
     its = "their" if others else "its"
     yield Alert(
         "small_class",

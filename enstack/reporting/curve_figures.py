@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -12,10 +12,19 @@ from enstack.plots import COLOURS, INK, MUTED, WIDTH_INCHES, line_style, short_n
 from enstack.reporting.evaluation import Evaluation, PrecisionRecall
 from enstack.rounding import decimal
 
-__all__ = ["FAINT", "THIS_MODEL", "plot_precision_recall", "plot_reliability", "plot_risk_coverage"]
+__all__ = [
+    "FAINT",
+    "MOST_CLASSES",
+    "THIS_MODEL",
+    "largest_classes",
+    "plot_precision_recall",
+    "plot_reliability",
+    "plot_risk_coverage",
+]
 
 # Of a second line in the same colour; a single epoch makes no line, so it has markers too.
 FAINT: Any = {"linestyle": ":", "linewidth": 1.3, "markerfacecolor": "white", "markersize": 3.5}
+MOST_CLASSES = 12  # in a picture; tables have all
 THIS_MODEL = "this model"
 MARKS = 6  # on a curve, so that print in grey tells it from the others
 
@@ -54,10 +63,14 @@ def _reliability_line(
 def plot_precision_recall(evaluation: Evaluation) -> Figure:
     """Precision over recall, a line of each class; in ink of whether functions are vulnerable.
 
-    A class that no test function has, or that all have, has no line.
+    A class that no test function has, or that all have, has no line, nor has one beyond the
+    largest.
     """
-    figure, axes = _unit_square("Precision over recall on test", "recall", "precision", legend=4)
-    for number, entry in enumerate(evaluation.per_class):
+    shown = largest_classes(evaluation.per_class)
+    legend = max(4, 1 + len(shown) // 2)
+    title = "Precision over recall on test"
+    figure, axes = _unit_square(title, "recall", "precision", legend)
+    for number, entry in enumerate(shown):
         label = f"{short_name(entry['class'], 18)}: {_area(entry['average_precision'])}"
         curve = evaluation.curves[entry["class"]]
         _precision_recall_line(axes, curve, {**line_style(number), "label": label})
@@ -68,6 +81,12 @@ def plot_precision_recall(evaluation: Evaluation) -> Figure:
     if axes.lines:
         figure.legend(loc="outside lower left", ncols=2, fontsize=8.5)
     return figure
+
+
+def largest_classes(entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The classes that pictures have room for, those of most test functions, in their order."""
+    largest = sorted(range(len(entries)), key=lambda place: -entries[place]["support"])
+    return [entries[place] for place in sorted(largest[:MOST_CLASSES])]
 
 
 def plot_risk_coverage(evaluation: Evaluation, base: Evaluation | None) -> Figure:

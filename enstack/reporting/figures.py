@@ -29,7 +29,9 @@ from enstack.plots import (
 from enstack.reporting.content import Epoch, ReportContent, TrainingCurve
 from enstack.reporting.curve_figures import (
     FAINT,
+    MOST_CLASSES,
     THIS_MODEL,
+    largest_classes,
     plot_precision_recall,
     plot_reliability,
     plot_risk_coverage,
@@ -127,7 +129,8 @@ def plot_confusion_matrix(evaluation: Evaluation) -> Figure:
     )
     axes = figure.add_subplot()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1.25, aspect="auto")
-    for row, column in np.ndindex(*counts.shape):
+    # Of many classes the shades are to be seen, and there is no room for counts.
+    for row, column in np.ndindex(*counts.shape) if len(classes) <= MOST_CLASSES else ():
         _cell(axes, row, column, int(counts[row, column]), shares[row, column])
     _class_ticks(axes, classes)
     axes.set_title("Confusion on test")
@@ -135,14 +138,18 @@ def plot_confusion_matrix(evaluation: Evaluation) -> Figure:
 
 
 def plot_class_f1(evaluation: Evaluation, base: Evaluation | None) -> Figure:
-    """One F1 bar per class with the number of its functions; `base` is marked by a diamond."""
-    entries = evaluation.per_class
+    """One F1 bar per class with the number of its functions; `base` is marked by a diamond.
+
+    Of many classes the largest are drawn.
+    """
+    entries = largest_classes(evaluation.per_class)
     figure = Figure(figsize=(WIDTH_INCHES, 1.15 + 0.42 * len(entries)), layout="constrained")
     axes = figure.add_subplot()
     for position, entry in enumerate(entries):
         _class_bar(axes, position, entry)
     if base is not None:
-        values = [entry["f1"] for entry in base.per_class]
+        of_base = {entry["class"]: entry["f1"] for entry in base.per_class}
+        values = [of_base[entry["class"]] for entry in entries]
         # At 0 and at 1 half of the diamond lies outside the axes.
         axes.plot(values, range(len(values)), **DIAMOND, clip_on=False)
     _class_axis(axes, entries)

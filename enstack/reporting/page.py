@@ -12,6 +12,8 @@ from enstack.data.made_up import MADE_UP_NOTE
 from enstack.data.weaknesses import FLAG, MEANINGS
 from enstack.reporting.content import ReportContent
 from enstack.reporting.costs import COST_TITLES
+from enstack.reporting.curve_figures import MOST_CLASSES
+from enstack.reporting.evaluation import Evaluation
 from enstack.reporting.figures import SMALL_CLASS, draw_figures
 from enstack.reporting.findings import load_results
 from enstack.reporting.html import render_page
@@ -48,6 +50,8 @@ def _page(content: ReportContent, pictures: Mapping[str, str]) -> str:
     values = {field.name: getattr(content, field.name) for field in dataclasses.fields(content)}
     more = {
         "pictures": pictures,
+        "most_classes": MOST_CLASSES,
+        "most_confused": _most_confused,
         "made_up_note": MADE_UP_NOTE,
         "flag_means": FLAG,
         "means": MEANINGS,
@@ -68,6 +72,20 @@ def _page(content: ReportContent, pictures: Mapping[str, str]) -> str:
     }
     page = render_page("enstack.reporting", "report.html.j2", {**values, **more})
     return in_two_languages(page, Catalog(read_catalog()))
+
+
+def _most_confused(of: Evaluation) -> list[tuple[str, str, int, float]]:
+    """The 20 most frequent confusions: the true class, what is said, functions, share of the true.
+
+    More classes than a table has room for make a matrix that is nearly empty.
+    """
+    found = [
+        (true, said, n, n / sum(counts))
+        for true, counts in zip(of.confusion_classes, of.confusion, strict=True)
+        for said, n in zip(of.confusion_classes, counts, strict=True)
+        if n and said != true
+    ]
+    return sorted(found, key=lambda one: -one[2])[:20]
 
 
 def _reasons(dropped: Mapping[str, Mapping[str, int]]) -> list[str]:
