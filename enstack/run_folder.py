@@ -235,7 +235,10 @@ class RunFolder:
         settings = config.model_dump(mode="json") | kept
         write_if_changed(self.config_file, _as_text(settings))
         recorded = self.data_record()
-        summary = data.summary() | {"holdout": plan.summary(config.meta_features, config.seed)}
+        summary = data.summary() | {
+            "groups": data.groups_in_test(),
+            "holdout": plan.summary(config.meta_features, config.seed),
+        }
         # Base models add theirs when they are done: what was added before is kept.
         summary["truncated"] = recorded.get("truncated", {})
         if self.added():

@@ -27,7 +27,7 @@ def limits_of(data: Mapping[str, Any], several_seeds: bool) -> list[str]:
     """Sentences, of data.json; older runs did not record what their data name."""
     groups = data.get("groups")
     return [
-        *([] if groups is None else _groups(groups)),
+        *([] if groups is None else _groups(groups, data.get("division", {}).get("by") == "date")),
         _labels(data),
         "A function is read alone, without its callers and types.",
         "An interval is about other test functions of the same kind, and not about another "
@@ -40,7 +40,7 @@ def limits_of(data: Mapping[str, Any], several_seeds: bool) -> list[str]:
     ]
 
 
-def _groups(groups: Mapping[str, Any]) -> Iterator[str]:
+def _groups(groups: Mapping[str, Any], by_date: bool) -> Iterator[str]:
     """groups: by kind, in how many test stands, and in how many of these train does too."""
     missing = [sentence for kind, sentence in WITHOUT.items() if kind not in groups]
     yield from [WITHOUT_ANY] if len(missing) == len(WITHOUT) else missing
@@ -52,7 +52,7 @@ def _groups(groups: Mapping[str, Any]) -> Iterator[str]:
             f"{groups['commit']['train_too']:,} stand in train too: a flaw may stand there and its "
             "repair here, and figures may be too high or too low for that."
         )
-    if "date" in groups:
+    if "date" in groups and not by_date:
         yield (
             "The data name dates. Only where test was divided off by them do figures say how a "
             "model does on code that is written after what it has learned from."

@@ -172,7 +172,7 @@ def test_groups_stay_with_their_functions(
             ]
             projects = split.groups["project"].to_pylist()
             assert projects == [f"project{number % 7}" for number in numbers]
-    shared = data.summary()["groups"]
+    shared = data.groups_in_test()
     assert set(shared) == (kinds - {"cve"} if "test" in data.splits else set())
     for kind, counts in shared.items():
         train, test = (set(data.splits[of].groups[kind].to_pylist()) for of in ("train", "test"))

@@ -40,6 +40,11 @@ def test_nothing_is_called_unmeasurable_that_the_data_name() -> None:
     assert "Only where test was divided off by them" in named
 
 
+def test_where_test_was_divided_off_by_date_nothing_is_said_against_it() -> None:
+    data = {"groups": {"date": counts(9, 0)}, "flag_counts": {}, "division": {"by": "date"}}
+    assert "The data name dates" not in " ".join(limits_of(data, several_seeds=False))
+
+
 @pytest.mark.parametrize(
     ("kind", "unknown"), [("project", SEEN), ("date", DATED), ("commit", REPAIRED)]
 )

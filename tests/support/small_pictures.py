@@ -62,7 +62,10 @@ def _artists(figure: Figure) -> Iterator[Artist]:
 
 
 def _svg(figure: Figure) -> str:
-    words = [html.escape(text.get_text()) for text in figure.findobj(Text)]
+    # Not the ticks' words, which are other ones once a figure has been drawn.
+    legends = [text for legend in figure.legends for text in legend.get_texts()]
+    texts = [one for one in _artists(figure) if isinstance(one, Text)] + legends
+    words = [html.escape(text.get_text()) for text in texts]
     elements = "".join(f"<text>{word}</text>" for word in words if word)
     return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1">{elements}</svg>'
 
