@@ -25,6 +25,7 @@ from enstack.checkpoints.slots import (
     saved_number,
 )
 from enstack.config import TINY_MODELS
+from enstack.progress.say import say
 from enstack.storage.disks import is_same, lock
 from enstack.storage.folders import leftovers, remove_leftover, remove_own
 from enstack.storage.links import below, is_folder, names_in, occupied, places, remove
@@ -183,7 +184,7 @@ def _remove_cache(path: Path) -> bool:
         # Another process may have put a new one in its place, before it was locked.
         if not is_same(path, descriptor) or _unclear(path):
             return False
-        remove_own(path) if is_folder(path) else remove(path)
+        _give_up(path) if is_folder(path) else remove(path)
     finally:
         os.close(descriptor)
     return True
@@ -196,8 +197,13 @@ def _remove_scratch(path: Path) -> bool:
             return False
         for place in _model_places(path):
             clear(place)
-        remove_own(path)
+        _give_up(path)
     return True
+
+
+def _give_up(folder: Path) -> None:
+    if remove_own(folder):
+        say(f"⚠️  {folder} holds more than enstack wrote: that stays.")
 
 
 @contextlib.contextmanager

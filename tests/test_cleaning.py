@@ -80,9 +80,13 @@ def test_what_a_running_process_holds_stays(local: Path) -> None:
     assert not any(path.exists() for path in held)
 
 
-def test_files_of_the_user_in_a_cache_stay(local: Path) -> None:
+def test_files_of_the_user_in_a_cache_stay_and_are_told(
+    local: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (local / "tokens" / KEY / "notes.txt").write_text("mine")
     enstack.clean(local, yes=True)
+    (told,) = capsys.readouterr().out.splitlines()
+    assert f"{KEY} holds more than enstack wrote: that stays" in told
     assert [path.name for path in (local / "tokens" / KEY).iterdir()] == ["notes.txt"]
     # The manifest is gone with what it listed: what nobody can tell from a cache's own stays.
     (entry,) = enstack.clean(local, yes=True).kept
