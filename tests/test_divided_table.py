@@ -100,7 +100,7 @@ def test_auto_takes_the_strictest_that_leaves_even_splits(
 
 def test_what_is_passed_over_is_told_with_its_reason(tmp_path: Path) -> None:
     few = divided(rows_of(60, project=lambda n: f"p{n % 2}"), tmp_path)
-    assert "not split by project: there are 2" in few.notes
+    assert "not split by project: only 2 groups" in few.notes
     large = divided(rows_of(100, project=lambda n: f"p{max(0, n - 94)}"), tmp_path)
     assert "not split by project: the splits would be uneven, for 95% of all belong together" in (
         large.notes

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from enstack.counting import counted
 from enstack.data.column_cache import Columns, digest_of
 from enstack.data.dates import as_day, seconds_of
 from enstack.data.division import (
@@ -119,7 +120,7 @@ def _too_little(own: np.ndarray) -> str | None:
     n_groups, named = len(np.unique(own[own != NO_GROUP])), (own != NO_GROUP).mean()
     if named < NAMED:
         return f"{percent(1 - named, 0)} of the functions name none"
-    return f"there are {n_groups}" if n_groups < FEWEST_GROUPS else None
+    return f"only {counted(n_groups, 'group')}" if n_groups < FEWEST_GROUPS else None
 
 
 def _lacks(by: str, groups: pa.Table | None) -> str:
