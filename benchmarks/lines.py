@@ -14,6 +14,7 @@ from enstack.bundle import load
 from enstack.bundle.line_measures import MeasuredLines, known_lines, measure_lines
 from enstack.config import RunConfig
 from enstack.inputs import data_of
+from enstack.progress.quiet import quietly
 from enstack.run_folder import RunFolder
 
 HEAD = (
@@ -27,12 +28,14 @@ def main(run_dir: str, name: str | None = None, split: str = "test") -> None:
     run = RunFolder(Path(run_dir))
     model = load(run.path, name)
     data = data_of(RunConfig(**{**run.settings(), "run_dir": str(run.path)}))
-    known = known_lines(model, data.splits[split])
+    with quietly():  # or bars would stand in the table
+        known = known_lines(model, data.splits[split])
+        rows = measure_lines(model, known)
     print(
         f"{model.name}, {split}: {len(known.texts):,} functions, {known.vulnerable.sum():,} "
         f"vulnerable, {known.alerted.sum():,} alerted.\n\n{HEAD}"
     )
-    for row in measure_lines(model, known):
+    for row in rows:
         print(_row(row))
 
 

@@ -20,7 +20,7 @@ from enstack.lines.tokens import NO_LINE, TokensOfLines, tokens_of_lines
 from enstack.models.base_models import BaseModel, load_classifier, load_tokenizer
 from enstack.models.fine_tuned import FineTunedModel
 from enstack.models.hardware import Hardware
-from enstack.models.tokens import encode
+from enstack.models.tokens import encode, encode_with_ends
 
 FUNCTIONS = (
     "copy(char *s)\n{\n    char b[8];\n    strcpy(b, s);\n}\n",
@@ -170,8 +170,13 @@ def test_tokens_are_those_that_are_judged_and_stand_in_the_line_of_their_last_ch
         assert [one.input_ids for one in found] == encode(
             list(FUNCTIONS), model.tokenizer, model.max_length
         )[0]
-        for one, function in zip(found, FUNCTIONS, strict=True):
+        _, ends = encode_with_ends(list(FUNCTIONS), model.tokenizer, model.max_length)
+        for one, function, own in zip(found, FUNCTIONS, ends, strict=True):
             lines = function.split("\n")
+            # What ends a line is still part of it.
+            assert one.lines.tolist() == [
+                NO_LINE if end < 0 else function.count("\n", 0, max(end - 1, 0)) for end in own
+            ]
             assert one.n_lines == len(lines)
             for line in range(one.n_lines):
                 ids = [i for i, at in zip(one.input_ids, one.lines, strict=True) if at == line]
