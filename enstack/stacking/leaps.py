@@ -1,7 +1,7 @@
 """Base models that are far better on test than where stacks are fitted, as if they knew it.
 
-A file of probabilities that was made with test's labels in view is right of every test function,
-and no better than others elsewhere. Ids, sums and seen marks can't tell that; the gap can.
+A file of probabilities that was made with test's labels in view is surer of them on test than
+elsewhere. Ids, sums and seen marks can't tell that; the gap can.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from enstack.metrics.label_task import LabelTask
-from enstack.stacking.baselines import WORDS
 from enstack.stacking.titles import title
+from enstack.stacking.word_counts import WORDS
 
-__all__ = ["Leap", "leaps"]
+__all__ = ["Leap", "Rows", "leaps"]
 
 # Chance alone gives 4 standard errors once in 30,000: of a run with twelve models, one in 2,500.
 STANDARD_ERRORS = 4.0
-# Another test split may suit a language model better than word counts, by hundredths.
-LEAST = 0.1
+# Of the probability given to what is true: another split may suit one model better, by hundredths.
+LEAST = 0.05
 
 
 @dataclass(frozen=True)
 class Leap:
     """A base model's accuracy where stacks are fitted and on test, and that of word counts.
 
-    standard_errors: how many its gain less that of word counts is away from none.
+    standard_errors: how many its gain less that of the others is away from none.
     """
 
     title: str
@@ -38,42 +38,63 @@ class Leap:
     standard_errors: float
 
 
-def leaps(
-    task: LabelTask,
-    before: tuple[np.ndarray, Mapping[str, np.ndarray]],
-    on_test: tuple[np.ndarray, Mapping[str, np.ndarray]],
-    clusters: np.ndarray | None = None,
-) -> list[Leap]:
-    """The base models whose gain on test, less that of word counts, is far beyond chance.
+@dataclass(frozen=True)
+class Rows:
+    """What models say of labelled rows: probabilities (n, k) and decisions, by key.
 
-    before, on_test: labels of rows, and what each model by its key decides of them. clusters: (n,)
-    of the test rows, which depend on each other within one. Word counts, learned from train alone,
-    tell how much easier test is. Method: the score test of equal means of (model right) - (words
-    right), rows in clusters counted as the independent ones that would tell as much.
+    Of keys that are no base models, those of word counts alone are used.
     """
+
+    task: LabelTask
+    labels: np.ndarray
+    probabilities: Mapping[str, np.ndarray]
+    decisions: Mapping[str, np.ndarray]
+
+    @property
+    def keys(self) -> list[str]:
+        """Base models, and word counts, which learned from train alone."""
+        return [key for key in self.probabilities if key.startswith("base:") or key == WORDS]
+
+    def accuracy(self, key: str) -> float:
+        """The share of rows that a model decides right; 0 where it is not asked."""
+        if key not in self.decisions:
+            return 0.0
+        return float(self.task.right(self.labels, self.decisions[key]).mean())
+
+    def given_to_truth(self, key: str) -> np.ndarray:
+        """The probability (n,) that a model gives to a row's class, or in the mean to its flags."""
+        choices = self.task.choices(self.probabilities[key])
+        of_label = choices[np.arange(len(choices)), self.task.taken(self.labels)]
+        mean: np.ndarray = of_label.reshape(len(self.labels), -1).mean(axis=1)
+        return mean
+
+
+def leaps(before: Rows, on_test: Rows, clusters: np.ndarray | None = None) -> list[Leap]:
+    """The base models whose gain on test, less that of the other models, is far beyond chance.
+
+    before: the rows that stacks are fitted on. clusters: (n,) of the test rows, which depend on
+    each other within one. Compared is the probability given to what is true, which moves less by
+    chance than whether a row is right; the mean of the others, word counts among them, tells how
+    much easier test is. Method: two means, rows in clusters counted as the independent ones that
+    would tell as much.
+    """
+    keys = [key for key in on_test.keys if key in before.keys]
+    sides = [(rows, {key: rows.given_to_truth(key) for key in keys}) for rows in (before, on_test)]
     found = []
-    for key in (key for key in on_test[1] if key.startswith("base:") and key in before[1]):
-        sides = [(_right(task, side, key), _right(task, side, WORDS)) for side in (before, on_test)]
-        apart, n = [own - words for own, words in sides], [len(own) for own, _ in sides]
+    for key in (key for key in keys if key.startswith("base:")):
+        others = [other for other in keys if other != key]
+        apart = [
+            given[key] - np.mean([given[other] for other in others] or [0 * given[key]], axis=0)
+            for _, given in sides
+        ]
         gain = float(apart[1].mean() - apart[0].mean())
-        error = np.sqrt(np.concatenate(apart).var() * (1 / n[0] + _together(clusters) / n[1]))
+        # A leak takes the spread away from test: that of the other rows is what chance has.
+        spread = max(float(each.var()) for each in apart)
+        error = np.sqrt(spread * (1 / len(apart[0]) + _together(clusters) / len(apart[1])))
         if gain >= LEAST and gain >= STANDARD_ERRORS * error > 0:
-            (own_before, words_before), (own_test, words_test) = [
-                (float(own.mean()), float(words.mean())) for own, words in sides
-            ]
-            told = (own_before, own_test, words_before, words_test, float(gain / error))
-            found.append(Leap(title(key), *told))
+            own, words = [(before.accuracy(one), on_test.accuracy(one)) for one in (key, WORDS)]
+            found.append(Leap(title(key), *own, *words, float(gain / error)))
     return found
-
-
-def _right(
-    task: LabelTask, side: tuple[np.ndarray, Mapping[str, np.ndarray]], key: str
-) -> np.ndarray:
-    """Whether a model is right of each row (n,) float64; never, where it is not asked."""
-    labels, decisions = side
-    if key not in decisions:
-        return np.zeros(len(labels))
-    return task.right(labels, decisions[key]).astype(np.float64)
 
 
 def _together(clusters: np.ndarray | None) -> float:

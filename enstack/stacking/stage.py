@@ -30,7 +30,7 @@ from enstack.stacking.flawfinder import (
     risk_levels,
 )
 from enstack.stacking.inputs import StackingInputs
-from enstack.stacking.leaps import leaps
+from enstack.stacking.leaps import Rows, leaps
 from enstack.stacking.meta_features import BaseModelProbabilities, refuse_leaks
 from enstack.stacking.primary_measure import primary_measure
 from enstack.stacking.ranking import leaderboard
@@ -90,7 +90,7 @@ def stack_base_models(
     with replacing_folder(run.stacking.path, details) as beside:
         folder = StackingFolder(beside)
         inputs.refuse_foreign_files()
-        selected = _select(inputs, folder)
+        selected, before = _select(inputs, folder)
         # Written down before anything that a model says of test is read.
         details["declared"] = selected.comparison
         details["declared_before"] = declare(run, selected.comparison, made_from)
@@ -101,35 +101,40 @@ def stack_base_models(
         # Apart from the leaderboard: no two runs take the same time.
         write_json(folder.costs, inputs.costs(probabilities))
         clusters = _write_contamination(data, folder)
-        decisions = _write_results(inputs, selected.best, probabilities, clusters, folder)
+        measured = _write_results(inputs, selected.best, probabilities, clusters, folder)
         if selected.comparison is not None:
             declared = Declared(**selected.comparison, before=details["declared_before"])
-            judged = Judged(data.task, data.splits["test"].labels, decisions, clusters)
-            before = selected.labels, selected.decisions
-            found = leaps(data.task, before, (judged.labels, decisions), clusters)
+            judged = Judged(data.task, measured.labels, measured.decisions, clusters)
+            found = leaps(before, measured, clusters)
             verdict = in_words(dataclasses.replace(judge(declared, judged), leaps=found))
             write_json(folder.verdict, dataclasses.asdict(verdict))
     run.log(MEASURED)
 
 
-def _select(inputs: StackingInputs, folder: StackingFolder) -> Selection:
-    """Score every candidate on rows that no base model has seen; write what is declared of test."""
+def _select(inputs: StackingInputs, folder: StackingFolder) -> tuple[Selection, Rows]:
+    """Score every candidate on rows that no base model has seen; write what is declared of test.
+
+    With it, what base models and word counts say of these rows.
+    """
     task, config = inputs.task, inputs.config
     measure = primary_measure(task, inputs.data.splits["test"].labels, config.primary_measure)
     on_meta, labels = inputs.on_meta_rows(), inputs.meta_labels
     refuse_leaks(on_meta)  # before words are counted, which takes long
+    words = inputs.words_on_meta_rows()
     selected = select_model(
         on_meta,
         labels,
         config.meta_classifiers,
         measure,
-        baselines={WORDS: inputs.words_on_meta_rows()},
+        baselines={WORDS: words},
         seed=config.seed,
     )
     arrays: dict[str, Any] = {"ids": selected.ids, "labels": selected.labels}
     np.savez_compressed(folder.selection_decisions, **{**arrays, **selected.decisions})
     write_json(folder.selection, selected.to_json())
-    return selected
+    said = {**{f"base:{model.name}": model.probabilities for model in on_meta}, WORDS: words}
+    decided = {key: measure.decisions(labels, values) for key, values in said.items()}
+    return selected, Rows(task, labels, said, decided)
 
 
 def _flawfinder(data: VulnerabilityData, plan: SplitPlan, config: RunConfig) -> np.ndarray:
@@ -157,10 +162,10 @@ def _write_results(
     probabilities: dict[str, np.ndarray],
     clusters: np.ndarray,
     folder: StackingFolder,
-) -> dict[str, np.ndarray]:
+) -> Rows:
     """The leaderboard and what it is made of, and the mistakes of the best on validation.
 
-    Returns what each model decides of the test functions, by key.
+    Returns what each model says of the test functions.
     """
     data, seed = inputs.data, inputs.config.seed
     test, validation = data.splits["test"], data.splits["validation"]
@@ -189,7 +194,7 @@ def _write_results(
     decided = {key: data.task.decide(values, thresholds[key]) for key, values in on_test.items()}
     mistakes = surest_mistakes(best, test, data.task, on_test[best], decided[best])
     write_json(folder.wrong_functions, dataclasses.asdict(mistakes))
-    return decided
+    return Rows(data.task, test.labels, on_test, decided)
 
 
 def _every_model(

@@ -113,9 +113,10 @@ def _intervals(
     if classes is not None:
         occurs = occurs & classes
     # A stream of its own: how many resamples are drawn at once changes none of its draws either.
-    random, blocks = np.random.RandomState([seed, 1]), []
+    random, blocks, never = np.random.RandomState([seed, 1]), [], _never_given(whole)
     for (counts,) in cells.reweighted(seed=seed, n_resamples=n_resamples):
         prior = random.gamma(0.5, size=(len(counts), 1 + len(occurs), 2))
+        prior[:, 1:, 0] *= ~never
         blocks.append(_with_prior(counts, prior * cells.rows_together, occurs))
     shares, f1 = np.concatenate(blocks, axis=1)
     figure = macro_f1(whole, classes)
@@ -127,6 +128,17 @@ def _intervals(
         "accuracy": _ends(shares, accuracy(whole), _independent_rows(cells, "accuracy", None)),
         "macro_f1": _ends(f1, figure, _independent_rows(cells, "macro_f1", classes)),
     }
+
+
+def _never_given(counts: np.ndarray) -> np.ndarray:
+    """The classes (k,) bool that a model never gives that says the same of every function.
+
+    Of such a model it is known that it hits none of them; of another one it is not.
+    """
+    _, _, given = by_class(counts)
+    alike = ((given == 0) | (given == counts[0])).all()
+    never: np.ndarray = alike & (given == 0)
+    return never
 
 
 def _independent_rows(cells: Cells, measure: str, classes: np.ndarray | None) -> float:

@@ -154,3 +154,18 @@ def test_intervals_do_not_depend_on_how_many_are_drawn_at_once(monkeypatch: pyte
     monkeypatch.setattr("enstack.statistics.cells.DRAWN_AT_ONCE", 700)
     for name, ends in intervals(labels, {"x": predicted}, TASK, seed=1)["x"].items():
         assert ends == pytest.approx(whole["x"][name], abs=1e-12)
+
+
+def test_a_model_that_says_the_same_of_all_is_known_to_hit_no_other_class():
+    random, held = np.random.RandomState(0), 0
+    truth = 2 * 0.4 / 1.4 / 5
+    for seed in range(200):
+        labels = random.choice(5, size=240, p=[0.4, 0.15, 0.15, 0.15, 0.15])
+        said = {"majority": np.zeros(240, dtype=np.int64)}
+        task = OneClass(tuple("abcde"))
+        low, high = intervals(labels, said, task, seed=seed, n_resamples=200)["majority"][
+            "macro_f1"
+        ]
+        assert high - low < 0.03, "four of five classes add nothing to it"
+        held += low <= truth <= high
+    assert held > 180

@@ -1,6 +1,6 @@
 """Simulates test sets whose truth is known: do intervals cover, are p-values uniform, and the rest?
 
-python -m tests.sweeps.simulations [--repetitions N] [--write]
+python -m tests.sweeps.simulations [--repetitions N] [--parts NAME...] [--write]
 
 Two models that are equal, or known to differ, judge rows drawn from a known population, some with
 classes of a few rows or with rows that depend on each other; enstack.statistics is asked about each
@@ -30,12 +30,14 @@ from sklearn.ensemble import RandomForestClassifier
 
 from enstack.metrics.one_class import OneClass
 from enstack.plots import COLOURS, STYLE
+from enstack.stacking.leaps import leaps as leaps_of
 from enstack.stacking.meta_features import BaseModelProbabilities
 from enstack.stacking.stack import fit_meta_classifier
 from enstack.statistics.bootstrap import Difference, difference, intervals
 from enstack.statistics.cells import MEASURES, measured, paired, single
 from enstack.statistics.power import smallest_shown
 from enstack.statistics.winner import corrected
+from tests.support.leaks import rows_with_leak
 from tests.support.populations import POPULATIONS, Population
 
 FOLDER = Path(__file__).parents[2] / "docs" / "statistics"
@@ -230,6 +232,26 @@ def _best_stack(
     return macro_f1(best, judge), macro_f1(best, test)
 
 
+def leaks(sizes: tuple[int, int], n: int) -> None:
+    """How often a base model is told that knows a share of test's labels, and how often another.
+
+    sizes: rows that stacks are fitted on, and of test.
+    """
+    for skill in (1.0, 2.2):
+        for leak in (0.0, 0.1, 0.25, 0.5, 1.0):
+            random, asked, others = np.random.RandomState(4), 0, 0
+            for _ in range(n):
+                before = rows_with_leak(sizes[0], random, skill=skill)
+                on_test = rows_with_leak(sizes[1], random, skill=skill, leak=leak)
+                titles = {leap.title for leap in leaps_of(before, on_test)}
+                asked, others = asked + ("asked" in titles), others + bool(titles - {"asked"})
+            right = "46" if skill == 1 else "68"
+            where = f"right of {right} %, {sizes[0]:,} rows before, {sizes[1]:,} of test"
+            most = 1 if leak else 0.005
+            note(f"leak of {leak:.0%} of test's labels told", where, asked / n, 0, most, n)
+            note(f"leak of {leak:.0%}, an honest model told", where, others / n, 0, 0.005, n)
+
+
 def draw_picture() -> None:
     """Three panels: p of equal models, the winner's figure, the leak guard."""
     with matplotlib.rc_context(STYLE):
@@ -280,15 +302,8 @@ def draw_picture() -> None:
         figure.savefig(FOLDER / "simulations.png", dpi=130, metadata={"Software": None})
 
 
-def main() -> int:
-    """Run all; 1 where something is out of its bounds."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.sweeps.simulations", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("--repetitions", type=int, default=2000)
-    parser.add_argument("--write", action="store_true", help="the table and the picture into docs/")
-    given = parser.parse_args()
-    n = given.repetitions
+def all_differences(n: int) -> None:
+    """Differences and figures in every population, and one that is better."""
     for population in POPULATIONS:
         differences(population, n)
         figures(population, n)
@@ -296,16 +311,62 @@ def main() -> int:
         if population.cluster > 1:
             differences(population, n // 4, blind=True)
     differences(replace(POPULATIONS[0], name="one better, even classes", gain=0.1), n)
+
+
+def all_power(n: int) -> None:
+    """Power in three populations."""
     for population in (POPULATIONS[0], POPULATIONS[2], POPULATIONS[-1]):
         power(population, n)
+
+
+def all_winners(n: int) -> None:
+    """The best of 30 models, on few functions and on many."""
     for n_rows in (729, 3900):
         for measure in ("accuracy", "macro_f1"):
             winner(n_rows, measure, max(20, n // 5))
-    without_guard(max(4, n // 200))
-    if given.write:
-        FOLDER.mkdir(exist_ok=True)
-        pd.DataFrame(rows).to_csv(FOLDER / "simulations.csv", index=False)
+
+
+def all_leaks(n: int) -> None:
+    """Leaks into runs of three sizes: toy, Juliet, the paper's."""
+    for sizes in ((150, 300), (430, 729), (1950, 3900)):
+        leaks(sizes, max(20, n // 10))
+
+
+PARTS: dict[str, Callable[[int], None]] = {
+    "differences": all_differences,
+    "power": all_power,
+    "winners": all_winners,
+    "guard": lambda n: without_guard(max(4, n // 200)),
+    "leaks": all_leaks,
+}
+
+
+def write(whole: bool) -> None:
+    """The table into docs/, what was simulated in it anew; the picture if all was."""
+    FOLDER.mkdir(exist_ok=True)
+    path, found = FOLDER / "simulations.csv", pd.DataFrame(rows)
+    if whole:
         draw_picture()
+    elif path.exists():
+        found = pd.concat([pd.read_csv(path), found]).drop_duplicates(
+            ["what", "where"], keep="last"
+        )
+    found.to_csv(path, index=False)
+
+
+def main() -> int:
+    """Run all, or some parts; 1 where something is out of its bounds."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.sweeps.simulations", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--repetitions", type=int, default=2000)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--write", action="store_true", help="the table and the picture into docs/")
+    given = parser.parse_args()
+    for part in given.parts:
+        PARTS[part](given.repetitions)
+    if given.write:
+        write(set(given.parts) == set(PARTS))
     return int(not all(row["within"] for row in rows))
 
 
