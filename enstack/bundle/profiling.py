@@ -15,6 +15,7 @@ from enstack.counting import counted
 from enstack.data.functions import VulnerabilityData
 from enstack.data.labels import task_of
 from enstack.data.made_up import says_made_up
+from enstack.duplicates.contamination import NEAR, clusters_of_validation
 from enstack.duplicates.familiarity import Familiarity
 from enstack.duplicates.known_functions import KnownFunctions
 from enstack.duplicates.lexer import has_comment
@@ -23,7 +24,7 @@ from enstack.inputs import data_of, without_near_duplicates
 from enstack.metrics.abstention import guaranteed_threshold
 from enstack.metrics.alert_rule import AlertRule
 from enstack.metrics.label_task import LabelTask
-from enstack.metrics.temperature import fit_temperature, tempered
+from enstack.metrics.temperature import tempered, useful_temperature
 from enstack.run_folder import RunFolder
 from enstack.same_run import plan_of_run
 from enstack.stacking.candidates import members_of
@@ -34,7 +35,7 @@ from enstack.storage.files import read_json_object
 
 __all__ = ["PROFILING_EDITION", "scanning_profile"]
 
-PROFILING_EDITION = 1  # raise when a run's profile comes out otherwise, so that none is used
+PROFILING_EDITION = 2  # raise when a run's profile comes out otherwise, so that none is used
 
 ERROR_TARGET, SURE_TARGET = 0.9, 0.8  # shares that must be right: of alerts, of any answers
 MOST_READ = 20_000  # training functions whose words are counted
@@ -61,7 +62,9 @@ def scanning_profile(
     on_validation = None if data is None else _on_validation(data, config, run, key)
     temperature = _temperature(run, key)
     if temperature is None and on_validation is not None:
-        temperature = fit_temperature(*on_validation, task)  # the run is older than temperatures
+        temperature = useful_temperature(
+            *on_validation[:2], task
+        )  # the run is older than temperatures
     if temperature is None:
         notes.append("without validation labels probabilities are not calibrated")
     chosen = _chosen(run, key, task, temperature or 1.0, on_validation)
@@ -106,15 +109,19 @@ def _temperature(run: RunFolder, key: str) -> float | None:
 
 def _on_validation(
     data: VulnerabilityData, config: RunConfig, run: RunFolder, key: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Labels (n,) or (n, k) of the rows that choose thresholds, and what the model says (n, k)."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels (n,) or (n, k) of the rows that choose thresholds, and what the model says (n, k).
+
+    And their clusters (n,): near-duplicates depend on each other.
+    """
     inputs = StackingInputs(data, plan_of_run(config, data, run), config, run)
     combination = combination_of(run, key, base_model_names(config.base_models))
     functions = data.splits["validation"].take(inputs.plan.selection)
+    clusters = clusters_of_validation(data, inputs.plan.selection, NEAR)
     if isinstance(combination, WordCounts):
-        return functions.labels, combination.predict_proba([functions])
+        return functions.labels, combination.predict_proba([functions]), clusters
     members = members_of(inputs.on_selection_rows(), combination.base_models)
-    return functions.labels, combination.predict_proba(members, data.task)
+    return functions.labels, combination.predict_proba(members, data.task), clusters
 
 
 def _chosen(
@@ -122,7 +129,7 @@ def _chosen(
     key: str,
     task: LabelTask,
     temperature: float,
-    on_validation: tuple[np.ndarray, np.ndarray] | None,
+    on_validation: tuple[np.ndarray, np.ndarray, np.ndarray] | None,
 ) -> dict[str, Any]:
     """Thresholds and promises, by name."""
     thresholds, error_from, sure_from = None, None, None
@@ -130,15 +137,15 @@ def _chosen(
         stored = np.array(read_json_object(run.stacking.thresholds)[key], dtype=np.float64)
         thresholds = AlertRule.at_temperature(stored, temperature, task).thresholds
     if on_validation is not None:
-        labels, probabilities = on_validation
+        labels, probabilities, clusters = on_validation
         probabilities = tempered(probabilities, temperature, task)
         if thresholds is None:
             thresholds = AlertRule.chosen_on(labels, probabilities, task).thresholds
         answers = task.answer_scores(labels, probabilities)
         if "alerts" in answers:
-            error_from = guaranteed_threshold(*answers["alerts"], ERROR_TARGET)
+            error_from = guaranteed_threshold(*answers["alerts"], ERROR_TARGET, clusters)
         if "classes" in answers:
-            sure_from = guaranteed_threshold(*answers["classes"], SURE_TARGET)
+            sure_from = guaranteed_threshold(*answers["classes"], SURE_TARGET, clusters)
     return {"thresholds": thresholds, "error_from": error_from, "sure_from": sure_from}
 
 

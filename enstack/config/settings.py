@@ -241,7 +241,7 @@ class Settings(BaseModel):
         Literal["macro_f1", "accuracy", "mcc"],
         Field(
             description="What the verdict is about; `macro_f1`: over the classes with at least 30 "
-            "test functions"
+            "test functions, written macro-F1 (30+) where that leaves any out"
         ),
     ] = "macro_f1"  # accuracy says little where one class is most of the functions
     report_to: Annotated[

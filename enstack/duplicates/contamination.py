@@ -16,6 +16,7 @@ from enstack.errors import DataError
 __all__ = [
     "NEAR",
     "DuplicatesOfTest",
+    "clusters_of_validation",
     "drop_from_train",
     "duplicates_of_test",
     "split_of_each",
@@ -52,6 +53,19 @@ def duplicates_of_test(data: VulnerabilityData, threshold: float) -> DuplicatesO
     clusters = duplicates.clusters(np.flatnonzero(is_test), threshold)
     groups = groups_of_test(data)
     return DuplicatesOfTest(near, joined(clusters, *groups.values()) if groups else clusters)
+
+
+def clusters_of_validation(
+    data: VulnerabilityData, rows: np.ndarray, threshold: float
+) -> np.ndarray:
+    """The cluster (n,) int64 of each of some validation functions: near-duplicates, and commits."""
+    sources = data.splits["validation"].take(rows).sources
+    duplicates = find_near_duplicates([sources], threshold, "Near-duplicates in validation")
+    clusters, commits = (
+        duplicates.clusters(np.arange(len(rows)), threshold),
+        data.groups.get("commit"),
+    )
+    return joined(clusters, commits.numbers["validation"][rows]) if commits else clusters
 
 
 def train_rows_to_keep(data: VulnerabilityData, threshold: float) -> np.ndarray:

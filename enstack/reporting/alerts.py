@@ -7,6 +7,7 @@ from typing import Any
 
 from enstack.counting import counted, joined
 from enstack.data.made_up import MADE_UP_NOTE, says_made_up
+from enstack.metrics.chance import WHAT_HELPS
 from enstack.reporting.background import Alert
 from enstack.reporting.figures import SMALL_CLASS
 from enstack.rounding import percent
@@ -25,15 +26,18 @@ def alerts_of(
     n_near: int,
     n: int,
     leaps: Sequence[Leap] = (),
+    collapsed: Sequence[str] = (),
 ) -> list[Alert]:
     """The alerts of a run, the gravest first.
 
     per_class: the chosen model's figures; n_near: of n test functions, those with a near-duplicate
-    in train; leaps: base models that are far better on test than before.
+    in train; leaps: base models that are far better on test than before; collapsed: of each that
+    has learned nothing, a sentence as chance_text gives it.
     """
     return [
         *_made_up(data, settings),
         *_better_on_test(leaps),
+        *_collapsed(collapsed),
         *_contamination(n_near, n),
         *_cut(data, settings),
         *_small_classes(per_class),
@@ -57,6 +61,11 @@ def _better_on_test(leaps: Sequence[Leap]) -> Iterator[Alert]:
             f"Find out how {leap.title} was made, or stack without it, before any figure here is "
             "believed.",
         )
+
+
+def _collapsed(told: Sequence[str]) -> Iterator[Alert]:
+    for sentence in told:
+        yield Alert("collapsed", sentence.removesuffix(f" {WHAT_HELPS}"), WHAT_HELPS)
 
 
 def _contamination(n_near: int, n: int) -> Iterator[Alert]:

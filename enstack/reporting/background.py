@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 __all__ = ["Alert", "BaseModelOrigin", "Choice", "Provenance", "Session"]
 
@@ -27,11 +27,14 @@ class Choice:
     rank_on_test: int
 
 
+AlertKind = Literal["made_up", "better_on_test", "collapsed", "contamination", "cut", "small_class"]
+
+
 @dataclass(frozen=True)
 class Alert:
-    """kind: made_up, better_on_test, cut, small_class or contamination; found what, what to do."""
+    """What was found, and what to do; kind: a tag for programs, which no version changes."""
 
-    kind: str
+    kind: AlertKind
     text: str
     action: str
 

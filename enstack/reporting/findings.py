@@ -72,6 +72,7 @@ def load_results(run_dir: Path) -> ReportContent:
             int(stored.contamination.rows.sum()),
             len(stored.labels),
             verdict.leaps if verdict else (),
+            _chance_texts(stored),
         ),
         leaderboard=stored.rows,
         costs=read_costs(stored.folder.stacking.costs),
@@ -88,7 +89,6 @@ def load_results(run_dir: Path) -> ReportContent:
         wrong_functions=read_wrong_functions(stored.folder.stacking.wrong_functions),
         training=training,
         warnings=[
-            *_chance_texts(stored),
             *_changed_settings(training),
             *_added_texts(stored.data.get("added", {})),
         ],

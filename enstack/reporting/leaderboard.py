@@ -22,6 +22,7 @@ from enstack.rounding import decimal
 from enstack.run_folder import RunFolder
 from enstack.stacking.costs import Cost
 from enstack.stacking.titles import title
+from enstack.stacking.verdict_text import two_measures
 from enstack.storage.files import read_json
 from enstack.storage.manifest import MANIFEST, folder_problems
 
@@ -255,4 +256,5 @@ def leaderboard_text(run_dir: Path) -> str:
     foot = f"Measured on {counted(rows[0].n, 'test function')}; the intervals are bootstrapped."
     verdict = read_verdict(stacking.verdict)
     candidate = verdict.declared.candidate if verdict else None
-    return "\n".join([text, *_cost_lines(rows, costs, candidate), foot])
+    other = [two_measures(verdict)] if verdict and two_measures(verdict) else []
+    return "\n".join([text, *_cost_lines(rows, costs, candidate), foot, *other])

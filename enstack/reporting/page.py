@@ -22,7 +22,7 @@ from enstack.reporting.two_languages import Catalog, in_two_languages, read_cata
 from enstack.run_folder import RunFolder
 from enstack.stacking.baselines import WORDS
 from enstack.stacking.titles import title
-from enstack.stacking.verdict_text import MEASURE_TITLES
+from enstack.stacking.verdict_text import MEASURE_TITLES, two_measures
 from enstack.storage.files import write_bytes, write_json, write_text
 
 __all__ = ["write_report"]
@@ -62,6 +62,7 @@ def _page(content: ReportContent, pictures: Mapping[str, str]) -> str:
         "axis": _axis(content.leaderboard),
         "reasons": _reasons(content.data["dropped"]),
         "measure_titles": MEASURE_TITLES,
+        "two_measures": two_measures(content.verdict) if content.verdict else "",
         "row_title": title,
         "base_keys": [row.key for row in content.leaderboard if row.kind == "base"],
         "words_row": next((row for row in content.leaderboard if row.key == WORDS), None),

@@ -240,7 +240,7 @@ def _pair(first: _Read, second: _Read) -> ComparedPair:
     return ComparedPair(
         first=first.name,
         second=second.name,
-        measure=measure,
+        measure=primary.name,
         classes=primary.counted_classes,
         n=len(np.intersect1d(first.ids, second.ids)),
         difference=None if why_not else _difference(first, second, primary),

@@ -22,7 +22,7 @@ from enstack.reporting.run_comparison import (
     Measured,
     RunComparison,
 )
-from enstack.stacking.verdict_text import MEASURE_TITLES, signed
+from enstack.stacking.verdict_text import MACRO_F1S, MEASURE_TITLES, signed
 from enstack.statistics.bootstrap import Difference
 
 __all__ = ["comparison_text"]
@@ -131,7 +131,7 @@ def _feet(comparison: RunComparison) -> Iterator[str]:
 
 def _measure(one: ComparedRun | ComparedPair) -> str:
     title = MEASURE_TITLES[one.measure]
-    return f"{title} over {joined(one.classes)}" if one.measure == "macro_f1" else title
+    return f"{title} over {joined(one.classes)}" if one.measure in MACRO_F1S else title
 
 
 def _pairs_text(pairs: Sequence[ComparedPair]) -> str:

@@ -10,20 +10,34 @@ from enstack.reporting.content import REPORT_EDITION, ReportContent
 
 __all__ = ["report_schema"]
 
+CLOSED = {"additionalProperties": False}
 ADDRESS = "https://github.com/enstack/enstack/blob/main/docs/report.schema.json"
 # Figures that are shares of 1, whatever they are of; macro_, weighted_ and micro_ of them too.
 SHARES = {
     *("accuracy", "precision", "recall", "f1", "auc", "average_precision", "vd_s", "share"),
     *("ece", "confidence", "target", "same", "double_fault", "error_overlap"),
-    *("same_error", "hamming_loss", "coverage", "risk", "aurc", "p", "p_holm", "mcnemar_p"),
+    *(
+        "threshold",
+        "same_error",
+        "hamming_loss",
+        "coverage",
+        "risk",
+        "aurc",
+        "p",
+        "p_holm",
+        "mcnemar_p",
+    ),
 }
+# Of one class, or flag: what metrics.label_task.evaluate says of it.
+OF_A_CLASS = {
+    **dict.fromkeys(("support", "predicted"), "integer"),
+    **dict.fromkeys(("precision", "recall", "f1", "mcc"), "number"),
+}
+MAY_LACK = ("auc", "average_precision")  # where test has one side alone
 FROM_ZERO = {
-    "log_loss",
-    "tempered_log_loss",
-    "refinement",
-    "temperature",
-    "standard_error",
-    "alerts",
+    *("log_loss", "tempered_log_loss", "refinement", "loss", "train_loss", "temperature", "alerts"),
+    *("standard_error", "standard_errors", "smallest_shown", "across_seeds", "test_set"),
+    *("training_minutes", "seconds_per_1000"),
 }
 
 
@@ -31,9 +45,11 @@ def report_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of report.json: every key is there, and no other one."""
     schema = TypeAdapter(ReportContent).json_schema(mode="serialization")
     for part in [schema, *schema["$defs"].values()]:
+        if "per_class" in part.get("properties", {}):
+            part["properties"]["per_class"]["items"] = _of_a_class("micro_f1" in part["properties"])
         if "properties" in part:
             # A field with a default is written like the others.
-            part |= {"required": list(part["properties"]), "additionalProperties": False}
+            part |= {"required": list(part["properties"]), **CLOSED}
             for name, value in part["properties"].items():
                 _bound(name, value)
     return {
@@ -42,6 +58,19 @@ def report_schema() -> dict[str, Any]:
         **schema,
         "title": "report.json of enstack",
     }
+
+
+def _of_a_class(of_flags: bool) -> dict[str, Any]:
+    """The schema of a class's figures; a flag has its threshold too."""
+    figures: dict[str, Any] = {"class": {"type": "string"}}
+    figures |= {name: {"type": kind} for name, kind in OF_A_CLASS.items()}
+    figures |= {name: {"anyOf": [{"type": "number"}, {"type": "null"}]} for name in MAY_LACK}
+    if of_flags:
+        figures["threshold"] = {"type": "number", "minimum": 0, "maximum": 1}
+    for name, value in figures.items():
+        _bound(name, value)
+    required = list(figures)
+    return {"type": "object", "properties": figures, "required": required} | CLOSED
 
 
 def _bound(name: str, value: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from enstack.run_folder import RunFolder
+from enstack.statistics.cells import MACRO_F1_OF_ENOUGH
 from enstack.storage.files import sha256_json
 from enstack.storage.json_text import parsed_json
 from enstack.storage.manifest import read_manifest
@@ -42,9 +43,17 @@ def declared_before(run: RunFolder, record: Mapping[str, Any]) -> list[dict[str,
     stored = {"comparison": last.get("declared"), "of": _of(last.get("made_from", {}))}
     for one in (*_measured(run), stored):
         declared = one["comparison"]
-        if declared and declared not in found and one != record:
+        if declared and declared not in found and _as_now(one) != _as_now(record):
             found.append(declared)
     return found
+
+
+def _as_now(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record with its measure as it was called before macro-F1 had two names: they are one."""
+    comparison = record["comparison"] or {}
+    if comparison.get("measure") != MACRO_F1_OF_ENOUGH:
+        return dict(record)
+    return {**record, "comparison": {**comparison, "measure": "macro_f1"}}
 
 
 def _measured(run: RunFolder) -> Iterator[dict[str, Any]]:

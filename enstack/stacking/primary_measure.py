@@ -7,20 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from enstack.metrics.label_task import LabelTask
-from enstack.statistics.cells import measured
+from enstack.statistics.cells import ENOUGH_FUNCTIONS, MACRO_F1_OF_ENOUGH, measured
 
 __all__ = ["ENOUGH_FUNCTIONS", "PrimaryMeasure", "primary_measure"]
-
-# Of fewer test functions chance alone moves a class's F1 by a tenth and more.
-ENOUGH_FUNCTIONS = 30
 
 
 @dataclass(frozen=True)
 class PrimaryMeasure:
     """A figure of decisions, higher is better.
 
-    name: "macro_f1", "accuracy" or "mcc"; counts: of each class or flag, whether macro-F1 is over
-    it.
+    name: "macro_f1", "accuracy" or "mcc", or MACRO_F1_OF_ENOUGH where classes are left out; counts:
+    of each class or flag, whether macro-F1 is over it.
     """
 
     task: LabelTask
@@ -52,9 +49,12 @@ class PrimaryMeasure:
 def primary_measure(task: LabelTask, test_labels: np.ndarray, name: str) -> PrimaryMeasure:
     """The measure for a test split: over its classes with at least ENOUGH_FUNCTIONS functions.
 
-    Over all classes where fewer than two have as many.
+    Over all classes where fewer than two have as many. name: as the setting primary_measure has it.
     """
+    # Of fewer test functions chance alone moves a class's F1 by a tenth and more.
     enough = task.counts(test_labels) >= ENOUGH_FUNCTIONS
     # The F1 of a single class is won by a model that gives that class to everything.
     counts = enough if enough.sum() >= 2 else np.ones(task.n_classes, dtype=bool)
+    if name == "macro_f1" and not counts.all():
+        name = MACRO_F1_OF_ENOUGH
     return PrimaryMeasure(task, name, tuple(counts.tolist()))

@@ -13,7 +13,12 @@ from enstack.config import RunConfig
 from enstack.counting import counted
 from enstack.data.functions import Functions, VulnerabilityData
 from enstack.data.holdout import SplitPlan
-from enstack.duplicates.contamination import NEAR, duplicates_of_test
+from enstack.duplicates.contamination import (
+    NEAR,
+    DuplicatesOfTest,
+    clusters_of_validation,
+    duplicates_of_test,
+)
 from enstack.duplicates.dependence import groups_of_test
 from enstack.progress.say import say
 from enstack.run_folder import RunFolder
@@ -46,7 +51,7 @@ from enstack.storage.files import write_json
 from enstack.storage.folders import replacing_folder
 from enstack.storage.manifest import is_current
 
-STACKING_EDITION = 10  # raise when the folder holds something else, so that it is made again
+STACKING_EDITION = 11  # raise when the folder holds something else, so that it is made again
 FLAWFINDER = "baseline:flawfinder"
 
 
@@ -100,11 +105,14 @@ def stack_base_models(
                 probabilities[FLAWFINDER] = _flawfinder(data, plan, config)
         # Apart from the leaderboard: no two runs take the same time.
         write_json(folder.costs, inputs.costs(probabilities))
-        clusters = _write_contamination(data, folder)
+        duplicates = _write_contamination(data, folder)
+        clusters = duplicates.clusters
         measured = _write_results(inputs, selected.best, probabilities, clusters, folder)
         if selected.comparison is not None:
             declared = Declared(**selected.comparison, before=details["declared_before"])
-            judged = Judged(data.task, measured.labels, measured.decisions, clusters)
+            judged = Judged(
+                data.task, measured.labels, measured.decisions, clusters, duplicates.near_train
+            )
             found = leaps(before, measured, clusters)
             verdict = in_words(dataclasses.replace(judge(declared, judged), leaps=found))
             write_json(folder.verdict, dataclasses.asdict(verdict))
@@ -170,6 +178,8 @@ def _write_results(
     data, seed = inputs.data, inputs.config.seed
     test, validation = data.splits["test"], data.splits["validation"]
     chosen_by = validation.labels[inputs.plan.selection]
+    # Promises made by near-duplicates would be made by one function many times.
+    together = clusters_of_validation(data, inputs.plan.selection, NEAR)
     # Those rows chose the epochs, and choose the thresholds of every model alike; test never does.
     thresholds = {
         key: data.task.choose_thresholds(chosen_by, values[len(test) :])
@@ -181,7 +191,7 @@ def _write_results(
     write_json(
         folder.calibration,
         {
-            key: calibrate(chosen_by, values[len(test) :], data.task)
+            key: calibrate(chosen_by, values[len(test) :], data.task, together)
             for key, values in probabilities.items()
             if not key.startswith("baseline:")
         },
@@ -251,8 +261,8 @@ def _save(fitted: Mapping[str, Combination], words: WordCounts, folder: Stacking
     write_json(folder.votes, votes)
 
 
-def _write_contamination(data: VulnerabilityData, folder: StackingFolder) -> np.ndarray:
-    """The clusters (n,) of test functions; kept with what is near: reports have no texts."""
+def _write_contamination(data: VulnerabilityData, folder: StackingFolder) -> DuplicatesOfTest:
+    """What test functions are near-duplicates of; kept, for reports have no texts."""
     duplicates = duplicates_of_test(data, NEAR)
     np.savez(
         folder.contamination,
@@ -261,7 +271,7 @@ def _write_contamination(data: VulnerabilityData, folder: StackingFolder) -> np.
         clusters=duplicates.clusters,
         threshold=NEAR,
     )
-    return duplicates.clusters
+    return duplicates
 
 
 def _joined(

@@ -22,7 +22,7 @@ from enstack.statistics.paired_tests import holm, mcnemar
 from enstack.statistics.power import smallest_shown
 from enstack.statistics.winner import corrected
 
-__all__ = ["Declared", "Explored", "Judged", "VerdictFigures", "judge"]
+__all__ = ["Declared", "Explored", "Judged", "OnOtherFunctions", "VerdictFigures", "judge"]
 
 Outcome = Literal["better", "not shown", "worse"]
 
@@ -49,13 +49,27 @@ class Declared:
 class Judged:
     """What is compared on test: of every model by its key the decisions, (n,) or (n, k) bool.
 
-    clusters: (n,) int64, the same for near-duplicates, which depend on each other.
+    clusters: (n,) int64, the same for near-duplicates, which depend on each other. near: (n,) bool,
+    those that have a near-duplicate in train; None where that is not known.
     """
 
     task: LabelTask
     labels: np.ndarray
     decisions: Mapping[str, np.ndarray]
     clusters: np.ndarray | None
+    near: np.ndarray | None = None
+
+    def without_near(self, *keys: str) -> Judged | None:
+        """The same of these models and the functions that train is not near; None without both."""
+        if self.near is None or self.near.all() or not self.near.any():
+            return None
+        kept = ~self.near
+        return Judged(
+            self.task,
+            self.labels[kept],
+            {key: self.decisions[key][kept] for key in keys},
+            None if self.clusters is None else self.clusters[kept],
+        )
 
     def pair(self, first: str, second: str) -> PairedCells:
         """The two models' decisions, counted together."""
@@ -100,6 +114,15 @@ class Explored:
 
 
 @dataclass(frozen=True)
+class OnOtherFunctions:
+    """The declared comparison on the n functions that have no near-duplicate in train: explored."""
+
+    n: int
+    difference: Difference
+    p_holm: float
+
+
+@dataclass(frozen=True)
 class VerdictFigures:
     """What test tells of a run's stack.
 
@@ -112,7 +135,8 @@ class VerdictFigures:
     apart. corrected: the best row of test, its figure, and what is left of it when its having been
     chosen on test is taken off. explored: the candidate against all other rows.
     collapsed_combinations: titles of votes and stacks that tell nothing apart; leaps: base models
-    that are far better on test than before; none of either in files that are older.
+    that are far better on test than before; without_near_duplicates: None where test has none, or
+    nothing else. None of the three in files that are older.
     """
 
     outcome: Outcome
@@ -136,6 +160,7 @@ class VerdictFigures:
     explored: list[Explored]
     collapsed_combinations: list[str] = field(default_factory=list)
     leaps: list[Leap] = field(default_factory=list)
+    without_near_duplicates: OnOtherFunctions | None = None
 
     @property
     def all_classes_outcome(self) -> Outcome:
@@ -151,9 +176,11 @@ def judge(declared: Declared, judged: Judged) -> VerdictFigures:
     task, candidate, against = judged.task, declared.candidate, declared.against
     counted = np.isin(task.class_names, declared.counted_classes)
 
-    def less(other: str, measure: str = declared.measure, counts: Any = counted) -> Difference:
+    def less(
+        other: str, measure: str = declared.measure, counts: Any = counted, of: Judged = judged
+    ) -> Difference:
         return difference(
-            judged.pair(candidate, other),
+            of.pair(candidate, other),
             measure,
             classes=counts,
             seed=declared.seed,
@@ -163,7 +190,13 @@ def judge(declared: Declared, judged: Judged) -> VerdictFigures:
     pair = judged.pair(candidate, against)
     main, words = less(against), less(WORDS) if WORDS in judged.decisions else None
     only = judged.only_right(candidate, against), judged.only_right(against, candidate)
-    told = (candidate, against, WORDS)
+    others = [key for key in judged.decisions if key not in (candidate, against, WORDS)]
+    apart = judged.without_near(candidate, against)
+    explored, on_others = _explored(
+        candidate,
+        {key: less(key) for key in others},
+        None if apart is None else (len(apart.labels), less(against, of=apart)),
+    )
     return VerdictFigures(
         outcome=_outcome(main, words),
         declared=declared,
@@ -192,9 +225,8 @@ def judge(declared: Declared, judged: Judged) -> VerdictFigures:
             clusters=judged.clusters,
             seed=declared.seed,
         ),
-        explored=_explored(
-            candidate, {key: less(key) for key in judged.decisions if key not in told}
-        ),
+        explored=explored,
+        without_near_duplicates=on_others,
     )
 
 
@@ -205,9 +237,14 @@ def _outcome(main: Difference, words: Difference | None) -> Outcome:
     return "better" if main.low > 0 and beats_words else "not shown"
 
 
-def _explored(candidate: str, found: Mapping[str, Difference]) -> list[Explored]:
-    adjusted = holm([one.p for one in found.values()])
-    return [
+def _explored(
+    candidate: str, found: Mapping[str, Difference], apart: tuple[int, Difference] | None
+) -> tuple[list[Explored], OnOtherFunctions | None]:
+    """What nobody declared, with p among all of it; apart: functions, and the difference there."""
+    every = [*found.values(), *([apart[1]] if apart else [])]
+    adjusted = holm([one.p for one in every])
+    explored = [
         Explored(candidate, key, one, float(p))
-        for (key, one), p in zip(found.items(), adjusted, strict=True)
+        for (key, one), p in zip(found.items(), adjusted, strict=False)
     ]
+    return explored, OnOtherFunctions(*apart, float(adjusted[-1])) if apart else None

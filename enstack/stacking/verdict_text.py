@@ -9,15 +9,30 @@ from typing import Any
 from enstack.counting import counted, joined
 from enstack.stacking.baselines import WORDS
 from enstack.stacking.leaps import Leap
-from enstack.stacking.primary_measure import ENOUGH_FUNCTIONS
 from enstack.stacking.titles import title
 from enstack.stacking.verdict import VerdictFigures
 from enstack.statistics.bootstrap import Difference
+from enstack.statistics.cells import ENOUGH_FUNCTIONS, MACRO_F1_OF_ENOUGH
 
-__all__ = ["LARGEST", "MEASURE_TITLES", "Verdict", "in_words", "leap_text", "signed"]
+__all__ = [
+    "LARGEST",
+    "MACRO_F1S",
+    "MEASURE_TITLES",
+    "Verdict",
+    "in_words",
+    "leap_text",
+    "signed",
+    "two_measures",
+]
 
-MEASURE_TITLES = {"macro_f1": "macro-F1", "accuracy": "accuracy", "mcc": "MCC"}
-LARGEST = {"macro_f1": 1, "accuracy": 1, "mcc": 2}  # that two models can be apart
+MEASURE_TITLES = {
+    "macro_f1": "macro-F1",
+    MACRO_F1_OF_ENOUGH: f"macro-F1 ({ENOUGH_FUNCTIONS}+)",
+    "accuracy": "accuracy",
+    "mcc": "MCC",
+}
+MACRO_F1S = ("macro_f1", MACRO_F1_OF_ENOUGH)
+LARGEST = {**dict.fromkeys(MACRO_F1S, 1), "accuracy": 1, "mcc": 2}  # that two models can be apart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +57,17 @@ def in_words(figures: VerdictFigures) -> Verdict:
 def signed(value: float) -> str:
     """A difference to three places, with its sign."""
     return f"{'+' if value >= 0 else '−'}{abs(value):.3f}"
+
+
+def two_measures(verdict: Verdict) -> str:
+    """That a leaderboard's macro-F1 is another one than the verdict's; empty where it is not."""
+    if verdict.declared.measure != MACRO_F1_OF_ENOUGH:
+        return ""
+    return (
+        "The macro-F1 of this table is over every class; "
+        f"{MEASURE_TITLES[MACRO_F1_OF_ENOUGH]}, which the verdict is about, over those with "
+        f"{ENOUGH_FUNCTIONS} test functions or more: {joined(verdict.declared.counted_classes)}."
+    )
 
 
 def _sentence(verdict: VerdictFigures) -> str:
@@ -78,6 +104,7 @@ def _caveats(verdict: VerdictFigures) -> list[str]:
         *_same_labels(verdict),
         *_other_way(verdict),
         *_small_classes(verdict),
+        *_without_near(verdict),
         *(
             f"{name} does not tell functions apart (its MCC on test is 0.00): train it anew before "
             "a stack is judged."
@@ -126,7 +153,10 @@ def _could(verdict: VerdictFigures) -> str:
         return "they decide every function alike"
     if verdict.smallest_shown >= LARGEST[verdict.declared.measure]:
         return f"{counted(verdict.n, 'function')} can show no difference at all"
-    return f"{counted(verdict.n, 'function')} could have shown {verdict.smallest_shown:.3f} or more"
+    return (
+        f"so many functions show a true difference of {verdict.smallest_shown:.3f} four times in "
+        "five, and a smaller one less often"
+    )
 
 
 def _same_labels(verdict: VerdictFigures) -> list[str]:
@@ -141,7 +171,7 @@ def _same_labels(verdict: VerdictFigures) -> list[str]:
 def _other_way(verdict: VerdictFigures) -> list[str]:
     others = {"Accuracy": verdict.accuracy, "MCC": verdict.mcc}
     # Of a verdict by macro-F1, the classes that it does not count are told apart from this.
-    if verdict.declared.measure != "macro_f1":
+    if verdict.declared.measure not in MACRO_F1S:
         others["Macro-F1"] = verdict.all_classes
     return [
         f"{name} points the other way: {signed(one.value)} ({_ends(one)})."
@@ -153,13 +183,30 @@ def _other_way(verdict: VerdictFigures) -> list[str]:
 def _small_classes(verdict: VerdictFigures) -> list[str]:
     within = verdict.difference.low <= verdict.all_classes.value <= verdict.difference.high
     same = within and verdict.all_classes_outcome == verdict.outcome
-    if not verdict.small_classes or verdict.declared.measure != "macro_f1" or same:
+    if not verdict.small_classes or verdict.declared.measure not in MACRO_F1S or same:
         return []
     return [
         f"With {' and '.join(verdict.small_classes)}, of fewer than {ENOUGH_FUNCTIONS} test "
         f"functions, it would read {signed(verdict.all_classes.value)} "
         f"({_ends(verdict.all_classes)}): so few functions must not carry a verdict."
     ]
+
+
+def _without_near(verdict: VerdictFigures) -> list[str]:
+    """Where functions that are like training functions make the difference."""
+    apart = verdict.without_near_duplicates
+    if apart is None or _side(apart.difference) == _side(verdict.difference):
+        return []
+    return [
+        f"On the {counted(apart.n, 'test function')} without a near-duplicate in train it would "
+        f"read {signed(apart.difference.value)} ({_ends(apart.difference)}): explored, not "
+        "declared."
+    ]
+
+
+def _side(one: Difference) -> int:
+    """On which side of 0 an interval lies; 0 where it holds it."""
+    return int(one.low > 0) - int(one.high < 0)
 
 
 def _declared_late(verdict: VerdictFigures) -> list[str]:

@@ -97,7 +97,8 @@ def interval(
     intervals; MCC, which no prior is known for: the standard errors of difference.
     """
     if measure != "mcc":
-        return _intervals(cells, classes, seed, N_RESAMPLES)[measure]
+        of = "accuracy" if measure == "accuracy" else "macro_f1"
+        return _intervals(cells, classes, seed, N_RESAMPLES)[of]
     blocks = cells.resampled(seed=seed, n_resamples=N_RESAMPLES)
     drawn = np.concatenate([cells.task.mcc_of_counts(counts[0]) for counts in blocks])
     degrees = _degrees_of_freedom(_independent_rows(cells, measure, classes))

@@ -34,6 +34,23 @@ def test_the_promise_is_broken_less_often_than_is_said():
     assert np.median([limit for limit in chosen if limit is not None]) < 0.45
 
 
+def test_a_promise_by_rows_that_are_copies_of_each_other_holds_where_these_are_told() -> None:
+    of, broken = np.repeat(np.arange(300), 10), {"told": 0, "not told": 0}
+    for seed in range(60):
+        scores, right = (values[of] for values in drawn(seed, 300))
+        for name, clusters in (("told", of), ("not told", None)):
+            limit = guaranteed_threshold(scores, right, 0.9, clusters)
+            broken[name] += limit is not None and precision_from(limit) < 0.9
+    assert broken["told"] <= 6
+    assert broken["not told"] > 6, "more than the tenth that may be"
+
+
+def test_rows_that_stand_for_themselves_are_clusters_of_one() -> None:
+    scores, right = drawn(3, 800)
+    alone = guaranteed_threshold(scores, right, 0.9, np.arange(800))
+    assert alone == guaranteed_threshold(scores, right, 0.9)
+
+
 def test_rows_by_hand_have_the_threshold_of_the_exact_test():
     # 100 rows: the surest 60 all right, then every second wrong.
     scores = np.linspace(1, 0.01, 100)

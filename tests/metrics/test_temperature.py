@@ -16,7 +16,12 @@ from enstack.errors import DataError
 from enstack.metrics.label_task import LabelTask
 from enstack.metrics.one_class import OneClass
 from enstack.metrics.several_flags import SeveralFlags
-from enstack.metrics.temperature import fit_temperature, log_loss_parts, tempered
+from enstack.metrics.temperature import (
+    fit_temperature,
+    log_loss_parts,
+    tempered,
+    useful_temperature,
+)
 
 TASKS = [OneClass(tuple("abcd")), OneClass(("clean", "vulnerable")), SeveralFlags(tuple("abcde"))]
 
@@ -144,3 +149,20 @@ def test_log_loss_is_what_a_temperature_mends_and_what_it_cannot(task: LabelTask
     assert parts["honest"]["refinement"] == pytest.approx(parts["sure"]["refinement"], rel=1e-3)
     assert parts["honest"]["calibration"] == pytest.approx(0, abs=1e-3)
     assert parts["sure"]["calibration"] > 0.1
+
+
+def test_a_temperature_is_used_only_where_it_helps_rows_that_it_is_not_fitted_on() -> None:
+    random, task = np.random.RandomState(0), OneClass(("a", "b", "c"))
+    used, helped = {1.0: 0, 3.0: 0}, []
+    for _ in range(40):
+        true = softmax(2 * random.normal(size=(60, 3)), axis=1)
+        labels = np.array([random.choice(3, p=row) for row in true])
+        for sure in used:
+            said = softmax(sure * np.log(true), axis=1)
+            found = useful_temperature(labels, said, task)
+            used[sure] += found != 1
+            assert found in (1, fit_temperature(labels, said, task))
+            helped.append(task.log_loss(labels, tempered(said, found, task)))
+    assert used[1.0] < 20, "what is calibrated already is left as it is more often than not"
+    assert used[3.0] == 40
+    assert np.isfinite(helped).all()

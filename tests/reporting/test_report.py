@@ -392,10 +392,11 @@ def test_a_base_model_at_chance_is_told_in_one_sentence_that_names_where(
         "test": abs(on_test) < 0.005 and "is no better than chance on test",
     }
     expected = ", and ".join(text for text in said.values() if text)
-    warnings = [f"tiny-a {expected} (MCC 0.00). {WHAT_HELPS}"] if expected else []
-    assert load_results(minimal_run).warnings == warnings
+    told = [(f"tiny-a {expected} (MCC 0.00).", WHAT_HELPS)] if expected else []
+    alerts = [one for one in load_results(minimal_run).alerts if one.kind == "collapsed"]
+    assert [(one.text, one.action) for one in alerts] == told
     page = Page(write_report(minimal_run)).text
-    assert page.count("class_weights=balanced") == len(warnings)
+    assert page.count("class_weights=balanced") == len(told)
     assert expected in page
 
 
@@ -862,6 +863,10 @@ def test_report_json_keeps_its_schema(tmp_path: Path, write: Callable[[Path], Pa
         (("evaluations", 0, "weighted_f1"), 2),
         (("evaluations", 0, "risk_coverage", "risk", 0), 1.5),
         (("agreement", "pairs", 0, "same"), 1.2),
+        (("evaluations", 0, "per_class", 0, "f1"), 1.2),
+        (("evaluations", 0, "per_class", 0, "support"), -1),
+        (("evaluations", 0, "per_class", 1, "mcc"), -1.1),
+        (("chosen", "per_class", 0, "auc"), 1.01),
     ],
 )
 def test_the_schema_of_report_json_refuses_a_figure_that_can_not_be(

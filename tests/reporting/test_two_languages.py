@@ -17,6 +17,8 @@ from enstack.reporting.page import write_report
 from enstack.reporting.two_languages import Catalog, in_two_languages, read_catalog
 from enstack.run_folder import RunFolder
 from enstack.stacking.leaps import Leap
+from enstack.stacking.verdict import Declared, OnOtherFunctions
+from enstack.stacking.verdict_text import two_measures
 from tests.support.pages import english
 from tests.support.report_runs import write_binary_run, write_full_run, write_minimal_run
 from tests.support.verdicts import difference, verdict_of, write_verdict
@@ -27,6 +29,8 @@ PLAIN_WORDS = re.compile(
     r"(?<![-/\w])(the|of|is|are|that|which|was|with|it|its|on|for|from|than|where)(?![-/\w])"
 )
 
+FEWER = Declared("macro_f1_30", "stack:lr", "base:tiny-a", ["CWE-119", "CWE-120"], 2000, 42)
+APART = OnOtherFunctions(200, difference(0.0, 0.1), 1.0)
 LEAP = Leap("tiny-a", 0.6, 0.9, 0.7, 0.71, 5.5)
 
 
@@ -51,7 +55,9 @@ def test_nothing_of_a_page_is_left_in_english(
     tmp_path: Path, write: Callable[[Path], Path]
 ) -> None:
     run_dir = write(tmp_path / "run")
-    write_verdict(run_dir, verdict_of(difference(0.01, 0.04), difference(-0.02, 0.04)))
+    more = {"declared": FEWER, "without_near_duplicates": APART}
+    verdict = verdict_of(difference(0.01, 0.04), difference(-0.02, 0.04), **more)
+    write_verdict(run_dir, verdict)
     assert english_left(write_report(run_dir).read_text(encoding="utf-8")) == []
 
 
@@ -76,12 +82,13 @@ def test_nothing_of_a_real_runs_page_is_left_in_english(
         ((0.01, 0.05), None, {"collapsed_combinations": ["SVM", "mean of the base models"]}),
         ((0.01, 0.05), None, {"small_classes": ["A", "B"], "all_classes": difference(0.2, 0.01)}),
         ((0.1, 0.05), None, {"leaps": [LEAP]}),
+        ((0.1, 0.05), None, {"declared": FEWER, "without_near_duplicates": APART}),
         ((0.01, 0.05), None, {"candidate": "stack:rf~log@a+b", "against": "baseline:tfidf_lr"}),
     ],
 )
 def test_every_verdict_and_advice_has_its_vietnamese(main, words, more) -> None:  # type: ignore[no-untyped-def]
     verdict = verdict_of(difference(*main), difference(*words) if words else None, **more)
-    said = [verdict.sentence, *verdict.caveats, next_step(verdict)]
+    said = [verdict.sentence, *verdict.caveats, next_step(verdict), two_measures(verdict)]
     assert english_left("".join(f"<p>{html.escape(text)}</p>" for text in said)) == []
 
 

@@ -256,6 +256,9 @@ def test_macro_f1_is_over_the_classes_that_test_has_enough_of() -> None:
     ]
     labels, said = np.array([0, 0, 1, 1, 2]), np.array([0, 1, 1, 1, 0])
     measure = primary_measure(task, test, "macro_f1")
+    assert measure.name == "macro_f1_30", "what leaves classes out has a name of its own"
+    assert primary_measure(task, test[:-29], "macro_f1").name == "macro_f1_30"
+    assert primary_measure(task, np.repeat([0, 1, 2], 30), "macro_f1").name == "macro_f1"
     assert measure.of_decisions(labels, said) == pytest.approx((0.5 + 0.8) / 2)
     assert primary_measure(task, test, "accuracy").of_decisions(labels, said) == 0.6
     assert primary_measure(task, test, "mcc").of_decisions(labels, said) == pytest.approx(

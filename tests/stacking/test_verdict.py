@@ -54,7 +54,7 @@ def verdict(
             "worse: logistic regression loses to m; macro-F1 −0.1",
         ),
         (0.8, 0.8, 0.95, "not shown", "against m, and it loses to word counts (−0.1"),
-        (0.8, 0.8, 0.5, "not shown", "600 functions could have shown 0.0"),
+        (0.8, 0.8, 0.5, "not shown", "on 600 test functions; so many functions show a true"),
     ],
 )
 def test_stacking_is_better_only_where_word_counts_are_beaten_too(
@@ -66,7 +66,7 @@ def test_stacking_is_better_only_where_word_counts_are_beaten_too(
     found = verdict(labels, decisions)
     assert found.outcome == outcome
     assert said in found.sentence
-    assert "600 functions could have shown 0.0" in found.sentence
+    assert "show a true difference of 0.0" in found.sentence
     assert str(found) == found.sentence
     stored = asdict(found)
     assert json.loads(json.dumps(stored, allow_nan=False)) == stored
@@ -172,3 +172,28 @@ def test_votes_and_stacks_that_have_collapsed_are_named_too() -> None:
     assert found.collapsed == []
     (told,) = [text for text in found.caveats if text.startswith("No better than chance")]
     assert "logistic regression and mean of the base models" in told
+
+
+@pytest.mark.parametrize("near_share", [0.5, 0.9])
+def test_what_functions_that_train_has_too_make_of_a_verdict_is_explored_and_told(
+    near_share: float,
+) -> None:
+    labels = np.tile([0, 1, 2], 200)
+    near = np.arange(600) < near_share * 600
+    # The stack knows by heart what train has, and nothing more than the base model else.
+    stack, base = answers(labels, 0.7, 1), answers(labels, 0.7, 2)
+    stack[near] = labels[near]
+    names = list(TASK.class_names)
+    declared = Declared("macro_f1", "stack:lr", "base:m", names, resamples=400, seed=1)
+    said = {"stack:lr": stack, "base:m": base, "vote:mean": base}
+    found = in_words(judge(declared, Judged(TASK, labels, said, None, near)))
+    apart = found.without_near_duplicates
+    assert found.difference.low > 0
+    assert apart is not None
+    assert apart.n == (~near).sum()
+    assert apart.difference.low < 0 < apart.difference.high
+    assert apart.p_holm >= apart.difference.p
+    assert f"On the {apart.n} test functions without a near-duplicate" in " ".join(found.caveats)
+    for none in (np.ones(600, dtype=bool), np.zeros(600, dtype=bool)):
+        alike = judge(declared, Judged(TASK, labels, said, None, none))
+        assert alike.without_near_duplicates is None
