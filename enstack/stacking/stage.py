@@ -42,7 +42,7 @@ from enstack.stacking.ranking import leaderboard
 from enstack.stacking.selection import Selection, select_model
 from enstack.stacking.stack import MetaClassifier, save_meta_classifier
 from enstack.stacking.verdict import Declared, Judged, judge
-from enstack.stacking.verdict_text import in_words
+from enstack.stacking.verdict_text import Verdict, in_words
 from enstack.stacking.votes import Vote
 from enstack.stacking.word_counts import WORDS, WordCounts, save_word_counts
 from enstack.stacking.wrong_functions import surest_mistakes
@@ -106,17 +106,22 @@ def stack_base_models(
         # Apart from the leaderboard: no two runs take the same time.
         write_json(folder.costs, inputs.costs(probabilities))
         duplicates = _write_contamination(data, folder)
-        clusters = duplicates.clusters
-        measured = _write_results(inputs, selected.best, probabilities, clusters, folder)
+        measured = _write_results(inputs, selected.best, probabilities, duplicates.clusters, folder)
         if selected.comparison is not None:
             declared = Declared(**selected.comparison, before=details["declared_before"])
-            judged = Judged(
-                data.task, measured.labels, measured.decisions, clusters, duplicates.near_train
-            )
-            found = leaps(before, measured, clusters)
-            verdict = in_words(dataclasses.replace(judge(declared, judged), leaps=found))
+            verdict = _verdict(declared, before, measured, duplicates)
             write_json(folder.verdict, dataclasses.asdict(verdict))
     run.log(MEASURED)
+
+
+def _verdict(
+    declared: Declared, before: Rows, on_test: Rows, duplicates: DuplicatesOfTest
+) -> Verdict:
+    """What was declared, measured on test; before: the rows that stacks are fitted on."""
+    clusters, near = duplicates.clusters, duplicates.near_train
+    judged = Judged(on_test.task, on_test.labels, on_test.decisions, clusters, near)
+    found = leaps(before, on_test, clusters)
+    return in_words(dataclasses.replace(judge(declared, judged), leaps=found))
 
 
 def _select(inputs: StackingInputs, folder: StackingFolder) -> tuple[Selection, Rows]:
