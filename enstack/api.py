@@ -70,16 +70,39 @@ def stack(
         return stack_again(named_folder(run_dir), Added(files, unseen))
 
 
-def load(run_dir: str | Path, name: str | None = None) -> TrainedModel:
+def load(place: str | Path, name: str | None = None) -> TrainedModel:
     """What a finished run has trained, for new functions: `.predict_proba`, `.predict`.
 
-    name: a stack ("lr"), a base model's name, "vote", or "tfidf_lr", the counted words; by default
-    what did best by cross-validation on the functions that stacks are fitted on, these words aside.
-    Raises CheckpointError for a run that is unfinished or damaged.
+    place: the run folder, or a bundle that was exported of it. name: a stack ("lr"), a base model's
+    name, "vote", or "tfidf_lr", the counted words; by default what did best by cross-validation on
+    the functions that stacks are fitted on, these words aside. Raises CheckpointError for a run
+    that is unfinished, and for what is damaged.
     """
-    from enstack.bundle import load as load_run
+    from enstack.bundle import load as load_model
 
-    return load_run(named_folder(run_dir), name)
+    return load_model(named_folder(place), name)
+
+
+def export(
+    run_dir: str | Path,
+    to: str | Path,
+    *,
+    name: str | None = None,
+    local_dir: str | Path | None = None,
+) -> Path:
+    """Write a finished run's model into one folder that `load` and `scan` take, and return it.
+
+    to: a new or empty folder, or an earlier bundle, which is replaced. name: which of the run's
+    models, as `load` takes it. The folder has a model card, and nothing of the run's functions but
+    sketches. local_dir: the scratch disk, as in a run. Raises ConfigError for another folder,
+    CheckpointError for a run that is unfinished or damaged.
+    """
+    from enstack.bundle import export_run
+    from enstack.storage.caches import holding_caches
+
+    with holding_caches():
+        place, cache_dir = named_folder(to), _cache_dir(local_dir)
+        return export_run(named_folder(run_dir), place, name, cache_dir=cache_dir)
 
 
 def inspect(path: str | Path) -> Verdict:
@@ -160,27 +183,21 @@ def scan(
 ) -> Scan:
     """Judge the functions of C and C++ files, of what lies below folders, or of `-`.
 
-    model: a finished run folder; name: which of its models, as `load` takes it. local_dir: the
-    scratch disk, where scores are kept by content: what has not changed is not judged again.
-    baseline: an earlier scan's JSON or SARIF file; diff: a git revision: findings that either knows
-    are marked. budget: how many findings that are not are shown at most, at least 1. The
-    result has `.findings`, worst first, and `.functions`. Raises DataError for a path that is not
-    there, CheckpointError for a run that is unfinished or damaged.
+    model: a finished run folder, or a bundle; name: which of its models, as `load` takes it.
+    local_dir: the scratch disk, where scores are kept by content: what has not changed is not
+    judged again. baseline: an earlier scan's JSON or SARIF file; diff: a git revision: findings
+    that either knows are marked. budget: how many findings that are not are shown at most, at least
+    1. The result has `.findings`, worst first, and `.functions`. Raises DataError for a path that
+    is not there, CheckpointError for a model that is unfinished or damaged.
     """
     from enstack.bundle.opening import open_model
-    from enstack.config import RunConfig
-    from enstack.inputs import require_local_dir
     from enstack.scanning.baseline import read_baseline
     from enstack.scanning.known import Known
     from enstack.scanning.revision import read_revision
     from enstack.scanning.scan import scan_paths
     from enstack.storage.caches import holding_caches
-    from enstack.storage.disks import require_writable
 
-    config = RunConfig(**({} if local_dir is None else {"local_dir": str(local_dir)}))
-    cache_dir = Path(config.local_dir)
-    require_writable(cache_dir, "local_dir", ConfigError)
-    require_local_dir(config)
+    cache_dir = _cache_dir(local_dir)
     listed = [paths] if isinstance(paths, str | Path) else list(paths)
     if budget is not None and (type(budget) is not int or budget < 1):
         raise ConfigError(f"The budget must be a whole number from 1 on, found {budget!r:.40}.")
@@ -192,6 +209,18 @@ def scan(
     with holding_caches():
         opened = open_model(named_folder(model), name, cache_dir=cache_dir)
         return scan_paths(listed, opened, cache_dir=cache_dir, known=known, budget=budget)
+
+
+def _cache_dir(local_dir: str | Path | None) -> Path:
+    """The scratch disk that is meant, once it can be written to."""
+    from enstack.config import RunConfig
+    from enstack.inputs import require_local_dir
+    from enstack.storage.disks import require_writable
+
+    config = RunConfig(**({} if local_dir is None else {"local_dir": str(local_dir)}))
+    require_writable(cache_dir := Path(config.local_dir), "local_dir", ConfigError)
+    require_local_dir(config)
+    return cache_dir
 
 
 def named_folder(path: str | Path) -> Path:

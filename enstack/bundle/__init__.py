@@ -6,11 +6,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from enstack.bundle.exporting import export_run as export_run
     from enstack.bundle.loading import load as load
     from enstack.bundle.trained_model import TrainedModel as TrainedModel
 
 # By name, the module it is in: a scan whose scores are all cached never loads torch.
-_IN = {"load": "loading", "TrainedModel": "trained_model"}
+_IN = {"export_run": "exporting", "load": "loading", "TrainedModel": "trained_model"}
 
 
 def __getattr__(name: str) -> Any:

@@ -8,8 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from enstack.bundle.choice import chosen_model
+from enstack.bundle.folder import (
+    BUNDLE,
+    bundle_digest,
+    is_bundle,
+    require_name,
+    require_whole_bundle,
+)
 from enstack.bundle.profile import ScanningProfile, read_profile, write_profile
 from enstack.bundle.profiling import PROFILING_EDITION, scanning_profile
+from enstack.bundle.stored_model import read_stored_model
 from enstack.config import RunConfig, base_model_names
 from enstack.run_folder import RunFolder
 from enstack.storage.caches import is_usable, making_cache
@@ -48,10 +56,12 @@ class OpenedModel:
 
 
 def open_model(place: Path, name: str | None = None, *, cache_dir: Path) -> OpenedModel:
-    """What scanning knows of a finished run's model; it is kept in cache_dir, as it costs minutes.
+    """What scanning knows of a bundle's model, or of a run's: that is kept in cache_dir.
 
-    name: as `load` takes it. Raises CheckpointError for what is no finished run.
+    name: as `load` takes it. Raises CheckpointError for what is neither, or is damaged.
     """
+    if is_bundle(place):
+        return _opened_bundle(place, name)
     run = RunFolder(place)
     require_finished(run)
     digest = _digest(run, chosen_model(run, RunConfig(**run.settings()), name))
@@ -66,6 +76,12 @@ def open_model(place: Path, name: str | None = None, *, cache_dir: Path) -> Open
             write_profile(beside, profile)
             write_manifest(beside, made_from=made_from)
     return OpenedModel(place, name, digest, profile)
+
+
+def _opened_bundle(place: Path, name: str | None) -> OpenedModel:
+    require_whole_bundle(place, content=False)  # load reads the weights
+    require_name(place, read_stored_model(place / BUNDLE), name)
+    return OpenedModel(place, name, bundle_digest(place), read_profile(place))
 
 
 def _digest(run: RunFolder, key: str) -> str:

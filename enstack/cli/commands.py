@@ -196,6 +196,31 @@ def compare(
 
 
 @app.command()
+def export(
+    run_dir: Annotated[str, typer.Argument(help="A finished run folder.")],
+    to: Annotated[
+        str,
+        typer.Option(metavar="DIR", help="A new or empty folder, or an earlier bundle's."),
+    ],
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="Which of a run's models, as in the leaderboard; its choice if left out."
+        ),
+    ] = None,
+    local_dir: Annotated[
+        str | None,
+        typer.Option(help="The scratch disk, as in a run; ~/.cache/enstack if left out."),
+    ] = None,
+) -> None:
+    """Write a run's model into one folder, a bundle, that scan and others can use; with a card."""
+    with report_errors():
+        with progress():
+            place = api.export(run_dir, to, name=name, local_dir=local_dir)
+        print_result(str(place))
+
+
+@app.command()
 def clean(
     local_dir: Annotated[
         str | None,

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from enstack.bundle.honesty import honest_line, unknowns
 from enstack.console import printable
 from enstack.reporting.html import render_page
 from enstack.scanning.findings import LEVELS, Finding
-from enstack.scanning.honesty import honest_line, unknowns
 from enstack.scanning.paths import shown_path
 from enstack.scanning.remarks import meaning, remarks
 from enstack.scanning.scan import Scan, below_budget

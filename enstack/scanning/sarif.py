@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from enstack import __version__
+from enstack.bundle.honesty import honest_line, unknowns
 from enstack.console import printable
 from enstack.counting import counted, joined
 from enstack.rounding import decimal
 from enstack.scanning.findings import Finding, ScannedFunction
-from enstack.scanning.honesty import honest_line, unknowns
 from enstack.scanning.paths import relative_uri, root_of
 from enstack.scanning.remarks import meaning, remarks
 from enstack.scanning.sarif_rules import DOCUMENTATION, rules

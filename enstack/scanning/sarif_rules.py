@@ -6,10 +6,10 @@ from typing import Any
 
 from scipy.stats import binom
 
+from enstack.bundle.honesty import honest_line
 from enstack.bundle.profile import ScanningProfile
 from enstack.data.cwes import NUMBER
 from enstack.metrics.abstention import CONFIDENCE
-from enstack.scanning.honesty import honest_line
 from enstack.scanning.remarks import class_worth, meaning
 
 __all__ = ["DOCUMENTATION", "rules"]

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from enstack import __version__
+from enstack.bundle.honesty import honest_line, unknowns
 from enstack.scanning.findings import Finding, Level, ScannedFunction, ScoredLine
-from enstack.scanning.honesty import honest_line, unknowns
 from enstack.scanning.paths import shown_path
 from enstack.scanning.scan import Scan
 from enstack.storage.json_text import json_text, json_values

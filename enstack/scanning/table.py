@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 from rich.cells import cell_len, set_cell_size
 
+from enstack.bundle.honesty import honest_line, unknowns
 from enstack.console import printable
 from enstack.counting import counted
 from enstack.rounding import decimal
 from enstack.scanning.findings import Finding
-from enstack.scanning.honesty import honest_line, unknowns
 from enstack.scanning.remarks import remarks
 from enstack.scanning.scan import Scan, below_budget, in_words
 from enstack.scanning.source_text import lines_of

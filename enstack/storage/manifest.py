@@ -166,7 +166,7 @@ def folder_problems(
     if other is not None:
         return [f"{folder} was made from another {other}"]
     entries = manifest["files"].items()
-    looked_at = [_file_problem(folder / name, entry, moved, content) for name, entry in entries]
+    looked_at = [file_problem(folder / name, entry, moved, content) for name, entry in entries]
     return [problem for problem in looked_at if problem]
 
 
@@ -191,7 +191,10 @@ def _as_stored(made_from: dict[str, Any]) -> Any:
     return parsed_json(json_text(made_from, default=str))
 
 
-def _file_problem(path: Path, entry: dict[str, Any], moved: Moved, content: bool) -> str | None:
+def file_problem(
+    path: Path, entry: dict[str, Any], moved: Moved = ignore, content: bool = True
+) -> str | None:
+    """What keeps a file from being the one that a manifest's entry tells of, or None."""
     try:
         return _content_problem(path, entry, moved, content)
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""What each output of a scan says of itself in the end: what its model has learned, its worth."""
+"""What a model must say of itself wherever it is shown: what it has learned, and its worth."""
 
 from __future__ import annotations
 
