@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,14 +74,14 @@ def stack(
 def load(place: str | Path, name: str | None = None) -> TrainedModel:
     """What a finished run has trained, for new functions: `.predict_proba`, `.predict`.
 
-    place: the run folder, or a bundle that was exported of it. name: a stack ("lr"), a base model's
-    name, "vote", or "tfidf_lr", the counted words; by default what did best by cross-validation on
-    the functions that stacks are fitted on, these words aside. Raises CheckpointError for a run
-    that is unfinished, and for what is damaged.
+    place: the run folder, a bundle that was exported of it, or a bundle's id on the hub. name: a
+    stack ("lr"), a base model's name, "vote", or "tfidf_lr", the counted words; by default what did
+    best by cross-validation on the functions that stacks are fitted on, these words aside. Raises
+    CheckpointError for a run that is unfinished, and for what is damaged.
     """
     from enstack.bundle import load as load_model
 
-    return load_model(named_folder(place), name)
+    return load_model(_model_place(place), name)
 
 
 def export(
@@ -183,7 +184,7 @@ def scan(
 ) -> Scan:
     """Judge the functions of C and C++ files, of what lies below folders, or of `-`.
 
-    model: a finished run folder, or a bundle; name: which of its models, as `load` takes it.
+    model: a run folder, bundle or hub id, and name: which of a run's models, as `load` takes them.
     local_dir: the scratch disk, where scores are kept by content: what has not changed is not
     judged again. baseline: an earlier scan's JSON or SARIF file; diff: a git revision: findings
     that either knows are marked. budget: how many findings that are not are shown at most, at least
@@ -207,8 +208,41 @@ def scan(
         None if diff is None else read_revision(diff, named),
     )
     with holding_caches():
-        opened = open_model(named_folder(model), name, cache_dir=cache_dir)
+        opened = open_model(_model_place(model), name, cache_dir=cache_dir)
         return scan_paths(listed, opened, cache_dir=cache_dir, known=known, budget=budget)
+
+
+def push(
+    place: str | Path,
+    hub_id: str,
+    *,
+    name: str | None = None,
+    public: bool = False,
+    local_dir: str | Path | None = None,
+) -> str:
+    """Push a bundle to the Hugging Face hub, with the token that is there, and return its page.
+
+    place: a bundle, or a finished run, of which one is made for it; name, local_dir: as in
+    `export`. public: of a repository that is new; without it only you see it. Raises ConfigError
+    without a token, and for a repository that holds something else.
+    """
+    from enstack.bundle.folder import is_bundle
+    from enstack.bundle.hub import push_bundle
+
+    folder = named_folder(place)
+    if is_bundle(folder):
+        return push_bundle(folder, hub_id, public=public)
+    with tempfile.TemporaryDirectory() as beside:
+        made = export(folder, Path(beside) / "bundle", name=name, local_dir=local_dir)
+        return push_bundle(made, hub_id, public=public)
+
+
+def _model_place(place: str | Path) -> Path:
+    """The folder of a run or bundle; a bundle that lies on the hub is fetched."""
+    from enstack.bundle.hub import downloaded_bundle, is_hub_id
+
+    folder = named_folder(place)
+    return downloaded_bundle(str(place)) if is_hub_id(place) and not folder.exists() else folder
 
 
 def _cache_dir(local_dir: str | Path | None) -> Path:

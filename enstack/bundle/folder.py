@@ -37,6 +37,7 @@ __all__ = [
     "PROBE",
     "bundle_digest",
     "is_bundle",
+    "listed_files",
     "parts_of_bundle",
     "require_name",
     "require_whole_bundle",
@@ -65,7 +66,7 @@ def require_whole_bundle(folder: Path, *, content: bool = True) -> None:
 
     content: False looks at the sizes of weights alone, and reads all else.
     """
-    listed = _listed(folder)
+    listed = listed_files(folder)
     size = sum(entry["bytes"] for name, entry in listed.items() if content or not _heavy(name))
     # Less than this is read before one could see a bar.
     level: Level = "batch" if size > 64 * MIB else "epoch"
@@ -89,7 +90,7 @@ def _heavy(name: str) -> bool:
     return name.endswith(WEIGHTS)
 
 
-def _listed(folder: Path) -> dict[str, dict[str, Any]]:
+def listed_files(folder: Path) -> dict[str, dict[str, Any]]:
     """The files of a bundle by its manifest, which must be one that an export writes."""
     manifest = read_manifest(folder)
     if manifest is None:
@@ -133,7 +134,7 @@ def _is_entry(entry: object) -> bool:
 
 def bundle_digest(folder: Path) -> str:
     """Tells what a bundle answers from what others do: all that it lists but the card."""
-    listed = _listed(folder)
+    listed = listed_files(folder)
     return sha256_json({name: entry for name, entry in listed.items() if name != CARD})
 
 

@@ -23,7 +23,7 @@ FOUND = 1  # the exit status where findings are at or over --fail-on
 Paths = Annotated[
     list[str], typer.Argument(metavar="PATH...", help="C and C++ files, folders, or - for input.")
 ]
-Model = Annotated[str, typer.Option(help="A finished run folder, or a bundle.")]
+Model = Annotated[str, typer.Option(help="A finished run folder, a bundle, or a hub id.")]
 Name = Annotated[
     str | None,
     typer.Option(help="Which of a run's models, as in the leaderboard; its choice if left out."),

@@ -25,16 +25,6 @@ from tests.support.command_line import enstack_here, refused
 Ensemble = tuple[RunFolder, list[str]]
 
 
-@pytest.fixture(scope="session")
-def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("bundle-scratch")
-
-
-@pytest.fixture(scope="session")
-def bundle(ensemble: Ensemble, scratch: Path) -> Path:
-    return enstack.export(ensemble[0].path, scratch / "bundle", name="lr", local_dir=scratch)
-
-
 @pytest.fixture
 def copy(bundle: Path, tmp_path: Path) -> Path:
     """A bundle in a folder of its own, to be spoilt."""
