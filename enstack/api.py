@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from enstack.errors import CheckpointError, ConfigError
+from enstack.model_api import export as export
+from enstack.model_api import load as load
+from enstack.model_api import push as push
+from enstack.model_api import scan as scan
+from enstack.paths import named_folder
 
 # Each call imports what it needs itself, so that `import enstack` takes no time.
 if TYPE_CHECKING:
     from enstack.auditing.content import Audit
-    from enstack.bundle import TrainedModel
     from enstack.checkpoints.inspection_text import Verdict
     from enstack.cleaning import Cleaning
     from enstack.config import RunConfig
     from enstack.pipeline import RunResults
     from enstack.reporting.run_comparison import RunComparison
-    from enstack.scanning.scan import Scan
 
 
 def configure(**fields: Any) -> RunConfig:
@@ -69,41 +70,6 @@ def stack(
     files = {str(name): named_folder(place) for name, place in (add or {}).items()}
     with notebook_panel():
         return stack_again(named_folder(run_dir), Added(files, unseen))
-
-
-def load(place: str | Path, name: str | None = None) -> TrainedModel:
-    """What a finished run has trained, for new functions: `.predict_proba`, `.predict`.
-
-    place: the run folder, a bundle that was exported of it, or a bundle's id on the hub. name: a
-    stack ("lr"), a base model's name, "vote", or "tfidf_lr", the counted words; by default what did
-    best by cross-validation on the functions that stacks are fitted on, these words aside. Raises
-    CheckpointError for a run that is unfinished, and for what is damaged.
-    """
-    from enstack.bundle import load as load_model
-
-    return load_model(_model_place(place), name)
-
-
-def export(
-    run_dir: str | Path,
-    to: str | Path,
-    *,
-    name: str | None = None,
-    local_dir: str | Path | None = None,
-) -> Path:
-    """Write a finished run's model into one folder that `load` and `scan` take, and return it.
-
-    to: a new or empty folder, or an earlier bundle, which is replaced. name: which of the run's
-    models, as `load` takes it. The folder has a model card, and nothing of the run's functions but
-    sketches. local_dir: the scratch disk, as in a run. Raises ConfigError for another folder,
-    CheckpointError for a run that is unfinished or damaged.
-    """
-    from enstack.bundle import export_run
-    from enstack.storage.caches import holding_caches
-
-    with holding_caches():
-        place, cache_dir = named_folder(to), _cache_dir(local_dir)
-        return export_run(named_folder(run_dir), place, name, cache_dir=cache_dir)
 
 
 def inspect(path: str | Path) -> Verdict:
@@ -170,111 +136,6 @@ def compare(runs: Sequence[str | Path]) -> RunComparison:
     if isinstance(runs, str | Path):
         raise ConfigError(f"Runs must be a list of two run folders or more, found {str(runs)!r}.")
     return compare_runs([named_folder(one) for one in runs])
-
-
-def scan(
-    paths: str | Path | Sequence[str | Path],
-    model: str | Path,
-    *,
-    name: str | None = None,
-    local_dir: str | Path | None = None,
-    baseline: str | Path | None = None,
-    diff: str | None = None,
-    budget: int | None = None,
-) -> Scan:
-    """Judge the functions of C and C++ files, of what lies below folders, or of `-`.
-
-    model: a run folder, bundle or hub id, and name: which of a run's models, as `load` takes them.
-    local_dir: the scratch disk, where scores are kept by content: what has not changed is not
-    judged again. baseline: an earlier scan's JSON or SARIF file; diff: a git revision: findings
-    that either knows are marked. budget: how many findings that are not are shown at most, at least
-    1. The result has `.findings`, worst first, and `.functions`. Raises DataError for a path that
-    is not there, CheckpointError for a model that is unfinished or damaged.
-    """
-    from enstack.bundle.opening import open_model
-    from enstack.scanning.baseline import read_baseline
-    from enstack.scanning.known import Known
-    from enstack.scanning.revision import read_revision
-    from enstack.scanning.scan import scan_paths
-    from enstack.storage.caches import holding_caches
-
-    cache_dir = _cache_dir(local_dir)
-    listed = [paths] if isinstance(paths, str | Path) else list(paths)
-    if budget is not None and (type(budget) is not int or budget < 1):
-        raise ConfigError(f"The budget must be a whole number from 1 on, found {budget!r:.40}.")
-    named = [Path(path) for path in listed]
-    known = Known(
-        None if baseline is None else read_baseline(Path(baseline), named),
-        None if diff is None else read_revision(diff, named),
-    )
-    with holding_caches():
-        opened = open_model(_model_place(model), name, cache_dir=cache_dir)
-        return scan_paths(listed, opened, cache_dir=cache_dir, known=known, budget=budget)
-
-
-def push(
-    place: str | Path,
-    hub_id: str,
-    *,
-    name: str | None = None,
-    public: bool = False,
-    local_dir: str | Path | None = None,
-) -> str:
-    """Push a bundle to the Hugging Face hub, with the token that is there, and return its page.
-
-    place: a bundle, or a finished run, of which one is made for it; name, local_dir: as in
-    `export`. public: of a repository that is new; without it only you see it. Raises ConfigError
-    without a token, and for a repository that holds something else.
-    """
-    from enstack.bundle.folder import is_bundle
-    from enstack.bundle.hub import push_bundle
-
-    folder = named_folder(place)
-    if is_bundle(folder):
-        return push_bundle(folder, hub_id, public=public)
-    with tempfile.TemporaryDirectory() as beside:
-        made = export(folder, Path(beside) / "bundle", name=name, local_dir=local_dir)
-        return push_bundle(made, hub_id, public=public)
-
-
-def _model_place(place: str | Path) -> Path:
-    """The folder of a run or bundle; a bundle that lies on the hub is fetched."""
-    from enstack.bundle.hub import downloaded_bundle, is_hub_id
-
-    folder = named_folder(place)
-    return downloaded_bundle(str(place)) if is_hub_id(place) and not folder.exists() else folder
-
-
-def _cache_dir(local_dir: str | Path | None) -> Path:
-    """The scratch disk that is meant, once it can be written to."""
-    from enstack.config import RunConfig
-    from enstack.inputs import require_local_dir
-    from enstack.storage.disks import require_writable
-
-    config = RunConfig(**({} if local_dir is None else {"local_dir": str(local_dir)}))
-    require_writable(cache_dir := Path(config.local_dir), "local_dir", ConfigError)
-    require_local_dir(config)
-    return cache_dir
-
-
-def named_folder(path: str | Path) -> Path:
-    """A path as the system knows it; what can't be one, or can't be looked at, is told in words."""
-    from enstack.config.names import home_expanded
-
-    if not isinstance(path, str | Path):
-        raise ConfigError(f"A path must be text or a pathlib.Path, found {path!r:.80}.")
-    if not str(path).strip():
-        # pathlib takes it for the current folder; in a script it is a variable without a value.
-        raise ConfigError(f"A path must name something, found {path!r}; . is the current folder.")
-    folder = home_expanded(path)
-    try:
-        os.stat(folder)  # noqa: PTH116 - exists() would answer no
-    except (FileNotFoundError, NotADirectoryError):
-        return folder  # whoever asks says what is missing
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise CheckpointError(f"{str(folder)!r:.80} can't be read: {reason}.") from None
-    return folder
 
 
 def init(path: str | Path = "enstack.yaml") -> Path:

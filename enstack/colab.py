@@ -32,22 +32,28 @@ from enstack.notebook.cells import (
 from enstack.notebook.checkout import CHECKOUT, code_commit, failure_reason, pull
 from enstack.notebook.fault_report import show_troubleshooting
 from enstack.notebook.forms import DRIVE_ROOT, toy_overrides
+from enstack.notebook.keeping import keep_findings, keep_model
 from enstack.notebook.run_time import show_run_time
+from enstack.notebook.try_it import open_judge, try_code
 from enstack.progress.say import say
 
 __all__ = [
     "configure_run",
     "form_settings",
+    "keep_findings",
+    "keep_model",
+    "open_judge",
     "show_checkpoint",
     "show_data",
     "show_hardware",
     "show_results",
     "show_run_time",
     "show_troubleshooting",
+    "try_code",
 ]
 
 # An update of the code does not reach the notebook that is open, which may be months old.
-NOTEBOOK_VERSION = 4  # raised whenever a new cell needs what an old notebook does not give
+NOTEBOOK_VERSION = 5  # raised whenever a new cell needs what an old notebook does not give
 VM_DISK = Path("/content")
 # By words of the error in lower case, for its types tell nothing of the cause.
 DRIVE_ADVICE = {

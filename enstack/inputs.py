@@ -27,7 +27,7 @@ from enstack.progress.say import say
 from enstack.progress.screen import warn
 from enstack.run_folder import WRITTEN_INTO, RunFolder
 from enstack.storage.caches import is_usable, making_cache
-from enstack.storage.disks import slow_storage
+from enstack.storage.disks import require_writable, slow_storage
 from enstack.storage.files import sha256_json
 from enstack.storage.links import require_no_links
 from enstack.storage.manifest import write_manifest
@@ -78,6 +78,14 @@ def require_local_dir(config: RunConfig) -> None:
     scratch = config.scratch_dir.relative_to(local_dir)
     folders = (*LOCAL_FOLDERS, str(scratch), *(f"{scratch}/{name}" for name in WRITTEN_INTO))
     require_no_links(local_dir, folders, "local_dir", ConfigError)
+
+
+def scratch_disk(local_dir: str | Path | None = None) -> Path:
+    """The scratch disk that is meant, or the usual one, once it is known that it can be used."""
+    config = RunConfig(**({} if local_dir is None else {"local_dir": str(local_dir)}))
+    require_writable(place := Path(config.local_dir), "local_dir", ConfigError)
+    require_local_dir(config)
+    return place
 
 
 def read_run_data(config: RunConfig, *, keep_clean: bool = False) -> VulnerabilityData:

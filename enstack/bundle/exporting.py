@@ -7,6 +7,7 @@ from pathlib import Path
 
 from enstack import __version__
 from enstack.bundle.card import model_card
+from enstack.bundle.choice import chosen_model
 from enstack.bundle.folder import (
     BUNDLE,
     CARD,
@@ -20,7 +21,8 @@ from enstack.bundle.parts import parts_of_run
 from enstack.bundle.probe import write_probe
 from enstack.bundle.profile import write_profile
 from enstack.bundle.profiling import scanning_profile
-from enstack.bundle.stored_model import stored_model
+from enstack.bundle.stored_model import read_stored_model, stored_model
+from enstack.config import RunConfig
 from enstack.errors import CheckpointError, ConfigError, reason_of
 from enstack.progress.say import say
 from enstack.run_folder import RunFolder
@@ -31,7 +33,7 @@ from enstack.storage.manifest import file_problem, read_manifest
 from enstack.storage.places import require_own_place
 from enstack.storage.software import software
 
-__all__ = ["export_run", "require_bundle_place"]
+__all__ = ["export_run", "is_exported", "require_bundle_place"]
 
 
 def export_run(run_dir: Path, to: Path, name: str | None = None, *, cache_dir: Path) -> Path:
@@ -51,7 +53,7 @@ def export_run(run_dir: Path, to: Path, name: str | None = None, *, cache_dir: P
         parts,
         record["label_mode"],
         record.get("label_rule"),
-        {"run": run_dir.resolve().name, **_digests(run)},
+        _made_from(run),
         made_with,
     )
     try:
@@ -96,9 +98,24 @@ def require_bundle_place(to: Path, run_dir: Path | None = None) -> Path:
     return place
 
 
-def _digests(run: RunFolder) -> dict[str, str]:
-    """Of what the model was made from."""
+def is_exported(run_dir: Path, place: Path, name: str | None = None) -> bool:
+    """Whether a place holds this run's model already, as far as sizes of weights tell."""
+    if not is_bundle(place):
+        return False
+    run = RunFolder(run_dir)
+    try:
+        require_whole_bundle(place, content=False)
+    except CheckpointError:
+        return False  # it is made anew
+    stored = read_stored_model(place / BUNDLE)
+    key = chosen_model(run, RunConfig(**run.settings()), name)
+    return (stored.name, stored.made_from) == (key, _made_from(run))
+
+
+def _made_from(run: RunFolder) -> dict[str, str]:
+    """What a model was made from: the run's name, and digests."""
     return {
+        "run": run.path.resolve().name,
         "data": str(run.data_record()["fingerprint"]),
         "stacking": sha256_json(read_manifest(run.stacking.path)),
         "report": sha256_json(read_manifest(run.report)),

@@ -12,7 +12,7 @@ from enstack.errors import CheckpointError, ConfigError
 from enstack.progress.say import say
 from enstack.storage.manifest import MANIFEST
 
-__all__ = ["downloaded_bundle", "is_hub_id", "push_bundle"]
+__all__ = ["downloaded_bundle", "is_hub_id", "model_place", "push_bundle"]
 
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 OF_THE_HUB = {".gitattributes"}  # what lies in a repository that is new
@@ -22,6 +22,11 @@ TOKEN = "Log in with `hf auth login`, or set HF_TOKEN"
 def is_hub_id(place: str | Path) -> bool:
     """Whether a place that is not there may be a model of the hub: owner/name."""
     return HUB_ID.fullmatch(str(place)) is not None
+
+
+def model_place(asked: str | Path, folder: Path) -> Path:
+    """The folder of a run or bundle, or where it is none and may be a hub id, that one fetched."""
+    return downloaded_bundle(str(asked)) if is_hub_id(asked) and not folder.exists() else folder
 
 
 def downloaded_bundle(repo_id: str) -> Path:

@@ -38,6 +38,7 @@ __all__ = ["PROFILING_EDITION", "scanning_profile"]
 PROFILING_EDITION = 2  # raise when a run's profile comes out otherwise, so that none is used
 
 ERROR_TARGET, SURE_TARGET = 0.9, 0.8  # shares that must be right: of alerts, of any answers
+MADE_UP = "it knows made-up flaws alone: what it says of real code means nothing"
 MOST_READ = 20_000  # training functions whose words are counted
 MOST_LIMITS = 5_000  # validation functions that tell how far one may differ from them
 SAMPLE = 1_000  # functions in which a comment is looked for
@@ -59,6 +60,8 @@ def scanning_profile(
     key, record = chosen_model(run, config, name), run.data_record()
     task = task_of(record["label_mode"], tuple(record["class_names"]))
     data, notes = _data_of(config, record["fingerprint"])
+    if says_made_up(config.data_dir, record.get("notes", [])):
+        notes.insert(0, MADE_UP)
     on_validation = None if data is None else _on_validation(data, config, run, key)
     temperature = _temperature(run, key)
     if temperature is None and on_validation is not None:

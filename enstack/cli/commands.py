@@ -12,12 +12,13 @@ import typer
 
 from enstack import api
 from enstack.bench import BENCHMARKS, load_benchmark
-from enstack.cli import scan_command as scan_command
+from enstack.cli import export_command, scan_command  # noqa: F401 - they add themselves
 from enstack.cli.app import app, is_quiet, progress
 from enstack.config import RunConfig, load_config
 from enstack.console import put
 from enstack.errors import CheckpointError, ConfigError
 from enstack.exit_status import confirmed, print_result, report_errors
+from enstack.paths import named_folder
 from enstack.progress.quiet import quietly
 from enstack.storage.json_text import json_text
 
@@ -106,7 +107,7 @@ def audit(
 ) -> None:
     """What is in the data: classes, lengths, duplicates, contradictions, what word counts tell."""
     with report_errors():
-        page = None if output is None else api.named_folder(output)
+        page = None if output is None else named_folder(output)
         if page is not None:
             from enstack.auditing.page import require_place, write_audit
 
@@ -193,50 +194,6 @@ def compare(
         from enstack.reporting.run_comparison_text import comparison_text
 
         _print(as_json, lambda: dataclasses.asdict(compared), lambda: comparison_text(compared))
-
-
-@app.command()
-def export(
-    run_dir: Annotated[
-        str, typer.Argument(help="A finished run folder; with --hub alone also a bundle.")
-    ],
-    to: Annotated[
-        str | None,
-        typer.Option(metavar="DIR", help="A new or empty folder, or an earlier bundle's."),
-    ] = None,
-    name: Annotated[
-        str | None,
-        typer.Option(
-            help="Which of a run's models, as in the leaderboard; its choice if left out."
-        ),
-    ] = None,
-    hub: Annotated[
-        str | None,
-        typer.Option(
-            metavar="OWNER/NAME",
-            help="Push it to the Hugging Face hub, with the token that is there.",
-        ),
-    ] = None,
-    public: Annotated[
-        bool, typer.Option("--public", help="On the hub for all to see, where it is new there.")
-    ] = False,
-    local_dir: Annotated[
-        str | None,
-        typer.Option(help="The scratch disk, as in a run; ~/.cache/enstack if left out."),
-    ] = None,
-) -> None:
-    """Write a run's model into one folder, a bundle, that scan and others can use; with a card."""
-    with report_errors():
-        if to is None and hub is None:
-            raise ConfigError("An export must go somewhere: name a folder with --to, or --hub.")
-        if to is not None:
-            with progress():
-                run_dir = str(api.export(run_dir, to, name=name, local_dir=local_dir))
-            print_result(run_dir)
-        if hub is not None:
-            with progress():
-                page = api.push(run_dir, hub, name=name, public=public, local_dir=local_dir)
-            print_result(page)
 
 
 @app.command()

@@ -23,7 +23,13 @@ FOUND = 1  # the exit status where findings are at or over --fail-on
 Paths = Annotated[
     list[str], typer.Argument(metavar="PATH...", help="C and C++ files, folders, or - for input.")
 ]
-Model = Annotated[str, typer.Option(help="A finished run folder, a bundle, or a hub id.")]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        help="A finished run folder, a bundle, or a hub id; a toy model if left out, whose "
+        "findings mean nothing."
+    ),
+]
 Name = Annotated[
     str | None,
     typer.Option(help="Which of a run's models, as in the leaderboard; its choice if left out."),
@@ -79,7 +85,7 @@ LocalDir = Annotated[
 @app.command()
 def scan(
     paths: Paths,
-    model: Model,
+    model: Model = None,
     name: Name = None,
     form: Form = None,
     output: Files = None,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import html
+import mimetypes
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     import torch
 
     from enstack.config import RunConfig
+    from enstack.run_folder import RunFolder
 
 GIB = 2**30
 
@@ -159,7 +161,7 @@ def show_results(run: RunConfig | str | Path | None) -> None:
     # Sorted, for a file system lists names in any order.
     display(HTML(_figure_grid(sorted(folder.figures.glob("*.png")))))
     if folder.report_page.is_file():
-        display(HTML(download_button(folder.report_page, "Download the report")))
+        display(HTML(report_button(folder)))
     say(f"📄 Full report, one file that opens offline: {folder.report_page}")
 
 
@@ -196,15 +198,20 @@ def _by_class(
     ]
 
 
-def download_button(file: Path, title: str) -> str:
+def report_button(run: RunFolder) -> str:
+    """A link that downloads a run's report."""
+    page, name = run.report_page, f"{run.path.name}-{run.report_page.name}"
+    return download_button(page.read_bytes(), name, "Download the report")
+
+
+def download_button(content: bytes, name: str, title: str) -> str:
     """A link that downloads a file, as HTML: its bytes are in it, so no server must reach them."""
-    data = base64.b64encode(file.read_bytes()).decode()
+    data, kind = base64.b64encode(content).decode(), mimetypes.guess_type(name)[0]
     style = (
         "display: inline-block; margin: 8px 0; padding: 6px 14px; border-radius: 4px; "
         "background: #1565c0; color: white; text-decoration: none; font: 500 14px sans-serif"
     )
-    name = html.escape(f"{file.parent.parent.name}-{file.name}", quote=True)
-    link = f'href="data:text/html;base64,{data}" download="{name}"'
+    link = f'href="data:{kind};base64,{data}" download="{html.escape(name, quote=True)}"'
     return f'<a {link} style="{style}">⬇ {html.escape(title)}</a>'
 
 

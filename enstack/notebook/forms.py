@@ -113,7 +113,7 @@ def settings_from_fields(work: Path, chosen: Mapping[str, Any]) -> dict[str, Any
     settings["DATA_DIR"] = data_dir if data_dir == "toy" else str(user_folder(data_dir))
     # Resolved, for a folder such as "." has no name of its own.
     run_name = str(settings.get("RUN_DIR") or "").strip() or Path(data_dir).resolve().name
-    settings["RUN_DIR"] = str(_inside(work, run_name, "RUN_DIR"))
+    settings["RUN_DIR"] = str(inside(work, run_name, "RUN_DIR"))
     if old := str(settings.get("RESUME_FROM") or "").strip():
         settings["RESUME_FROM"] = str(user_folder(old))
     if toy_overrides():
@@ -127,7 +127,7 @@ def _left_open(key: str, value: object) -> bool:
     return key in LEFT_OPEN and str(value if value is not None else "").strip() in ("", "auto")
 
 
-def _inside(folder: Path, name: str, field: str) -> Path:
+def inside(folder: Path, name: str, field: str) -> Path:
     """A folder below another one, by the name that a form's field gives."""
     # Resolved, for ".." or an absolute path would lead out of the work folder.
     below = (folder / name).resolve()

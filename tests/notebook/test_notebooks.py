@@ -34,6 +34,8 @@ TITLES = [
     "7. Results",
     "8. Check a Checkpoint",
     "9. Troubleshooting",
+    "10. Try it on your code",
+    "11. Keep it",
 ]
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 
@@ -130,7 +132,7 @@ def test_two_cells_of_one_id_are_a_fault() -> None:
     assert "an id of its own" in faults({"cells": [{"cell_type": "markdown", "id": "a"}] * 2})[0]
 
 
-def test_the_colab_notebook_has_its_nine_numbered_cells() -> None:
+def test_the_colab_notebook_has_its_eleven_numbered_cells() -> None:
     headings = [line[3:] for cell in cells(COLAB, "markdown") for line in cell["source"]]
     titles = [
         source(cell).splitlines()[0].removeprefix("#@title ") for cell in cells(COLAB, "code")
@@ -227,9 +229,9 @@ def test_a_fresh_kernel_runs_any_cell_after_1_2_5_and_trains_nothing_twice(
     monkeypatch.setenv("ENSTACK_TOY_DIR", str(toy_dir))
     notebook = nbformat.read(COLAB, as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    notebook.cells = [code[number - 1] for number in (1, 2, 5, 6, 7, 8, 9, 3)]
+    notebook.cells = [code[number - 1] for number in (1, 2, 5, 6, 7, 8, 9, 3, 10, 11)]
     nbclient.NotebookClient(notebook, resources={"metadata": {"path": FOLDER}}).execute()
-    configured, trained, shown, checked, told, hardware = map(printed, notebook.cells[2:])
+    configured, trained, shown, checked, told, hardware, _, kept = map(printed, notebook.cells[2:])
     assert (
         "✅ Configuration updated:\n"
         f"   - Epochs: {TOY_SETTINGS['EPOCHS']}\n"
@@ -251,6 +253,11 @@ def test_a_fresh_kernel_runs_any_cell_after_1_2_5_and_trains_nothing_twice(
     assert "CWE-476" in by_class
     assert figures.count("data:image/png;base64,") == 7
     assert 'download="toy-report.html"' in download
+    judged = json.dumps([output.get("data") for output in notebook.cells[8].outputs])
+    assert "Judge" in judged or "VBox" in judged
+    # The run of all cells, above, has kept it before.
+    assert "Exported before, skipped" in kept
+    assert 'download=\\"toy_model.zip\\"' in json.dumps(notebook.cells[9].outputs)
 
 
 def printed(cell: Any) -> str:
