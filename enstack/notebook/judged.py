@@ -36,14 +36,18 @@ class ModelRow:
 
 @dataclass(frozen=True)
 class Shown:
-    """A function as a cell shows it; code: its lines, each with its number in the file."""
+    """A function as a cell shows it.
+
+    code: its lines, each with its number in the file, and from 0 to 1 how much it speaks for the
+    worst finding.
+    """
 
     name: str
     place: str
     findings: list[Finding]
     remarks: list[str]
     rows: list[ModelRow]
-    code: list[tuple[int, str]]
+    code: list[tuple[int, str, float]]
 
 
 def judged_page(scan: Scan, model: TrainedModel, place: Path) -> str:
@@ -72,15 +76,23 @@ def _shown(
     for one, text, of_models in zip(worst, texts, rows, strict=True):
         said = [(percent(p), float(p)) for p in one.probabilities]
         inside = one.path.is_relative_to(place) and one.path != place
-        lines = printable(text.expandtabs(4), keep="\n").split("\n")
+        findings = [finding for finding in scan.findings if finding.function is one]
         yield Shown(
             name=one.qualified_name,
             place=f"{one.path.relative_to(place)}, " if inside else "",
-            findings=[finding for finding in scan.findings if finding.function is one],
+            findings=findings,
             remarks=remarks(one),
             rows=[ModelRow(f"{title(model.name)}, calibrated", said), *of_models],
-            code=[(one.start_line + n, line) for n, line in enumerate(lines)],
+            code=_code(text, one.start_line, findings),
         )
+
+
+def _code(text: str, start: int, findings: Sequence[Finding]) -> list[tuple[int, str, float]]:
+    scored = (findings[0].lines if findings else None) or ()
+    scores = {one.line: one.score for one in scored}
+    most = max(scores.values(), default=1.0)
+    lines = printable(text.expandtabs(4), keep="\n").split("\n")
+    return [(n, line, scores.get(n, 0.0) / most) for n, line in enumerate(lines, start)]
 
 
 def _texts(functions: Sequence[ScannedFunction]) -> list[str]:
