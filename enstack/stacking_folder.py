@@ -47,6 +47,11 @@ class StackingFolder:
         return self.path / "near_train.npz"
 
     @property
+    def pairs(self) -> Path:
+        """The test functions that are a flaw and its fix; absent where none are known."""
+        return self.path / "pairs.npz"
+
+    @property
     def costs(self) -> Path:
         """What every row of the leaderboard costs."""
         return self.path / "costs.json"

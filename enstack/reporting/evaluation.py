@@ -13,6 +13,7 @@ __all__ = [
     "Detection",
     "Evaluation",
     "FlagEvaluation",
+    "Pairwise",
     "PrecisionRecall",
     "Promise",
     "Reliability",
@@ -74,13 +75,28 @@ class AucDifference:
     p: float
 
 
+@dataclass(frozen=True)
+class Pairwise:
+    """What a model says of n pairs of a vulnerable function and its fixed version, both in test.
+
+    correct: of both what is so; reversed: of neither.
+    """
+
+    n: int
+    correct: int
+    both_vulnerable: int
+    both_benign: int
+    reversed: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Detection:
     """Vulnerable or not: of `vulnerable` functions, share of all, `alerts` are said to be.
 
     vd_s: the share that is missed where at most .5 % of the others is alerted. auc,
     average_precision and vd_s are None where test has one side alone. auc_less_word_counts: None
-    there too, at another prior, and for word counts themselves.
+    there too, at another prior, and for word counts themselves. pairs: None where no pairs are
+    known, and at another prior.
     """
 
     n: int
@@ -95,6 +111,7 @@ class Detection:
     average_precision: float | None
     vd_s: float | None
     auc_less_word_counts: AucDifference | None
+    pairs: Pairwise | None
     budgets: list[Budget]
     curve: PrecisionRecall
 

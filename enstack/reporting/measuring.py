@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from enstack.metrics.curves import precision_recall_points, risk_coverage
 from enstack.metrics.detection import detection
 from enstack.metrics.flags import two_sided
+from enstack.metrics.pairs import pairwise
 from enstack.metrics.temperature import log_loss_parts, tempered
 from enstack.reporting.evaluation import (
     AucDifference,
@@ -19,6 +20,7 @@ from enstack.reporting.evaluation import (
     Detection,
     Evaluation,
     FlagEvaluation,
+    Pairwise,
     PrecisionRecall,
     Promise,
     Reliability,
@@ -74,6 +76,9 @@ def measure_detection(
         "curve": PrecisionRecall(**figures["curve"]),
         "auc_less_word_counts": _auc_less_word_counts(stored, row, vulnerable)
         if weights is None
+        else None,
+        "pairs": Pairwise(**pairwise(said, stored.pairs))
+        if weights is None and len(stored.pairs)
         else None,
     }
     return Detection(**{**figures, **parts})

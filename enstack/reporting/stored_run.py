@@ -73,6 +73,7 @@ class StoredRun:
     thresholds: dict[str, NDArray[np.float64]]  # empty where functions have one class each
     contamination: Contamination
     calibration: dict[str, dict[str, Any]]  # by the rows' keys; empty where a run is older
+    pairs: NDArray[np.int64]  # (m, 2): the rows of a vulnerable function and of its fixed version
 
     def decisions(self, row: LeaderboardRow) -> NDArray[Any]:
         """What a row says of every test function: classes (n,), or flags (n, k) bool."""
@@ -105,6 +106,7 @@ def read_run(run: RunFolder) -> StoredRun:
         thresholds=thresholds,
         contamination=_read_contamination(run.stacking.contamination, len(labels)),
         calibration=_read_calibration(run.stacking.calibration),
+        pairs=_read_pairs(run.stacking.pairs, len(labels)),
     )
 
 
@@ -134,6 +136,18 @@ def _read_contamination(path: Path, n_rows: int) -> Contamination:
     if clusters is not None and (clusters.shape != near.shape or clusters.dtype != np.int64):
         raise unusable(path, f"clusters must be {n_rows} whole numbers")
     return Contamination(float(threshold), near, clusters)
+
+
+def _read_pairs(path: Path, n_rows: int) -> NDArray[np.int64]:
+    # Most data sets have none, and older runs kept none.
+    if not path.exists():
+        return np.empty((0, 2), dtype=np.int64)
+    pairs = _read_arrays(path, ["pairs"])["pairs"]
+    if pairs.dtype != np.int64 or pairs.ndim != 2 or pairs.shape[1] != 2 or not len(pairs):
+        raise unusable(path, "it must hold pairs of whole numbers")
+    if pairs.min() < 0 or pairs.max() >= n_rows:
+        raise unusable(path, f"its numbers must be rows, below {n_rows}")
+    return pairs
 
 
 def _read_arrays(

@@ -13,6 +13,7 @@ from enstack.config import RunConfig
 from enstack.counting import counted
 from enstack.data.functions import Functions, VulnerabilityData
 from enstack.data.holdout import SplitPlan
+from enstack.data.pairs import pairs_of
 from enstack.duplicates.contamination import (
     NEAR,
     DuplicatesOfTest,
@@ -268,6 +269,7 @@ def _save(fitted: Mapping[str, Combination], words: WordCounts, folder: Stacking
 
 def _write_contamination(data: VulnerabilityData, folder: StackingFolder) -> DuplicatesOfTest:
     """What test functions are near-duplicates of; kept, for reports have no texts."""
+    _write_pairs(data, folder)
     duplicates = duplicates_of_test(data, NEAR)
     np.savez(
         folder.contamination,
@@ -277,6 +279,14 @@ def _write_contamination(data: VulnerabilityData, folder: StackingFolder) -> Dup
         threshold=NEAR,
     )
     return duplicates
+
+
+def _write_pairs(data: VulnerabilityData, folder: StackingFolder) -> None:
+    """The pairs of a flaw and its fix among test functions, where commits tell of any."""
+    test = data.splits["test"]
+    vulnerable = data.task.vulnerable(test.labels)
+    if vulnerable is not None and len(pairs := pairs_of(test, vulnerable)):
+        np.savez(folder.pairs, ids=test.ids, pairs=pairs)
 
 
 def _joined(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -19,6 +20,8 @@ from enstack.reporting.curve_figures import (
 )
 from enstack.reporting.findings import load_results
 from enstack.reporting.page import write_report
+from enstack.reporting.stored_run import read_run
+from enstack.run_folder import RunFolder
 from tests.support.pages import Page, english
 from tests.support.report_runs import (
     CWE,
@@ -50,6 +53,41 @@ def test_whether_functions_are_vulnerable_is_shown_with_alert_budgets(tmp_path: 
     assert f"all its alerts {found.alerts} {found.precision:.3f} {found.recall:.3f}" in text
     assert "drawn by lot 0.375" in text
     assert f"VD-S {found.vd_s:.3f}" in text
+
+
+def test_pairs_of_a_flaw_and_its_fix_are_shown_where_they_are_known(tmp_path: Path) -> None:
+    run_dir = write_binary_run(tmp_path / "run")
+    assert "its fix" not in section(write_report(run_dir), "Vulnerable or not")
+    content = load_results(run_dir)
+    assert content.chosen.detection is not None
+    assert content.chosen.detection.pairs is None
+    stored = read_run(RunFolder(run_dir))
+    flaws, fixes = (np.flatnonzero(stored.labels == label)[:40] for label in (1, 0))
+    np.savez(run_dir / "stacking" / "pairs.npz", pairs=np.stack([flaws, fixes], axis=1))
+    text = section(write_report(run_dir), "Vulnerable or not")
+    content = load_results(run_dir)
+    said = stored.decisions(content.leaderboard[0]) == 1
+    right = int((said[flaws] & ~said[fixes]).sum())
+    found = content.evaluations[0].detection
+    assert found is not None
+    assert found.pairs is not None
+    assert (found.pairs.n, found.pairs.correct) == (40, right)
+    chosen = content.chosen.detection
+    assert chosen is not None
+    assert chosen.pairs is not None
+    assert (
+        f"pairs of a flaw and its fix 40 told apart {chosen.pairs.correct} both called vulnerable "
+        f"{chosen.pairs.both_vulnerable} both called clean {chosen.pairs.both_benign} reversed "
+        f"{chosen.pairs.reversed}" in text
+    )
+
+
+@pytest.mark.parametrize("pairs", [[[0, 240]], [[-1, 3]], [[1, 2, 3]], [], [[0.5, 1.0]]])
+def test_pairs_that_are_no_rows_of_test_are_refused(tmp_path: Path, pairs: Any) -> None:
+    run_dir = write_binary_run(tmp_path / "run")
+    np.savez(run_dir / "stacking" / "pairs.npz", pairs=np.array(pairs))
+    with pytest.raises(CheckpointError, match=r"pairs\.npz"):
+        write_report(run_dir)
 
 
 def test_alert_budgets_are_also_shown_as_often_as_classes_come(tmp_path: Path) -> None:
