@@ -13,7 +13,6 @@ from enstack.config import RunConfig
 from enstack.counting import counted
 from enstack.data.functions import Functions, VulnerabilityData
 from enstack.data.holdout import SplitPlan
-from enstack.data.pairs import pairs_of
 from enstack.duplicates.contamination import (
     NEAR,
     DuplicatesOfTest,
@@ -36,6 +35,7 @@ from enstack.stacking.flawfinder import (
     risk_levels,
 )
 from enstack.stacking.inputs import StackingInputs
+from enstack.stacking.kept_pairs import write_pairs
 from enstack.stacking.leaps import Rows, leaps
 from enstack.stacking.meta_features import BaseModelProbabilities, refuse_leaks
 from enstack.stacking.primary_measure import primary_measure
@@ -269,7 +269,7 @@ def _save(fitted: Mapping[str, Combination], words: WordCounts, folder: Stacking
 
 def _write_contamination(data: VulnerabilityData, folder: StackingFolder) -> DuplicatesOfTest:
     """What test functions are near-duplicates of; kept, for reports have no texts."""
-    _write_pairs(data, folder)
+    write_pairs(data, folder)
     duplicates = duplicates_of_test(data, NEAR)
     np.savez(
         folder.contamination,
@@ -279,14 +279,6 @@ def _write_contamination(data: VulnerabilityData, folder: StackingFolder) -> Dup
         threshold=NEAR,
     )
     return duplicates
-
-
-def _write_pairs(data: VulnerabilityData, folder: StackingFolder) -> None:
-    """The pairs of a flaw and its fix among test functions, where commits tell of any."""
-    test = data.splits["test"]
-    vulnerable = data.task.vulnerable(test.labels)
-    if vulnerable is not None and len(pairs := pairs_of(test, vulnerable)):
-        np.savez(folder.pairs, ids=test.ids, pairs=pairs)
 
 
 def _joined(

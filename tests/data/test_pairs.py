@@ -13,7 +13,7 @@ from enstack.data.functions import Functions, labelled, read_tables
 from enstack.data.pairs import pairs_of
 from enstack.data.split_files import WHOLE
 from enstack.metrics.pairs import pairwise
-from enstack.stacking import stage
+from enstack.stacking.kept_pairs import write_pairs
 from enstack.stacking_folder import StackingFolder
 from tests.support.layout_samples import Sample, prime_vul, write_lines
 
@@ -85,6 +85,6 @@ def test_a_run_keeps_the_pairs_of_its_test_functions(tmp_path: Path) -> None:
     data = labelled(read_tables(tmp_path), label_mode="binary")
     data.splits["test"] = data.splits[WHOLE]
     folder = StackingFolder(tmp_path)
-    stage._write_pairs(data, folder)
+    write_pairs(data, folder)
     with np.load(folder.pairs) as stored:
         assert stored["pairs"].tolist() == [[0, 1], [2, 3], [4, 5], [6, 7]]
