@@ -5,6 +5,7 @@ skops is imported where it is used: it imports every module of scikit-learn, one
 
 from __future__ import annotations
 
+import inspect
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 import sklearn
 import xgboost
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import InconsistentVersionWarning
 
 from enstack.errors import CheckpointError
@@ -67,6 +69,7 @@ class SkopsFile:
         """
         try:
             content = self._content(Path(path))
+            _add_defaults(content)
             model = make(content)
         except CheckpointError:
             raise
@@ -98,6 +101,24 @@ class SkopsFile:
         if not isinstance(content, dict) or set(content) | self.optional != every:
             raise CheckpointError(f"{path} must be {self.kind} saved by enstack, it is not one.")
         return content
+
+
+def _add_defaults(value: Any) -> None:
+    """Give estimators of newer versions the settings that this version asks for, at its defaults.
+
+    Since 1.7 logistic regression has no multi_class, which 1.6 reads; what the model says is
+    compared afterwards in any case.
+    """
+    if isinstance(value, BaseEstimator):
+        for name, setting in inspect.signature(type(value)).parameters.items():
+            if setting.default is not setting.empty and not hasattr(value, name):
+                setattr(value, name, setting.default)
+        value = vars(value)
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for one in value:
+            _add_defaults(one)
 
 
 def _require_same(path: Path, content: dict[str, Any], probe: Callable[[], np.ndarray]) -> None:

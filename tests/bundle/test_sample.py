@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 import enstack
 from enstack.bundle.sample import SAMPLE
+from enstack.stacking.skops_files import SkopsFile
 from tests.support.command_line import enstack_here
 
 CODE = "int f(char *to, const char *from)\n{\n    strcpy(to, from);\n    return 0;\n}\n"
@@ -19,6 +23,24 @@ def test_a_first_scan_needs_no_model_and_says_that_a_toy_judges(tmp_path: Path) 
     told = " ".join(done.stdout.split())
     assert "It knows made-up flaws alone: what it says of real code means nothing." in told
     assert "Learned from 600 functions that are made up" in told
+
+
+def test_a_file_of_a_newer_scikit_learn_gets_the_settings_that_this_one_asks_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As of 1.6, which reads multi_class; a file of 1.9 has none."""
+    of_ours = SkopsFile._content
+
+    def older(self: SkopsFile, path: Path) -> dict[str, Any]:
+        content = of_ours(self, path)
+        for one in content["estimators"]:
+            for estimator in getattr(one, "estimators_", [one]):
+                del estimator.solver, estimator.fit_intercept
+        return content
+
+    expected = enstack.load(SAMPLE).predict_proba([CODE])
+    monkeypatch.setattr(SkopsFile, "_content", older)
+    assert (enstack.load(SAMPLE).predict_proba([CODE]) == expected).all()
 
 
 def test_the_toy_model_is_whole_small_and_better_than_chance() -> None:
