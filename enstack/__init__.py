@@ -24,11 +24,13 @@ if TYPE_CHECKING:
         init,
         inspect,
         load,
+        prepare,
         push,
         report,
         run,
         scan,
         stack,
+        status,
         write_toy,
     )
 
@@ -43,11 +45,13 @@ __all__ = [
     "init",
     "inspect",
     "load",
+    "prepare",
     "push",
     "report",
     "run",
     "scan",
     "stack",
+    "status",
     "write_toy",
 ]
 

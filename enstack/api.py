@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from enstack.cleaning import Cleaning
     from enstack.config import RunConfig
     from enstack.pipeline import RunResults
+    from enstack.planning.status import Status
+    from enstack.preparation import Prepared
     from enstack.reporting.run_comparison import RunComparison
 
 
@@ -48,6 +50,17 @@ def run(config: RunConfig, *, announce: bool = False) -> RunResults:
     require_configuration(config)  # a panel for a run that can't begin would only confuse
     with notebook_panel():
         return run_pipeline(config, announce=announce)
+
+
+def prepare(config: RunConfig) -> Prepared:
+    """All of a run that needs no GPU, packed into its run_dir: a run then trains at once.
+
+    `.bytes` of caches, `.models` with the tokens of each and the hours that GPUs would take,
+    computed. Trains nothing.
+    """
+    from enstack.preparation import prepare as prepare_run
+
+    return prepare_run(config)
 
 
 def stack(
@@ -85,6 +98,17 @@ def inspect(path: str | Path) -> Verdict:
 
     verdict = inspect_path(folder := named_folder(path))
     return verdict.beside(*result_faults(RunFolder(folder)))
+
+
+def status(run_dir: str | Path) -> Status:
+    """How far a run is: epochs done, hours and sessions left, and the ledger of its sessions.
+
+    Reads only, while the run trains too. Raises CheckpointError for a folder without a run.
+    """
+    from enstack.planning.status import status_of
+    from enstack.run_folder import RunFolder
+
+    return status_of(RunFolder(named_folder(run_dir)))
 
 
 def audit(folder: str | Path, *, tokenizers: Sequence[str] = (), **settings: Any) -> Audit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from enstack.config import FIXED_SETTINGS, TOLD_BY_THE_DATA, RunConfig, base_mod
 from enstack.data.functions import VulnerabilityData
 from enstack.data.holdout import SplitPlan
 from enstack.metrics.chance import chance_text
+from enstack.progress.screen import Part
 from enstack.run_folder import RunFolder
 from enstack.storage.disks import slow_storage
 from enstack.storage.manifest import folder_problems, read_manifest
@@ -121,3 +123,12 @@ def base_model_stages(
         )
         for name, model in named
     ]
+
+
+def parts_of(
+    stages: list[BaseModelStage], unfinished: Container[str], config: RunConfig
+) -> list[Part]:
+    """All stages of a run, with the epochs that each base model is to train, folds included."""
+    trainings = 1 + (config.folds if config.meta_features == "out_of_fold" else 0)
+    epochs = {one.name: config.epochs * trainings * (one.name in unfinished) for one in stages}
+    return [*(Part(*one) for one in epochs.items()), Part("stacking"), Part("report")]

@@ -25,35 +25,16 @@ from enstack.duplicates.table_division import digest_of_table, divide_table
 from enstack.errors import ConfigError
 from enstack.progress.say import say
 from enstack.progress.screen import warn
-from enstack.run_folder import WRITTEN_INTO, RunFolder
+from enstack.run_folder import RunFolder
+from enstack.run_place import require_local_dir
 from enstack.storage.caches import is_usable, making_cache
 from enstack.storage.disks import require_writable, slow_storage
 from enstack.storage.files import sha256_json
-from enstack.storage.links import require_no_links
 from enstack.storage.manifest import write_manifest
-from enstack.storage.places import require_own_place
 from enstack.training.tensorboard import require_tensorboard
 
 if TYPE_CHECKING:
     from enstack.models.base_models import BaseModel
-
-
-# Folders of local_dir that are written into; those of single caches are replaced whole.
-LOCAL_FOLDERS = (
-    "checkpoints",
-    "columns",
-    "divisions",
-    "locks",
-    "near_duplicates",
-    "profiles",
-    "scores",
-    "staged",
-    "tokens",
-    "toy",
-    "toy/data",
-    "toy/models",
-    "toy/models/*",
-)
 
 
 def require_configuration(config: object) -> None:
@@ -64,20 +45,6 @@ def require_configuration(config: object) -> None:
             "refused, or is older than an update: run cell 5 again, then this cell."
         )
     require_tensorboard(config)
-
-
-def require_local_dir(config: RunConfig) -> None:
-    """Raise ConfigError for a local_dir that holds what is not for a run to clear, or links."""
-    # Whoever needs room may delete it, so nothing that is kept may lie in it.
-    others = {"run_dir": config.run_dir, "resume_from": config.resume_from}
-    if config.data_dir != "toy":
-        others["data_dir"] = config.data_dir
-    kept = {name: Path(place) for name, place in others.items() if place}
-    local_dir = Path(config.local_dir)
-    require_own_place(local_dir, "local_dir", kept)
-    scratch = config.scratch_dir.relative_to(local_dir)
-    folders = (*LOCAL_FOLDERS, str(scratch), *(f"{scratch}/{name}" for name in WRITTEN_INTO))
-    require_no_links(local_dir, folders, "local_dir", ConfigError)
 
 
 def scratch_disk(local_dir: str | Path | None = None) -> Path:

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Container
-from contextlib import AbstractContextManager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from enstack import __version__
-from enstack.base_model_stage import BaseModelStage, base_model_stages, chance_of
+from enstack.base_model_stage import BaseModelStage, base_model_stages, chance_of, parts_of
 from enstack.config import RunConfig
 from enstack.counting import counted
 from enstack.data.functions import VulnerabilityData
 from enstack.data.holdout import SplitPlan
+from enstack.data.packed_caches import bring_caches
 from enstack.errors import CheckpointError, ConfigError, DataError, EnstackError, Interrupted
-from enstack.inputs import base_model, require_configuration, require_local_dir, with_its_data
+from enstack.inputs import base_model, require_configuration, with_its_data
 from enstack.progress.bars import Bar
 from enstack.progress.say import say
-from enstack.progress.screen import Part, warn
+from enstack.progress.screen import warn
+from enstack.progress.session_end import require_time, session_of
 from enstack.progress.stopping import KEPT, end_scripts_when_interrupted, ended_by_signals
 from enstack.reporting.leaderboard import leaderboard_text, read_leaderboard_frame
 from enstack.reporting.seeds import seeds_text, summarize_seeds
 from enstack.reporting.stage import report_stage
 from enstack.reporting.verdict import read_verdict, verdict_text
-from enstack.run_folder import WRITTEN_INTO, RunFolder
+from enstack.run_end import log_end
+from enstack.run_folder import RunFolder
+from enstack.run_place import alone_in, own_run_folder
 from enstack.same_run import (
     plan_of_run,
     refuse_a_model_twice,
@@ -38,10 +41,7 @@ from enstack.stacking.added import Added
 from enstack.stacking.stage import stack_base_models
 from enstack.stacking.verdict_text import Verdict
 from enstack.storage.caches import holding_caches
-from enstack.storage.disks import fault_within, leaving_no_empty, only_one, require_writable
-from enstack.storage.links import require_no_links
-from enstack.storage.places import require_own_place
-from enstack.storage.software import software
+from enstack.storage.software import machine, software
 from enstack.training.tensorboard import report_curves
 
 # For annotations alone: a finished run is shown again without loading torch.
@@ -49,8 +49,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from enstack.models.base_models import BaseModel
-
-END_SECONDS = 5.0  # for the record of a run's end, on storage that may hang
 
 
 @dataclass(frozen=True)
@@ -91,11 +89,17 @@ def run_pipeline(
     then no base model may be left to train. Under several seeds, all of this once for each.
     """
     require_configuration(config)
+    hours = None if config.session_hours == "none" else config.session_hours
+    with session_of(hours):
+        return _run_every_seed(config, announce=announce, added=added)
+
+
+def _run_every_seed(config: RunConfig, *, announce: bool, added: Added | None) -> RunResults:
     results = _run_one_seed(config, announce=announce, added=added)
     if not config.of_other_seeds():
         return results
     refused = _run_other_seeds(config, added)
-    with _alone_in(config):
+    with alone_in(config):
         report_stage(RunFolder(results.run_dir))
     seeds = summarize_seeds(RunFolder(results.run_dir))
     if seeds is not None:
@@ -127,54 +131,53 @@ def _run_other_seeds(config: RunConfig, added: Added | None) -> dict[int, Enstac
 
 def _run_one_seed(config: RunConfig, *, announce: bool, added: Added | None) -> RunResults:
     end_scripts_when_interrupted()
-    run, local_dir = RunFolder(Path(config.run_dir)), Path(config.local_dir)
     try:
-        require_own_place(run.path, "run_dir")
-        # Before the folder is made, and before a lock is.
-        require_local_dir(config)
-        require_no_links(run.path, WRITTEN_INTO, "run_dir", CheckpointError)
-        with leaving_no_empty(run.path):
-            require_writable(run.path, "run_dir", CheckpointError)
-            require_writable(local_dir, "local_dir", ConfigError)
-            with _alone_in(config):
-                return _run_stages(config, run, announce=announce, added=added)
+        with own_run_folder(config) as run:
+            return _run_stages(config, run, announce=announce, added=added)
     # A signal where no batch boundary grants it; in a notebook, a third one.
     except KeyboardInterrupt:
         raise Interrupted(KEPT) from None
 
 
-def _alone_in(config: RunConfig) -> AbstractContextManager[None]:
-    """Hold the lock of a run's folder."""
-    # Not in run_dir: Drive's locks can't be relied on. Two machines there are not caught.
-    locks, place = Path(config.local_dir) / "locks", str(Path(config.run_dir).resolve())
-    return only_one(locks / config.run_key, f"run_dir {config.run_dir}", place)
+def begin_run(config: RunConfig, run: RunFolder) -> tuple[RunConfig, VulnerabilityData, SplitPlan]:
+    """The configuration with what the run folder decides, its data, and how that is divided.
 
-
-def _run_stages(
-    config: RunConfig, run: RunFolder, *, announce: bool, added: Added | None
-) -> RunResults:
+    Refuses what does not fit to the run that lies there; records nothing.
+    """
     # Before anything else is made of what lies there.
     refuse_foreign_files(run)
     refuse_unwanted_resume(config, run)
     refuse_a_model_twice(config, run)
     if run.has_trained():
         config = config.going_on(stored_settings(run)[0])
+    bring_caches(run.prepared, Path(config.local_dir))
     config, data = with_its_data(config)
     # After the data is read, whose fingerprint is compared too; before anything is recorded.
     refuse_other_run(config, data, run)
     # Before any training: validation functions that can fit no stack are refused here.
-    plan = plan_of_run(config, data, run)
+    return config, data, plan_of_run(config, data, run)
+
+
+def _run_stages(
+    config: RunConfig, run: RunFolder, *, announce: bool, added: Added | None
+) -> RunResults:
+    config, data, plan = begin_run(config, run)
     if added is not None:
         stages = base_model_stages(data, plan, config, run)
         unfinished = {one.name: why for one in stages if (why := one.unfinished_for())}
         added.keep_in(run, data, plan, config, unfinished)
-    run.log("run_started", base_models=config.base_models, software=software(__version__))
+    run.log(
+        "run_started",
+        base_models=config.base_models,
+        software=software(__version__),
+        machine=machine(),
+    )
     try:
         _train_stack_report(config, data, plan, run, announce=announce)
     except (EnstackError, KeyboardInterrupt) as error:
-        _log_end(run, "run_stopped", reason=type(error).__name__, message=str(error))
+        log_end(run, "run_stopped", reason=type(error).__name__, message=str(error))
         raise
-    _log_end(run, "run_finished")
+    log_end(run, "run_finished")
     say("\n" + leaderboard_text(run.path))
     say(f"📄 Report: {run.report_page}")
     verdict = read_verdict(run.stacking.verdict)
@@ -182,13 +185,6 @@ def _run_stages(
         say(verdict_text(verdict))
     board = read_leaderboard_frame(run.stacking.leaderboard)
     return RunResults(run.path, run.report_page, board, verdict)
-
-
-def _log_end(run: RunFolder, event: str, **details: Any) -> None:
-    """Record how a run ended, where run_dir takes it: an end neither waits for that nor fails."""
-    fault = fault_within(END_SECONDS, functools.partial(run.log, event, **details))
-    if fault is not None:
-        say(f"⚠️  {run.events_file} can't be written ({fault}): the end of this run is not in it.")
 
 
 def _train_stack_report(
@@ -212,9 +208,11 @@ def _train_stack_report(
     # Not before: what has been announced begins.
     # Where the form has announced the settings, what follows needs a head of its own.
     say((config.announcement() if announce else "▶ This run:\n") + config.places())
-    parts = _parts([stage.name for stage in stages], unfinished, config)
+    parts = parts_of(stages, unfinished, config)
     with Bar(len(parts), "Pipeline", unit="stage", level="pipeline", parts=parts) as bar:
         for stage in stages:
+            if stage.name in unfinished:
+                require_time(stage.name)
             _base_model_stage(stage, unfinished.get(stage.name), data, plan, config, run, begun)
             report_curves(stage.folder, run.tensorboard(stage.name), config)
             if stage.name in trained:
@@ -234,13 +232,6 @@ def _train_stack_report(
         bar.advance()
 
 
-def _parts(names: list[str], unfinished: Container[str], config: RunConfig) -> list[Part]:
-    """The stages, with the epochs that each base model is to train, folds included."""
-    trainings = 1 + (config.folds if config.meta_features == "out_of_fold" else 0)
-    epochs = {name: config.epochs * trainings * (name in unfinished) for name in names}
-    return [*(Part(*one) for one in epochs.items()), Part("stacking"), Part("report")]
-
-
 def _base_models_to_train(
     stages: list[BaseModelStage],
     data: VulnerabilityData,
@@ -257,10 +248,10 @@ def _base_models_to_train(
 
     wanted = {stage.name: base_model(stage.name, stage.model, config) for stage in unfinished}
     require_base_models(list(wanted.values()), data, plan, config, run)
-    if plan.fold_of is not None:
-        from enstack.training.run_time import tell_price_of_folds
+    if plan.fold_of is not None or config.session_hours != "none":
+        from enstack.training.run_plan import tell_plan
 
-        tell_price_of_folds(list(wanted.values()), data, config, run)
+        tell_plan(list(wanted.values()), data, config, run)
     return wanted
 
 

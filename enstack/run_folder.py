@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +40,8 @@ WRITTEN_INTO = (
     "added/*",
     "added/*/probabilities",
     "seeds",
+    "prepared",
+    "prepared/*",
     "tensorboard",
     "tensorboard/*",
     "stacking",
@@ -48,7 +49,6 @@ WRITTEN_INTO = (
     "report",
     "report/figures",
 )
-Log = Callable[..., None]  # takes an event and its details
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,11 @@ class RunFolder:
     def events_file(self) -> Path:
         """What happened when, a JSON line each; only ever added to."""
         return self.path / "events.jsonl"
+
+    @property
+    def prepared(self) -> Path:
+        """Caches that were made before, for a machine that has none."""
+        return self.path / "prepared"
 
     @property
     def base_models(self) -> Path:
@@ -234,13 +239,10 @@ class RunFolder:
         """
         settings = config.model_dump(mode="json") | kept
         write_if_changed(self.config_file, _as_text(settings))
-        recorded = self.data_record()
-        summary = data.summary() | {
-            "groups": data.groups_in_test(),
-            "holdout": plan.summary(config.meta_features, config.seed),
-        }
+        held_out = plan.summary(config.meta_features, config.seed)
+        summary = data.summary() | {"groups": data.groups_in_test(), "holdout": held_out}
         # Base models add theirs when they are done: what was added before is kept.
-        summary["truncated"] = recorded.get("truncated", {})
+        summary["truncated"] = self.data_record().get("truncated", {})
         if self.added():
             summary["added"] = {name: self._origin_of_added(name) for name in self.added()}
         write_if_changed(self.data_file, _as_text(summary))

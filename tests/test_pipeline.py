@@ -210,7 +210,7 @@ def stormy(original):
         if trained == 5:
             again()
     return work
-slots.install, pipeline._log_end = stormy(slots.install), stormy(pipeline._log_end)
+slots.install, pipeline.log_end = stormy(slots.install), stormy(pipeline.log_end)
 atexit.register(again)
 last = Last()
 """
@@ -356,14 +356,14 @@ def test_a_second_ctrl_c_does_not_disturb_the_save(config: RunConfig) -> None:
 HANG = """
 import os, sys
 from pathlib import Path
-from enstack import pipeline
+from enstack import pipeline, run_end
 from enstack.checkpoints import mirror
 from tests.support.faults import HangingDisk, faulty
 run_dir = Path(config).parent / "run"
 pipe = run_dir.with_name("pipe")
 os.mkfifo(pipe)
 disk = HangingDisk(run_dir, pipe)
-mirror.PATIENCE, mirror.QUIET, pipeline.END_SECONDS = 2.5, 0.2, 0.2
+mirror.PATIENCE, mirror.QUIET, run_end.END_SECONDS = 2.5, 0.2, 0.2
 start = mirror.Mirror.start
 def start_and_hang(self):
     disk.hangs = True

@@ -66,6 +66,7 @@ class Mirror:
         self._error: Exception | None = None
         self._news: deque[str] = deque()  # threads add and take; a deque bears that without a lock
         self._told_of_silence = False
+        self.longest = 0.0  # seconds that any copy took, from its first attempt to its arrival
         # A daemon: a Drive that never answers must not keep the process from ending.
         self._thread = threading.Thread(target=self._work, name="mirror", daemon=True)
 
@@ -162,7 +163,9 @@ class Mirror:
 
     def _work(self) -> None:
         wait = FIRST_WAIT
+        since: float | None = None
         while (wanted := self._next()) is not None:
+            since = time.monotonic() if since is None else since
             try:
                 with self._transfer.at_work():
                     self._bring_all()
@@ -176,6 +179,7 @@ class Mirror:
                 wait = min(2 * wait, longest)
             else:
                 wait = FIRST_WAIT
+                self.longest, since = max(self.longest, time.monotonic() - since), None
                 self._succeeded(wanted)
 
     def _next(self) -> int | None:

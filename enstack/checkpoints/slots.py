@@ -11,7 +11,7 @@ from typing import Any
 
 from enstack.errors import CheckpointError
 from enstack.progress.say import say
-from enstack.storage.files import CHUNK_BYTES, Moved, ignore, sync
+from enstack.storage.files import CHUNK_BYTES, Moved, ignore, sha256_json, sync
 from enstack.storage.folders import Remove, remove_own
 from enstack.storage.links import (
     is_folder,
@@ -191,6 +191,12 @@ def first_problem(
 def saved_number(folder: Path) -> int:
     """How many saves the run had made with this one."""
     return int((read_manifest(folder) or {}).get("saved", 0))
+
+
+def checkpoint_digest(folder: Path) -> str | None:
+    """A digest of all files of a checkpoint, as its manifest lists them; None without one."""
+    manifest = read_manifest(folder)
+    return None if manifest is None else sha256_json(manifest["files"])
 
 
 def checkpoints_in(folder: Path) -> list[Path]:

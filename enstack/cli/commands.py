@@ -12,7 +12,9 @@ import typer
 
 from enstack import api
 from enstack.bench import BENCHMARKS, load_benchmark
-from enstack.cli import export_command, scan_command  # noqa: F401 - they add themselves
+
+# They add themselves to the app.
+from enstack.cli import export_command, prepare_command, scan_command, status_command  # noqa: F401
 from enstack.cli.app import app, is_quiet, progress
 from enstack.config import RunConfig, load_config
 from enstack.console import put

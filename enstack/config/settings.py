@@ -15,6 +15,7 @@ from enstack.config.defaults import (
 from enstack.config.names import META_CLASSIFIERS
 from enstack.config.swa import asks_for_swa
 from enstack.config.values import (
+    Hours,
     MetaClassifiers,
     ModelNames,
     PathText,
@@ -188,6 +189,13 @@ class Settings(BaseModel):
             "has asked for none; 0, or `save_steps` 0: never",
         ),
     ] = 5.0  # so that a slow machine loses as little as a fast one
+    session_hours: Annotated[
+        Hours,
+        Field(
+            description="Hours that this session lasts from the start of the run: it stops itself "
+            "in time, saved and copied, and tells how many sessions are left; `none`: it has no end"
+        ),
+    ] = "none"
     resume: Annotated[
         bool,
         Field(

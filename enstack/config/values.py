@@ -76,6 +76,10 @@ def _none_or_names(value: Any) -> Any:
     return "none" if isinstance(value, str) and _says_none(value) else _split_names(value)
 
 
+def _none_or_itself(value: Any) -> Any:
+    return "none" if isinstance(value, str) and _says_none(value) else value
+
+
 def _says_none(text: str) -> bool:
     return text.strip().lower() == "none"
 
@@ -119,6 +123,7 @@ _SeedList = Annotated[list[_Seed], AfterValidator(_different), Field(min_length=
 Seeds = Annotated[Literal["none"] | _SeedList, BeforeValidator(seeds_given)]
 _Reports = Annotated[list[str], AfterValidator(_known_reports)]
 ReportTo = Annotated[Literal["none"] | _Reports, BeforeValidator(_none_or_names)]
+Hours = Annotated[Literal["none"] | Annotated[Real, Field(gt=0)], BeforeValidator(_none_or_itself)]
 Workers = Literal["auto"] | Annotated[Whole, Field(ge=0, le=64)]
 
 

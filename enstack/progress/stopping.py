@@ -15,6 +15,7 @@ from typing import Any
 
 from enstack.console import put_sentences
 from enstack.errors import Interrupted
+from enstack.progress.session_end import is_ending
 
 STOPPING = "\n🛑 Stopping at the next batch boundary, then saving.\n"
 AGAIN = "\n🛑 Already stopping; what is done is being saved. A third Ctrl-C ends at once.\n"
@@ -36,8 +37,8 @@ class StopRequest:
 
     @property
     def requested(self) -> bool:
-        """Whether to stop at the next batch boundary."""
-        return self._asked
+        """Whether to stop at the next batch boundary, as also the end of a session wants it."""
+        return self._asked or is_ending()
 
     def ask(self) -> None:
         """Ask for a stop at the next batch boundary."""

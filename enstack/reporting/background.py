@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-__all__ = ["Alert", "BaseModelOrigin", "Choice", "Provenance", "Session"]
+from enstack.planning.ledger import Session
+
+__all__ = ["Alert", "BaseModelOrigin", "Choice", "Provenance"]
 
 
 @dataclass(frozen=True)
@@ -37,19 +39,6 @@ class Alert:
     kind: AlertKind
     text: str
     action: str
-
-
-@dataclass(frozen=True)
-class Session:
-    """A start of the program that got something done; what older programs did not record is None.
-
-    software: versions and commit; devices: what base models were trained on.
-    """
-
-    started: str
-    ended: str
-    software: dict[str, Any] | None
-    devices: list[str]
 
 
 @dataclass(frozen=True)

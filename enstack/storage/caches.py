@@ -65,6 +65,11 @@ def holding_caches() -> Iterator[None]:
             _release(folder)
 
 
+def held_caches() -> list[Path]:
+    """The caches that the work so far has used."""
+    return sorted(_held)
+
+
 def _release(folder: Path) -> None:
     descriptor = _held.pop(folder, None)
     if descriptor is not None:

@@ -1,14 +1,17 @@
-"""What software a process runs: versions and commit, told without importing any of it."""
+"""What software a process runs, and on what machine, told without importing any of it."""
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["software"]
+from enstack.counting import counted
+
+__all__ = ["machine", "software"]
 
 # Those that decide what numbers come out.
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "pandas", "scikit-learn", "xgboost")
@@ -24,6 +27,20 @@ def software(version: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
     }
+
+
+def machine() -> str:
+    """The processor and its cores, as a line; a GPU is told where a model is trained on it."""
+    return f"{_processor()}, {counted(os.cpu_count() or 1, 'core')}"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 def _version(package: str) -> str | None:

@@ -97,7 +97,8 @@ def start_or_resume(job: TrainingJob) -> TrainingState:
         problem_type=job.data.task.problem_type,
     )
     training = TrainingState(job, model)
-    if state is not None:
+    if state is not None and own is not None:
+        training.began_with = slots.checkpoint_digest(own)
         _load(training, state)
         _announce_rate(training, state)
     elif old is not None:

@@ -17,7 +17,7 @@ from enstack.data.functions import VulnerabilityData
 from enstack.models.base_models import BaseModel, load_tokenizer, refuse_length
 from enstack.models.hardware import Hardware
 from enstack.models.tokens import encode
-from enstack.progress.say import duration, say
+from enstack.progress.say import duration
 from enstack.run_folder import RunFolder
 from enstack.storage.json_text import parsed_json
 from enstack.training.epoch_time import BatchCost, encoder_of, measure_batch
@@ -75,7 +75,7 @@ def model_times(
             costs[shape] = measure_batch(
                 encoder, hardware, batch_size=config.batch_size, max_length=int(width)
             )
-        work = work_left(data, config, *_epochs_left(run.base_model(model.name), config))
+        work = work_left(data, config, *epochs_left(run.base_model(model.name), config))
         times.append(_time_of(model.name, work, lengths, pace, costs[shape], data, config))
     return times
 
@@ -83,25 +83,18 @@ def model_times(
 def price_of_folds(times: list[ModelTime], config: RunConfig) -> str:
     """What out-of-fold features cost beside the base models, in trainings, hours and sessions."""
     folds, total = sum(one.folds for one in times), sum(one.total for one in times)
-    sessions = math.ceil(total / 3600 / SESSION_HOURS)
+    hours = SESSION_HOURS if config.session_hours == "none" else config.session_hours
+    sessions = math.ceil(total / 3600 / hours)
     return (
         f"⏱️  Out-of-fold: {counted(config.folds, 'more training')} of each of "
         f"{counted(len(times), 'base model')}, on {config.folds - 1} of {config.folds} parts of "
         f"train each: about {duration(folds)} of {duration(total)} in all from here, "
-        f"{counted(sessions, 'session')} of {SESSION_HOURS} h. A fold that is finished is kept, "
+        f"{counted(sessions, 'session')} of {hours:g} h. A fold that is finished is kept, "
         "and one that is stopped goes on; meta_features=holdout does without."
     )
 
 
-def tell_price_of_folds(
-    models: list[BaseModel], data: VulnerabilityData, config: RunConfig, run: RunFolder
-) -> None:
-    """Say what the folds will cost, before any is trained."""
-    hardware = Hardware.choose(config.precision, config.num_workers)
-    say(price_of_folds(model_times(models, data, config, run, hardware), config))
-
-
-def _epochs_left(folder: BaseModelFolder, config: RunConfig) -> tuple[int, int]:
+def epochs_left(folder: BaseModelFolder, config: RunConfig) -> tuple[int, int]:
     """Epochs to go of a base model, and of all its folds together."""
     done = {int(fold.path.name): _epochs_done(fold) for fold in folder.folds}
     n_folds = config.folds if config.meta_features == "out_of_fold" else 0

@@ -29,6 +29,7 @@ from enstack.errors import CheckpointError, EnstackError, reason_of
 from enstack.models.base_models import classifier_files
 from enstack.progress.say import say
 from enstack.progress.screen import LastCheckpoint
+from enstack.progress.session_end import keep_for_saves
 from enstack.storage.files import timestamp, write_text
 from enstack.storage.json_text import json_text
 from enstack.storage.links import make_folder
@@ -50,6 +51,7 @@ class Saver:
 
     def __init__(self, training: TrainingState) -> None:
         self.training, self.job = training, training.job
+        self._place = self.job.place.as_posix()
         self.mirror = Mirror(self.job.scratch, self.job.folder, self.job.config.keep_checkpoints)
         self._buffers = HostBuffers()
         # One thread, so that saves reach the disk in the order in which they were asked for.
@@ -58,7 +60,7 @@ class Saver:
         self._holds_best = False
         self._saved: tuple[dict[str, int], float] | None = None  # its position, and time.time()
         self._told_of_wait = False
-        self._asked_at = time.monotonic()
+        self._asked_at, self._waited = time.monotonic(), 0.0  # seconds that saves held the loop up
 
     def __enter__(self) -> Saver:
         # Once for all saves: training changes neither configuration nor tokenizer.
@@ -69,6 +71,9 @@ class Saver:
         if self.training.progress.saves:
             self._write_history(self.training.progress.history)
         self.mirror.start()
+        if not self.training.finished():
+            position, checkpoint = self.training.position(), self.training.began_with
+            self.log("training_begun", folder=self._place, **position, checkpoint=checkpoint)
         return self
 
     def __exit__(
@@ -103,6 +108,7 @@ class Saver:
             self.settle()
         for line in self.mirror.news():
             say(line)
+        keep_for_saves(self.mirror.longest)
 
     def postfix(self) -> dict[str, str]:
         """What belongs behind the bar: nothing, or how the copy to run_dir stands."""
@@ -131,16 +137,28 @@ class Saver:
 
         best: the figures of the epoch that has just ended, where its model is the best so far.
         """
+        self._asked_at = time.monotonic()
         # The save in flight still reads from the buffers that this one is copied into.
         self.settle()
-        self._asked_at = time.monotonic()
         # Before the state is taken, so that it holds the number of its own save.
         self.training.progress.saves += 1
         self.training.count_time()
         state = {"weights": self.training.model.state_dict(), "state": self.training.state_dict()}
         self._holds_best = best is not None
         # Copied in the loop's own thread: once this returns, training may change the weights.
-        self._in_flight = self._writer.submit(self._write, self._buffers.copy(state), best)
+        copy = self._buffers.copy(state)
+        self._waited += self.seconds_since_save()
+        self._in_flight = self._writer.submit(self._write, copy, best, self._account())
+
+    def _account(self) -> dict[str, float]:
+        """What this session's training took so far, and what of it went into waiting."""
+        training = self.training
+        seconds = {
+            "training_seconds": training.session_seconds(),
+            "saving_seconds": self._waited,
+            "waiting_seconds": sum(wait.waited for wait in training.waits),
+        }
+        return {name: round(value, 3) for name, value in seconds.items()}
 
     def settle(self, *, required: bool = False) -> None:
         """Wait for the save in flight; one that failed is said aloud.
@@ -168,7 +186,9 @@ class Saver:
                 ) from error
             say(f"⚠️  {message}Training goes on; the next save is tried as usual.")
 
-    def _write(self, copy: dict[str, Any], best: dict[str, float] | None) -> None:
+    def _write(
+        self, copy: dict[str, Any], best: dict[str, float] | None, account: dict[str, float]
+    ) -> None:
         """In the writer's thread: best model, checkpoint and history, each once it is verified."""
         state, weights = copy["state"], copy["weights"]
         progress = state["progress"]
@@ -184,7 +204,8 @@ class Saver:
         # After the checkpoint: a resume takes a history for the sign that one was saved.
         self._write_history(progress["history"])
         self._saved = position, time.time()
-        self.log("saved", folder=self.job.place.as_posix(), **position)
+        checkpoint = slots.checkpoint_digest(self.job.scratch / LAST)
+        self.log("saved", folder=self._place, **position, checkpoint=checkpoint, **account)
         if self.job.epoch_saved is not None and not position["step"]:
             self.mirror.later(functools.partial(self.job.epoch_saved, progress["history"]))
 

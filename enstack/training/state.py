@@ -14,6 +14,7 @@ from enstack.batches import ORDER, EpochBatches, Segment, rest_of_epoch
 from enstack.checkpoints.old_checkpoints import OldCheckpoint
 from enstack.errors import CheckpointError
 from enstack.metrics.early_stopping import is_tired
+from enstack.progress.data_wait import DataWait
 from enstack.training.divergence import FirstBad
 from enstack.training.job import TrainingJob
 from enstack.training.loss import LossSum, TaskLoss
@@ -67,7 +68,23 @@ class TrainingState:
         self.epoch_loss, self.window_loss = LossSum(self.device), LossSum(self.device)
         self.first_bad = FirstBad(self.device)
         self.advised_on_waiting = False
-        self._counted_at = time.perf_counter()
+        self.began_with: str | None = None  # digest of the checkpoint that it went on from
+        self.waits: list[DataWait] = []  # of the epochs in this session
+        self._began_at = self._counted_at = time.perf_counter()
+
+    def session_seconds(self) -> float:
+        """Seconds of this session's training so far."""
+        return time.perf_counter() - self._began_at
+
+    def position(self) -> dict[str, int]:
+        """Where a checkpoint stands that were saved now; step 0: the epoch is complete."""
+        done = self.progress.batches_done
+        return {
+            # In the old program's terms, where step 0 stands for a complete epoch.
+            "epoch": self.progress.epoch if done else self.progress.epoch - 1,
+            "step": done,
+            "total_batches": self.total_batches(),
+        }
 
     def count_time(self) -> None:
         """Add to the progress the seconds since it was last done, or since this was made."""
@@ -129,12 +146,8 @@ class TrainingState:
         `step` counts the finished batches of `epoch`; 0 means that the epoch is complete.
         """
         progress = self.progress
-        inside = progress.batches_done > 0
         return {
-            # In the old program's terms, where step 0 stands for a complete epoch.
-            "epoch": progress.epoch if inside else progress.epoch - 1,
-            "step": progress.batches_done,
-            "total_batches": self.total_batches(),
+            **self.position(),
             "best_val_f1": progress.best_macro_f1,
             "best_val_acc": progress.best_accuracy,
             **self.optimizer.state_dict(),

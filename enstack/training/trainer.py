@@ -15,6 +15,7 @@ from enstack.progress.bars import Bar
 from enstack.progress.data_wait import DataWait
 from enstack.progress.say import say
 from enstack.progress.screen import TrainingView, watch
+from enstack.progress.session_end import is_ending
 from enstack.progress.stopping import StopRequest, stop_requests
 from enstack.training.divergence import functions_of, loss_diverged, warn_of_standstill
 from enstack.training.job import TrainingJob
@@ -103,6 +104,7 @@ def train_epoch(training: TrainingState, saver: Saver, stop: StopRequest) -> Non
     training.model.train()
     total = progress.batches_done + len(order)
     wait = DataWait(why_waiting(Path(config.local_dir), training.job.hardware))
+    training.waits.append(wait)
     title, examples = f"Epoch {progress.epoch} [Train]", config.batch_size
     steps_before = training.optimizer.attempted, training.optimizer.applied_steps()
     with Bar(len(order), title, seconds_each=True, wait=wait, examples=examples) as bar:
@@ -241,7 +243,11 @@ def _save_and_stop(training: TrainingState, saver: Saver) -> NoReturn:
     saver.settle(required=True)
     progress = training.progress
     raise Interrupted(
-        f"Interrupted; progress is saved: {training.job.base_model.name}, epoch {progress.epoch}, "
+        f"{_why()}; progress is saved: {training.job.base_model.name}, epoch {progress.epoch}, "
         f"{progress.batches_done} of {counted(training.total_batches(), 'batch')}. "
         "Run the same again to go on."
     )
+
+
+def _why() -> str:
+    return "session_hours are nearly over" if is_ending() else "Interrupted"

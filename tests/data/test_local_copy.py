@@ -126,11 +126,11 @@ def test_data_on_slow_storage_is_read_from_its_copy_and_is_the_same_data(
     config = RunConfig(data_dir=str(toy_folder), local_dir=str(local), run_dir="unused")
     monkeypatch.setattr(inputs, "slow_storage", lambda path: "fuse.drive")
     read: list[Path] = []
-    whole = inputs.read_data
+    whole = inputs.read_tables
     monkeypatch.setattr(
         inputs,
-        "read_data",
-        lambda folder, **rest: (read.append(folder), whole(folder, **rest))[1],
+        "read_tables",
+        lambda folder, *rest: (read.append(folder), whole(folder, *rest))[1],
     )
     far = inputs.read_run_data(config)
     assert read[0].parent == local / "staged"

@@ -15,8 +15,8 @@ from enstack.config import RunConfig
 from enstack.data.functions import VulnerabilityData
 from enstack.errors import ConfigError
 from enstack.models.base_models import BaseModel
-from enstack.notebook import run_time
 from enstack.notebook.run_time import show_run_time
+from enstack.training import run_plan
 from enstack.training.epoch_time import BatchCost
 from enstack.training.run_time import batch_widths, work_left
 from tests.support.training import train_config
@@ -34,7 +34,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         return BatchCost(0.0, PER_TOKEN, 0.0)
 
     monkeypatch.setattr("enstack.training.run_time.measure_batch", measure)
-    monkeypatch.setattr(run_time, "STACKING_SECONDS_PER_FUNCTION", 0.0)
+    monkeypatch.setattr(run_plan, "STACKING_SECONDS_PER_FUNCTION", 0.0)
     return sizes
 
 
@@ -66,7 +66,7 @@ def test_one_total_and_a_clock_time_are_told_for_the_forms_models_and_real_lengt
     assert sizes["batch_size"] == 4
     assert sizes["max_length"] <= 150 + 2, "as wide as the longest function, not as max_length"
     # 42 functions in three epochs, by the tokens that they really have.
-    total = minutes(said) - run_time.STACKING_SECONDS / 60
+    total = minutes(said) - run_plan.STACKING_SECONDS / 60
     assert 3 * 42 * 40 * PER_TOKEN / 60 - 1 < total < 3 * 42 * 152 * PER_TOKEN / 60 + 1
     done = re.search(r"until (\d\d:\d\d) ", said)
     assert done
@@ -138,6 +138,14 @@ def test_a_length_that_a_model_can_not_read_is_refused_before_it_is_measured(
 
 
 @pytest.mark.parametrize(("seconds", "told"), [(50, "50 s"), (90_000, "in 1.0 days")])
-def test_a_long_run_says_in_how_many_days(config: RunConfig, seconds: float, told: str) -> None:
-    (first, *_) = run_time._lines([], seconds, config, now=lambda: 0.0)
+def test_a_long_run_says_in_how_many_days(
+    config: RunConfig,
+    toy_data: VulnerabilityData,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+    told: str,
+) -> None:
+    monkeypatch.setattr(run_plan, "STACKING_SECONDS", seconds)
+    monkeypatch.setattr(run_plan, "STACKING_SECONDS_PER_FUNCTION", 0.0)
+    (first, *_) = run_plan.plan_lines([], toy_data, config, now=lambda: 0.0)
     assert told in first

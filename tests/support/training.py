@@ -66,6 +66,7 @@ def run_training(
     config: RunConfig,
     monkeypatch: pytest.MonkeyPatch,
     stop_after: int = -1,
+    log: Log = no_log,
 ) -> None:
     """Train, and ask for a stop while batch `stop_after` (from 1) of this call is trained."""
     trained = 0
@@ -84,7 +85,7 @@ def run_training(
     stop = Stop()
     with monkeypatch.context() as patched:
         patched.setattr(trainer, "train_batch", counted)
-        train_base_model(job_of((model, tokenizer, data), config), stops=requests)
+        train_base_model(job_of((model, tokenizer, data), config, log=log), stops=requests)
 
 
 class Killed(BaseException):

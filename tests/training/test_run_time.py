@@ -14,7 +14,8 @@ from enstack.data.functions import VulnerabilityData
 from enstack.models.base_models import BaseModel
 from enstack.run_folder import RunFolder
 from enstack.training.epoch_time import BatchCost
-from enstack.training.run_time import ModelTime, Work, price_of_folds, tell_price_of_folds
+from enstack.training.run_plan import tell_plan
+from enstack.training.run_time import ModelTime, Work, price_of_folds
 from tests.support.training import train_config
 
 
@@ -55,7 +56,7 @@ def test_a_fold_that_is_finished_costs_no_more(
         if done:
             fold.mkdir(parents=True)
             (fold / "history.jsonl").write_text(json.dumps({"event": "epoch", "epoch": done}))
-        tell_price_of_folds([micro_model], toy_data, config, run)
+        tell_plan([micro_model], toy_data, config, run)
         (price[done],) = re.findall(r"each: about (.*?) of", capsys.readouterr().out)
     # 28 of 42 functions a fold, in batches of 4 that take 100 s: 7 each, in 3 epochs.
     assert price == {0: "1 h 45 min", config.epochs: "1 h 10 min"}

@@ -1,0 +1,146 @@
+"""The ledger of a run: what each session trained, on what, and whether the parts fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from enstack.storage.json_text import parsed_json
+
+__all__ = ["Session", "Stretch", "events_of", "read_sessions"]
+
+Event = dict[str, Any]
+
+# A start that only found everything finished is no session.
+PROGRESS = ("saved", "epoch_finished", "base_model_finished", "stacking_finished")
+ENDS = {"run_finished": "finished", "run_stopped": "stopped"}
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """What a session trained of one base model or fold, up to its last checkpoint.
+
+    folder: of the training, in the run folder. first, last: epochs trained before and after, with
+    the part of one. began_with, left: digests of the checkpoints; fits: whether an earlier session
+    left the one it began with, None where it began anew or there is no record. Seconds of the
+    session: training_seconds, all in; in saving_seconds and waiting_seconds of them the model
+    waited for saves and for data. None: not recorded.
+    """
+
+    folder: str
+    first: float | None
+    last: float
+    began_with: str | None
+    left: str | None
+    fits: bool | None
+    training_seconds: float | None
+    saving_seconds: float | None
+    waiting_seconds: float | None
+
+
+@dataclass(frozen=True)
+class Session:
+    """A start of the program that got something done; what older programs did not record is None.
+
+    software: versions and commit; devices, precisions: of the trainings; ended: when something was
+    last done; end: finished, stopped, or cut off, where no end is recorded; then message is None.
+    """
+
+    started: str
+    ended: str
+    end: str
+    message: str | None
+    software: dict[str, Any] | None
+    machine: str | None
+    devices: list[str]
+    precisions: list[str]
+    stretches: list[Stretch]
+
+
+def read_sessions(lines: Iterable[str]) -> list[Session]:
+    """The sessions that the lines of an events.jsonl tell of, in order."""
+    parts: list[list[Event]] = []
+    for event in events_of(lines):
+        if event["event"] == "run_started" or not parts:
+            parts.append([])
+        parts[-1].append(event)
+    known: dict[str, set[str]] = {}  # digests of all checkpoints so far, by folder
+    return [
+        _session(part, known) for part in parts if any(one["event"] in PROGRESS for one in part)
+    ]
+
+
+def events_of(lines: Iterable[str]) -> Iterable[Event]:
+    """Whatever can be read as an event."""
+    for line in lines:
+        try:
+            event = parsed_json(line)
+        except ValueError:
+            continue  # a line that was cut when a machine went away tells nothing
+        if isinstance(event, dict) and {"time", "event"} <= event.keys():
+            yield event
+
+
+def _session(events: list[Event], known: dict[str, set[str]]) -> Session:
+    last = [event for event in events if event["event"] in PROGRESS][-1]
+    began = [event for event in events if event["event"] == "training_started"]
+    ends = [event for event in events if event["event"] in ENDS]
+    software, machine = events[0].get("software"), events[0].get("machine")
+    return Session(
+        started=events[0]["time"],
+        ended=last["time"],
+        end=ENDS[ends[-1]["event"]] if ends else "cut off",
+        message=_text(ends[-1].get("message")) if ends else None,
+        software=software if isinstance(software, dict) else None,
+        machine=_text(machine),
+        devices=_once(event.get("device") for event in began),
+        precisions=_once(event.get("precision") for event in began),
+        stretches=_stretches(events, known),
+    )
+
+
+def _stretches(events: list[Event], known: dict[str, set[str]]) -> list[Stretch]:
+    saves: dict[str, list[Event]] = {}
+    begun: dict[str, Event] = {}
+    for event in events:
+        folder = str(event.get("folder"))
+        if event["event"] == "saved":
+            saves.setdefault(folder, []).append(event)
+        elif event["event"] == "training_begun":
+            begun.setdefault(folder, event)
+    return [
+        _stretch(folder, begun.get(folder), of_folder, known.setdefault(folder, set()))
+        for folder, of_folder in saves.items()
+    ]
+
+
+def _stretch(folder: str, begun: Event | None, saves: list[Event], known: set[str]) -> Stretch:
+    last, began_with = saves[-1], _text((begun or {}).get("checkpoint"))
+    fits = None if began_with is None else began_with in known
+    known.update(filter(None, (_text(save.get("checkpoint")) for save in saves)))
+    return Stretch(
+        folder=folder,
+        first=None if begun is None else _epochs(begun),
+        last=_epochs(last),
+        began_with=began_with,
+        left=_text(last.get("checkpoint")),
+        fits=fits,
+        training_seconds=last.get("training_seconds"),
+        saving_seconds=last.get("saving_seconds"),
+        waiting_seconds=last.get("waiting_seconds"),
+    )
+
+
+def _epochs(event: Event) -> float:
+    """Epochs trained at a position, where step 0 stands for a complete epoch."""
+    epoch, step = int(event.get("epoch", 0)), int(event.get("step", 0))
+    return epoch - 1 + step / max(step, int(event.get("total_batches", 0))) if step else epoch
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _once(values: Iterable[Any]) -> list[str]:
+    return list(dict.fromkeys(value for value in values if isinstance(value, str)))

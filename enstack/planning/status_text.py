@@ -1,0 +1,117 @@
+"""A run's status as lines for a console, at most 80 columns wide."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from enstack.counting import counted
+from enstack.planning.ledger import Session, Stretch
+from enstack.planning.status import ModelStatus, Status
+from enstack.progress.say import duration
+
+__all__ = ["status_text", "what_is_left"]
+
+COLUMNS = 80
+
+
+def status_text(status: Status) -> str:
+    """What is done, what is left, and the ledger of sessions."""
+    lines: list[str] = []
+    for one in (status, *status.others):
+        lines += [f"{one.run_dir}{'' if one.seed is None else f' (seed {one.seed})'}"]
+        lines += [f"  {_model(model)}" for model in one.models]
+        lines += [f"  stacking and report: {'done' if one.reported else 'to come'}"]
+    lines += ["", *_wrapped(what_is_left(status))]
+    for one in (status, *status.others):
+        lines += ["", *_ledger(one)] if one.sessions else []
+    return "\n".join(lines)
+
+
+def _model(model: ModelStatus) -> str:
+    done = f"{model.done:.1f}".removesuffix(".0")
+    text = f"{model.name}: {done} of {counted(model.epochs, 'epoch')}"
+    if model.finished:
+        return f"{text}, finished"
+    left = "" if model.hours_left is None else f", about {duration(3600 * model.hours_left)} left"
+    return text + left
+
+
+def what_is_left(status: Status) -> str:
+    """One or two sentences: hours and sessions, and that the same command goes on."""
+    if all(one.reported for one in (status, *status.others)):
+        return "✅ Finished: nothing is left to do."
+    again = "The same command goes on."
+    if status.hours_left is None:
+        return f"How long the rest takes is known when a checkpoint of it is saved. {again}"
+    sessions = status.sessions_left
+    of_them = "" if sessions is None else f", {counted(sessions, 'session')} of session_hours"
+    return (
+        f"⏱️  About {duration(3600 * status.hours_left)} of training left by the pace so far"
+        f"{of_them}; tokens, predictions and stacking come on top. {again}"
+    )
+
+
+def _ledger(status: Status) -> Iterator[str]:
+    seed = "" if status.seed is None else f" of seed {status.seed}"
+    yield f"Sessions{seed}"
+    for number, session in enumerate(status.sessions, 1):
+        yield from _wrapped(f"{number}. {_head(session)}", "   ")
+        for stretch in session.stretches:
+            yield from _wrapped(f"   {_stretch(stretch)}", "     ")
+    yield from _wrapped(_proof(status.sessions))
+
+
+def _head(session: Session) -> str:
+    where = ", ".join([*session.devices, *session.precisions])
+    machine = f" on {session.machine}" if session.machine else ""
+    software = session.software or {}
+    version = f"; enstack {software['enstack']}" if "enstack" in software else ""
+    return (
+        f"{_when(session.started)} to {_when(session.ended)} UTC, {session.end}: "
+        f"{where or 'nothing trained'}{machine}{version}"
+    )
+
+
+def _when(time: str) -> str:
+    return time[:16].replace("T", " ")  # to the minute
+
+
+def _stretch(one: Stretch) -> str:
+    begin = "?" if one.first is None else _position(one.first)
+    text = f"{PurePosixPath(one.folder).as_posix().removeprefix('base_models/')}: "
+    text += f"epochs {begin} to {_position(one.last)}"
+    if one.training_seconds is None:
+        return text
+    saving, waiting = duration(one.saving_seconds or 0), duration(one.waiting_seconds or 0)
+    return (
+        f"{text} in {duration(one.training_seconds)}; waited {saving} for saves, {waiting} for data"
+    )
+
+
+def _position(epochs: float) -> str:
+    return f"{epochs:.2f}".rstrip("0").rstrip(".")
+
+
+def _proof(sessions: list[Session]) -> str:
+    """Whether the parts fit together, as far as their digests tell."""
+    fits = [(number, one) for number, s in enumerate(sessions, 1) for one in s.stretches]
+    wrong = [(number, one) for number, one in fits if one.fits is False]
+    if wrong:
+        number, one = wrong[0]
+        return (
+            f"⚠️  Session {number} went on with {one.folder} from a checkpoint that no session has "
+            "recorded: the one before was cut off before it could, or the checkpoint is another's."
+        )
+    joints = sum(one.fits is True for _, one in fits)
+    if not joints:
+        return "No training was gone on with so far."
+    return (
+        f"✅ The parts fit together: training went on {counted(joints, 'time')}, from checkpoints "
+        "that earlier sessions had left, by their digests."
+    )
+
+
+def _wrapped(text: str, indent: str = "") -> list[str]:
+    return textwrap.wrap(text, COLUMNS, subsequent_indent=indent)

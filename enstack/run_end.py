@@ -1,0 +1,24 @@
+"""How a run ends: recorded where run_dir takes it, and at a session's end told what is left."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from enstack.planning.status import status_of
+from enstack.planning.status_text import what_is_left
+from enstack.progress.say import say
+from enstack.progress.session_end import is_ending
+from enstack.run_folder import RunFolder
+from enstack.storage.disks import fault_within
+
+END_SECONDS = 5.0  # for either, on storage that may hang: an end neither waits for it nor fails
+
+
+def log_end(run: RunFolder, event: str, **details: Any) -> None:
+    """Record how a run ended; what can't be written is said."""
+    fault = fault_within(END_SECONDS, functools.partial(run.log, event, **details))
+    if fault is not None:
+        say(f"⚠️  {run.events_file} can't be written ({fault}): the end of this run is not in it.")
+    if event == "run_stopped" and is_ending():
+        fault_within(END_SECONDS, lambda: say(what_is_left(status_of(run))))
