@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from enstack import api
-from enstack.bench import BENCHMARKS, load_benchmark
-
-# They add themselves to the app.
-from enstack.cli import export_command, prepare_command, scan_command, status_command  # noqa: F401
+from enstack.cli import (  # noqa: F401 - they add themselves
+    bench_command,
+    export_command,
+    prepare_command,
+    scan_command,
+    status_command,
+)
 from enstack.cli.app import app, is_quiet, progress
 from enstack.config import RunConfig, load_config
 from enstack.console import put
@@ -218,20 +221,6 @@ def clean(
         print_result(found.text())
         if found.removable and (yes or confirmed(f"Remove {found.size / 2**20:,.1f} MiB?")):
             print_result(f"Removed {found.remove() / 2**20:,.1f} MiB.")
-
-
-@app.command()
-def bench(
-    name: Annotated[str, typer.Argument(help=" or ".join(BENCHMARKS) + ".")],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-) -> None:
-    """Ratios against peers, measured in the same run."""
-    with report_errors():
-        benchmark = load_benchmark(name)
-        # Libraries print what they like; standard output is for the result alone.
-        with progress():
-            results = benchmark.measure()
-        _print(as_json, lambda: results, lambda: benchmark.table(results))
 
 
 @app.command()
