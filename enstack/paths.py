@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from enstack.config.names import home_expanded
 from enstack.errors import CheckpointError, ConfigError
 
 __all__ = ["named_folder"]
@@ -13,6 +12,9 @@ __all__ = ["named_folder"]
 
 def named_folder(path: str | Path) -> Path:
     """A path as the system knows it; what can't be one, or can't be looked at, is told in words."""
+    # Here: the front door loads this file, and the settings need pydantic.
+    from enstack.config.names import home_expanded
+
     if not isinstance(path, str | Path):
         raise ConfigError(f"A path must be text or a pathlib.Path, found {path!r:.80}.")
     if not str(path).strip():

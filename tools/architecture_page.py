@@ -109,11 +109,14 @@ def _phrase(path: Path) -> str:
     """What a file says of itself first: its docstring's first line, a template's sentence."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".j2":
-        said = text.removeprefix("{#").split("#}")[0].split(". ")[0].strip()
+        comment = text.removeprefix("{#").partition("#}")[0] if text.startswith("{#") else ""
+        said = comment.split(". ")[0].strip(" -")
     else:
         said = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
     if not said:
-        raise ValueError(f"{path} must begin with a docstring: its first line stands in docs/")
+        raise ValueError(
+            f"{path} must begin with a docstring, or a comment: its first line stands in docs/"
+        )
     return said.removesuffix(".")
 
 
