@@ -872,7 +872,7 @@ def test_a_model_that_learned_nothing_and_stopped_early_is_told_so_everywhere_on
     assert " of every function on validation (MCC 0.00)" in said[0]
     assert said[0] == said[1]
     report = json.loads(RunFolder(Path(idle.run_dir)).report_data.read_text())
-    (told,) = report["warnings"]
+    (told,) = [one["text"] for one in report["alerts"] if one["kind"] == "collapsed"]
     assert " on test (MCC 0.00)" in told or "validation and test (MCC 0.00)" in told
     assert report["training"][0]["stopped_early"] == how
     assert how in RunFolder(Path(idle.run_dir)).report_page.read_text()

@@ -66,7 +66,7 @@ def two_measures(verdict: Verdict) -> str:
     return (
         "The macro-F1 of this table is over every class; "
         f"{MEASURE_TITLES[MACRO_F1_OF_ENOUGH]}, which the verdict is about, over those with "
-        f"{ENOUGH_FUNCTIONS} test functions or more: {joined(verdict.declared.counted_classes)}."
+        f"{counted(ENOUGH_FUNCTIONS, 'test function')} or more: {joined(verdict.declared.counted_classes)}."
     )
 
 
