@@ -63,10 +63,12 @@ def two_measures(verdict: Verdict) -> str:
     """That a leaderboard's macro-F1 is another one than the verdict's; empty where it is not."""
     if verdict.declared.measure != MACRO_F1_OF_ENOUGH:
         return ""
+    enough = counted(ENOUGH_FUNCTIONS, "test function")
+    classes = joined(verdict.declared.counted_classes)
     return (
         "The macro-F1 of this table is over every class; "
         f"{MEASURE_TITLES[MACRO_F1_OF_ENOUGH]}, which the verdict is about, over those with "
-        f"{counted(ENOUGH_FUNCTIONS, 'test function')} or more: {joined(verdict.declared.counted_classes)}."
+        f"{enough} or more: {classes}."
     )
 
 
