@@ -120,8 +120,10 @@ def _stored(
         for key in said
     ]
     near = Contamination(0.0, np.zeros(len(labels), bool))
-    nowhere = RunFolder(Path("nowhere"))
-    return StoredRun(nowhere, TASK, {}, {}, rows, labels, dict(said), {}, near, calibration)
+    nowhere, no_pairs = RunFolder(Path("nowhere")), np.empty((0, 2), np.int64)
+    return StoredRun(
+        nowhere, TASK, {}, {}, rows, labels, dict(said), {}, near, calibration, no_pairs
+    )
 
 
 def flawfinder_seconds(n_texts: int, n_test: int) -> float:

@@ -274,10 +274,10 @@ IN_THE_SAVE = """
 from enstack.checkpoints import slots
 from enstack.training.saver import Saver
 write, install, step = Saver._write, slots.install, 0
-def write_noted(self, copy, best):
+def write_noted(self, copy, *rest):
     global step
     step = copy["state"]["step"]
-    write(self, copy, best)
+    write(self, copy, *rest)
 def install_when_told(*args, **kwargs):
     if step == 5:
         print("saving now", flush=True)
