@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from enstack.data.made_up import MARK, MARK_TEXT
-from enstack.data.split_files import VDISC_NAMES
+from enstack.data.split_files import FLAW_LINES, VDISC_NAMES
 from enstack.errors import ConfigError
 from enstack.storage.files import write_text
 from enstack.storage.places import require_own_place
@@ -39,9 +39,10 @@ def write_toy(folder: Path, vdisc: int | None = None, seed: int = 42) -> Path:
 
 def _refuse_to_overwrite(folder: Path) -> None:
     """The real VDISC is a gigabyte to download: made-up functions never take its place."""
-    present = [name for name in VDISC_NAMES.values() if (folder / f"{name}.hdf5").exists()]
+    names = [*(f"{name}.hdf5" for name in VDISC_NAMES.values()), f"{FLAW_LINES}.jsonl"]
+    present = [name for name in names if (folder / name).exists()]
     if present:
         raise ConfigError(
             f"Made-up data must come into a folder without any, {folder} holds "
-            f"{', '.join(f'{name}.hdf5' for name in present)}. Name another folder."
+            f"{', '.join(present)}. Name another folder."
         )

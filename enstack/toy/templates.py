@@ -16,6 +16,12 @@ class Block(NamedTuple):
     safe: str
     unsafe: str
 
+    @property
+    def flaw_line(self) -> int:
+        """The first line of the unsafe code that is another than in the safe one, from 0."""
+        pairs = zip(self.unsafe.split("\n"), self.safe.split("\n"), strict=False)
+        return next(place for place, (unsafe, safe) in enumerate(pairs) if unsafe != safe)
+
 
 BLOCKS: dict[str, tuple[Block, ...]] = {
     "CWE-119": (

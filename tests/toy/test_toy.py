@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from pathlib import Path
 
 import h5py
@@ -105,6 +106,22 @@ def test_no_function_occurs_twice(data: VulnerabilityData) -> None:
 def test_safe_and_unsafe_differ_in_every_block() -> None:
     for block in (block for blocks in BLOCKS.values() for block in blocks):
         assert block.safe != block.unsafe
+
+
+def test_a_flaw_s_line_is_the_first_that_a_safe_function_would_have_otherwise(
+    data: VulnerabilityData,
+) -> None:
+    flaws = [one.unsafe.split("\n")[one.flaw_line] for kind in BLOCKS.values() for one in kind]
+    named = [re.escape(flaw.format_map(defaultdict(lambda: "@")).strip()) for flaw in flaws]
+    flawed = re.compile("|".join(named).replace("@", r"\w+"))
+    for functions in data.splits.values():
+        marks, rows = functions.flaw_lines.to_pylist(), range(len(functions))
+        for row, text in zip(rows, functions.sources.to_pylist(), strict=True):
+            lines = text.split("\n")
+            assert all(flawed.fullmatch(lines[line - 1].strip()) for line in marks[row])
+        # Labels are wrong at times, the lines are not.
+        wrong = [row for row in rows if bool(marks[row]) != (functions.labels[row] < 5)]
+        assert 0 < len(wrong) < 0.06 * len(functions)
 
 
 def test_word_counts_alone_do_not_solve_the_toy_data(data: VulnerabilityData) -> None:
