@@ -175,13 +175,16 @@ def init(path: str | Path = "enstack.yaml") -> Path:
 def doctor(run_dir: str | Path | None = None) -> None:
     """Print what this machine computes with, and what a report of a fault needs.
 
-    run_dir: a run whose last events are printed too. Raises CheckpointError where it is no folder.
+    run_dir: a run whose last events are printed too. Raises CheckpointError where it is no folder,
+    ConfigError where the GPU can't be used.
     """
     from enstack.notebook.cells import show_hardware
     from enstack.notebook.fault_report import show_events, show_machine
 
-    show_hardware()
-    show_machine(Path.cwd(), Path.home())
+    try:
+        show_hardware()
+    finally:  # a GPU that can't be used is a fault to report
+        show_machine(Path.cwd(), Path.home())
     if run_dir is not None:
         show_events(folder := named_folder(run_dir))
         # Last, for the machine may be what is wrong.

@@ -41,6 +41,7 @@ from enstack.stacking.added import Added
 from enstack.stacking.stage import stack_base_models
 from enstack.stacking.verdict_text import Verdict
 from enstack.storage.caches import holding_caches
+from enstack.storage.manifest import read_manifest
 from enstack.storage.software import machine, software
 from enstack.training.tensorboard import report_curves
 
@@ -161,6 +162,11 @@ def begin_run(config: RunConfig, run: RunFolder) -> tuple[RunConfig, Vulnerabili
 def _run_stages(
     config: RunConfig, run: RunFolder, *, announce: bool, added: Added | None
 ) -> RunResults:
+    if not read_manifest(run.stacking.path):
+        # torch takes seconds to load: a run that is finished does without it.
+        from enstack.models.hardware import require_kernels
+
+        require_kernels()  # reading and tokenizing may take an hour
     config, data, plan = begin_run(config, run)
     if added is not None:
         stages = base_model_stages(data, plan, config, run)
@@ -243,7 +249,6 @@ def _base_models_to_train(
     unfinished = [stage for stage in stages if not stage.finished()]
     if not unfinished:
         return {}
-    # torch takes seconds to load: a run that is finished does without it.
     from enstack.training.stage import require_base_models
 
     wanted = {stage.name: base_model(stage.name, stage.model, config) for stage in unfinished}

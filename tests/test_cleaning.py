@@ -94,7 +94,12 @@ def test_files_of_the_user_in_a_cache_stay_and_are_told(
     assert [path.name for path in (local / "tokens" / KEY).iterdir()] == ["notes.txt"]
 
 
-@pytest.mark.parametrize("victim", ["tokens", f"tokens/{KEY}", f"tokens/{KEY}/a.bin"])
+VICTIMS = ("tokens", f"tokens/{KEY}", f"tokens/{KEY}/a.bin")
+
+
+@pytest.mark.parametrize(
+    "victim", [VICTIMS[1], *(pytest.param(VICTIMS[i], marks=pytest.mark.slow) for i in (0, 2))]
+)
 def test_what_others_remove_meanwhile_is_no_fault(
     local: Path, monkeypatch: pytest.MonkeyPatch, victim: str
 ) -> None:

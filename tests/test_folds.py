@@ -118,6 +118,7 @@ def test_a_run_that_began_with_folds_by_class_alone_goes_on_with_them(
     assert (Path(alike.run_dir) / "events.jsonl").read_text().count("base_model_finished") == before
 
 
+@pytest.mark.slow
 def test_a_run_in_progress_keeps_its_folds_when_near_duplicates_would_be_found_otherwise(
     alike: RunConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

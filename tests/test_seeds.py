@@ -76,6 +76,7 @@ def test_every_seeds_figures_and_both_spreads_are_told_and_a_stopped_seed_goes_o
         enstack.report(config.run_dir)
 
 
+@pytest.mark.slow
 def test_models_are_added_under_every_seed_and_a_seed_that_refuses_is_named(
     finished_run: RunConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -31,7 +31,9 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunConfig:
     )
 
 
-@pytest.mark.parametrize("label_mode", ["cwe_or_clean", "multilabel"])
+@pytest.mark.parametrize(
+    "label_mode", ["cwe_or_clean", pytest.param("multilabel", marks=pytest.mark.slow)]
+)
 def test_interrupted_runs_are_said_to_end_as_the_unbroken_one(
     config: RunConfig, label_mode: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

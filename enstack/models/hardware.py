@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 # functions, and Colab's transformers (5.15) imports every image model when it is searched.
 import scipy.special  # noqa: F401
 import torch
+
+from enstack.errors import ConfigError
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -32,6 +35,7 @@ class Hardware:
     def choose(cls, precision: str = "auto", num_workers: int | str = "auto") -> Hardware:
         """The GPU if there is one, else the CPU, and what suits it where a setting is "auto"."""
         device = choose_device()
+        require_kernels()
         return cls(device, choose_precision(precision, device), worker_count(num_workers, device))
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
@@ -44,6 +48,35 @@ class Hardware:
 def choose_device() -> torch.device:
     """The GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def require_kernels() -> None:
+    """Raise ConfigError for a GPU that this torch was not built for, as Kaggle's P100 is."""
+    # AMD's builds name their kernels otherwise.
+    if choose_device().type == "cpu" or torch.version.hip:
+        return
+    capability, built_for = torch.cuda.get_device_capability(), torch.cuda.get_arch_list()
+    if not any(_serves(architecture, capability) for architecture in built_for):
+        name = torch.cuda.get_device_name()
+        raise ConfigError(
+            f"torch {torch.__version__} has kernels for {', '.join(built_for) or 'no GPU'}, and "
+            f"this machine's {name} needs sm_{capability[0]}{capability[1]}. Choose another GPU "
+            "(on Kaggle T4 x2), or set CUDA_VISIBLE_DEVICES= (empty) to use the CPU."
+        )
+
+
+def _serves(architecture: str, capability: tuple[int, int]) -> bool:
+    """Whether kernels of an architecture, such as sm_75 or compute_90, run on such a GPU.
+
+    Binary code (sm) serves its own major version from its minor on, PTX (compute) all that is newer
+    (CUDA C++ Programming Guide, "Binary compatibility", "PTX compatibility").
+    """
+    kind, _, version = architecture.partition("_")
+    digits = "".join(itertools.takewhile(str.isdigit, version))  # sm_90a has kernels of 9.0 alone
+    built = (int(digits[:-1]), int(digits[-1]))
+    if kind == "compute":
+        return built <= capability
+    return built[0] == capability[0] and built[1] <= capability[1]
 
 
 def device_name(device: torch.device) -> str:

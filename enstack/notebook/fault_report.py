@@ -40,9 +40,9 @@ def show_machine(*places: Path) -> None:
     """Print versions, commit, hardware, and the room on the disks of some places."""
     import torch
 
-    from enstack.models.hardware import Hardware
+    from enstack.models.hardware import choose_device
 
-    device = Hardware.choose().device
+    device = choose_device()
     versions = [f"{name} {_version(name)}" for name in REPORTED_PACKAGES]
     say(f"enstack {__version__}, {code_commit(CHECKOUT)}, from {CHECKOUT}")
     say(f"Python {platform.python_version()}, {platform.platform()}")

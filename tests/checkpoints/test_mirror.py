@@ -105,12 +105,14 @@ def test_what_is_on_the_scratch_disk_comes_to_run_dir_verified_and_rotated(
 
 
 @pytest.mark.parametrize(
-    "numbers", [ERRNOS, *(pytest.param([each], marks=pytest.mark.slow) for each in ERRNOS)]
+    ("numbers", "every"),
+    # Five is odd and no multiple of three: each fault still comes once and twice.
+    [(ERRNOS, 5), *(pytest.param([each], 1, marks=pytest.mark.slow) for each in ERRNOS)],
 )
 def test_a_fault_at_any_operation_loses_nothing_and_the_copy_ends_complete(
-    tmp_path: Path, numbers: list[int]
+    tmp_path: Path, numbers: list[int], every: int
 ) -> None:
-    """Every operation of a copy fails in turn, some of them twice."""
+    """Operations of a copy fail in turn, some of them twice."""
     noticed = 0
     scratch, drive = begun = tmp_path / "begun" / "scratch", tmp_path / "begun" / "drive"
     for folder in begun:
@@ -121,7 +123,7 @@ def test_a_fault_at_any_operation_loses_nothing_and_the_copy_ends_complete(
         mirrored(scratch, drive).close()
     put(scratch, LAST, 3)
     put(scratch, BEST, 3)
-    for first in itertools.count(1):
+    for first in itertools.count(1, every):
         place = tmp_path / f"{first}"
         shutil.copytree(tmp_path / "begun", place)
         scratch, drive = place / "scratch", place / "drive"
@@ -146,7 +148,7 @@ def test_a_fault_at_any_operation_loses_nothing_and_the_copy_ends_complete(
         # To make a folder that is there already may fail unnoticed: nothing was to be done.
         assert any("can't be written now" in line for line in copy.news()) == bool(seen)
         noticed += bool(seen)
-    assert noticed > 40
+    assert noticed > 40 // every
 
 
 def _noting(

@@ -201,10 +201,11 @@ def test_hardware_names_precision_and_cores(capsys: pytest.CaptureFixture[str]) 
 def test_hardware_names_a_gpu_and_its_memory(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    card = types.SimpleNamespace(name="Tesla T4", total_memory=15 * 2**30)
+    card = types.SimpleNamespace(name="Tesla T4", total_memory=15 * 2**30, major=7, minor=5)
     monkeypatch.setattr("enstack.models.hardware.choose_device", lambda: torch.device("cuda"))
     monkeypatch.setattr("enstack.models.hardware.choose_precision", lambda asked, device: "fp16")
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: card)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device=None: card)
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_75"])
     cells.show_hardware()
     said = capsys.readouterr().out
     assert "GPU: Tesla T4, 15.0 GiB\n" in said

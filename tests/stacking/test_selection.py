@@ -99,7 +99,7 @@ def test_nothing_is_fitted_on_a_row_that_it_is_measured_on(
 
 
 @each_task
-@settings(deadline=None, max_examples=4)
+@settings(deadline=None, max_examples=2)
 @given(seed=st.integers(0, 999))
 def test_the_order_of_rows_does_not_matter_and_the_choice_repeats(
     task: LabelTask, seed: int

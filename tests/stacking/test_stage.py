@@ -58,7 +58,9 @@ def test_what_is_compared_is_written_down_before_anything_that_is_said_of_test_i
     assert manifest["declared"] == stored["comparison"]
 
 
-@pytest.mark.parametrize("label_mode", ["cwe_or_clean", "multilabel"])
+@pytest.mark.parametrize(
+    "label_mode", ["multilabel", pytest.param("cwe_or_clean", marks=pytest.mark.slow)]
+)
 def test_whatever_may_be_chosen_is_kept_and_judges_new_functions_as_it_judged_test(
     config: RunConfig,
     two_models: list[str],

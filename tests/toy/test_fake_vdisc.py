@@ -106,14 +106,14 @@ def test_functions_look_like_those_of_vdisc(sources: list[str]) -> None:
 
 
 def test_some_functions_are_near_duplicates_and_hardly_any_is_another(sources: list[str]) -> None:
-    sets = [set(LEXER.findall(source)) for source in sources[:1500]]
+    sets = [set(LEXER.findall(source)) for source in sources[:800]]
     best = np.zeros(len(sets))
     for (i, one), (j, two) in combinations(enumerate(sets), 2):
         if 0.69 < len(one) / len(two) < 1.45:
             jaccard = len(one & two) / len(one | two)
             best[[i, j]] = np.maximum(best[[i, j]], jaccard)
     assert 0.002 < (best >= 0.9).mean() < 0.05
-    assert 0.02 < (best >= 0.7).mean() < 0.12
+    assert 0.01 < (best >= 0.7).mean() < 0.12
     assert len(set(sources)) > 0.999 * len(sources)
 
 

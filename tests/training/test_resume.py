@@ -53,15 +53,15 @@ def outcome(folder: Path, parts: Any) -> dict[str, Any]:
     }
 
 
-# Each batch of one, and of several with processes that load them; the slow lane crosses all.
+# Every second batch, and some with processes that load them; the slow lane crosses all.
 @pytest.mark.parametrize(
     ("accumulation", "workers", "every"),
     [
-        (1, 0, 1),
-        (3, 2, 3),
+        (1, 0, 2),
+        (3, 2, 6),
         *(
             pytest.param(*rest, marks=pytest.mark.slow)
-            for rest in [(3, 0, 1), (1, 2, 1), (3, 2, 1)]
+            for rest in [(1, 0, 1), (3, 0, 1), (1, 2, 1), (3, 2, 1)]
         ),
     ],
 )
@@ -73,7 +73,7 @@ def test_interrupted_at_every_batch_a_run_ends_as_the_unbroken_one_bit_for_bit(
     workers: int,
     every: int,
 ) -> None:
-    """Processes that load batches take most of the time: every third instant shows theirs."""
+    """Processes that load batches take most of the time."""
     more = settings(accumulation_steps=accumulation, num_workers=workers)
     run_training(*parts, train_config(tmp_path / "unbroken", **more), monkeypatch)
     expected = outcome(tmp_path / "unbroken", parts)
@@ -91,7 +91,7 @@ def test_interrupted_at_every_batch_a_run_ends_as_the_unbroken_one_bit_for_bit(
 
 @pytest.mark.parametrize(
     ("accumulation", "workers"),
-    [(3, 2), *(pytest.param(*rest, marks=pytest.mark.slow) for rest in [(1, 0), (3, 0), (1, 2)])],
+    [(1, 0), *(pytest.param(*rest, marks=pytest.mark.slow) for rest in [(3, 0), (1, 2), (3, 2)])],
 )
 def test_a_chain_of_three_interruptions_changes_nothing(
     parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accumulation: int, workers: int
