@@ -160,7 +160,27 @@ def test_all_faults_are_reported_at_once_with_key_rule_and_value() -> None:
     text = str(error.value)
     assert "epochs must be greater than or equal to 1, found 0" in text
     assert "precision must be 'auto', 'fp32', 'fp16' or 'bf16', found 'fp8'" in text
-    assert "epoch is not a known key (found 3); did you mean epochs" in text
+    assert "epoch is not a known key (found 3); did you mean epochs?" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("trust_remote_code", "nothing sets it, for code that comes with a model is never run"),
+        ("num_classes", "nothing sets it, for it follows from label_mode and the data"),
+        ("hidden_size", "see docs/configuration.md for the keys"),
+        ("load_best_model_at_end", "see docs/configuration.md for the keys"),
+        ("cache_dir", "did you mean local_dir?"),
+        ("lernrate", "did you mean learning_rate?"),
+    ],
+)
+def test_a_key_that_is_none_is_answered_with_what_is_meant_and_not_with_a_guess(
+    name: str, advice: str
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        RunConfig(**{name: True})
+    end = "" if advice.endswith("?") else "."
+    assert str(error.value).endswith(f"{name} is not a known key (found True); {advice}{end}")
 
 
 @pytest.mark.parametrize(

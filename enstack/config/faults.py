@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from enstack.config.other_names import meant_setting
+from enstack.config.other_names import advice_for
 
 NUMBER = re.compile(r"[-+]?[0-9.][0-9._:]*(e[-+]?[0-9]+)?", re.IGNORECASE)
 # A file may hold a list of a million names, or YAML's aliases of aliases of aliases.
@@ -34,7 +34,7 @@ def explain(error: ValidationError, known_keys: Iterable[str]) -> str:
     if len(lines) > MOST_LINES:
         lines[MOST_LINES:] = [f"and {len(lines) - MOST_LINES:,} more settings"]
     if len(lines) == 1:
-        return f"The configuration is wrong: {lines[0]}."
+        return f"The configuration is wrong: {lines[0]}{'' if lines[0].endswith('?') else '.'}"
     return "\n".join(["The configuration is wrong:", *(f"  - {line}" for line in lines)])
 
 
@@ -47,8 +47,7 @@ def _joined(rules: str, rule: str) -> str:
 
 def _rule(key: str, fault: Any, known_keys: Iterable[str]) -> str:
     if fault["type"] == "extra_forbidden":
-        meant = meant_setting(key, list(known_keys))
-        advice = f"did you mean {meant}" if meant else "see docs/configuration.md for the keys"
+        advice = advice_for(key, list(known_keys))
         return f"is not a known key (found {_shown(fault['input'])}); {advice}"
     if fault["type"] == "value_error":
         # One of our own rules; in "msg" pydantic puts "Value error, " before it.

@@ -51,7 +51,7 @@ def read_form_fields(work: Path, names: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _refuse_strangers(names: Mapping[str, Any], keys: list[str]) -> None:
-    from enstack.config.other_names import looks_like_a_setting, meant_setting
+    from enstack.config.other_names import advice_for, looks_like_a_setting
 
     strange = {
         name: value
@@ -64,7 +64,8 @@ def _refuse_strangers(names: Mapping[str, Any], keys: list[str]) -> None:
     }
     if strange:
         faults = [
-            _stranger(name, value, meant_setting(name, keys)) for name, value in strange.items()
+            f"{name} is none (found {value!r:.40}): {advice_for(name, keys)}{_line_for(name, keys)}"
+            for name, value in strange.items()
         ]
         raise ConfigError(
             f"Names in UPPER CASE are settings here. {' '.join(faults)} Correct the line, and run "
@@ -72,13 +73,11 @@ def _refuse_strangers(names: Mapping[str, Any], keys: list[str]) -> None:
         )
 
 
-def _stranger(name: str, value: object, meant: str | None) -> str:
-    advice = (
-        f"did you mean {meant}? Write {meant.upper()} = ..."
-        if meant
-        else "docs/configuration.md has all there are."
-    )
-    return f"{name} is none (found {value!r:.40}): {advice}"
+def _line_for(name: str, keys: list[str]) -> str:
+    from enstack.config.other_names import meant_setting
+
+    meant = meant_setting(name, keys)
+    return f" Write {meant.upper()} = ..." if meant else "."
 
 
 def choices_of_cell_4(work: Path) -> dict[str, Any]:
