@@ -38,6 +38,10 @@ class Hardware:
         require_kernels()
         return cls(device, choose_precision(precision, device), worker_count(num_workers, device))
 
+    def described(self) -> dict[str, str]:
+        """Device and precision in words, as a checkpoint records them."""
+        return {"device": device_name(self.device), "precision": self.precision}
+
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
         """The context in which a forward pass runs at this precision."""
         if self.precision == "fp32":

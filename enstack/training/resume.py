@@ -101,6 +101,7 @@ def start_or_resume(job: TrainingJob) -> TrainingState:
         training.began_with = slots.checkpoint_digest(own)
         _load(training, state)
         _announce_rate(training, state)
+        _announce_hardware(training, state)
     elif old is not None:
         training.load_old_checkpoint(old)
         _announce_import(old, job.log)
@@ -161,6 +162,23 @@ def _announce_rate(training: TrainingState, state: dict[str, Any]) -> None:
         f"⚠️  epochs={asked}, where the schedule was laid out for {before}: the learning rate goes "
         f"on at {training.optimizer.next_rate():.3g}, from {rate_before:.3g}. That is not the same "
         f"as {counted(asked, 'epoch')} at once."
+    )
+
+
+def _announce_hardware(training: TrainingState, state: dict[str, Any]) -> None:
+    """Another GPU or precision may go on; what that changes is said."""
+    now = training.job.hardware.described()
+    before = state.get("trained_on", now)  # older checkpoints do not tell
+    if before == now or training.finished():
+        return
+    scale = {
+        (False, True): " The loss scale of fp16 begins anew.",
+        (True, False): " The loss scale of fp16 is no longer needed.",
+    }.get((before["precision"] == "fp16", now["precision"] == "fp16"), "")
+    say(
+        f"   · On {now['device']} in {now['precision']}, before on {before['device']} in "
+        f"{before['precision']}: weights, moments, order and random state go on as they were, "
+        f"and numbers are rounded otherwise from here.{scale}"
     )
 
 

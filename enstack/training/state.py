@@ -155,6 +155,8 @@ class TrainingState:
             "epochs": self.config.epochs,
             "early_stopping_patience": self.config.early_stopping_patience,
             "identity": self.identity,
+            # For the line that says what another machine carries on.
+            "trained_on": self.job.hardware.described(),
             "order": ORDER,
             "progress": progress.state_dict(),
             "random": random_state(),

@@ -19,9 +19,11 @@ from enstack.models.predict import predict_probabilities
 from enstack.progress.stopping import StopRequest
 from enstack.storage.manifest import folder_problems
 from enstack.training import job, trainer
+from enstack.training.resume import start_or_resume
 from enstack.training.state import Progress
 from enstack.training.trainer import train_base_model
 from tests.support.equality import same, training_outcome, tree_digest
+from tests.support.pipeline_runs import changed
 from tests.support.training import Killed, job_of, kill_after, run_training, train_config
 
 EPOCHS, BATCHES = 3, 6  # 42 functions in batches of 8, the last one of 2
@@ -298,3 +300,40 @@ def test_a_setting_that_a_checkpoint_does_not_tell_is_told_as_missing(
         job.refuse_foreign_checkpoint(stored, {"seed": 42}, tmp_path)
     with pytest.raises(CheckpointError, match=r"was made with seed=7, .* Go back to that value"):
         job.refuse_foreign_checkpoint({"seed": 7}, {"seed": 42}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "scale"),
+    [
+        ("fp32", "bf16", ""),
+        ("bf16", "fp16", " The loss scale of fp16 begins anew."),
+        ("fp16", "fp32", " The loss scale of fp16 is no longer needed."),
+    ],
+)
+def test_another_precision_goes_on_with_all_that_was_saved_and_says_what_it_changes(
+    parts: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    before: str,
+    now: str,
+    scale: str,
+) -> None:
+    """Sessions on a T4 (fp16), on an L4 (bf16) and on a CPU (fp32), as far as a CPU can tell."""
+    first, other = (train_config(tmp_path, **settings(precision=one)) for one in (before, now))
+    with pytest.raises(Interrupted):
+        run_training(*parts, first, monkeypatch, stop_after=7)
+    saved = state_file.read_state(tmp_path / "last_checkpoint")
+    loaded = start_or_resume(job_of(parts, other)).state_dict()
+    for kept in ("optimizer_state_dict", "random", "attempted_steps", "losses", "step"):
+        assert same(loaded[kept], saved[kept]), kept
+    said = capsys.readouterr().out
+    assert f"On CPU in {now}, before on CPU in {before}: weights, moments, order" in said
+    assert f"rounded otherwise from here.{scale}\n" in said
+    run_training(*parts, other, monkeypatch)
+    assert capsys.readouterr().out.count("before on CPU") == 1
+    start_or_resume(job_of(parts, changed(other, epochs=EPOCHS + 1)))
+    assert "before on CPU" not in capsys.readouterr().out
+    lines = (tmp_path / "history.jsonl").read_text().splitlines()
+    epochs = [line for line in map(json.loads, lines) if line["event"] == "epoch"]
+    assert [epoch["precision"] for epoch in epochs] == [before, now, now]
