@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from enstack import __version__
 from enstack.base_model_stage import BaseModelStage, base_model_stages, chance_of, parts_of
+from enstack.brought_run import bring_run
 from enstack.config import RunConfig
 from enstack.counting import counted
 from enstack.data.functions import VulnerabilityData
@@ -143,11 +144,13 @@ def _run_one_seed(config: RunConfig, *, announce: bool, added: Added | None) -> 
 def begin_run(config: RunConfig, run: RunFolder) -> tuple[RunConfig, VulnerabilityData, SplitPlan]:
     """The configuration with what the run folder decides, its data, and how that is divided.
 
-    Refuses what does not fit to the run that lies there; records nothing.
+    Refuses what does not fit to the run that lies there; records nothing. A run that resume_from
+    names is brought there first.
     """
     # Before anything else is made of what lies there.
     refuse_foreign_files(run)
     refuse_unwanted_resume(config, run)
+    config = bring_run(config, run)
     refuse_a_model_twice(config, run)
     if run.has_trained():
         config = config.going_on(stored_settings(run)[0])

@@ -46,10 +46,21 @@ def own_run_folder(config: RunConfig) -> Iterator[RunFolder]:
     require_local_dir(config)
     require_no_links(run.path, WRITTEN_INTO, "run_dir", CheckpointError)
     with leaving_no_empty(run.path):
-        require_writable(run.path, "run_dir", CheckpointError)
+        _require_writable_run(run)
         require_writable(Path(config.local_dir), "local_dir", ConfigError)
         with alone_in(config):
             yield run
+
+
+def _require_writable_run(run: RunFolder) -> None:
+    try:
+        require_writable(run.path, "run_dir", CheckpointError)
+    except CheckpointError as error:
+        if not (run.path.is_dir() and run.has_trained()):
+            raise
+        raise CheckpointError(
+            f"{error} The run that lies here goes on there with resume_from={run.path}."
+        ) from None
 
 
 def alone_in(config: RunConfig) -> AbstractContextManager[None]:

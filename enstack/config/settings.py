@@ -206,8 +206,8 @@ class Settings(BaseModel):
     resume_from: Annotated[
         PathText,
         Field(
-            description="A checkpoint of the older EnStack program, or a folder above it, to go on "
-            "from; empty: none"
+            description="A run folder, or a checkpoint in one, that is copied to run_dir to go on "
+            "there; or a checkpoint of the older EnStack program, or a folder above it; empty: none"
         ),
     ] = ""
     use_swa: Annotated[

@@ -71,8 +71,8 @@ def _no_old_checkpoint(names: list[str], place: Path, *, alone: bool) -> Checkpo
         )
     return CheckpointError(
         f"resume_from must hold an old checkpoint of {' or '.join(names)} (itself, in {name}/ or "
-        f"in checkpoints/{name}/); {place} {lack}. Correct it, or leave it out to train from "
-        "the start."
+        f"in checkpoints/{name}/), or be a run folder; {place} {lack}. Correct it, or leave it out "
+        "to train from the start."
     )
 
 
