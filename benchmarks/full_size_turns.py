@@ -21,8 +21,8 @@ from torch.profiler import profile
 from benchmarks import hugging_face, save
 from benchmarks.clock import Clock
 from benchmarks.flops import Encoder, wait_for
+from benchmarks.small_training import ENSTACK, no_log
 from benchmarks.step_profile import both_sides, text_of
-from benchmarks.train import ENSTACK, no_log
 from enstack.config import RunConfig
 from enstack.data.functions import VulnerabilityData, read_data
 from enstack.models.base_models import BaseModel, load_classifier, load_tokenizer

@@ -19,7 +19,7 @@ from typing import Any
 
 from jupyter_client.manager import KernelManager
 
-from benchmarks import machine, targets, train
+from benchmarks import machine, small_training, targets
 from enstack.config import RunConfig
 from enstack.models.hardware import Hardware
 from enstack.progress.panel import Panel
@@ -44,14 +44,14 @@ panel.measure_here({folder!r}, {rounds}, {epochs})
 def seconds(parts: tuple[Any, ...], folder: Path, epochs: int, panel: Panel | None) -> Any:
     """Wall time, CPU time and time inside the panel of some epochs, without their saves."""
     config = RunConfig(
-        **{**train.SETTINGS, "epochs": epochs},
+        **{**small_training.SETTINGS, "epochs": epochs},
         save_steps=0,
         run_dir=str(folder),
         local_dir=str(folder / "local"),
         label_mode="cwe_or_clean",
     )
     hardware = Hardware.choose(config.precision, config.num_workers)
-    training = start_or_resume(TrainingJob(*parts, config, hardware, folder, train.no_log))
+    training = start_or_resume(TrainingJob(*parts, config, hardware, folder, small_training.no_log))
     screen = shown_on(panel) if panel else contextlib.nullcontext()
     with screen, Saver(training) as saver:
         watch(training_view(training, saver))
@@ -67,7 +67,7 @@ def measure_here(folder: str, rounds: int, epochs: int) -> None:
     """In a kernel: leave the figures of every round in a file of the folder."""
     found = []
     with contextlib.redirect_stdout(io.StringIO()):
-        model, tokenizer, _, data = train.prepare(Path(folder))
+        model, tokenizer, _, data = small_training.prepare(Path(folder))
         for number in range(rounds + 1):
             place, parts = Path(folder) / f"run-{number}", (model, tokenizer, data)
             with_panel = seconds(parts, place / "with", epochs, Panel())

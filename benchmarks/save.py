@@ -37,7 +37,7 @@ from transformers import (
 
 from benchmarks import machine, targets
 from benchmarks.resume import take_turns
-from benchmarks.train import ENSTACK, SETTINGS, TRAINER, no_log, prepare
+from benchmarks.small_training import ENSTACK, SETTINGS, TRAINER, no_log, prepare
 from enstack.config import RunConfig
 from enstack.errors import CheckpointError
 from enstack.models.base_models import BaseModel, load_classifier

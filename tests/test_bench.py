@@ -119,13 +119,40 @@ def test_a_missed_target_is_said_plainly() -> None:
     assert targets.line(targets.at_least("x", 1.5, 1.5)).startswith("met ")
 
 
-def test_training_is_compared_with_trainer_in_functions_per_second(
+def test_training_is_compared_with_trainer_in_all_its_modes_beside_the_padding_bound(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(train, "seconds_of_both", lambda rounds: (60, [2.0, 1.0, 3.0], [6.0] * 3))
+    speeds = {"enstack": (3.0, 1.0, 2.0), "Trainer, grouped": (1.0, 2.0, 1.0)}
+
+    def turned(setting: object, examples: object, case: Any) -> dict[str, float]:
+        speed = next(made[case.mode])
+        return {
+            "functions_per_second": speed,
+            "tokens_per_second": speed,
+            "useful_flops_per_second": speed,
+            "bound": 0.98 if case.mode == "enstack" else 0.5,
+            "mean_tokens": 1.0,
+            "peak_gib": 0.0,
+        }
+
+    modes = ("enstack", "Trainer, default", "Trainer, grouped", "Trainer, fixed")
+    made = {mode: iter(speeds.get(mode, (4.0,) * 3)) for mode in modes}
+    monkeypatch.setattr(train, "turn", turned)
     found = json.loads(enstack_here("bench", "train", "--json").stdout)
-    assert found["functions_per_second"] == {"enstack": 30.0, "Hugging Face Trainer": 10.0}
-    assert found["ratio"] == 3.0
+    assert {row["mode"]: row["ratio"] for row in found["cases"]} == {
+        "enstack": 1.0, "Trainer, default": 0.5, "Trainer, grouped": 2.0, "Trainer, fixed": 0.5,
+    }  # fmt: skip
+    assert {row["ratio_of_bounds"] for row in found["cases"][1:]} == {1.96}
+    assert [target["met"] for target in found["targets"]] == [True, True, False]
+
+
+@pytest.mark.slow
+def test_every_mode_trains_the_same_functions_once_each_round() -> None:
+    found = train.measure(hidden=64, layers=1, batches=3, rounds=1)
+    bounds = {row["mode"]: row["bound"] for row in found["cases"]}
+    assert all(row["functions_per_second"] > 0 for row in found["cases"])
+    assert bounds["enstack"] > bounds["Trainer, default"] >= bounds["Trainer, fixed"]
+    assert "Trainer, grouped" in train.table(found)
 
 
 def test_a_save_is_compared_by_the_medians_after_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
