@@ -19,13 +19,15 @@ from enstack.statistics.cells import Cells, PairedCells, measured, single
 __all__ = ["N_RESAMPLES", "Difference", "difference", "interval", "intervals"]
 
 N_RESAMPLES = 2000
+WIDEST = {"mcc": 2.0}  # no difference is larger; 1 of the measures that go from 0 to 1
 
 
 @dataclass(frozen=True)
 class Difference:
     """A measure of the first model less that of the second, and how sure that is.
 
-    low, high: 95 % interval, so many standard errors on either side of the value; p: two-sided, of
+    low, high: 95 % interval, so many standard errors on either side of the value, as far as a
+    difference can go; p: two-sided, of
     no difference, below .05 where the interval leaves out 0. standard_error: 0 where no row tells
     the models apart, and then nothing is shown: p is 1.
     """
@@ -63,7 +65,8 @@ def difference(
     degrees = _degrees_of_freedom(_independent_rows(cells, measure, classes))
     half = float(student.ppf(0.975, degrees)) * error
     p = float(2 * student.sf(abs(value) / error, degrees)) if error else 1.0
-    return Difference(value, value - half, value + half, p, error)
+    widest = WIDEST.get(measure, 1.0)
+    return Difference(value, max(value - half, -widest), min(value + half, widest), p, error)
 
 
 def intervals(
