@@ -13,6 +13,7 @@ from enstack.counting import counted
 from enstack.data.column_cache import Columns, is_cached
 from enstack.data.division import DIVISION_EDITION, Division, divided
 from enstack.data.functions import VulnerabilityData, labelled, read_data, read_tables
+from enstack.data.listed_pairs import listed_pairs
 from enstack.data.local_copy import local_copy_of
 from enstack.data.made_up import MADE_UP_NOTE, is_made_up
 from enstack.data.readings import Asked, sources_of
@@ -62,10 +63,10 @@ def read_run_data(config: RunConfig, *, keep_clean: bool = False) -> Vulnerabili
     """
     require_local_dir(config)
     data = data_of(config, keep_clean=keep_clean)
+    listed, of_pairs = listed_pairs(Path(config.data_dir), asked_of(config), data)
     made_up = [MADE_UP_NOTE] if is_made_up(config.data_dir) else []
-    data = replace(
-        data, notes=[*made_up, *data.notes, *_shared_commits(data), *comparison_notes(data)]
-    )
+    told = [*_shared_commits(data), *of_pairs, *comparison_notes(data)]
+    data = replace(data, listed_pairs=listed, notes=[*made_up, *data.notes, *told])
     if config.drop_near_duplicates:
         data = without_near_duplicates(data, config)
     sizes = ", ".join(f"{len(functions):,} {split}" for split, functions in data.splits.items())

@@ -15,7 +15,15 @@ from enstack.data.other_names import split_named
 from enstack.data.strangers import readable
 from enstack.errors import DataError
 
-__all__ = ["FLAW_LINES", "SPLITS", "VDISC_NAMES", "WHOLE", "flaw_line_file", "split_files"]
+__all__ = [
+    "FLAW_LINES",
+    "SPLITS",
+    "VDISC_NAMES",
+    "WHOLE",
+    "flaw_line_file",
+    "paired_test_file",
+    "split_files",
+]
 
 # Their order counts: a split's number is part of its subset's seed, and fingerprints follow it.
 SPLITS = ("train", "validation", "test")
@@ -28,6 +36,8 @@ SHARD = re.compile(r"(?P<name>.*?)-?(?P<number>\d+)-of-(?P<count>\d+)(?:-[0-9a-f
 WEAKNESS = re.compile(r"cwe-?\d+", re.IGNORECASE | re.ASCII)
 # The two parts of ReVeal: what is in them is told by their names.
 LABELLED_BY_NAME = {"vulnerables", "non-vulnerables"}
+# A choice out of the table beside it: flaws and their fixes, as PrimeVul has it.
+PAIRED = "paired"
 # Beside the data: lines that are marked as flaws, and what `datasets` and the hub write.
 FLAW_LINES = "flaw_lines"
 BESIDE = {
@@ -54,8 +64,7 @@ def split_files(place: Path) -> Found:
     with readable(place):
         tables = _tables(place)
     complete = {name: one for name, one in tables.items() if set(SPLITS) <= set(one)}
-    # Pairs of a flaw and its fix: a choice out of the table beside them, never a part of it.
-    for name in [name for name in complete if "paired" in name and len(complete) > 1]:
+    for name in [name for name in complete if PAIRED in name and len(complete) > 1]:
         del complete[name]
     if len(complete) > 1:
         _refuse_several(place, [one["train"][0] for one in complete.values()])
@@ -69,6 +78,19 @@ def flaw_line_file(place: Path) -> Path | None:
     folder = place.parent if place.is_file() else place
     files = (folder / f"{FLAW_LINES}.jsonl{packed}" for packed in ("", *PACKED))
     return next((path for path in files if path.is_file()), None)
+
+
+def paired_test_file(place: Path) -> Path | None:
+    """The file that lists pairs out of the test split beside it; None where there is none."""
+    if not place.is_dir():
+        return None
+    with readable(place):
+        tables = _tables(place)
+    paired = [one for name, one in tables.items() if PAIRED in name]
+    # Where all are of pairs, they are the splits themselves.
+    has_others = any(set(SPLITS) <= set(tables[name]) for name in tables if PAIRED not in name)
+    listing = [path for one in paired for path in one.get("test", ())]
+    return listing[0] if has_others and len(listing) == 1 else None
 
 
 def _known(path: Path) -> Path:

@@ -79,7 +79,8 @@ class AucDifference:
 class Pairwise:
     """What a model says of n pairs of a vulnerable function and its fixed version, both in test.
 
-    correct: of both what is so; reversed: of neither.
+    correct: of both what is so; reversed: of neither. listed: the pairs of the file that lists
+    them, listed_in, some of which test may lack; None where commits and names tell of pairs.
     """
 
     n: int
@@ -87,6 +88,8 @@ class Pairwise:
     both_vulnerable: int
     both_benign: int
     reversed: int
+    listed: int | None = None
+    listed_in: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -77,11 +77,16 @@ def measure_detection(
         "auc_less_word_counts": _auc_less_word_counts(stored, row, vulnerable)
         if weights is None
         else None,
-        "pairs": Pairwise(**pairwise(said, stored.pairs))
-        if weights is None and len(stored.pairs)
-        else None,
+        "pairs": _pairs(stored, said) if weights is None else None,
     }
     return Detection(**{**figures, **parts})
+
+
+def _pairs(stored: StoredRun, said: NDArray[np.bool_]) -> Pairwise | None:
+    if stored.pairs is None:
+        return None
+    listed, listed_in = stored.pairs.listed, stored.pairs.listed_in
+    return Pairwise(**pairwise(said, stored.pairs.rows), listed=listed, listed_in=listed_in)
 
 
 def _auc_less_word_counts(

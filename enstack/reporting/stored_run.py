@@ -57,6 +57,18 @@ class Contamination:
 
 
 @dataclass(frozen=True)
+class StoredPairs:
+    """The rows (m, 2) of a vulnerable test function and of its fixed version, the flaw first.
+
+    listed: how many pairs the file that lists them has in all; None where none does.
+    """
+
+    rows: NDArray[np.int64]
+    listed: int | None = None
+    listed_in: str | None = None
+
+
+@dataclass(frozen=True)
 class StoredRun:
     """What a run folder holds: labels (n,), and (n, k) probabilities of every row.
 
@@ -73,7 +85,7 @@ class StoredRun:
     thresholds: dict[str, NDArray[np.float64]]  # empty where functions have one class each
     contamination: Contamination
     calibration: dict[str, dict[str, Any]]  # by the rows' keys; empty where a run is older
-    pairs: NDArray[np.int64]  # (m, 2): the rows of a vulnerable function and of its fixed version
+    pairs: StoredPairs | None
 
     def decisions(self, row: LeaderboardRow) -> NDArray[Any]:
         """What a row says of every test function: classes (n,), or flags (n, k) bool."""
@@ -138,16 +150,21 @@ def _read_contamination(path: Path, n_rows: int) -> Contamination:
     return Contamination(float(threshold), near, clusters)
 
 
-def _read_pairs(path: Path, n_rows: int) -> NDArray[np.int64]:
+def _read_pairs(path: Path, n_rows: int) -> StoredPairs | None:
     # Most data sets have none, and older runs kept none.
     if not path.exists():
-        return np.empty((0, 2), dtype=np.int64)
-    pairs = _read_arrays(path, ["pairs"])["pairs"]
+        return None
+    arrays = _read_arrays(path, ["pairs"], optional=["listed", "listed_in"])
+    pairs, listed = arrays["pairs"], arrays.get("listed")
     if pairs.dtype != np.int64 or pairs.ndim != 2 or pairs.shape[1] != 2 or not len(pairs):
         raise unusable(path, "it must hold pairs of whole numbers")
     if pairs.min() < 0 or pairs.max() >= n_rows:
         raise unusable(path, f"its numbers must be rows, below {n_rows}")
-    return pairs
+    if listed is None:
+        return StoredPairs(pairs)
+    if listed.shape != () or listed.dtype.kind not in "iu" or listed < len(pairs):
+        raise unusable(path, f"listed must be a number of pairs, {len(pairs)} or more")
+    return StoredPairs(pairs, int(listed), str(arrays.get("listed_in", "")))
 
 
 def _read_arrays(

@@ -35,7 +35,7 @@ from enstack.stacking.flawfinder import (
     risk_levels,
 )
 from enstack.stacking.inputs import StackingInputs
-from enstack.stacking.kept_pairs import write_pairs
+from enstack.stacking.kept_pairs import listed_pairs_digest, write_pairs
 from enstack.stacking.leaps import Rows, leaps
 from enstack.stacking.meta_features import BaseModelProbabilities, refuse_leaks
 from enstack.stacking.primary_measure import primary_measure
@@ -74,6 +74,7 @@ def stack_base_models(
         # By their content: base models that were trained again are stacked again.
         "probabilities": {name: run.stacked_model(name).probabilities_digest() for name in names},
         "edition": STACKING_EDITION,
+        **({"listed_pairs": digest} if (digest := listed_pairs_digest(data)) else {}),
         # Beside near-duplicates, what is drawn whole into each resample of test.
         **({"drawn_whole": groups} if (groups := list(groups_of_test(data))) else {}),
     }

@@ -80,6 +80,19 @@ def test_pairs_of_a_flaw_and_its_fix_are_shown_where_they_are_known(tmp_path: Pa
         f"{chosen.pairs.both_vulnerable} both called clean {chosen.pairs.both_benign} reversed "
         f"{chosen.pairs.reversed}" in text
     )
+    assert "by one commit and one name" in text
+
+
+def test_pairs_that_a_file_lists_are_told_with_how_many_of_them_test_has(tmp_path: Path) -> None:
+    run_dir = write_binary_run(tmp_path / "run")
+    listed = {"listed_in": np.array("a_test_paired.jsonl"), "listed": np.array(4)}
+    np.savez(run_dir / "stacking" / "pairs.npz", pairs=np.array([[0, 1], [2, 3]]), **listed)
+    page = write_report(run_dir)
+    told = "as a_test_paired.jsonl lists them (of 4 there, test has both functions of 2)."
+    assert told in section(page, "Vulnerable or not")
+    assert "như a_test_paired.jsonl liệt kê (trong 4 cặp" in page.read_text()
+    of_chosen = json.loads((run_dir / "report/report.json").read_text())["chosen"]["detection"]
+    assert (of_chosen["pairs"]["n"], of_chosen["pairs"]["listed"]) == (2, 4)
 
 
 @pytest.mark.parametrize("pairs", [[[0, 240]], [[-1, 3]], [[1, 2, 3]], [], [[0.5, 1.0]]])
