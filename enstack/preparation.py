@@ -10,8 +10,9 @@ from enstack.config import RunConfig, base_model_names
 from enstack.counting import counted
 from enstack.data.packed_caches import MIB, pack_caches
 from enstack.inputs import base_model, require_configuration
+from enstack.models.flops import shape_of
 from enstack.pipeline import begin_run
-from enstack.planning.estimate import PEAKS, UTILISATION, Shape, gpu_hours
+from enstack.planning.estimate import PEAKS, UTILISATION, gpu_hours
 from enstack.progress.say import duration
 from enstack.progress.stopping import ended_by_signals
 from enstack.rounding import percent
@@ -107,16 +108,12 @@ def _cost(
     train = tokenize_splits(model, load_tokenizer(model), data, config)["train"]
     work = work_left(data, config, *epochs_left(run.base_model(model.name), config))
     width = float(batch_widths(train.lengths, config.batch_size).mean())
-    encoder = encoder_of(model)
-    hidden = int(encoder.hidden_size)
-    shape = Shape(
-        int(encoder.num_hidden_layers),
-        hidden,
-        int(getattr(encoder, "intermediate_size", 4 * hidden)),
-    )
     padded = round(work.trained * width)
     hours = gpu_hours(
-        shape, width=width, trained_tokens=padded, predicted_tokens=work.predicted * width
+        shape_of(encoder_of(model)),
+        width=width,
+        trained_tokens=padded,
+        predicted_tokens=work.predicted * width,
     )
     share = train.tokens.n_truncated / len(train)
     return ModelCost(model.name, work.trained, padded, share, hours)

@@ -12,8 +12,9 @@ import pytest
 from enstack.config import RunConfig
 from enstack.data.packed_caches import KINDS, bring_caches
 from enstack.models import tokens
+from enstack.models.flops import Shape, flops_of_token
 from enstack.pipeline import run_pipeline
-from enstack.planning.estimate import Shape, flops_of_token, gpu_hours
+from enstack.planning.estimate import gpu_hours
 from enstack.preparation import Prepared, prepare
 from tests.support.command_line import enstack_here, refused
 from tests.support.equality import same, training_outcome, tree_digest

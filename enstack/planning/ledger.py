@@ -25,7 +25,9 @@ class Stretch:
     the part of one. began_with, left: digests of the checkpoints; fits: whether an earlier session
     left the one it began with, None where it began anew or there is no record. Seconds of the
     session: training_seconds, all in; in saving_seconds and waiting_seconds of them the model
-    waited for saves and for data. None: not recorded.
+    waited for saves and for data. functions_per_second, tokens_per_second: of the steps, tokens
+    without padding; flops_per_second: on those tokens; useful: their share of all FLOPs, padding
+    included; peak_memory: of the GPU, bytes. None: not recorded.
     """
 
     folder: str
@@ -37,6 +39,11 @@ class Stretch:
     training_seconds: float | None
     saving_seconds: float | None
     waiting_seconds: float | None
+    functions_per_second: float | None = None
+    tokens_per_second: float | None = None
+    flops_per_second: float | None = None
+    useful: float | None = None
+    peak_memory: int | None = None
 
 
 @dataclass(frozen=True)
@@ -129,6 +136,11 @@ def _stretch(folder: str, begun: Event | None, saves: list[Event], known: set[st
         training_seconds=last.get("training_seconds"),
         saving_seconds=last.get("saving_seconds"),
         waiting_seconds=last.get("waiting_seconds"),
+        functions_per_second=_ratio(last, "trained_functions", "step_seconds"),
+        tokens_per_second=_ratio(last, "trained_tokens", "step_seconds"),
+        flops_per_second=_ratio(last, "trained_flops", "step_seconds"),
+        useful=_ratio(last, "trained_flops", "padded_flops"),
+        peak_memory=last.get("peak_memory"),
     )
 
 
@@ -136,6 +148,11 @@ def _epochs(event: Event) -> float:
     """Epochs trained at a position, where step 0 stands for a complete epoch."""
     epoch, step = int(event.get("epoch", 0)), int(event.get("step", 0))
     return epoch - 1 + step / max(step, int(event.get("total_batches", 0))) if step else epoch
+
+
+def _ratio(event: Event, of: str, to: str) -> float | None:
+    """One count over another, None where either was not recorded or nothing was done."""
+    return event[of] / event[to] if event.get(of) and event.get(to) else None
 
 
 def _text(value: Any) -> str | None:

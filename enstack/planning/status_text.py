@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
+from itertools import product
 from pathlib import PurePosixPath
 
 from enstack.counting import counted
+from enstack.planning.estimate import peak_of
 from enstack.planning.ledger import Session, Stretch
 from enstack.planning.status import ModelStatus, Status
 from enstack.progress.say import duration
@@ -60,6 +62,8 @@ def _ledger(status: Status) -> Iterator[str]:
         yield from _wrapped(f"{number}. {_head(session)}", "   ")
         for stretch in session.stretches:
             yield from _wrapped(f"   {_stretch(stretch)}", "     ")
+            if pace := _pace(stretch, session):
+                yield from _wrapped(f"     {pace}", "     ")
     yield from _wrapped(_proof(status.sessions))
 
 
@@ -88,6 +92,20 @@ def _stretch(one: Stretch) -> str:
     return (
         f"{text} in {duration(one.training_seconds)}; waited {saving} for saves, {waiting} for data"
     )
+
+
+def _pace(one: Stretch, session: Session) -> str:
+    """How fast it went, and how much of that was use: of padding's rest, and of a known GPU."""
+    if one.functions_per_second is None or one.tokens_per_second is None or one.useful is None:
+        return ""
+    parts = [f"{one.functions_per_second:,.3g} functions/s, {one.tokens_per_second:,.0f} tokens/s"]
+    parts += [f"{one.useful:.1%} of the work no padding"]
+    whole = [peak_of(*pair) for pair in product(session.devices, session.precisions)]
+    if len(whole) == 1 and whole[0] and one.flops_per_second:
+        parts += [f"{one.flops_per_second / whole[0]:.0%} of the GPU's peak"]
+    if one.peak_memory:
+        parts += [f"{one.peak_memory / 2**30:.1f} GiB of its memory"]
+    return "; ".join(parts)
 
 
 def _position(epochs: float) -> str:

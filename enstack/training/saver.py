@@ -158,7 +158,8 @@ class Saver:
             "saving_seconds": self._waited,
             "waiting_seconds": sum(wait.waited for wait in training.waits),
         }
-        return {name: round(value, 3) for name, value in seconds.items()}
+        rounded = {name: round(value, 3) for name, value in seconds.items()}
+        return rounded | training.computed.account()
 
     def settle(self, *, required: bool = False) -> None:
         """Wait for the save in flight; one that failed is said aloud.

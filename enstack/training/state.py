@@ -14,7 +14,9 @@ from enstack.batches import ORDER, EpochBatches, Segment, rest_of_epoch
 from enstack.checkpoints.old_checkpoints import OldCheckpoint
 from enstack.errors import CheckpointError
 from enstack.metrics.early_stopping import is_tired
+from enstack.models.flops import shape_of
 from enstack.progress.data_wait import DataWait
+from enstack.training.computed import Computed
 from enstack.training.divergence import FirstBad
 from enstack.training.job import TrainingJob
 from enstack.training.loss import LossSum, TaskLoss
@@ -69,6 +71,7 @@ class TrainingState:
         self.first_bad = FirstBad(self.device)
         self.advised_on_waiting = False
         self.began_with: str | None = None  # digest of the checkpoint that it went on from
+        self.computed = Computed(shape_of(model.config))
         self.waits: list[DataWait] = []  # of the epochs in this session
         self._began_at = self._counted_at = time.perf_counter()
 

@@ -106,12 +106,14 @@ def train_epoch(training: TrainingState, saver: Saver, stop: StopRequest) -> Non
     wait = DataWait(why_waiting(Path(config.local_dir), training.job.hardware))
     training.waits.append(wait)
     title, examples = f"Epoch {progress.epoch} [Train]", config.batch_size
+    training.computed.begin()
     steps_before = training.optimizer.attempted, training.optimizer.applied_steps()
     with Bar(len(order), title, seconds_each=True, wait=wait, examples=examples) as bar:
         for batches in in_steps(wait.watch(loader), config.accumulation_steps):
             step = Step.of(batches, training)
             for batch in batches:
                 train_batch(training, batch, step)
+                training.computed.add(batch["attention_mask"])
                 bar.advance()
                 saver.tell()
                 _log_if_due(training, bar, saver, {**wait.postfix(), **saver.postfix()})

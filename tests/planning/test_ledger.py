@@ -49,6 +49,8 @@ def test_each_session_goes_on_where_the_one_before_it_had_left(
     assert [one.began_with for one in stretches[1:]] == [one.left for one in stretches[:-1]]
     for one in stretches:
         assert 0 <= one.saving_seconds + one.waiting_seconds <= one.training_seconds
+        assert 0.5 < one.useful <= 1
+        assert one.functions_per_second < one.tokens_per_second < one.flops_per_second
 
 
 def test_a_checkpoint_that_no_session_has_left_does_not_fit(

@@ -116,3 +116,21 @@ def test_the_command_prints_no_line_over_80_columns_and_json_of_the_same(tmp_pat
     assert [one["fits"] for s in as_json["sessions"] for one in s["stretches"]] == [
         *(None, True, False),
     ]
+
+
+def test_the_ledger_tells_how_fast_it_went_and_how_much_of_that_was_of_use(tmp_path: Path) -> None:
+    computed = {
+        "trained_functions": 30_000,
+        "trained_tokens": 8_190_000,
+        "trained_flops": 13e15,
+        "padded_flops": 13e15 / 0.975,
+        "step_seconds": 500,
+        "peak_memory": 5 * 2**30,
+    }
+    began_on = {"event": "training_started", "device": "Tesla T4", "precision": "fp16"}
+    events = [STARTED, began_on, began(A, 0), {**saved(A, 1, 600), **computed}]
+    said = " ".join(status_text(status_of(run_with(tmp_path / "run", events))).split())
+    assert (
+        "60 functions/s, 16,380 tokens/s; 97.5% of the work no padding; 40% of the GPU's peak; "
+        "5.0 GiB of its memory"
+    ) in said
