@@ -15,10 +15,11 @@ from enstack.bundle.folder import (
     require_name,
     require_whole_bundle,
 )
-from enstack.bundle.profile import ScanningProfile, read_profile, write_profile
+from enstack.bundle.profile import PROFILE, ScanningProfile, read_profile, write_profile
 from enstack.bundle.profiling import PROFILING_EDITION, scanning_profile
 from enstack.bundle.stored_model import read_stored_model
 from enstack.config import RunConfig, base_model_names
+from enstack.errors import CheckpointError
 from enstack.run_folder import RunFolder
 from enstack.storage.caches import is_usable, making_cache
 from enstack.storage.files import sha256_json
@@ -80,8 +81,15 @@ def open_model(place: Path, name: str | None = None, *, cache_dir: Path) -> Open
 
 def _opened_bundle(place: Path, name: str | None) -> OpenedModel:
     require_whole_bundle(place, content=False)  # load reads the weights
-    require_name(place, read_stored_model(place / BUNDLE), name)
-    return OpenedModel(place, name, bundle_digest(place), read_profile(place))
+    stored, profile = read_stored_model(place / BUNDLE), read_profile(place)
+    require_name(place, stored, name)
+    for told in ("name", "label_mode", "class_names"):
+        if getattr(profile, told) != getattr(stored, told):
+            raise CheckpointError(
+                f"{place / PROFILE} must be of the model in {BUNDLE}, whose {told} is another. "
+                "Put a good copy back, or export the run again."
+            )
+    return OpenedModel(place, name, bundle_digest(place), profile)
 
 
 def _digest(run: RunFolder, key: str) -> str:

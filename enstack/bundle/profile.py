@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
+from enstack.bundle.stored_profile import StoredProfile, first_fault
 from enstack.data.labels import task_of
 from enstack.duplicates.familiarity import Familiarity
 from enstack.duplicates.known_functions import KnownFunctions
@@ -126,8 +128,9 @@ def read_profile(folder: Path) -> ScanningProfile:
         familiar = Familiarity.of_arrays(arrays) if "limits" in arrays else None
         return _profile(stored, known, familiar)
     except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = first_fault(error) if isinstance(error, ValidationError) else error
         raise CheckpointError(
-            f"{folder} must hold what scanning knows of its model, as it was written: {error}. "
+            f"{folder} must hold what scanning knows of its model, as it was written: {reason}. "
             "Put a good copy back, or export the run again."
         ) from error
 
@@ -135,24 +138,10 @@ def read_profile(folder: Path) -> ScanningProfile:
 def _profile(
     stored: dict[str, Any], known: KnownFunctions | None, familiar: Familiarity | None
 ) -> ScanningProfile:
-    names, thresholds = tuple(stored.pop("class_names")), stored.pop("thresholds")
-    measured = stored.pop("measured")
-    if measured is not None:
-        counts = {name: (int(a), int(b)) for name, (a, b) in measured.pop("of_class").items()}
-        measured = Measured(**measured, of_class=counts)
-    if thresholds is not None:
-        thresholds = np.array(thresholds, dtype=np.float64)
-        if thresholds.shape != (len(names),) or not np.isfinite(thresholds).all():
-            raise ValueError(f"thresholds must be {len(names)} finite numbers")
-    if not 0 < stored["temperature"] < np.inf:
-        raise ValueError("the temperature must lie above 0")
-    notes = tuple(stored.pop("notes"))
+    values = StoredProfile.model_validate(stored)
+    thresholds = None if values.thresholds is None else np.array(values.thresholds, np.float64)
+    measured = None if values.measured is None else Measured(**values.measured.model_dump())
+    others = values.model_dump(exclude={"thresholds", "measured"})
     return ScanningProfile(
-        **stored,
-        class_names=names,
-        thresholds=thresholds,
-        measured=measured,
-        notes=notes,
-        known=known,
-        familiar=familiar,
+        **others, thresholds=thresholds, measured=measured, known=known, familiar=familiar
     )

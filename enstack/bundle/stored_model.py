@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from enstack.bundle.parts import Member, ModelParts
+from enstack.bundle.stored_profile import first_fault
 from enstack.errors import CheckpointError
 from enstack.stacking.votes import Vote
 from enstack.stacking.word_counts import WORDS
@@ -106,9 +107,7 @@ def read_stored_model(path: Path) -> StoredModel:
     try:
         return StoredModel.model_validate(read_json_object(path))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
         raise CheckpointError(
-            f"{path} must hold the model of a bundle: {where or 'it'}: {first['msg']}. Put a good "
-            "copy back, or export the run again."
+            f"{path} must hold the model of a bundle: {first_fault(error)}. Put a good copy back, "
+            "or export the run again."
         ) from error

@@ -19,6 +19,7 @@ from enstack.storage.links import (
 )
 
 MANIFEST = "manifest.json"
+MOST_BYTES = 1 << 28  # a million files: a damaged size must not fill the memory
 BLANK = "0" * 64  # stands where a manifest's own sha256 comes
 
 
@@ -124,7 +125,11 @@ def write_manifest(folder: Path, **details: Any) -> None:
 def read_manifest(folder: Path) -> dict[str, Any] | None:
     """The manifest of a folder, or None where there is none that can be read and is whole."""
     try:
-        content = (folder / MANIFEST).read_bytes()
+        path = folder / MANIFEST
+        # A pipe would be waited for, a link to itself can't be read.
+        if not path.is_file() or path.stat().st_size > MOST_BYTES:
+            return None
+        content = path.read_bytes()
         manifest = parsed_json(content)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
         return None  # any other fault is the disk's: it says nothing of the manifest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -19,8 +20,9 @@ from enstack.bundle.folder import require_whole_bundle
 from enstack.bundle.opening import open_model
 from enstack.errors import CheckpointError, ConfigError, EnstackError
 from enstack.run_folder import RunFolder
-from enstack.storage.manifest import MANIFEST, manifest_bytes, read_manifest, write_manifest
+from enstack.storage.manifest import MANIFEST, manifest_bytes, read_manifest
 from tests.support.command_line import enstack_here, refused
+from tests.support.spoilt_bundles import files_of, sealed
 
 Ensemble = tuple[RunFolder, list[str]]
 
@@ -29,17 +31,6 @@ Ensemble = tuple[RunFolder, list[str]]
 def copy(bundle: Path, tmp_path: Path) -> Path:
     """A bundle in a folder of its own, to be spoilt."""
     return Path(shutil.copytree(bundle, tmp_path / "copy"))
-
-
-def files_of(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.rglob("*")) if path.is_file()]
-
-
-def sealed(folder: Path) -> None:
-    """A manifest that fits the files, as whoever means harm would write one."""
-    details = {k: v for k, v in (read_manifest(folder) or {}).items() if k != "files"}
-    (folder / MANIFEST).unlink()
-    write_manifest(folder, **details)
 
 
 @pytest.mark.parametrize("name", ["svm", "vote", "micro", "greedy", "tfidf_lr"])
@@ -208,6 +199,46 @@ def test_a_bundle_that_is_whole_and_says_what_none_says_is_refused(copy: Path, w
     sealed(copy)
     with pytest.raises(CheckpointError, match=message):
         enstack.load(copy)
+
+
+def of_profile(**values: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda stored: stored.update(values)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (of_profile(error_from="often"), "error_from: Input should be a valid number"),
+        (of_profile(temperature=float("nan")), "temperature: Input should be a finite number"),
+        (of_profile(class_names=["a", 7]), r"class_names\.1: Input should be a valid string"),
+        (of_profile(n_validation=-1), "n_validation: Input should be greater"),
+        (of_profile(measured={"n": 1}), r"measured\.vulnerable: Field required"),
+        (lambda s: s["thresholds"].append(0.5), "there must be a threshold for each class"),
+        (lambda s: s["thresholds"].reverse() or s["class_names"].reverse(), "class_names is ano"),
+        (lambda s: s["measured"]["of_class"].update(x=[1, 1]), "must be of the classes"),
+    ],
+)
+def test_what_a_scan_reads_of_a_bundle_is_checked_before_anything_is_scanned(
+    copy: Path, tmp_path: Path, change: Callable[[dict[str, Any]], Any], message: str
+) -> None:
+    stored = json.loads((copy / "scanning.json").read_text())
+    change(stored)
+    (copy / "scanning.json").write_text(json.dumps(stored))
+    sealed(copy)
+    with pytest.raises(CheckpointError, match=message):
+        open_model(copy, cache_dir=tmp_path)
+
+
+def test_a_manifest_that_is_no_file_or_has_no_end_is_none(copy: Path) -> None:
+    path, whole = copy / MANIFEST, (copy / MANIFEST).read_bytes()
+    for spoil in (lambda: os.mkfifo(path), lambda: path.symlink_to(path), path.mkdir):
+        path.unlink()
+        spoil()
+        assert read_manifest(copy) is None
+        path.rmdir() if path.is_dir() else path.unlink()
+        path.write_bytes(whole)
+    os.truncate(path, 64 << 30)
+    assert read_manifest(copy) is None
 
 
 def test_a_manifest_that_names_files_elsewhere_reads_none_of_them(copy: Path) -> None:

@@ -47,7 +47,7 @@ BEFORE = (
 )
 REMARKS = ("/* see the manual */", "// not { done } yet", "/* a\n   longer\n   one */", "")
 CPLUSPLUS = re.compile(r"\b(?:new|delete|std|throw|catch|const_cast|static_cast)\b|::")
-SAME, LOST, OTHER_TEXT = "the same", "no function was found there", "its text is another"
+SAME, LOST, OTHER_TEXT = "the same", "no function was found there", "its text was another"
 LATER_WINDOW, MOVED = "a later window is more alarming", "its probabilities moved"
 EXPLAINED = {SAME, LATER_WINDOW}
 
@@ -113,14 +113,16 @@ def outcomes(
             outcome = LOST
         else:
             same = findings[id(function)] == verdicts[place]
-            outcome = SAME if same else why(function, texts[place], float(scores[place]))
+            outcome = what_became(function, same, float(scores[place]))
         yield outcome, f"{name}:{line} {texts[place].partition('(')[0]}"
 
 
-def why(function: ScannedFunction, text: str, score: float) -> str:
-    """Why a function's verdict is another than that of its stored text."""
+def what_became(function: ScannedFunction, same: bool, score: float) -> str:
+    """Whether a function's verdict is that of its stored text, with this score; or why not."""
     if abs(function.first_score - score) > SAME_PROBABILITY:
         return OTHER_TEXT
+    if same:
+        return SAME
     return LATER_WINDOW if function.windows > 1 else MOVED
 
 
