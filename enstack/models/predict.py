@@ -12,6 +12,7 @@ import torch
 from enstack.errors import Interrupted
 from enstack.metrics.one_class import OneClass
 from enstack.metrics.several_flags import SeveralFlags
+from enstack.models.first_token import first_token_alone
 from enstack.models.hardware import Hardware
 from enstack.models.loader import make_loader
 from enstack.models.tokens import LabelledTokens
@@ -49,7 +50,12 @@ def predict_probabilities(
     loader = make_loader(examples, batches, pad_token_id=pad_token_id, hardware=hardware)
     of_batches: list[torch.Tensor] = []
     model.eval()
-    with torch.inference_mode(), hardware.autocast(), Bar(len(batches), title, level=level) as bar:
+    with (
+        torch.inference_mode(),
+        hardware.autocast(),
+        first_token_alone(model),
+        Bar(len(batches), title, level=level) as bar,
+    ):
         for batch in loader:
             if stop.requested:
                 raise Interrupted(f"Stopped in {title}: it is done again next time.")
