@@ -12,11 +12,10 @@ from enstack.run_folder import RunFolder
 from enstack.stacking.candidates import Combination
 from enstack.stacking.stack import load_meta_classifier
 from enstack.stacking.titles import title
-from enstack.stacking.votes import Vote
+from enstack.stacking.votes import MEAN_VOTE, Vote
 from enstack.stacking.word_counts import WORDS, WordCounts, load_word_counts
 from enstack.storage.files import read_json_object
 
-VOTE = "vote:mean"
 OLDER = " Its word counts were not kept: the run is older than that; run it again to have them."
 
 
@@ -26,7 +25,7 @@ def chosen_model(run: RunFolder, config: RunConfig, name: str | None) -> str:
     if name is None:
         return best_model(run, known, base_model_names(config.base_models))
     called = {key: _names_of(key) for key in known}
-    called.get(VOTE, []).append("vote")  # there may be other votes
+    called.get(MEAN_VOTE, []).append("vote")  # there may be other votes
     asked = str(name).casefold()
     meant = [key for key, names in called.items() if asked in map(str.casefold, names)]
     # Two base models may differ by case alone.
@@ -63,7 +62,7 @@ def loadable_models(run: RunFolder, config: RunConfig) -> list[str]:
     """The keys of all that the run keeps, the simplest first."""
     models = [f"base:{model}" for model in (*base_model_names(config.base_models), *run.added())]
     # The mean of one model is that model.
-    votes = [VOTE] if len(models) > 1 else []
+    votes = [MEAN_VOTE] if len(models) > 1 else []
     stacks = [f"stack:{stack}" for stack in config.meta_classifiers]
     # What was chosen may be another one.
     stacks += sorted(f"stack:{file.stem}" for file in run.stacking.path.glob("*.skops"))

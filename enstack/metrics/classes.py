@@ -149,4 +149,6 @@ def mcc_of_confusion(confusion: np.ndarray) -> np.ndarray:
     spread = (1 - (true**2).sum(axis=-1)) * (1 - (given**2).sum(axis=-1))
     # Of one class alone, 1 less the square of 1 is hardly ever 0 to the last bit.
     constant = ((true > 0).sum(axis=-1) < 2) | ((given > 0).sum(axis=-1) < 2)
-    return ratio(np.where(constant, 0, together), np.where(constant, 1, np.sqrt(np.abs(spread))))
+    found = ratio(np.where(constant, 0, together), np.where(constant, 1, np.sqrt(np.abs(spread))))
+    within: np.ndarray = np.clip(found, -1, 1)  # rounding must not make more than perfect of it
+    return within

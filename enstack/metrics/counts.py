@@ -52,10 +52,12 @@ def mcc_of_classes(counts: np.ndarray) -> np.ndarray:
     _, having, given = by_class(counts)
     rows, right = counts[..., 0], counts[..., 1]
     together = right * rows - (having * given).sum(axis=-1)
-    return ratio(
+    found = ratio(
         together,
         np.sqrt(rows**2 - (having**2).sum(axis=-1)) * np.sqrt(rows**2 - (given**2).sum(axis=-1)),
     )
+    within: np.ndarray = np.clip(found, -1, 1)  # two roots may round to a little too little
+    return within
 
 
 def mean_mcc_of_flags(counts: np.ndarray) -> np.ndarray:
@@ -66,7 +68,7 @@ def mean_mcc_of_flags(counts: np.ndarray) -> np.ndarray:
         hit * rows - having * given,
         np.sqrt(having * (rows - having)) * np.sqrt(given * (rows - given)),
     )
-    occurs = having > 0
+    each, occurs = np.clip(each, -1, 1), having > 0
     return ratio((each * occurs).sum(axis=-1), occurs.sum(axis=-1))
 
 

@@ -15,6 +15,11 @@ def next_step(verdict: Verdict) -> str:
         return "Test on functions of every class: nothing can be chosen by these."
     if verdict.leaps or verdict.collapsed:
         return "Mend first what the verdict warns of, and judge then."
+    if verdict.outcome == "better" and verdict.ahead is not None:
+        return (
+            f"Compare {verdict.candidate_title} and {title(verdict.ahead.second)} on other "
+            "functions: the simpler one is ahead on these, which must not choose."
+        )
     if verdict.outcome == "better":
         return (
             f"Use {verdict.candidate_title}, if its cost in the leaderboard can be borne; and "
@@ -46,7 +51,10 @@ def _loaded(key: str) -> str:
 def _more(verdict: Verdict) -> str:
     """How many test functions would show half of what these could: errors fall with the root."""
     shown = verdict.smallest_shown
-    if verdict.outcome == "worse" or shown is None or shown >= LARGEST[verdict.declared.measure]:
+    words = verdict.word_counts
+    if verdict.outcome == "worse" or (words is not None and words.high < 0):
+        return ""  # what is known to be worse needs no more functions
+    if shown is None or shown >= LARGEST[verdict.declared.measure]:
         return ""
     if shown / 2 >= verdict.difference.high:
         return ""  # so large a gain is unlikely already: the interval ends below it

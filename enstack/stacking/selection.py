@@ -25,10 +25,10 @@ from enstack.stacking.candidates import (
 )
 from enstack.stacking.meta_features import BaseModelProbabilities, refuse_leaks, taken
 from enstack.stacking.primary_measure import PrimaryMeasure
+from enstack.stacking.votes import MEAN_VOTE
 
-__all__ = ["RESAMPLES", "VOTE", "Selection", "dividing_parts", "select_model"]
+__all__ = ["RESAMPLES", "Selection", "dividing_parts", "select_model"]
 
-VOTE = "vote:mean"
 MOST_PARTS = 5
 MANY_ROWS = 10_000  # half of as many teach a meta-classifier as much as four fifths do
 RESAMPLES = 2000  # of the declared comparison
@@ -102,7 +102,7 @@ class Selection:
         alone = [key for key, candidate in self.candidates.items() if candidate.kind == "base"]
         baselines = [key for key in self.scores if key not in self.candidates]
         # The mean of one model is that model.
-        return [*alone, *([VOTE] if VOTE in self.candidates else []), *baselines]
+        return [*alone, *([MEAN_VOTE] if MEAN_VOTE in self.candidates else []), *baselines]
 
     def _best_of(self, keys: Sequence[str]) -> str:
         return max(keys, key=self.scores.__getitem__)  # max gives the first of equal ones

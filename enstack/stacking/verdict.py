@@ -16,6 +16,7 @@ from enstack.metrics.label_task import LabelTask
 from enstack.stacking.baselines import WORDS
 from enstack.stacking.leaps import Leap
 from enstack.stacking.titles import title
+from enstack.stacking.votes import MEAN_VOTE
 from enstack.statistics.bootstrap import Difference, difference
 from enstack.statistics.cells import PairedCells, paired
 from enstack.statistics.paired_tests import holm, mcnemar
@@ -163,9 +164,21 @@ class VerdictFigures:
     without_near_duplicates: OnOtherFunctions | None = None
 
     @property
-    def all_classes_outcome(self) -> Outcome:
-        """What it would be, were small classes counted."""
-        return _outcome(self.all_classes, self.word_counts)
+    def ahead(self) -> Explored | None:
+        """Of a better stack, what was explored: the simpler model that is furthest above it.
+
+        Simpler: a base model or the mean of all; with p below .05 among all that was explored.
+        """
+        above = [
+            one
+            for one in self.explored
+            if (one.second.startswith("base:") or one.second == MEAN_VOTE)
+            and one.difference.high < 0
+            and one.p_holm < 0.05
+        ]
+        if self.outcome != "better" or not above:
+            return None
+        return min(above, key=lambda one: one.difference.value)
 
 
 def judge(declared: Declared, judged: Judged) -> VerdictFigures:
@@ -198,7 +211,7 @@ def judge(declared: Declared, judged: Judged) -> VerdictFigures:
         None if apart is None else (len(apart.labels), less(against, of=apart)),
     )
     return VerdictFigures(
-        outcome=_outcome(main, words),
+        outcome=_outcome(main, words, judged.labels_differ),
         declared=declared,
         candidate_title=title(candidate),
         against_title=title(against),
@@ -230,7 +243,9 @@ def judge(declared: Declared, judged: Judged) -> VerdictFigures:
     )
 
 
-def _outcome(main: Difference, words: Difference | None) -> Outcome:
+def _outcome(main: Difference, words: Difference | None, labels_differ: bool) -> Outcome:
+    if not labels_differ:
+        return "not shown"  # a model that calls everything so would be the best
     if main.high < 0:
         return "worse"
     beats_words = words is None or words.low > 0

@@ -11,7 +11,7 @@ from enstack.stacking.baselines import WORDS
 from enstack.stacking.leaps import Leap
 from enstack.stacking.titles import title
 from enstack.stacking.verdict import VerdictFigures
-from enstack.statistics.bootstrap import Difference
+from enstack.statistics.bootstrap import LARGEST, MACRO_F1S, Difference
 from enstack.statistics.cells import ENOUGH_FUNCTIONS, MACRO_F1_OF_ENOUGH
 
 __all__ = [
@@ -31,8 +31,6 @@ MEASURE_TITLES = {
     "accuracy": "accuracy",
     "mcc": "MCC",
 }
-MACRO_F1S = ("macro_f1", MACRO_F1_OF_ENOUGH)
-LARGEST = {**dict.fromkeys(MACRO_F1S, 1), "accuracy": 1, "mcc": 2}  # that two models can be apart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +85,8 @@ def _sentence(verdict: VerdictFigures) -> str:
             f"Not shown that stacking pays: {names} may have seen the labels of test; {ours} "
             f"against {theirs}, {told}"
         )
+    if not verdict.labels_differ:
+        return f"Not shown that stacking pays: {ours} against {theirs}, {told}"
     if verdict.outcome == "better":
         beaten = ", and word counts too" if other else ""
         return f"Stacking is better: {ours} beats {theirs}{beaten}; {told}"
@@ -104,6 +104,7 @@ def _caveats(verdict: VerdictFigures) -> list[str]:
     """Sentences that a reader of the verdict must not miss; most runs have none."""
     return [
         *_same_labels(verdict),
+        *_ahead(verdict),
         *_other_way(verdict),
         *_small_classes(verdict),
         *_without_near(verdict),
@@ -170,6 +171,19 @@ def _same_labels(verdict: VerdictFigures) -> list[str]:
     ]
 
 
+def _ahead(verdict: VerdictFigures) -> list[str]:
+    """Of a better stack: the simpler model that is above it on test, which may not choose."""
+    one = verdict.ahead
+    if one is None:
+        return []
+    return [
+        f"{title(one.second)} is simpler and ahead of {verdict.candidate_title} on test "
+        f"({signed(-one.difference.value)}, {signed(-one.difference.high)} to "
+        f"{signed(-one.difference.low)}): explored, not declared. Compare these two on other "
+        "functions before the stack is used."
+    ]
+
+
 def _other_way(verdict: VerdictFigures) -> list[str]:
     others = {"Accuracy": verdict.accuracy, "MCC": verdict.mcc}
     # Of a verdict by macro-F1, the classes that it does not count are told apart from this.
@@ -184,7 +198,7 @@ def _other_way(verdict: VerdictFigures) -> list[str]:
 
 def _small_classes(verdict: VerdictFigures) -> list[str]:
     within = verdict.difference.low <= verdict.all_classes.value <= verdict.difference.high
-    same = within and verdict.all_classes_outcome == verdict.outcome
+    same = within and _side(verdict.all_classes) == _side(verdict.difference)
     if not verdict.small_classes or verdict.declared.measure not in MACRO_F1S or same:
         return []
     return [

@@ -16,7 +16,9 @@ from enstack.stacking.meta_features import (
     require_base_models,
 )
 
-__all__ = ["MOST_PICKS", "Vote", "fit_temperatures", "greedy_picks"]
+__all__ = ["MEAN_VOTE", "MOST_PICKS", "Vote", "fit_temperatures", "greedy_picks"]
+
+MEAN_VOTE = "vote:mean"  # of all base models, as they are
 
 # Caruana's ensembles stop to grow better long before; each pick looks at every base model once.
 MOST_PICKS = 50

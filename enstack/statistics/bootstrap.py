@@ -14,22 +14,31 @@ from scipy.stats import t as student
 
 from enstack.metrics.counts import accuracy, by_class, f1_of_classes, macro_f1, ratio
 from enstack.metrics.label_task import LabelTask
-from enstack.statistics.cells import Cells, PairedCells, measured, single
+from enstack.statistics.cells import MACRO_F1_OF_ENOUGH, Cells, PairedCells, measured, single
 
-__all__ = ["N_RESAMPLES", "Difference", "difference", "interval", "intervals"]
+__all__ = [
+    "LARGEST",
+    "N_RESAMPLES",
+    "Difference",
+    "difference",
+    "interval",
+    "intervals",
+    "unmoved_error",
+]
 
 N_RESAMPLES = 2000
-WIDEST = {"mcc": 2.0}  # no difference is larger; 1 of the measures that go from 0 to 1
+MACRO_F1S = ("macro_f1", MACRO_F1_OF_ENOUGH)
+LARGEST = {**dict.fromkeys(MACRO_F1S, 1), "accuracy": 1, "mcc": 2}  # that two models can be apart
+ROUNDING = 1e-12  # of figures that are the same in every resample
 
 
 @dataclass(frozen=True)
 class Difference:
     """A measure of the first model less that of the second, and how sure that is.
 
-    low, high: 95 % interval, so many standard errors on either side of the value, as far as a
-    difference can go; p: two-sided, of
-    no difference, below .05 where the interval leaves out 0. standard_error: 0 where no row tells
-    the models apart, and then nothing is shown: p is 1.
+    low, high: 95 % interval, so many standard errors on either side of the value, as far as figures
+    go; p: two-sided, of no difference, below .05 where the interval leaves out 0. standard_error: 0
+    where no row tells the models apart, and then nothing is shown: p is 1.
     """
 
     value: float
@@ -51,7 +60,8 @@ def difference(
 
     measure: "macro_f1", "accuracy" or "mcc"; classes: (k,) bool, over which macro-F1 averages, None
     for all. Both models see the same resamples. Method: the standard error of Efron's bootstrap,
-    with Student's t for the rows, or clusters, that it was estimated from (Hesterberg 2015).
+    with Student's t for the rows, or clusters, that it was estimated from (Hesterberg 2015); where
+    every resample has the same difference, unmoved_error.
     """
     first, second = measured(cells.task, cells.sums, measure, classes)
     drawn = np.concatenate(
@@ -61,12 +71,24 @@ def difference(
         ],
         axis=-1,
     )
-    value, error = float(first - second), float((drawn[0] - drawn[1]).std(ddof=1))
-    degrees = _degrees_of_freedom(_independent_rows(cells, measure, classes))
+    value, n_units = float(first - second), _independent_rows(cells, measure, classes)
+    apart, degrees = drawn[0] - drawn[1], _degrees_of_freedom(n_units)
+    moved = np.ptp(apart) > ROUNDING
+    error = float(apart.std(ddof=1)) if moved else unmoved_error(value, n_units)
     half = float(student.ppf(0.975, degrees)) * error
     p = float(2 * student.sf(abs(value) / error, degrees)) if error else 1.0
-    widest = WIDEST.get(measure, 1.0)
-    return Difference(value, max(value - half, -widest), min(value + half, widest), p, error)
+    most = LARGEST[measure]
+    return Difference(value, max(value - half, -most), min(value + half, most), p, error)
+
+
+def unmoved_error(value: float, n_units: float) -> float:
+    """The standard error of a mean of units that all have this one value.
+
+    Their spread is not known, and one or two of them show nothing. That of units of which each has
+    the value or its negative, with one more unit, and Student's t call six of six a difference, and
+    five of five none, as the sign test does.
+    """
+    return abs(value) / float(np.sqrt(n_units + 1))
 
 
 def intervals(

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.stats import binomtest, norm, rankdata
+from scipy.stats import t as student
 
 from enstack.errors import DataError
 from enstack.metrics.flags import two_sided
+from enstack.statistics.bootstrap import ROUNDING, unmoved_error
 
 __all__ = ["delong", "holm", "mcnemar"]
 
@@ -44,7 +46,8 @@ def delong(
     each_row = np.arange(len(first))  # a cluster of its own
     _, numbers = np.unique(each_row if clusters is None else clusters, return_inverse=True)
     having, lacking = numbers[has_class], numbers[~has_class]
-    if min(len(np.unique(having)), len(np.unique(lacking))) == 1:
+    n_units = min(len(np.unique(having)), len(np.unique(lacking)))
+    if n_units == 1:
         return apart, -1.0, 1.0, 1.0
     size = numbers.max() + 1
     sums = np.array(
@@ -54,10 +57,16 @@ def delong(
         ]
     )
     error = float(np.sqrt(_variance(sums, having, lacking)))
-    if not error:  # the two order every pair alike, or one of them all and the other none
-        return apart, apart, apart, 1.0 if not apart else 0.0
-    half = float(norm.ppf(0.975) * error)
-    return apart, apart - half, apart + half, float(2 * norm.sf(abs(apart) / error))
+    if error > ROUNDING:
+        half, p = float(norm.ppf(0.975) * error), float(2 * norm.sf(abs(apart) / error))
+        return apart, apart - half, apart + half, p
+    if abs(apart) < ROUNDING:  # the two order every pair alike
+        return apart, apart, apart, 1.0
+    # One orders all pairs right and the other none, or leaves all of them undecided.
+    error, degrees = unmoved_error(apart, n_units), n_units - 1
+    half = float(student.ppf(0.975, degrees) * error)
+    p = float(2 * student.sf(abs(apart) / error, degrees))
+    return apart, max(apart - half, -1.0), min(apart + half, 1.0), p
 
 
 def holm(ps: Sequence[float]) -> list[float]:

@@ -15,4 +15,6 @@ def smallest_shown(found: Difference, power: float = 0.8) -> float | None:
     """
     if not found.standard_error:
         return None
-    return float(found.high - found.value + norm.ppf(power) * found.standard_error)
+    # On one side the interval may end where figures do.
+    half = max(found.high - found.value, found.value - found.low)
+    return float(half + norm.ppf(power) * found.standard_error)

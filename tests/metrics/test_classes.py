@@ -116,6 +116,15 @@ def test_mcc_and_auc_equal_those_of_scikit_learn(k: int):
     assert found["auc"] == pytest.approx(expected)
 
 
+def test_the_mcc_of_a_perfect_model_is_1_and_no_more():
+    for n in range(2, 60):
+        labels = np.random.RandomState(n).choice(3, p=(0.6, 0.3, 0.1), size=n)
+        counts = TASK.counts_of_rows(labels, labels).sum(axis=0)
+        for perfect in (TASK.mcc_of_counts(counts), TASK.evaluate(labels, one_hot(labels))["mcc"]):
+            assert perfect in (0, pytest.approx(1))
+            assert perfect <= 1, n
+
+
 @settings(deadline=None)
 @given(rows_of_classes, st.integers(0, 100))
 def test_mcc_and_average_precision_of_each_class_equal_those_of_scikit_learn(

@@ -17,7 +17,7 @@ from enstack.reporting.page import write_report
 from enstack.reporting.two_languages import Catalog, in_two_languages, read_catalog
 from enstack.run_folder import RunFolder
 from enstack.stacking.leaps import Leap
-from enstack.stacking.verdict import Declared, OnOtherFunctions
+from enstack.stacking.verdict import Declared, Explored, OnOtherFunctions
 from enstack.stacking.verdict_text import two_measures
 from tests.support.pages import english
 from tests.support.report_runs import write_binary_run, write_full_run, write_minimal_run
@@ -31,6 +31,7 @@ PLAIN_WORDS = re.compile(
 
 FEWER = Declared("macro_f1_30", "stack:lr", "base:tiny-a", ["CWE-119", "CWE-120"], 2000, 42)
 APART = OnOtherFunctions(200, difference(0.0, 0.1), 1.0)
+AHEAD = Explored("stack:lr", "base:tiny-b", difference(-0.1, 0.05), 0.01)
 LEAP = Leap("tiny-a", 0.6, 0.9, 0.7, 0.71, 5.5)
 
 
@@ -82,6 +83,7 @@ def test_nothing_of_a_real_runs_page_is_left_in_english(
         ((0.01, 0.05), None, {"collapsed_combinations": ["SVM", "mean of the base models"]}),
         ((0.01, 0.05), None, {"small_classes": ["A", "B"], "all_classes": difference(0.2, 0.01)}),
         ((0.1, 0.05), None, {"leaps": [LEAP]}),
+        ((0.1, 0.05), None, {"explored": [AHEAD]}),
         ((0.1, 0.05), None, {"declared": FEWER, "without_near_duplicates": APART}),
         ((0.01, 0.05), None, {"candidate": "stack:rf~log@a+b", "against": "baseline:tfidf_lr"}),
     ],

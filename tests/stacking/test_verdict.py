@@ -13,6 +13,7 @@ from sklearn.metrics import f1_score
 from enstack.metrics.label_task import LabelTask
 from enstack.metrics.one_class import OneClass
 from enstack.metrics.several_flags import SeveralFlags
+from enstack.reporting.next_step import next_step
 from enstack.stacking.baselines import WORDS
 from enstack.stacking.primary_measure import primary_measure
 from enstack.stacking.verdict import Declared, Judged, judge
@@ -89,7 +90,8 @@ def test_a_class_of_few_functions_that_the_stack_misses_is_told_where_the_verdic
     stack, base = answers(labels, 0.6, 1), answers(labels, 0.9, 2)
     stack[labels == 1], base[labels == 1] = 0, 1
     found = verdict(labels, {"stack:lr": stack, "base:m": base})
-    assert found.outcome == found.all_classes_outcome == "worse"
+    assert found.outcome == "worse"
+    assert found.all_classes.high < 0
     assert any(text.startswith("With b, of fewer than 30") for text in found.caveats)
 
 
@@ -114,12 +116,46 @@ def test_a_test_set_of_one_label_is_told_and_blames_no_base_model() -> None:
     found = verdict(labels, {"stack:lr": answers(labels, 0.9, 1), "base:m": labels})
     assert found.collapsed == []
     assert found.caveats[0].startswith("All test functions have the same label")
+    every = {"stack:lr": labels, "base:m": answers(labels, 0.7, 1), WORDS: answers(labels, 0.7, 2)}
+    found = verdict(labels, every)
+    assert found.difference.low > 0
+    assert found.outcome == "not shown"
+    assert found.sentence.startswith("Not shown that stacking pays: logistic regression against m,")
 
 
 def test_a_handful_of_functions_could_have_shown_nothing() -> None:
     labels = np.array([0, 1, 2, 0, 2])
     decisions = {"stack:lr": np.array([0, 1, 2, 2, 0]), "base:m": np.array([1, 1, 0, 0, 2])}
     assert "5 functions can show no difference at all" in verdict(labels, decisions).sentence
+
+
+def test_one_function_or_one_cluster_shows_nothing_however_far_models_are_apart() -> None:
+    labels = np.repeat([0, 1, 2], 40)
+    cluster = np.zeros(120, dtype=np.int64)
+    for n, clusters in ((1, None), (2, None), (120, cluster)):
+        wrong = (labels[:n] + 1) % 3
+        found = verdict(
+            labels[:n], {"stack:lr": labels[:n], "base:m": wrong, WORDS: wrong}, clusters=clusters
+        )
+        assert found.outcome == "not shown"
+        assert f"{n} function" in found.sentence
+        assert "can show no difference at all" in found.sentence
+
+
+def test_a_simpler_model_that_test_has_above_a_better_stack_is_told_and_is_to_be_compared() -> None:
+    labels = np.repeat([0, 1, 2], 100)
+    shares = {"stack:lr": 0.8, "base:m": 0.6, WORDS: 0.5, "base:b": 0.95, "stack:rf": 0.99}
+    decisions = {key: answers(labels, share, n) for n, (key, share) in enumerate(shares.items())}
+    found = verdict(labels, decisions)
+    assert found.outcome == "better"
+    assert found.ahead is not None
+    assert found.ahead.second == "base:b"
+    assert found.caveats[0].startswith(
+        "b is simpler and ahead of logistic regression on test (+0.1"
+    )
+    assert next_step(found).startswith("Compare logistic regression and b on other functions")
+    decisions["base:b"] = decisions["stack:lr"]
+    assert verdict(labels, decisions).ahead is None
 
 
 def test_mcnemars_test_is_left_out_where_functions_depend_on_each_other() -> None:

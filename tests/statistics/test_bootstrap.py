@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import beta
+from scipy.stats import beta, binomtest
 
 from enstack.metrics.label_task import LabelTask
 from enstack.metrics.one_class import OneClass
 from enstack.metrics.several_flags import SeveralFlags
 from enstack.statistics import cells
-from enstack.statistics.bootstrap import Difference, difference, intervals
+from enstack.statistics.bootstrap import LARGEST, Difference, difference, intervals
 
 TASK = OneClass(("a", "b", "c", "d"))
 
@@ -123,8 +123,8 @@ def test_hardly_any_rows_have_intervals_from_0_to_1_around_their_figures(rows: A
     for measure in cells.MEASURES:
         apart = difference(pair, measure, seed=1, n_resamples=100)
         assert np.isfinite([apart.low, apart.value, apart.high, apart.standard_error]).all()
-        widest = 2 if measure == "mcc" else 1  # no difference is larger
-        assert -widest <= apart.low <= apart.value <= apart.high <= widest
+        assert apart.low <= apart.value <= apart.high
+        assert max(-apart.low, apart.high) <= LARGEST[measure]
         assert 0 <= apart.p <= 1
 
 
@@ -140,6 +140,27 @@ def test_models_that_never_disagree_show_nothing():
     labels, first, _ = draw(50, 0.6, 0)
     found = difference(cells.paired(TASK, labels, first, first), "macro_f1", seed=1)
     assert found == Difference(0, 0, 0, 1, 0)
+
+
+@pytest.mark.parametrize("n", range(1, 40))
+def test_rows_of_which_one_model_has_all_and_the_other_none_show_what_the_sign_test_shows(n: int):
+    labels = np.arange(n) % 4
+    pair = cells.paired(TASK, labels, labels, (labels + 1) % 4)
+    found = difference(pair, "accuracy", seed=1, n_resamples=100)
+    assert found.value == 1
+    assert (found.low > 0) == (binomtest(n, n).pvalue < 0.05) == (found.p < 0.05)
+    assert found.high == 1
+
+
+def test_resamples_that_are_alike_but_for_rounding_tell_no_error():
+    """One cluster is the whole of every resample."""
+    labels, first, second = draw(300, 0.6, 3)
+    third = np.where(np.random.RandomState(9).random_sample(300) < 0.5, labels, second)
+    pair = cells.paired(TASK, labels, third, first, np.zeros(300, dtype=np.int64))
+    found = difference(pair, "macro_f1", seed=1, n_resamples=100)
+    assert found.value > 0.05
+    assert found.low < 0 < found.high <= 1
+    assert found.p > 0.3
 
 
 def test_an_accuracy_interval_is_that_of_jeffreys():

@@ -130,6 +130,15 @@ def test_delong_of_scores_that_order_all_alike_knows_no_difference():
     assert delong(has_class, first, 2 * first + 1) == (0, 0, 0, 1)
 
 
+def test_delong_of_scores_that_order_all_right_beside_none_at_all_needs_six_rows_of_a_side():
+    for n in range(2, 12):
+        has_class = np.arange(2 * n) < n
+        for other in (~has_class, np.zeros(2 * n)):
+            apart, low, high, p = delong(has_class, has_class.astype(float), other.astype(float))
+            assert (low > 0) == (p < 0.05) == (n >= 6), n
+            assert low <= apart <= high <= 1
+
+
 def test_delong_of_one_row_of_a_side_tells_nothing():
     has_class = np.arange(10) == 3
     apart, low, high, p = delong(has_class, np.arange(10.0), np.arange(10.0)[::-1])
