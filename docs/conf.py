@@ -28,7 +28,7 @@ CONTENTS = {
         "scanning",
         "troubleshooting",
     ],
-    "Resume": ["resume", "old-checkpoints"],
+    "Resume": ["resume", "old-checkpoints", "parallel"],
     "Measured": ["juliet", "vdisc", "audit", "statistics"],
     "Tiếng Việt": ["/README.vi", "guide.vi", "old-checkpoints.vi"],
     "Develop": ["/CONTRIBUTING", "architecture", "decisions", "log", "/CHANGELOG"],

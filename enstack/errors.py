@@ -52,6 +52,12 @@ class Interrupted(EnstackError):  # noqa: N818 - a stop that was asked for is no
         return [f"🛑 {self}"]
 
 
+class LostProcess(EnstackError):  # noqa: N818 - it tells what happened, as Interrupted does
+    """Another process of a run is gone, or hangs; what was saved before is kept."""
+
+    exit_status = Interrupted.exit_status
+
+
 def reason_of(error: BaseException) -> str:
     """A failure in a few words: the system's own, where it lies behind another one."""
     # Our own errors say it best.

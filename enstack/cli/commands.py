@@ -25,6 +25,7 @@ from enstack.errors import CheckpointError, ConfigError
 from enstack.exit_status import confirmed, print_result, report_errors
 from enstack.paths import named_folder
 from enstack.progress.quiet import quietly
+from enstack.several_processes import in_processes
 from enstack.storage.json_text import json_text
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def run(
     ] = None,
 ) -> None:
     """The whole pipeline; the same command again goes on where it stopped."""
-    with report_errors():
+    with report_errors(), in_processes():
         _run(load_config(config, settings or ()))
 
 

@@ -15,6 +15,7 @@ import scipy.special  # noqa: F401
 import torch
 
 from enstack.errors import ConfigError
+from enstack.parallel.group import ALONE, Group, current_group
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -24,19 +25,21 @@ class Hardware:
     """What a run computes with, chosen once.
 
     precision: of a forward pass, "fp32", "fp16" or "bf16"; weights are float32 in any case.
-    workers: processes that load data beside this one.
+    workers: processes that load data beside this one. group: of processes that compute together.
     """
 
     device: torch.device
     precision: str
     workers: int
+    group: Group = ALONE
 
     @classmethod
     def choose(cls, precision: str = "auto", num_workers: int | str = "auto") -> Hardware:
         """The GPU if there is one, else the CPU, and what suits it where a setting is "auto"."""
         device = choose_device()
         require_kernels()
-        return cls(device, choose_precision(precision, device), worker_count(num_workers, device))
+        precision, workers = choose_precision(precision, device), worker_count(num_workers, device)
+        return cls(device, precision, workers, current_group())
 
     def described(self) -> dict[str, str]:
         """Device and precision in words, as a checkpoint records them."""

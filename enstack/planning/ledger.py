@@ -50,8 +50,9 @@ class Stretch:
 class Session:
     """A start of the program that got something done; what older programs did not record is None.
 
-    software: versions and commit; devices, precisions: of the trainings; ended: when something was
-    last done; end: finished, stopped, or cut off, where no end is recorded; then message is None.
+    software: versions and commit; devices, precisions: of the trainings, several processes as
+    "2 x CPU"; ended: when something was last done; end: finished, stopped, or cut off, where no end
+    is recorded; then message is None.
     """
 
     started: str
@@ -101,7 +102,7 @@ def _session(events: list[Event], known: dict[str, set[str]]) -> Session:
         message=_text(ends[-1].get("message")) if ends else None,
         software=software if isinstance(software, dict) else None,
         machine=_text(machine),
-        devices=_once(event.get("device") for event in began),
+        devices=_once(map(_devices, began)),
         precisions=_once(event.get("precision") for event in began),
         stretches=_stretches(events, known),
     )
@@ -157,6 +158,12 @@ def _ratio(event: Event, of: str, to: str) -> float | None:
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _devices(began: Event) -> str | None:
+    """What a training ran on: "Tesla T4", "2 x Tesla T4" in two processes."""
+    device, processes = _text(began.get("device")), began.get("processes", 1)
+    return device if device is None or processes == 1 else f"{processes} x {device}"
 
 
 def _once(values: Iterable[Any]) -> list[str]:

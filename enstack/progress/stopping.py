@@ -127,6 +127,27 @@ def stop_requests() -> Iterator[StopRequest]:
 
 
 @contextlib.contextmanager
+def passing_stops_on(ask: Callable[[], None]) -> Iterator[None]:
+    """Call `ask` for each signal while the block runs: another process decides what comes of it."""
+    before = {number: signal.getsignal(number) for number in STOPPING_SIGNALS}
+    for number in before:
+        signal.signal(number, lambda _number, _frame: ask())
+    # A wish that is passed on is no unheard one, however long torch keeps this thread.
+    _signals.stops.append(passed := StopRequest())
+    try:
+        yield
+    finally:
+        _signals.stops.remove(passed)
+        _give_back(before)
+
+
+def stop_for_another() -> None:
+    """Stop because another process of this run was asked to, unless a signal has come here too."""
+    if not _signals.came:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+@contextlib.contextmanager
 def ended_by_signals() -> Iterator[None]:
     """Let the first signal end the block as Ctrl-C does, where nothing else was made of it."""
     with _heard(_of_nobody()):

@@ -47,7 +47,7 @@ class TaskLoss:
     def __init__(
         self, problem_type: str, weights: torch.Tensor | None, device: torch.device
     ) -> None:
-        self._mean, self._weights = LOSSES[problem_type], weights
+        self._mean, self.weights = LOSSES[problem_type], weights
         self._weights_on_device = None if weights is None else weights.to(device)
         # Torch's weighted mean of flags is over the functions; that of classes over their weights.
         self._counts_weights = problem_type == OneClass.problem_type
@@ -70,9 +70,9 @@ class TaskLoss:
 
         labels: of a batch, in host memory, so that no device has to be waited for.
         """
-        if self._weights is None or not self._counts_weights:
+        if self.weights is None or not self._counts_weights:
             return float(len(labels))
-        return float(self._weights[labels].double().sum())
+        return float(self.weights[labels].double().sum())
 
 
 class LossSum:

@@ -102,6 +102,7 @@ def start_or_resume(job: TrainingJob) -> TrainingState:
         _load(training, state)
         _announce_rate(training, state)
         _announce_hardware(training, state)
+        _announce_processes(training, state)
     elif old is not None:
         training.load_old_checkpoint(old)
         _announce_import(old, job.log)
@@ -180,6 +181,16 @@ def _announce_hardware(training: TrainingState, state: dict[str, Any]) -> None:
         f"{before['precision']}: weights, moments, order and random state go on as they were, "
         f"and numbers are rounded otherwise from here.{scale}"
     )
+
+
+def _announce_processes(training: TrainingState, state: dict[str, Any]) -> None:
+    """Batches, order and gradients are the same in any number of processes; dropout is not."""
+    before, now = state.get("processes", 1), training.hardware.group.size
+    if before != now and not training.finished():
+        say(
+            f"   · Saved by {counted(before, 'process', 'processes')}, gone on with by {now}: "
+            "batches and order stay the same, dropout draws otherwise from here on"
+        )
 
 
 def _refuse_fewer_epochs(training: TrainingState) -> None:

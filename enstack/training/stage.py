@@ -18,10 +18,13 @@ from enstack.base_model_folder import (
 from enstack.config import SHAPE_TRAINING_ALONE, RunConfig
 from enstack.data.functions import VulnerabilityData
 from enstack.data.holdout import SplitPlan
+from enstack.errors import ConfigError
 from enstack.metrics.label_task import LabelTask
 from enstack.models.base_models import BaseModel, load_tokenizer, require_length
 from enstack.models.hardware import Hardware, device_name
 from enstack.models.tokens import LabelledTokens, tokenize
+from enstack.parallel.group import Group, current_group
+from enstack.progress.say import say
 from enstack.run_folder import RunFolder
 from enstack.storage.folders import replacing_folder
 from enstack.storage.manifest import is_current
@@ -45,12 +48,25 @@ def require_base_models(
     Base models must be found and read so far, and their checkpoints be of this run; resume_from
     must serve one of them.
     """
+    _require_work_for(current_group(), config.batch_size)
     for base_model in base_models:
         require_length(base_model, config.max_length)
         # Read only to be refused in time, not when other base models have been trained.
         load_tokenizer(base_model)
     refuse_foreign_checkpoints(base_models, data, plan, config, run)
     check_resume_from(base_models, config)
+
+
+def _require_work_for(group: Group, batch_size: int) -> None:
+    """Say which processes train, where there are several; ConfigError for more than a batch has."""
+    if group.size > batch_size:
+        raise ConfigError(
+            "batch_size is counted over all processes and must be at least their number, found "
+            f"{batch_size} for {group.size} processes. Use fewer processes, or a larger batch_size "
+            "in a new run_dir."
+        )
+    if group.size > 1:
+        say(f"▶ {group.size} processes train together: {'; '.join(group.names)}")
 
 
 def fine_tune_and_predict(
@@ -82,6 +98,7 @@ def fine_tune_and_predict(
                 base_model=base_model.name,
                 device=device_name(hardware.device),
                 precision=hardware.precision,
+                processes=hardware.group.size,
             )
 
     folder = run.base_model(base_model.name)

@@ -61,7 +61,8 @@ class TrainingState:
     """One base model in training: all that a checkpoint has to bring back."""
 
     def __init__(self, job: TrainingJob, model: torch.nn.Module) -> None:
-        self.job, self.config, self.device = job, job.config, job.hardware.device
+        self.job, self.config, self.hardware = job, job.config, job.hardware
+        self.device = job.hardware.device
         # Read now: the first save would read the base model's files while the loop waits.
         self.identity = job.identity
         self.model, self.progress = model.to(self.device), Progress()
@@ -115,7 +116,7 @@ class TrainingState:
             rates,
             weight_decay=config.weight_decay,
             max_grad_norm=config.max_grad_norm,
-            precision=self.job.hardware.precision,
+            precision=self.hardware.precision,
         )
 
     def rest_of_epoch(self) -> tuple[np.ndarray, EpochBatches]:
@@ -161,6 +162,8 @@ class TrainingState:
             # For the line that says what another machine carries on.
             "trained_on": self.job.hardware.described(),
             "order": ORDER,
+            # For whoever goes on: dropout draws otherwise in another number of them.
+            "processes": self.hardware.group.size,
             "progress": progress.state_dict(),
             "random": random_state(),
             "losses": {

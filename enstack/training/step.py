@@ -5,10 +5,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 
-from enstack.batches import count_batch
+from enstack.batches import count_batch, pad_to
+from enstack.models.hardware import Hardware
+from enstack.parallel.shares import shares
+from enstack.training.loss import TaskLoss
+from enstack.training.optimizer import ScheduledOptimizer
 from enstack.training.state import TrainingState
 
 Batch = dict[str, torch.Tensor]
@@ -43,27 +48,89 @@ def in_steps(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
         yield group
 
 
+class Learner(Protocol):
+    """What every process of a training has of it."""
+
+    model: torch.nn.Module
+    loss: TaskLoss
+    optimizer: ScheduledOptimizer
+    hardware: Hardware
+
+
 def train_batch(training: TrainingState, batch: Batch, step: Step) -> None:
     """Forward and backward of one batch, and the optimizer's step where it is the last."""
-    device, progress = training.device, training.progress
-    with training.job.hardware.autocast():
-        logits = training.model(
-            input_ids=batch["input_ids"].to(device, non_blocking=True),
-            attention_mask=batch["attention_mask"].to(device, non_blocking=True),
-        ).logits
-    # In float32: in half precision a softmax is right to three digits only.
-    loss = training.loss.mean(logits.float(), batch["labels"].to(device, non_blocking=True))
+    progress, group = training.progress, training.hardware.group
+    done = progress.batches_done + 1
+    with group.together():
+        group.tell(
+            {
+                "do": "train",
+                "batch": batch,
+                "step_weight": step.weight,
+                "last": done == step.last,
+                "draws": [training.config.seed, progress.epoch, done],
+            }
+        )
+        loss = add_gradients(training, batch, step.weight)
+        norm = apply_gradients(training) if done == step.last else None
     weight = training.loss.weight(batch["labels"])
-    # Its share of the step: a short batch counts as many functions as it has, so that the gradient
-    # is that of all of them in one batch.
-    training.optimizer.backward(loss / (step.weight / weight))
     training.epoch_loss.add(loss, weight)
     training.window_loss.add(loss, weight)
     progress.segments = count_batch(progress.segments, training.config.batch_size)
-    done = progress.batches_done
-    training.first_bad.note(loss.detach(), done, done)
-    if done == step.last:
-        norm = training.optimizer.step()
-        # Where loss scaling is on, a step with infinite gradients is skipped, and nothing is lost.
-        if not training.optimizer.skips_bad_steps:
-            training.first_bad.note(norm, step.first, step.last)
+    training.first_bad.note(loss, done, done)
+    # Where loss scaling is on, a step with infinite gradients is skipped, and nothing is lost.
+    if norm is not None and not training.optimizer.skips_bad_steps:
+        training.first_bad.note(norm, step.first, step.last)
+
+
+def add_gradients(learner: Learner, batch: Batch, step_weight: float) -> torch.Tensor:
+    """Add the gradients of this process's share of a batch to those of the step.
+
+    step_weight: what all functions of the step count for. Returns the mean loss () of the whole
+    batch, detached, on the device.
+    """
+    hardware = learner.hardware
+    device, weight = hardware.device, learner.loss.weight(batch["labels"])
+    own, counts = own_share(batch, hardware)
+    with hardware.autocast():
+        logits = learner.model(
+            input_ids=own["input_ids"].to(device, non_blocking=True),
+            attention_mask=own["attention_mask"].to(device, non_blocking=True),
+        ).logits
+    # In float32: in half precision a softmax is right to three digits only.
+    loss = learner.loss.mean(logits.float(), own["labels"].to(device, non_blocking=True))
+    own_weight = learner.loss.weight(own["labels"]) if counts else 0.0
+    # Its share of the step: a short batch counts as many functions as it has, so that the gradient
+    # is that of all of them in one batch.
+    learner.optimizer.backward(loss / (step_weight / own_weight) if counts else loss * 0)
+    return hardware.group.mean(loss.detach(), own_weight, weight)
+
+
+def apply_gradients(learner: Learner) -> torch.Tensor:
+    """The optimizer's step with the gradients of all processes; returns their norm ()."""
+    learner.hardware.group.add_gradients(learner.optimizer.parameters)
+    return learner.optimizer.step()
+
+
+def own_share(batch: Batch, hardware: Hardware) -> tuple[Batch, bool]:
+    """The part of a batch that this process computes, and whether it counts.
+
+    A process for which no function is left computes one that counts nothing, so that it has
+    gradients where all have them.
+    """
+    group = hardware.group
+    if group.size == 1:
+        return batch, True
+    lengths = batch["attention_mask"].sum(dim=1)
+    rows = torch.from_numpy(shares(lengths.tolist(), group.size)[group.rank])
+    counts = len(rows) > 0
+    rows = rows if counts else torch.zeros(1, dtype=torch.int64)
+    width = pad_to(int(lengths[rows].max()))
+    own = {
+        "input_ids": batch["input_ids"][rows, :width],
+        "attention_mask": batch["attention_mask"][rows, :width],
+        "labels": batch["labels"][rows],
+    }
+    # Only from pinned memory does a copy to the GPU run beside the computation.
+    pinned = hardware.device.type == "cuda"
+    return {name: one.pin_memory() for name, one in own.items()} if pinned else own, counts

@@ -18,6 +18,7 @@ from enstack.progress.screen import TrainingView, watch
 from enstack.progress.session_end import is_ending
 from enstack.progress.stopping import StopRequest, stop_requests
 from enstack.training.divergence import functions_of, loss_diverged, warn_of_standstill
+from enstack.training.follower import share_training
 from enstack.training.job import TrainingJob
 from enstack.training.resume import start_or_resume
 from enstack.training.saver import Saver
@@ -43,6 +44,8 @@ def train_base_model(
     """
     training = start_or_resume(job)
     begun(not training.finished())
+    if not training.finished():
+        share_training(training)
     epochs = Bar(job.config.epochs, job.base_model.name, unit="epoch", level="epoch")
     with stops() as stop:
         with Saver(training) as saver, epochs:

@@ -1,0 +1,41 @@
+"""A model's twin in every other process of a run: made from what the first process tells."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification
+
+from enstack.models.base_models import ATTENTION
+from enstack.parallel.group import Group
+
+__all__ = ["share_model", "take_weights", "twin_of"]
+
+
+def share_model(model: Any, group: Group) -> None:
+    """Give every other process a twin of a model, or its weights where it has one already.
+
+    No file is read there: another machine need have neither the run folder nor the base model.
+    """
+    if group.size > 1:
+        settings = model.config.to_json_string(use_diff=False)
+        group.tell({"do": "model", "settings": settings, "weights": model.state_dict()})
+
+
+def twin_of(settings: str) -> torch.nn.Module:
+    """A classifier of the same shape with random weights; the random generator is left alone."""
+    values = json.loads(settings)
+    config = AutoConfig.for_model(values.pop("model_type"), **values)
+    config._attn_implementation = ATTENTION
+    with torch.random.fork_rng(devices=[]):
+        model: torch.nn.Module = AutoModelForSequenceClassification.from_config(
+            config, attn_implementation=ATTENTION, dtype=torch.float32
+        )
+    return model
+
+
+def take_weights(model: torch.nn.Module, weights: dict[str, torch.Tensor]) -> None:
+    """Put weights into a model, on whichever device it is."""
+    model.load_state_dict(weights)

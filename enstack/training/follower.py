@@ -1,0 +1,106 @@
+"""What the processes beside the first do: with a twin of its model, compute what it asks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from enstack.models.hardware import Hardware, choose_device
+from enstack.models.twins import share_model, take_weights, twin_of
+from enstack.parallel.group import Group
+from enstack.training.loss import TaskLoss
+from enstack.training.optimizer import ScheduledOptimizer
+from enstack.training.state import TrainingState
+from enstack.training.step import Batch, add_gradients, apply_gradients
+
+__all__ = ["Follower", "follow", "release", "share_training"]
+
+
+def share_training(training: TrainingState) -> None:
+    """Bring all processes of a training to where the first one stands."""
+    group = training.hardware.group
+    if group.size == 1:
+        return
+    share_model(training.model, group)
+    config = training.config
+    group.tell(
+        {
+            "do": "training",
+            "precision": training.hardware.precision,
+            "problem_type": training.job.data.task.problem_type,
+            "class_weights": training.loss.weights,
+            "rates": training.optimizer.rates,
+            "weight_decay": config.weight_decay,
+            "max_grad_norm": config.max_grad_norm,
+            "optimizer": training.optimizer.state_dict(),
+        }
+    )
+
+
+def release(group: Group) -> None:
+    """Tell the others that nothing is left for them to do."""
+    group.tell({"do": "end"})
+
+
+def follow(group: Group) -> None:
+    """Do what the first process asks, until it has nothing left to ask."""
+    follower = Follower(group)
+    while (asked := group.hear())["do"] != "end":
+        do = getattr(follower, f"do_{asked.pop('do')}")
+        do(**asked)
+
+
+class Follower:
+    """One of the processes beside the first: it decides nothing, writes nothing, says nothing."""
+
+    model: torch.nn.Module
+    loss: TaskLoss
+    optimizer: ScheduledOptimizer
+
+    def __init__(self, group: Group) -> None:
+        self.hardware = Hardware(choose_device(), "fp32", 0, group)
+        self._settings = ""
+
+    def do_model(self, settings: str, weights: dict[str, torch.Tensor]) -> None:
+        """Have a model of these settings and weights."""
+        if settings != self._settings:
+            self.model = twin_of(settings).to(self.hardware.device)
+            self._settings = settings
+        take_weights(self.model, weights)
+
+    def do_training(
+        self,
+        precision: str,
+        problem_type: str,
+        class_weights: torch.Tensor | None,
+        rates: torch.Tensor,
+        weight_decay: float,
+        max_grad_norm: float,
+        optimizer: dict[str, Any],
+    ) -> None:
+        """Stand where the first process stands in a training of the model."""
+        self.hardware = Hardware(self.hardware.device, precision, 0, self.hardware.group)
+        self.loss = TaskLoss(problem_type, class_weights, self.hardware.device)
+        self.optimizer = ScheduledOptimizer(
+            self.model,
+            rates,
+            weight_decay=weight_decay,
+            max_grad_norm=max_grad_norm,
+            precision=precision,
+        )
+        self.optimizer.load_state_dict(optimizer)
+
+    def do_train(self, batch: Batch, step_weight: float, last: bool, draws: list[int]) -> None:
+        """Train the own share of a batch.
+
+        draws: what dropout's draws depend on, with this process's number: so a training that goes
+        on draws as an unbroken one, and a checkpoint need not hold the state of each process.
+        """
+        seed = np.random.SeedSequence([*draws, self.hardware.group.rank]).generate_state(1)[0]
+        torch.manual_seed(int(seed))
+        self.model.train()
+        add_gradients(self, batch, step_weight)
+        if last:
+            apply_gradients(self)
