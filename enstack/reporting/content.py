@@ -34,7 +34,7 @@ __all__ = [
     "WithoutNearDuplicatesRow",
 ]
 
-REPORT_EDITION = 20  # raise when a report shows more, so that finished runs get it too
+REPORT_EDITION = 21  # raise when a report shows more, so that finished runs get it too
 
 
 @dataclass(frozen=True)

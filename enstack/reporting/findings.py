@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from enstack.base_model_folder import BaseModelFolder
+from enstack.data.made_up import says_made_up
 from enstack.metrics.agreement import agreement, right_by_none
 from enstack.metrics.chance import chance_text, no_better_than_chance
 from enstack.progress.say import say
@@ -55,13 +56,15 @@ def load_results(run_dir: Path) -> ReportContent:
     best, choice = chosen_row(stored)
     chosen, verdict = of_key[best.key], read_verdict(stored.folder.stacking.verdict)
     training, seeds = _training(stored), summarize_seeds(stored.folder)
+    costs = read_costs(stored.folder.stacking.costs)
+    made_up = says_made_up(stored.settings.get("data_dir"), stored.data["notes"])
     data = json_values(without_home(stored.data))
     settings = json_values(shown_settings(stored.settings, training))
     return ReportContent(
         run=stored.folder.path.resolve().name,
         verdict=verdict,
-        how_sure=how_sure(verdict) if verdict else None,
-        next_step=next_step(verdict) if verdict else None,
+        how_sure=how_sure(verdict, seeds),
+        next_step=next_step(verdict, made_up, costs),
         about=about(data, settings, stored.rows, choice),
         limits=limits_of(data, seeds is not None),
         choice=choice,
@@ -75,7 +78,7 @@ def load_results(run_dir: Path) -> ReportContent:
             _chance_texts(stored),
         ),
         leaderboard=stored.rows,
-        costs=read_costs(stored.folder.stacking.costs),
+        costs=costs,
         apart=without_near_duplicates(stored),
         natural=at_natural_frequencies(stored),
         evaluations=evaluations,

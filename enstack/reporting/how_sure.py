@@ -1,41 +1,44 @@
-"""How sure a verdict is, in plain words: what the difference may be, and what is missed."""
+"""How sure a verdict is, in plain words: what other functions and other seeds may change."""
 
 from __future__ import annotations
 
-from enstack.counting import counted
-from enstack.stacking.verdict_text import LARGEST, Verdict, signed
+from collections import Counter
+
+from enstack.reporting.seeds import Seeds
+from enstack.stacking.verdict_text import LARGEST, Verdict
 
 __all__ = ["how_sure"]
 
 
-def how_sure(verdict: Verdict) -> str | None:
-    """A sentence or two; None where nothing can be believed, or nothing is there to tell apart."""
-    if verdict.leaps or not verdict.labels_differ:
+def how_sure(verdict: Verdict | None, seeds: Seeds | None = None) -> str | None:
+    """What the figures in the verdict's sentence mean; None where nothing can be believed."""
+    if verdict is None or verdict.leaps or not verdict.labels_differ:
         return None
-    if verdict.smallest_shown is None:
-        return "The two say the same of every test function: nothing tells them apart."
-    one = verdict.difference
-    between = f"from {signed(one.low)} to {signed(one.high)}"
-    if verdict.outcome != "not shown" or one.low > 0:
+    return f"{_of_functions(verdict)} {_of_trainings(seeds)}"
+
+
+def _of_functions(verdict: Verdict) -> str:
+    one, shown = verdict.difference, verdict.smallest_shown
+    if shown is None:
+        return "Other test functions may tell the two apart."
+    if one.low > 0 or one.high < 0:
         return (
-            f"On functions like these the difference is {between}, with 95 % confidence: all of it "
-            f"lies {'above' if one.low > 0 else 'below'} 0."
+            f"The whole interval lies {'above' if one.low > 0 else 'below'} 0: that is hardly the "
+            "luck of these test functions."
         )
+    if shown >= LARGEST[verdict.declared.measure]:
+        return "Not at all: so few test functions tell nothing."
     return (
-        f"On functions like these the difference may be anything {between}, with 95 % confidence. "
-        f"{_missed(verdict)}"
+        "Not very: the interval holds 0. That no difference is shown does not mean that there is "
+        "none."
     )
 
 
-def _missed(verdict: Verdict) -> str:
-    """What so small a test set does not show; smallest_shown is shown by 80 % of such sets."""
-    shown = verdict.smallest_shown
-    if shown is None or shown >= LARGEST[verdict.declared.measure]:
-        return (
-            f"{counted(verdict.n, 'test function')} can show no difference, however large: test on "
-            "more."
-        )
+def _of_trainings(seeds: Seeds | None) -> str:
+    if seeds is None or len(seeds.verdicts) < 2:
+        return "Another seed may come out otherwise."
+    n = Counter(one.outcome for one in seeds.verdicts)
     return (
-        f"A true difference of {shown:.3f} would have been shown by 4 of 5 test sets like this, "
-        "a smaller one by fewer: that none is shown does not mean that there is none."
+        f"Each of {n.total()} seeds had a comparison of its own: {n['better']} better, "
+        f"{n['not shown']} not shown, {n['worse']} worse."
     )

@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from enstack.reporting.costs import amount
 from enstack.stacking.baselines import WORDS
+from enstack.stacking.costs import Cost
 from enstack.stacking.titles import title
 from enstack.stacking.verdict_text import LARGEST, Verdict
 
 __all__ = ["next_step"]
 
+ON_REAL_DATA = (
+    "Use none of these models. Let data_dir name real functions, run again, and read here which "
+    "model to use."
+)
 
-def next_step(verdict: Verdict) -> str:
-    """What a verdict asks for: the stack, or the simpler model; and what would settle it."""
+
+def next_step(
+    verdict: Verdict | None, made_up: bool = False, costs: Mapping[str, Cost] | None = None
+) -> str | None:
+    """What a verdict asks for: the stack, or the simpler model; and what would settle it.
+
+    made_up: whether the functions are; costs: by the keys of the leaderboard's rows. None where
+    there is no verdict on real functions.
+    """
+    if made_up:
+        return ON_REAL_DATA
+    return _by_verdict(verdict, costs or {}) if verdict else None
+
+
+def _by_verdict(verdict: Verdict, costs: Mapping[str, Cost]) -> str:
     if not verdict.labels_differ:
         return "Test on functions of every class: nothing can be chosen by these."
     if verdict.leaps or verdict.collapsed:
@@ -22,8 +43,8 @@ def next_step(verdict: Verdict) -> str:
         )
     if verdict.outcome == "better":
         return (
-            f"Use {verdict.candidate_title}, if its cost in the leaderboard can be borne; and "
-            "measure it on functions from elsewhere before anybody relies on it."
+            f"Use {verdict.candidate_title}, if {_price(verdict, costs)}; and measure it on "
+            "functions from elsewhere before anybody relies on it."
             f"{_loaded(verdict.declared.candidate)}"
         )
     simpler = _simpler(verdict)
@@ -31,6 +52,15 @@ def next_step(verdict: Verdict) -> str:
         f"Use {title(simpler)}: it is simpler, and nothing here shows a gain over it."
         f"{_loaded(simpler)}{_more(verdict)}"
     )
+
+
+def _price(verdict: Verdict, costs: Mapping[str, Cost]) -> str:
+    """What a gain costs at each use; training is paid once."""
+    pair = verdict.declared.candidate, verdict.declared.against
+    ours, theirs = (costs[key].seconds_per_1000 if key in costs else None for key in pair)
+    if ours is None or theirs is None:
+        return "its cost in the leaderboard can be borne"
+    return f"the gain is worth {amount(ours)} s for 1,000 functions instead of {amount(theirs)}"
 
 
 def _simpler(verdict: Verdict) -> str:

@@ -79,7 +79,11 @@ class Catalog:
 
     def _parts(self, parts: dict[str, str]) -> dict[str, str] | None:
         """What stands in a form's places, said; None where one must be an entry and is none."""
-        said = {name: self.translated(part) for name, part in parts.items() if LETTER.search(part)}
+        said = {
+            name: self.translated(part)
+            for name, part in parts.items()
+            if LETTER.search(part) or name.startswith("known_")
+        }
         strange = [name for name, part in said.items() if part is None]
         if any(name.startswith("known_") for name in strange):
             return None

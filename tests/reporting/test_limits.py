@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import html
+import re
 from typing import Any
 
 import pytest
 
 from enstack.reporting.how_sure import how_sure
 from enstack.reporting.limits import limits_of
+from enstack.reporting.seeds import Seeds, SeedVerdict
 from enstack.stacking.leaps import Leap
 from tests.support.verdicts import difference, verdict_of
 
@@ -74,26 +76,42 @@ def test_static_analysers_are_named_where_labels_are_flags_alone() -> None:
     assert "Labels are taken as the data have them" in told({}, flag_counts={})
 
 
+NONE_SHOWN = "That no difference is shown does not mean that there is none."
+
+
 @pytest.mark.parametrize(
     ("main", "more", "said"),
     [
-        ((0.05, 0.03), {}, "from +0.020 to +0.080, with 95 % confidence: all of it lies above 0."),
-        ((-0.05, 0.03), {}, "all of it lies below 0."),
-        ((0.01, 0.04), {}, "A true difference of 0.041 would have been shown by 4 of 5 test sets"),
-        ((0.01, 0.04), {"smallest_shown": 1.0, "n": 9}, "9 test functions can show no difference"),
-        ((0.0, 0.0), {"smallest_shown": None}, "nothing tells them apart"),
+        ((0.05, 0.03), {}, "The whole interval lies above 0"),
+        ((-0.05, 0.03), {}, "The whole interval lies below 0"),
+        ((0.01, 0.04), {}, NONE_SHOWN),
+        ((0.01, 0.04), {"smallest_shown": 1.0, "n": 9}, "Not at all"),
+        ((0.0, 0.0), {"smallest_shown": None}, "Other test functions may tell the two apart."),
     ],
 )
-def test_how_sure_a_verdict_is_stands_in_plain_words(
+def test_how_sure_a_verdict_is_adds_to_its_sentence_and_repeats_no_figure_of_it(
     main: tuple[float, float], more: dict[str, Any], said: str
 ) -> None:
-    sure = how_sure(verdict_of(difference(*main), **more))
+    verdict = verdict_of(difference(*main), **more)
+    sure = how_sure(verdict)
     assert sure is not None
     assert said in sure
+    assert sure.endswith("Another seed may come out otherwise.")
+    assert {*re.findall(r"[\d.]*\d", sure)} <= {"0"}
     assert english_left(f"<p>{html.escape(sure)}</p>") == []
+
+
+def test_where_several_seeds_were_run_their_own_comparisons_are_counted() -> None:
+    told = [SeedVerdict(seed, how, "") for seed, how in enumerate(["better", "worse", "worse"])]
+    sure = how_sure(verdict_of(difference(0.01, 0.04)), Seeds([0, 1, 2], "", told, []))
+    counted = "Each of 3 seeds had a comparison of its own: 1 better, 0 not shown, 2 worse."
+    assert sure is not None
+    assert sure.endswith(counted)
+    assert english_left(f"<p>{counted}</p>") == []
 
 
 def test_nothing_is_sure_beside_a_leak_or_without_two_labels() -> None:
     leap = Leap("tiny-a", 0.6, 0.9, 0.7, 0.71, 5.5)
+    assert how_sure(None) is None
     assert how_sure(verdict_of(difference(0.1, 0.05), leaps=[leap])) is None
     assert how_sure(verdict_of(difference(0.1, 0.05), labels_differ=False)) is None

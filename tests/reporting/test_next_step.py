@@ -8,11 +8,19 @@ import pytest
 
 from enstack.reporting.next_step import next_step
 from enstack.run_folder import RunFolder
+from enstack.stacking.costs import Cost
 from enstack.stacking.verdict_text import Verdict
 from tests.support.pages import english
 from tests.support.verdicts import difference, verdict_of
 
+from .test_two_languages import english_left
+
 WORDS = "TF-IDF + logistic regression"
+
+
+def told(verdict: Verdict) -> str:
+    """What a verdict on real functions asks for, where nobody recorded costs."""
+    return str(next_step(verdict))
 
 
 @pytest.mark.parametrize(
@@ -31,23 +39,43 @@ def test_the_simplest_model_that_nothing_beats_is_to_be_used(
     main: tuple[float, float], words: tuple[float, float] | None, asked: str
 ) -> None:
     verdict = verdict_of(difference(*main), difference(*words) if words else None)
-    assert next_step(verdict).startswith(asked)
+    assert told(verdict).startswith(asked)
 
 
 def test_where_nothing_is_shown_four_times_the_functions_are_said_to_show_half_as_much() -> None:
-    told = next_step(verdict_of(difference(0.0, 0.05), n=700, smallest_shown=0.07))
-    assert "a gain of 0.035" in told
-    assert told.endswith("about four times as many: 2,800.")
-    assert "four times" not in next_step(verdict_of(difference(-0.1, 0.05)))
+    asked = told(verdict_of(difference(0.0, 0.05), n=700, smallest_shown=0.07))
+    assert "a gain of 0.035" in asked
+    assert asked.endswith("about four times as many: 2,800.")
+    assert "four times" not in told(verdict_of(difference(-0.1, 0.05)))
     unlikely = verdict_of(difference(-0.03, 0.05), n=700, smallest_shown=0.07)
-    assert "four times" not in next_step(unlikely), "the interval ends below half of .07"
+    assert "four times" not in told(unlikely), "the interval ends below half of .07"
 
 
 def test_what_makes_a_verdict_void_comes_first() -> None:
     collapsed = verdict_of(difference(0.1, 0.05), collapsed=["small-b"])
-    assert next_step(collapsed).startswith("Mend first what the verdict warns of")
+    assert told(collapsed).startswith("Mend first what the verdict warns of")
     alike = verdict_of(difference(0.0, 0.0), labels_differ=False)
-    assert next_step(alike).startswith("Test on functions of every class")
+    assert told(alike).startswith("Test on functions of every class")
+
+
+def test_a_gain_is_weighed_against_what_an_answer_costs() -> None:
+    costs = {"stack:lr": Cost(8.2, 30.04), "base:tiny-a": Cost(1.8, 3.1)}
+    asked = next_step(verdict_of(difference(0.05, 0.03)), costs=costs)
+    weighed = (
+        "Use logistic regression, if the gain is worth 30.0 s for 1,000 functions instead of 3.1; "
+    )
+    assert str(asked).startswith(weighed)
+    assert english_left(f"<p>{asked}</p>") == []
+    unknown = {**costs, "base:tiny-a": Cost(1.8, None)}
+    assert "if its cost" in str(next_step(verdict_of(difference(0.05, 0.03)), costs=unknown))
+
+
+def test_nothing_made_up_is_to_be_used_whatever_it_shows() -> None:
+    for verdict in (None, verdict_of(difference(0.05, 0.03))):
+        asked = next_step(verdict, made_up=True)
+        assert str(asked).startswith("Use none of these models.")
+        assert english_left(f"<p>{asked}</p>") == []
+    assert next_step(None) is None
 
 
 def test_a_report_that_is_written_again_says_the_verdict_and_the_page_what_is_next(

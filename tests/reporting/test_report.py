@@ -357,7 +357,7 @@ def test_one_base_model_one_epoch_and_no_stack_make_a_report(minimal_run: Path) 
     page = Page(write_report(minimal_run))
     results = load_results(minimal_run)
     assert "Best on test: base model tiny-a" in page.text
-    assert "This run holds no verdict" in page.text
+    assert "No verdict: this run combines nothing." in page.text
     assert (results.verdict, results.best_base) == (None, None)
     assert [len(model.epochs) for model in results.training] == [1]
 

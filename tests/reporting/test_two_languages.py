@@ -8,8 +8,12 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from enstack.data.division import Division
+from enstack.data.subsets import shortages
+from enstack.data.texts import AS_LATIN_1, WITH_MARKS, reading_notes
 from enstack.reporting.alerts import alerts_of
 from enstack.reporting.findings import load_results
 from enstack.reporting.next_step import next_step
@@ -90,7 +94,7 @@ def test_nothing_of_a_real_runs_page_is_left_in_english(
 )
 def test_every_verdict_and_advice_has_its_vietnamese(main, words, more) -> None:  # type: ignore[no-untyped-def]
     verdict = verdict_of(difference(*main), difference(*words) if words else None, **more)
-    said = [verdict.sentence, *verdict.caveats, next_step(verdict), two_measures(verdict)]
+    said = [verdict.sentence, *verdict.caveats, str(next_step(verdict)), two_measures(verdict)]
     assert english_left("".join(f"<p>{html.escape(text)}</p>" for text in said)) == []
 
 
@@ -103,6 +107,49 @@ def test_alerts_have_their_vietnamese() -> None:
         assert english_left("".join(f"<p>{html.escape(piece)}</p>" for piece in pieces)) == []
 
 
+def notes_on_data() -> list[str]:
+    """What may be noted of data, as the functions that note it write it."""
+    division = {"near_duplicates_from": 0.7, "kept_together": ["commit"], "largest": "41.0%"}
+    passed_over = {"project": "only 1 group", "commit": "60% of the functions name none"}
+    dated = {"validation": "2021-02-03", "test": "2022-01-01", "undated": 7}
+    read = np.zeros(3, np.uint8)
+    return [
+        *Division(read, "commit", 42, "0", {**division, "passed_over": passed_over}).notes(),
+        *Division(
+            read, "project", 42, "0", {**division, "near_duplicates_from": 0, "passed_over": {}}
+        ).notes(),
+        *Division(read, "date", 42, "0", dated).notes(),
+        *shortages({"CWE-119": 1, **dict.fromkeys("abcd", 0)}, 1, "paper", "test"),
+        *shortages({}, 1200, 3000, "train"),
+        *reading_notes("test", np.arange(2), np.array([AS_LATIN_1, WITH_MARKS])),
+        "train: 9 functions with lines marked as the flaw",
+        "train: 1 function whose marked lines are none of the text's, left unmarked",
+        "train: 1 function without any text, dropped",
+        "train: 112 of 1,200 functions without a flag, dropped",
+        "train: 400 of 1,200 functions in validation or test too (Jaccard of token 4-grams >= "
+        "0.7), dropped",
+        "test: 900 functions not in the subset",
+        "test: no function of CWE-469, CWE-476",
+        "a.csv: the five CWE columns were used, its label column not.",
+        "⚠️  a.csv: each backslash stands doubled, as escapes have it; read as they stand",
+        "labels are numbers, read as 0 clean, 1 vulnerable",
+        "read as PrimeVul: func, target; binary; one table, split by commit; with project, commit",
+        "read as own columns: code, y; binary; 3 splits",
+        "⚠️  test: 30 of 200 functions share a commit with train; `enstack audit` tells what "
+        "that is worth",
+        "test: 1 function is (test/3) on one line with // inside, where a comment's end is lost: "
+        "duplicates are looked for with its text kept",
+        "test: 5 functions are (a, b, c, ...) longer than 100,000 characters: duplicates are "
+        "looked for in so many, and models read max_length tokens",
+    ]
+
+
+def test_notes_on_data_have_their_vietnamese() -> None:
+    catalog = catalog_of("".join(f"<li>{html.escape(note)}</li>" for note in notes_on_data()))
+    assert catalog.unknown == set()
+    assert not {name for name in catalog.names if PLAIN_WORDS.search(name)}
+
+
 def test_a_translation_has_the_places_of_its_english_and_is_no_english() -> None:
     for form, translation in read_catalog().items():
         assert Counter(PLACE.findall(form)) == Counter(PLACE.findall(translation)), form
@@ -110,9 +157,9 @@ def test_a_translation_has_the_places_of_its_english_and_is_no_english() -> None
 
 
 def test_the_vietnamese_of_a_piece_stands_beside_it_with_its_figures() -> None:
-    piece = '<p class="a">7 of 1,000</p><td data-label="weighted F1">0.5</td>'
+    piece = '<p class="a">7 of 8</p><td data-label="weighted F1">0.5</td>'
     assert in_two_languages(piece, Catalog(read_catalog())) == (
-        '<p class="a"><span lang="en">7 of 1,000</span><span lang="vi">7 trên 1,000</span></p>'
+        '<p class="a"><span lang="en">7 of 8</span><span lang="vi">7 trên 8</span></p>'
         '<td data-label="weighted F1" data-vi="F1 có trọng số">0.5</td>'
     )
 
