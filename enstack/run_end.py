@@ -10,9 +10,7 @@ from enstack.planning.status_text import what_is_left
 from enstack.progress.say import say
 from enstack.progress.session_end import is_ending
 from enstack.run_folder import RunFolder
-from enstack.storage.disks import fault_within
-
-END_SECONDS = 5.0  # for either, on storage that may hang: an end neither waits for it nor fails
+from enstack.storage.disks import END_SECONDS, fault_within
 
 
 def log_end(run: RunFolder, event: str, **details: Any) -> None:

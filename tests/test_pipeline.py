@@ -174,7 +174,6 @@ SCRIPT += "enstack.run(enstack.config.RunConfig(**s))"
 
 def driver(config: RunConfig, code: str, after: int, how: str) -> list[str]:
     """`enstack run` in its own process, which is stopped after some trained batches."""
-    Path(config.run_dir).mkdir(parents=True, exist_ok=True)
     path = Path(config.run_dir).parent / "config.json"
     path.write_text(config.model_dump_json())
     return [sys.executable, "-c", STOP_AFTER + code, "run", str(path), str(after), how]
@@ -358,12 +357,13 @@ import os, sys
 from pathlib import Path
 from enstack import pipeline, run_end
 from enstack.checkpoints import mirror
+from enstack.storage import disks
 from tests.support.faults import HangingDisk, faulty
 run_dir = Path(config).parent / "run"
 pipe = run_dir.with_name("pipe")
 os.mkfifo(pipe)
 disk = HangingDisk(run_dir, pipe)
-mirror.PATIENCE, mirror.QUIET, run_end.END_SECONDS = 2.5, 0.2, 0.2
+mirror.PATIENCE, mirror.QUIET, run_end.END_SECONDS, disks.END_SECONDS = 2.5, 0.2, 0.2, 0.2
 start = mirror.Mirror.start
 def start_and_hang(self):
     disk.hangs = True

@@ -13,6 +13,9 @@ from pathlib import Path
 from enstack.errors import CheckpointError, EnstackError, reason_of
 from enstack.storage.links import is_ours_alone, make_folder
 
+END_SECONDS = (
+    5.0  # for what an end still does on storage that may hang: it is not waited for longer
+)
 ROOM_TO_LEAVE = 512 << 20  # bytes of the scratch disk that copies of data leave for what follows
 
 
@@ -43,10 +46,15 @@ def leaving_no_empty(folder: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        for path in new:
-            with contextlib.suppress(OSError):  # it holds something, or was never made
-                path.rmdir()
+        # On storage that hangs, an error would never be told.
+        fault_within(END_SECONDS, lambda: _remove_empty(new))
         raise
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    for folder in folders:
+        with contextlib.suppress(OSError):  # it holds something, or was never made
+            folder.rmdir()
 
 
 def lock(path: Path, *, shared: bool = False, wait: bool = False) -> int | None:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from enstack.errors import ConfigError
 from enstack.storage import disks, folders
 from enstack.storage.caches import holding_caches, is_usable, making_cache
 from enstack.storage.folders import replacing_folder
 from enstack.storage.manifest import MANIFEST, folder_problems, is_current, write_manifest
+from tests.support.faults import FaultyDisk, faulty
 
 WANTED = {"x": 1}
 
@@ -263,3 +265,22 @@ def test_what_stands_in_the_place_of_a_folder_or_of_its_files_is_a_problem_of_it
     assert folder_problems(folder.parent / "file" / "made") == [
         "a file stands where the folder file belongs, move it away"
     ]
+
+
+def test_an_error_is_told_though_the_new_folder_of_its_run_is_on_storage_that_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disks, "END_SECONDS", 0.05)
+    folder = tmp_path / "new"
+    disk = FaultyDisk(folder, 1, 0, 0)
+
+    def hang_and_fail() -> None:
+        with disks.leaving_no_empty(folder):
+            folder.mkdir()
+            disk.answers.clear()
+            raise ConfigError("what went wrong")
+
+    with faulty(disk):
+        with pytest.raises(ConfigError, match="what went wrong"):
+            hang_and_fail()
+        disk.answers.set()
