@@ -15,7 +15,7 @@ def toy_model() -> Path:
     """The toy model's bundle, once it is said aloud what it is worth."""
     warn(
         "⚠️  No model is named, so a TOY MODEL judges: it has counted words of 600 made-up "
-        "functions, and its findings mean nothing for your code. Train a model of your own "
-        "(enstack run), or name one with --model."
+        "functions, and its findings mean nothing for your code. Name a model (--model, in a "
+        "notebook MODEL), or train one of your own (enstack run)."
     )
     return SAMPLE

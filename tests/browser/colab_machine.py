@@ -12,6 +12,7 @@ from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NOTEBOOK = REPOSITORY / "notebooks" / "enstack_colab.ipynb"
+SCAN_NOTEBOOK = NOTEBOOK.with_name("scan_your_code.ipynb")
 FAKE_COLAB = REPOSITORY / "tests" / "fake_colab"
 CONTENT = Path("/content")  # the package and the notebook know Colab's own path, and no other
 OWNER = CONTENT / ".made-by-browser-tests"  # holds the process id of the tests that made /content
@@ -129,9 +130,9 @@ class ColabMachine:
         }
 
 
-def write_notebook(path: Path, **form: Any) -> Path:
-    """Copy the notebook with other values in its forms, as a user types them in."""
-    notebook = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
+def write_notebook(path: Path, notebook_file: Path = NOTEBOOK, **form: Any) -> Path:
+    """Copy a notebook with other values in its forms, as a user types them in."""
+    notebook = json.loads(notebook_file.read_text(encoding="utf-8"))
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     for name, value in form.items():
         if sum(_type_in(cell, name, value) for cell in code) != 1:

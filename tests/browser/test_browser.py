@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
 
-from tests.browser.colab_machine import ColabMachine, write_notebook
+import enstack
+from tests.browser.colab_machine import SCAN_NOTEBOOK, ColabMachine, write_notebook
 from tests.browser.harness import CellFailedError, JupyterLab, NotebookPage
 
 RUN_SECONDS = 150
-TRAINING, RESULTS = 6, 7
+TRAINING, RESULTS, TRY_IT, KEEP_IT = 6, 7, 10, 11
+JUDGE, KEEP_FINDINGS = 4, 5  # of the other notebook
+FILL = """int fill(char *to)
+{
+    char line[8];
+    gets(line);
+    return strlen(strcpy(to, line));
+}
+"""
+PASTED = {FILL: r"fill \(lines 1 to 6\)", "int x = <b>1</b>;": "No function was found"}
 QUICK = {"EPOCHS": 2, "SUBSET": "200"}
 LONG = {  # 471 batches an epoch, and no checkpoint but where a stop makes one
     "EPOCHS": 1,
@@ -54,6 +65,62 @@ def test_the_report_is_downloaded_by_a_button(finished: NotebookPage) -> None:
     assert "enstack report" in download.value.path().read_text(encoding="utf-8")
 
 
+def test_the_example_is_judged_and_its_lines_are_coloured(
+    finished: NotebookPage, screenshots: Path
+) -> None:
+    finished.screenshot_of_cell(TRY_IT, screenshots / "try_it.png")
+    said = finished.output_text(TRY_IT)
+    assert "copy_name (lines 1 to 7)" in said
+    assert re.search(r"calibrated\s.*tiny-[abc]\s", said, re.DOTALL)  # the model, its base models
+    assert len(coloured_lines(finished, TRY_IT)) >= 1
+
+
+def test_the_model_and_the_report_are_downloads_to_keep(
+    finished: NotebookPage, tmp_path: Path, screenshots: Path
+) -> None:
+    finished.screenshot_of_cell(KEEP_IT, screenshots / "keep_it.png")
+    links = finished.cell(KEEP_IT).locator("a[download]")
+    assert links.count() == 2
+    with finished.page.expect_download() as download:
+        links.first.click()
+    name = download.value.suggested_filename
+    assert name == "toy_model.zip"
+    with zipfile.ZipFile(download.value.path()) as archive:
+        archive.extractall(tmp_path)
+    assert enstack.load(tmp_path / "toy_model").predict(["f(void) { }"]).shape == (1,)
+
+
+def test_pasted_code_is_judged_by_a_button_and_what_holds_no_function_is_told(
+    judged: NotebookPage, screenshots: Path
+) -> None:
+    box = judged.cell(JUDGE).locator("textarea")
+    for number, (code, told) in enumerate(PASTED.items()):
+        box.fill(code)
+        judged.click_button(JUDGE, "Judge")
+        judged.cell(JUDGE).filter(has_text=re.compile(told)).wait_for(timeout=60_000)
+        judged.screenshot_of_cell(JUDGE, screenshots / f"pasted_{number}.png")
+    assert judged.button(JUDGE, "Judge").is_enabled()
+
+
+def test_a_zip_on_the_drive_is_judged_and_its_findings_are_a_download(
+    lab: JupyterLab, browser: Browser, machine: ColabMachine, screenshots: Path
+) -> None:
+    with zipfile.ZipFile(machine.drive / "my code.zip", "w") as archive:
+        archive.writestr("src/copy.c", f"static {FILL}")
+        archive.writestr("../../outside.c", "int outside(void) { return 1; }")
+    form = {"YOUR_CODE": "my code.zip", "FINDINGS_AS": "mine"}
+    write_notebook(lab.folder / "zip.ipynb", SCAN_NOTEBOOK, **form)
+    notebook = NotebookPage(browser, lab.url_of("zip.ipynb"))
+    notebook.run_all(seconds=RUN_SECONDS, picture=screenshots / "zip.png")
+    said = notebook.output_text(JUDGE)
+    assert "fill (src/copy.c, lines 1 to 6)" in said
+    assert "1 of the archive's source files are passed over" in said
+    with notebook.page.expect_download() as download:
+        notebook.cell(KEEP_FINDINGS).locator("a[download]").click()
+    assert "fill" in download.value.path().read_text(encoding="utf-8")
+    notebook.close()
+
+
 def test_a_wrong_folder_is_told_below_its_cell(
     lab: JupyterLab, browser: Browser, screenshots: Path
 ) -> None:
@@ -65,6 +132,28 @@ def test_a_wrong_folder_is_told_below_its_cell(
     assert "Traceback" not in notebook.output_text(4)
     assert notebook.output_text(TRAINING) == ""
     notebook.close()
+
+
+@pytest.fixture(scope="module")
+def judged(lab: JupyterLab, browser: Browser, screenshots: Path) -> Iterator[NotebookPage]:
+    """The notebook that trains nothing, with its box."""
+    write_notebook(lab.folder / "scan.ipynb", SCAN_NOTEBOOK)
+    notebook = NotebookPage(browser, lab.url_of("scan.ipynb"))
+    notebook.run_all(seconds=RUN_SECONDS, picture=screenshots / "scan_your_code.png")
+    yield notebook
+    notebook.close()
+
+
+def coloured_lines(notebook: NotebookPage, number: int) -> list[str]:
+    """The lines of code in a cell's output that have a colour behind them."""
+    spans = notebook.cell(number).locator("pre span[style*='rgba(198']")
+    found: list[str] = spans.evaluate_all(
+        """all => all.filter(one => {
+            const shade = getComputedStyle(one).backgroundColor.split(",")[3] ?? "1";
+            return parseFloat(shade) > 0.05;
+        }).map(one => one.innerText)"""
+    )
+    return found
 
 
 @pytest.fixture(scope="module")

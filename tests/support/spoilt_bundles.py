@@ -137,13 +137,10 @@ def no_file(place: Place, chance: random.Random) -> None:
 def other_value(place: Place, chance: random.Random) -> None:
     """A value of a JSON file that is none of its kind, one more, or one less."""
     path = _chosen(place, chance, ".json")
-    if path.name == MANIFEST:
-        return other_manifest(place, chance)
     stored = json.loads(path.read_text())
     for _ in range(chance.choice((1, 1, 1, 3))):
         _change(stored, chance)
     path.write_text(json.dumps(stored))
-    return None
 
 
 def _change(value: Any, chance: random.Random) -> None:
@@ -261,7 +258,6 @@ def other_schema(place: Place, chance: random.Random) -> None:
 
 DAMAGES: tuple[Damage, ...] = (
     flipped, cut_short, grown, huge, swapped, deleted, of_another, linked, no_file, other_value,
-    other_manifest,
 )  # fmt: skip
 # With digests that fit what is there then.
 SEALED: tuple[Damage, ...] = (

@@ -166,7 +166,7 @@ def one_trial(
     how = f"{damage.__name__}{', sealed' if fits else ''}"
     try:
         damage(place, chance)
-    except IndexError:  # no such file in this kind of bundle
+    except (IndexError, ValueError):  # no such file in this bundle, or no text that can be written
         return how, "none", ""
     if fits and (place.bundle / "manifest.json").is_file() and damage.__name__ != "other_manifest":
         try:
