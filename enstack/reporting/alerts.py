@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from enstack.counting import counted, joined
+from enstack.counting import counted, joined, some_of
 from enstack.data.made_up import MADE_UP_NOTE, says_made_up
 from enstack.metrics.chance import WHAT_HELPS
 from enstack.reporting.background import Alert
@@ -40,6 +40,7 @@ def alerts_of(
         *_collapsed(collapsed),
         *_contamination(n_near, n),
         *_cut(data, settings),
+        *_absent_classes(per_class),
         *_small_classes(per_class),
     ]
 
@@ -72,8 +73,9 @@ def _contamination(n_near: int, n: int) -> Iterator[Alert]:
     if n_near:
         yield Alert(
             "contamination",
-            f"A near-duplicate in train: so have {n_near:,} of {counted(n, 'test function')} "
-            f"({percent(n_near / n)}).",
+            f"{n_near:,} of {counted(n, 'test function')} ({percent(n_near / n)}) "
+            f"{'has' if n_near == 1 else 'have'} a near-duplicate in train, which a model may "
+            "have learned by heart.",
             'Read "Without near-duplicates" below, or train in another run_dir with '
             "drop_near_duplicates=0.7.",
         )
@@ -92,8 +94,19 @@ def _cut(data: dict[str, Any], settings: dict[str, Any]) -> Iterator[Alert]:
             )
 
 
+def _absent_classes(per_class: Sequence[dict[str, Any]]) -> Iterator[Alert]:
+    absent = [entry["class"] for entry in per_class if not entry["support"]]
+    if absent:
+        yield Alert(
+            "small_class",
+            f"No test function has {some_of(absent)}: nothing here tells how such functions are "
+            "judged, and macro-F1 leaves them out.",
+            "Test on functions of every class.",
+        )
+
+
 def _small_classes(per_class: Sequence[dict[str, Any]]) -> Iterator[Alert]:
-    few = [entry for entry in per_class if entry["support"] < SMALL_CLASS]
+    few = [entry for entry in per_class if 0 < entry["support"] < SMALL_CLASS]
     if not few:
         return
     first, *others = few

@@ -235,7 +235,8 @@ def _class_bar(axes: Axes, position: int, entry: Mapping[str, Any]) -> None:
     small = entry["support"] < SMALL_CLASS
     axes.barh(position, entry["f1"], height=0.62, linewidth=0.8, **_bar_style(small))
     # Right of the axis, which ends at 1, so that no bar runs through the number.
-    text = f"{decimal(entry['f1'])}   n = {entry['support']:,}"
+    f1 = f"{decimal(entry['f1'])}   " if entry["support"] else ""
+    text = f"{f1}n = {entry['support']:,}"
     axes.text(1.04, position, text, va="center", fontsize=8.5)
 
 

@@ -43,6 +43,8 @@ from enstack.storage.json_text import json_values
 
 __all__ = ["load_results"]
 
+ONE_SETTING = "Train anew in another run_dir where its figures are to stand for one of them."
+
 
 def load_results(run_dir: Path) -> ReportContent:
     """Everything that the report of a run folder shows.
@@ -119,7 +121,7 @@ def _added_texts(added: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [
         f"{name} was trained elsewhere and added from {origin['file']} (sha256 "
         f"{str(origin['sha256'])[:12]}). That it has not seen the functions that it is stacked and "
-        f"measured on is {origin['seen']}; nothing here can check that."
+        f"measured on is {origin['seen']}; nothing here can check that. Ask who trained it."
         for name, origin in added.items()
     ]
 
@@ -137,7 +139,10 @@ def _changed_settings(training: list[TrainingCurve]) -> list[str]:
                 f"{_numbered(numbers)} with {with_what or 'settings not recorded'}"
                 for with_what, numbers in stretches
             ]
-            told.append(f"{curve.name} was trained with changing settings: {'; '.join(parts)}.")
+            told.append(
+                f"{curve.name} was trained with changing settings: {'; '.join(parts)}. "
+                f"{ONE_SETTING}"
+            )
     return told
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +18,8 @@ from enstack.reporting.leaderboard import interval, number
 from enstack.rounding import decimal, percent
 
 __all__ = ["render_page"]
+
+UTC_MINUTE = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)[\d:.]*(?:\+00:00|Z)$")
 
 
 def render_page(
@@ -46,11 +49,17 @@ def _environment(package: str) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        number=number, amount=amount, interval=interval, place=place, share=share
+        number=number, amount=amount, interval=interval, moment=moment, place=place, share=share
     )
     environment.filters.update(decimal=decimal, percent=percent, code=code)
     environment.globals.update(counted=counted, joined=joined, share=share)
     return environment
+
+
+def moment(time: str) -> str:
+    """A time as events hold it, for people: "2026-11-27 12:18 UTC"; anything else as it stands."""
+    matched = UTC_MINUTE.match(time)
+    return f"{matched[1]} {matched[2]} UTC" if matched else time
 
 
 def place(value: float, axis: tuple[float, float]) -> float:

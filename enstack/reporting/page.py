@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from enstack.data.labels import SEVERAL_FLAGS
 from enstack.data.made_up import MADE_UP_NOTE
 from enstack.data.weaknesses import FLAG, MEANINGS
 from enstack.reporting.content import ReportContent
@@ -52,7 +53,7 @@ def _page(content: ReportContent, pictures: Mapping[str, str]) -> str:
         "pictures": pictures,
         "most_classes": MOST_CLASSES,
         "most_confused": _most_confused,
-        "made_up_note": MADE_UP_NOTE,
+        "notes": _notes(content.data),
         "flag_means": FLAG,
         "means": MEANINGS,
         "kinds": KINDS,
@@ -87,6 +88,14 @@ def _most_confused(of: Evaluation) -> list[tuple[str, str, int, float]]:
         if n and said != true
     ]
     return sorted(found, key=lambda one: -one[2])[:20]
+
+
+def _notes(data: Mapping[str, Any]) -> list[str]:
+    """The notes on the data that stand nowhere else on the page."""
+    told = {MADE_UP_NOTE}
+    if data["flag_counts"]:
+        told |= {note for note in data["notes"] if SEVERAL_FLAGS in note}
+    return [note for note in data["notes"] if note not in told]
 
 
 def _reasons(dropped: Mapping[str, Mapping[str, int]]) -> list[str]:

@@ -159,6 +159,17 @@ def test_that_functions_are_made_up_is_said_once(tmp_path: Path) -> None:
     assert "Notes another" in text
 
 
+def test_what_the_table_of_flags_says_is_no_note_beside_it(minimal_run: Path) -> None:
+    path = minimal_run / "data.json"
+    data = json.loads(path.read_text())
+    note = "train: 58 functions with several flags, the first of them won"
+    flags = {"flag_counts": {"several flags": {"train": 58}}}
+    flags["flags_become"] = {"several flags": "the first by priority"}
+    for more, told in (({}, True), (flags, False)):
+        path.write_text(json.dumps({**data, **more, "notes": [note]}))
+        assert (note in Page(write_report(minimal_run)).text) is told
+
+
 def with_settings(folder: Path, /, **changed: Any) -> str:
     """The page of a run with some settings changed, as text."""
     path = folder / "config.json"
@@ -824,20 +835,21 @@ def test_sessions_that_did_nothing_are_not_counted(minimal_run: Path) -> None:
         {"time": "2", "event": "saved"},
         {"time": "3", "event": "run_started", "software": software},
         {"time": "4", "event": "training_started", "device": "Tesla T4"},
-        {"time": "5", "event": "stacking_finished"},
+        {"time": "2026-11-27T12:18:59+00:00", "event": "stacking_finished"},
         {"time": "6", "event": "run_started", "software": software},
         {"time": "7", "event": "run_finished"},
     ]
     text = "\n".join(map(json.dumps, lines))
     (minimal_run / "events.jsonl").write_text(text + '\n{"time": "8", "ev')
     found = load_results(minimal_run).provenance
-    assert found.finished == "5"
+    assert found.finished == "2026-11-27T12:18:59+00:00"
     assert [(one.started, one.ended, one.devices) for one in found.sessions] == [
         ("1", "2", []),
-        ("3", "5", ["Tesla T4"]),
+        ("3", "2026-11-27T12:18:59+00:00", ["Tesla T4"]),
     ]
     page = Page(write_report(minimal_run)).text
     assert "1 to 2; versions were not recorded" in page
+    assert "test measured 2026-11-27 12:18 UTC" in page
     assert "trained on Tesla T4; enstack 9.9 (commit abc), Python 3.12, torch 2" in page
 
 
