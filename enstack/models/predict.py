@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,10 +18,12 @@ from enstack.models.first_token import first_token_alone
 from enstack.models.hardware import Hardware
 from enstack.models.loader import make_loader
 from enstack.models.tokens import LabelledTokens
+from enstack.models.twins import share_model
 from enstack.progress.bars import Bar
 from enstack.progress.screen import Level
 from enstack.progress.stopping import StopRequest
 
+Batch = dict[str, torch.Tensor]
 # By the label task's problem_type: what makes probabilities of logits (n, k).
 ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     OneClass.problem_type: functools.partial(torch.softmax, dim=-1),
@@ -48,21 +52,59 @@ def predict_probabilities(
     """
     batches = batches_by_length(examples.lengths, batch_size)
     loader = make_loader(examples, batches, pad_token_id=pad_token_id, hardware=hardware)
-    of_batches: list[torch.Tensor] = []
-    model.eval()
-    with (
-        torch.inference_mode(),
-        hardware.autocast(),
-        first_token_alone(model),
-        Bar(len(batches), title, level=level) as bar,
-    ):
-        for batch in loader:
+    group, said = hardware.group, list[torch.Tensor]()
+    share_model(model, hardware)
+    with predicting(model, hardware), Bar(len(batches), title, level=level) as bar:
+        for of_all in _rounds(loader, group.size):
             if stop.requested:
                 raise Interrupted(f"Stopped in {title}: it is done again next time.")
+            group.tell({"do": "predict", "batches": of_all})
             # Left on the device: to fetch each one would make the loop wait for the GPU.
-            of_batches.append(_probabilities(model, batch, hardware.device))
-            bar.advance()
-    return _in_example_order(torch.cat(of_batches), batches)
+            said.append(batch_probabilities(model, of_all[0], hardware.device))
+            bar.advance(len(of_all))
+    return _in_example_order(_gathered(torch.cat(said), batches, hardware), batches)
+
+
+@contextlib.contextmanager
+def predicting(model: torch.nn.Module, hardware: Hardware) -> Iterator[None]:
+    """What a model predicts in this block, it predicts fast: no gradients, no dropout."""
+    model.eval()
+    with torch.inference_mode(), hardware.autocast(), first_token_alone(model):
+        yield
+
+
+def _rounds(loader: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
+    """The batches in groups, one for each of `size` processes; the last one may be shorter."""
+    iterator = iter(loader)
+    while of_all := list(itertools.islice(iterator, size)):
+        yield of_all
+
+
+def _gathered(own: torch.Tensor, batches: list[list[int]], hardware: Hardware) -> torch.Tensor:
+    """Probabilities (n, k) of all batches, in their order, from all processes.
+
+    own: those of this process's batches, the first of each round.
+    """
+    group = hardware.group
+    if group.size == 1:
+        return own
+    sizes = [[len(batch) for batch in batches[rank :: group.size]] for rank in range(group.size)]
+    shape = max(map(sum, sizes)), own.shape[1]
+    group.tell({"do": "collect", "shape": shape})
+    parts = [
+        torch.split(said[: sum(of_rank)], of_rank)
+        for said, of_rank in zip(group.gather(padded(own, shape)), sizes, strict=True)
+    ]
+    # A batch from each process in turn; the last ones may have one less.
+    turns = itertools.chain.from_iterable(itertools.zip_longest(*parts))
+    return torch.cat([part for part in turns if part is not None])
+
+
+def padded(probabilities: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
+    """The same in a tensor of a shape that all processes' fit in; zeros fill it, on the CPU."""
+    full = torch.zeros(shape)
+    full[: len(probabilities)] = probabilities.cpu()
+    return full
 
 
 def batches_by_length(lengths: np.ndarray, batch_size: int) -> list[list[int]]:
@@ -72,9 +114,8 @@ def batches_by_length(lengths: np.ndarray, batch_size: int) -> list[list[int]]:
     return [rows[i : i + batch_size].tolist() for i in range(0, len(rows), batch_size)]
 
 
-def _probabilities(
-    model: torch.nn.Module, batch: dict[str, torch.Tensor], device: torch.device
-) -> torch.Tensor:
+def batch_probabilities(model: torch.nn.Module, batch: Batch, device: torch.device) -> torch.Tensor:
+    """Probabilities float32 (n, k) of one batch, on the device."""
     logits: torch.Tensor = model(
         input_ids=batch["input_ids"].to(device, non_blocking=True),
         attention_mask=batch["attention_mask"].to(device, non_blocking=True),

@@ -9,19 +9,20 @@ import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from enstack.models.base_models import ATTENTION
-from enstack.parallel.group import Group
+from enstack.models.hardware import Hardware
 
 __all__ = ["share_model", "take_weights", "twin_of"]
 
 
-def share_model(model: Any, group: Group) -> None:
+def share_model(model: Any, hardware: Hardware) -> None:
     """Give every other process a twin of a model, or its weights where it has one already.
 
     No file is read there: another machine need have neither the run folder nor the base model.
     """
-    if group.size > 1:
+    if hardware.group.size > 1:
         settings = model.config.to_json_string(use_diff=False)
-        group.tell({"do": "model", "settings": settings, "weights": model.state_dict()})
+        asked = {"do": "model", "settings": settings, "weights": model.state_dict()}
+        hardware.group.tell({**asked, "precision": hardware.precision})
 
 
 def twin_of(settings: str) -> torch.nn.Module:

@@ -117,7 +117,7 @@ class Processes(Group):
         # One vector, always laid out alike: whoever adds in another order gets other last bits.
         flat = torch.cat([one.grad.flatten() for one in having if one.grad is not None])
         self._sum(flat)
-        pieces = flat.split([one.numel() for one in having])
+        pieces = torch.split(flat, [one.numel() for one in having])
         for parameter, piece in zip(having, pieces, strict=True):
             parameter.grad = piece.view_as(parameter)
 

@@ -42,6 +42,7 @@ def open_group() -> Iterator[Processes]:
     """
     import torch
     from torch import distributed
+    from torch.distributed import PrefixStore, TCPStore, rendezvous  # type: ignore[attr-defined]
 
     from enstack.parallel.group import Processes
     from enstack.parallel.heartbeat import Heartbeat
@@ -49,26 +50,24 @@ def open_group() -> Iterator[Processes]:
     _take_device()
     _choose_interface()
     try:
-        store, rank, size = next(distributed.rendezvous("env://", timeout=MEET))
-        names = _names(distributed.PrefixStore("names", store), rank, size)
+        store, rank, size = next(rendezvous("env://", timeout=MEET))
+        names = _names(PrefixStore("names", store), rank, size)
         distributed.init_process_group(
             "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
-            store=distributed.PrefixStore("group", store),
+            store=PrefixStore("group", store),
             rank=rank,
             world_size=size,
             timeout=NEVER,
         )
         # A connection of its own: one that waits for an answer keeps all others waiting.
-        beats = distributed.TCPStore(
-            os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), timeout=ANSWER
-        )
+        beats = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), timeout=ANSWER)
     except RuntimeError as error:
         raise ConfigError(
             f"The {launched_processes()} processes of a run must find each other at "
             f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']} within {MEET}; they did not "
             f"({str(error).splitlines()[0]}). Start as many, all with the same address."
         ) from error
-    heartbeat = Heartbeat(distributed.PrefixStore("beats", beats), rank, names)
+    heartbeat = Heartbeat(PrefixStore("beats", beats), rank, names)
     heartbeat.start()
     processes = Processes(distributed.group.WORLD, heartbeat)
     try:

@@ -21,10 +21,9 @@ def shares(lengths: Sequence[int], size: int) -> list[np.ndarray]:
     padded, and the dearest one is as cheap as it can be so. Where functions are few, the last
     shares are empty; the first never is.
     """
-    lengths = np.asarray(lengths)
     # Stable: every process divides alike.
-    order = np.argsort(-lengths, kind="stable")
-    each = [_cost(int(length)) for length in lengths[order]]
+    order = np.argsort(-np.asarray(lengths), kind="stable")
+    each = [_cost(lengths[place]) for place in order]
     # The dearest share costs so many functions of one length: only these need to be tried.
     bounds = sorted({count * cost for cost in set(each) for count in range(1, len(each) + 1)})
     low, high = 0, len(bounds) - 1

@@ -129,7 +129,7 @@ def stop_requests() -> Iterator[StopRequest]:
 @contextlib.contextmanager
 def passing_stops_on(ask: Callable[[], None]) -> Iterator[None]:
     """Call `ask` for each signal while the block runs: another process decides what comes of it."""
-    before = {number: signal.getsignal(number) for number in STOPPING_SIGNALS}
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in STOPPING_SIGNALS}
     for number in before:
         signal.signal(number, lambda _number, _frame: ask())
     # A wish that is passed on is no unheard one, however long torch keeps this thread.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 import torch
 
 from enstack.models.hardware import Hardware, choose_device
+from enstack.models.predict import batch_probabilities, padded, predicting
 from enstack.models.twins import share_model, take_weights, twin_of
 from enstack.parallel.group import Group
 from enstack.training.loss import TaskLoss
@@ -23,12 +25,11 @@ def share_training(training: TrainingState) -> None:
     group = training.hardware.group
     if group.size == 1:
         return
-    share_model(training.model, group)
+    share_model(training.model, training.hardware)
     config = training.config
     group.tell(
         {
             "do": "training",
-            "precision": training.hardware.precision,
             "problem_type": training.job.data.task.problem_type,
             "class_weights": training.loss.weights,
             "rates": training.optimizer.rates,
@@ -58,13 +59,16 @@ class Follower:
     model: torch.nn.Module
     loss: TaskLoss
     optimizer: ScheduledOptimizer
+    said: list[torch.Tensor]  # probabilities, a tensor (n, k) for each batch
 
     def __init__(self, group: Group) -> None:
         self.hardware = Hardware(choose_device(), "fp32", 0, group)
         self._settings = ""
 
-    def do_model(self, settings: str, weights: dict[str, torch.Tensor]) -> None:
-        """Have a model of these settings and weights."""
+    def do_model(self, settings: str, weights: dict[str, torch.Tensor], precision: str) -> None:
+        """Have a model of these settings and weights, and nothing predicted by it yet."""
+        self.hardware = dataclasses.replace(self.hardware, precision=precision)
+        self.said = []
         if settings != self._settings:
             self.model = twin_of(settings).to(self.hardware.device)
             self._settings = settings
@@ -72,7 +76,6 @@ class Follower:
 
     def do_training(
         self,
-        precision: str,
         problem_type: str,
         class_weights: torch.Tensor | None,
         rates: torch.Tensor,
@@ -81,14 +84,13 @@ class Follower:
         optimizer: dict[str, Any],
     ) -> None:
         """Stand where the first process stands in a training of the model."""
-        self.hardware = Hardware(self.hardware.device, precision, 0, self.hardware.group)
         self.loss = TaskLoss(problem_type, class_weights, self.hardware.device)
         self.optimizer = ScheduledOptimizer(
             self.model,
             rates,
             weight_decay=weight_decay,
             max_grad_norm=max_grad_norm,
-            precision=precision,
+            precision=self.hardware.precision,
         )
         self.optimizer.load_state_dict(optimizer)
 
@@ -104,3 +106,16 @@ class Follower:
         add_gradients(self, batch, step_weight)
         if last:
             apply_gradients(self)
+
+    def do_predict(self, batches: list[Batch]) -> None:
+        """Predict the batch of this process, if the round has one."""
+        if self.hardware.group.rank < len(batches):
+            batch = batches[self.hardware.group.rank]
+            with predicting(self.model, self.hardware):
+                self.said.append(batch_probabilities(self.model, batch, self.hardware.device))
+
+    def do_collect(self, shape: list[int]) -> None:
+        """Let the first process have what was predicted; shape: (rows, k) that all fit in."""
+        rows, k = shape
+        said = torch.cat(self.said) if self.said else torch.zeros(0, k)
+        self.hardware.group.gather(padded(said, (rows, k)))

@@ -7,13 +7,16 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from enstack.checkpoints import state_file
 from enstack.config import RunConfig
 from enstack.errors import ConfigError, Interrupted
+from enstack.models.base_models import load_classifier
 from enstack.models.hardware import Hardware
+from enstack.models.predict import predict_probabilities
 from enstack.parallel.group import ALONE, Group, acting_in
 from enstack.progress.stopping import StopAfter, StopRequest
 from enstack.training.job import TrainingJob
@@ -129,6 +132,32 @@ def test_a_training_goes_on_in_another_number_of_processes_and_says_so(
     assert "Saved by 2 processes, gone on with by 3" in said
     assert "Saved by 3 processes, gone on with by 1" in said
     assert losses(moved) == pytest.approx(losses(unbroken), rel=1e-5)
+
+
+@pytest.mark.parametrize("rows", [20, 5])
+def test_predictions_of_several_processes_are_those_of_one_to_the_last_bit(
+    parts: Any, tmp_path: Path, rows: int
+) -> None:
+    """In batches of 4: 3 processes take 5 batches in two rounds, or 2 batches in one."""
+    model, tokenizer, data = parts
+    classifier = load_classifier(model, data.class_names, seed=1)
+    examples = data.selection.take(np.arange(rows))
+
+    def predict(group: Group) -> np.ndarray:
+        return predict_probabilities(
+            classifier,
+            examples,
+            Hardware(torch.device("cpu"), "fp32", 0, group),
+            batch_size=4,
+            pad_token_id=tokenizer.pad_token_id,
+            title="Predicting",
+            stop=StopRequest(),
+        )
+
+    # Twice: what was said the first time is not said again.
+    twice = led(3, lambda group: [predict(group), predict(group)])
+    for said in twice:
+        np.testing.assert_array_equal(said, predict(ALONE))
 
 
 def test_more_processes_than_a_batch_has_functions_are_refused(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ def in_threads(size: int, work: Callable[[Processes], Any]) -> list[Any]:
     """What `work` returns in each of `size` processes, by rank; the first error is raised."""
     store = distributed.HashStore()
     found: list[Any] = [None] * size
+    groups: dict[int, Any] = {}
+    connected = threading.Barrier(size, timeout=PATIENCE.total_seconds())
     errors: list[BaseException] = []
 
     def act(rank: int) -> None:
@@ -27,6 +29,9 @@ def in_threads(size: int, work: Callable[[Processes], Any]) -> list[Any]:
             pg = distributed.ProcessGroupGloo(
                 distributed.PrefixStore("group", store), rank, size, PATIENCE
             )
+            # Kept to the end: whoever is done first must not end a connection of the others.
+            groups[rank] = pg
+            connected.wait()
             beats = distributed.PrefixStore("beats", store)
             # Not started: nothing here lasts for seconds.
             names = [f"thread {number}" for number in range(size)]

@@ -79,7 +79,8 @@ class Trial:
         write_micro_data(folder / "data")
         data = read_data(folder / "data", label_mode="cwe_or_clean")
         write_micro_model(folder / "micro", data)
-        drops = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
+        parts = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
+        drops = dict.fromkeys(parts, dropout)
         path = folder / "micro" / "config.json"
         path.write_text(json_text({**json.loads(path.read_text()), **drops}))
         places = {"data_dir": str(folder / "data"), "base_models": [str(folder / "micro")]}
