@@ -1,4 +1,4 @@
-"""Draws an audit's figures: PNG bytes from plain values, in the style of the report's."""
+"""Draws an audit's figures from plain values, as SVG in the style of the report's."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from enstack.plots import (
     MUTED,
     STYLE,
     WIDTH_INCHES,
-    png_bytes,
     short_name,
 )
+from enstack.reporting.pictures import inline_svg
 from enstack.rounding import percent
 
 __all__ = ["draw_audit_figures"]
 
 
-def draw_audit_figures(audit: Audit) -> dict[str, bytes]:
-    """Draw every figure of an audit: PNG bytes by its name, the same for the same audit.
+def draw_audit_figures(audit: Audit) -> dict[str, str]:
+    """Draw every figure of an audit: SVG by its name, the same for the same audit.
 
     flags: only where a function has several.
     """
     with matplotlib.rc_context(STYLE):
         figures = {
-            "classes": png_bytes(plot_class_shares(audit)),
-            "duplicates": png_bytes(plot_duplicates_in_train(audit)),
-            "lengths": png_bytes(plot_length_curves(audit.lengths)),
+            "classes": plot_class_shares(audit),
+            "duplicates": plot_duplicates_in_train(audit),
+            "lengths": plot_length_curves(audit.lengths),
         }
         # Without such a function the picture would be its diagonal alone.
         if audit.flags and audit.flags.n_several:
-            figures["flags"] = png_bytes(plot_flags_together(audit.flags))
-        return figures
+            figures["flags"] = plot_flags_together(audit.flags)
+        return {name: inline_svg(figure, name) for name, figure in figures.items()}
 
 
 def plot_class_shares(audit: Audit) -> Figure:
@@ -87,7 +87,7 @@ def plot_length_curves(lengths: Sequence[Lengths]) -> Figure:
     limits = {of_unit.max_length for of_unit in shown if of_unit.max_length is not None}
     for max_length in sorted(limits):
         axes.axvline(max_length, color=MUTED, lw=0.8, ls="--")
-        axes.text(max_length, 0.02, f" {max_length}", color=MUTED, fontsize=8.5)
+        axes.text(max_length, 0.02, f"\u00a0{max_length}", color=MUTED, fontsize=8.5)
     _length_axes(axes)
     figure.legend(loc="outside lower left", fontsize=8.5)
     return figure
@@ -103,7 +103,9 @@ def plot_flags_together(flags: FlagsTogether) -> Figure:
     np.fill_diagonal(shares, 0)
     figure = Figure(figsize=(WIDTH_INCHES, 4.0), layout="constrained")
     axes = figure.add_subplot()
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1.25, aspect="auto")
+    places = np.arange(len(shares))
+    axes.pcolormesh(places, places, shares, cmap="Blues", vmin=0, vmax=1.25)
+    axes.invert_yaxis()
     for row, column in np.ndindex(*counts.shape):
         _count(axes, row, column, int(counts[row, column]), shares[row, column])
     _flag_ticks(axes, flags.names)
@@ -127,7 +129,9 @@ def _bars(
         places = np.arange(len(names)) - 0.4 + (number + 0.5) * thick
         axes.barh(places, values, height=0.88 * thick, label=split, **styles[split])
         for place, value in zip(places, values, strict=True):
-            axes.text(value, place, f" {percent(value)}", va="center", fontsize=7.5, color=MUTED)
+            axes.text(
+                value, place, f"\u00a0{percent(value)}", va="center", fontsize=7.5, color=MUTED
+            )
     axes.set_yticks(range(len(names)), [short_name(name, 18) for name in names], fontsize=8.5)
     _share_axis(axes, max(max(values) for values in shares.values()), len(names))
     axes.set_title(title)

@@ -58,8 +58,12 @@ def write_audit(folder: Path, audit: Audit) -> Path:
     page = render_page(
         "enstack.auditing",
         "audit.html.j2",
-        {**values, "baselines": TITLES, "first_pair": first_pair[0] if first_pair else []},
-        draw_audit_figures(audit),
+        {
+            **values,
+            "baselines": TITLES,
+            "first_pair": first_pair[0] if first_pair else [],
+            "pictures": draw_audit_figures(audit),
+        },
     )
     write_json(folder / "audit.json", audit.to_json())
     write_text(folder / "audit.html", page)

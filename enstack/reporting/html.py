@@ -1,12 +1,10 @@
-"""A page as one HTML file that opens offline: a package's template, with its figures inside."""
+"""A page as one HTML file that opens offline: a package's template, filled."""
 
 from __future__ import annotations
 
-import base64
 import functools
 import re
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 import jinja2
@@ -22,19 +20,9 @@ __all__ = ["render_page"]
 UTC_MINUTE = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)[\d:.]*(?:\+00:00|Z)$")
 
 
-def render_page(
-    package: str,
-    template: str,
-    values: Mapping[str, Any],
-    images: Mapping[str, bytes] = MappingProxyType({}),
-) -> str:
-    """The page that a package's template makes of values; equal values give equal text.
-
-    images: PNG bytes by their names, in the template base64 text in `images`.
-    """
-    # Inside the page, which is to open offline wherever it is copied to.
-    encoded = {name: base64.b64encode(png).decode() for name, png in images.items()}
-    return _environment(package).get_template(template).render(values, images=encoded)
+def render_page(package: str, template: str, values: Mapping[str, Any]) -> str:
+    """The page that a package's template makes of values; equal values give equal text."""
+    return _environment(package).get_template(template).render(values)
 
 
 @functools.cache
