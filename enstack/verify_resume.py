@@ -65,11 +65,11 @@ def verify_resume(config: RunConfig, seed: int | None = None) -> None:
     # Other instants at each call; the seed is shown, so that a fault can be met again.
     seed = random.SystemRandom().randrange(10_000) if seed is None else seed
     with tempfile.TemporaryDirectory(prefix="enstack-verify-") as name, _deterministic():
-        with _in_silence():
-            trial = _prepare(config, Path(name))
+        with in_silence():
+            trial = prepare_trial(config, Path(name))
         _announce(trial, seed)
         looks = _Looks()
-        with _in_silence():
+        with in_silence():
             _train(trial, "unbroken", looks)
             expected = _outcome(trial, "unbroken")
         chance = random.Random(seed)
@@ -81,7 +81,8 @@ def verify_resume(config: RunConfig, seed: int | None = None) -> None:
     say(f"✅ identical: {CHECKED} of {INTERRUPTIONS} interrupted runs, bit for bit")
 
 
-def _prepare(config: RunConfig, folder: Path) -> Trial:
+def prepare_trial(config: RunConfig, folder: Path) -> Trial:
+    """A tiny model on a few functions, under the settings of a configuration, in a folder."""
     settings = {
         # Two at least, so that an interruption may fall on either side of an epoch's end.
         "epochs": max(2, min(config.epochs, EPOCHS)),
@@ -156,14 +157,14 @@ def _compare(
     places = []
     for instant in instants:
         try:
-            with _in_silence():
+            with in_silence():
                 _train(trial, name, StopAfter(instant))
         except Interrupted as stopped:
             place = re.search(r"epoch \d+, \d+ of \d+ batches", str(stopped))
             places.append(place[0] if place else "the very end")
         if elsewhere:
             shutil.rmtree(_config_of(trial, name).local_dir, ignore_errors=True)
-    with _in_silence():
+    with in_silence():
         _train(trial, name, StopRequest())
         outcome = _outcome(trial, name)
     moved = " (then on another machine)" if elsewhere else ""
@@ -244,7 +245,7 @@ def _tensor_difference(left: torch.Tensor, right: torch.Tensor, place: str) -> s
 
 
 @contextlib.contextmanager
-def _in_silence() -> Iterator[None]:
+def in_silence() -> Iterator[None]:
     """Leave the bars of a trial undrawn: a user reads the verdicts."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         yield

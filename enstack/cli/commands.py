@@ -17,6 +17,7 @@ from enstack.cli import (  # noqa: F401 - they add themselves
     prepare_command,
     scan_command,
     status_command,
+    verify_parallel_command,
 )
 from enstack.cli.app import app, is_quiet, progress
 from enstack.config import RunConfig, load_config

@@ -148,8 +148,8 @@ class Processes(Group):
         with self.together():
             # Not in torch, which could be left neither by a signal nor where somebody has gone.
             while not work.is_completed():
-                if self.heartbeat.trouble is not None:
-                    raise LostProcess(self.heartbeat.trouble)
+                if trouble := self.heartbeat.check():
+                    raise LostProcess(trouble)
                 time.sleep(min(LONGEST_NAP, NAP * (time.monotonic() - began)))
             try:
                 work.wait()

@@ -65,6 +65,7 @@ class Heartbeat:
         self.trouble: str | None = None
         # Called in the thread that beats, when another process wants a stop.
         self.on_stop: Callable[[], None] = lambda: None
+        self._looked_at = clock()
         watched = [0] if rank else range(1, len(names))
         now = clock()
         self._seen = {other: _Seen(Beat(), now, now) for other in watched}
@@ -78,9 +79,10 @@ class Heartbeat:
     def end(self) -> None:
         """Beat no more; what is missed from now on is nobody's loss."""
         self._ended.set()
-        # A thread that is in torch when Python ends would abort the process.
+        # A thread that returns from torch when Python has ended would abort the process; one that
+        # a store keeps for ever does not return.
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(LOOK)
 
     def count(self) -> None:
         """Note that this process begins an act of all."""
@@ -98,14 +100,20 @@ class Heartbeat:
         with contextlib.suppress(RuntimeError):  # the store may be gone with its process
             self._beat()
 
+    def check(self) -> str | None:
+        """The trouble, if there is any: that of a store which keeps the thread waiting, too."""
+        silent = self._thread.is_alive() and self._clock() - self._looked_at > SILENCE
+        if silent and self.trouble is None:
+            self.trouble = self._lost([0], f"has not answered for {SILENCE:.0f} s")
+        return self.trouble
+
     def who_is_gone(self) -> str:
         """Which of the watched processes beats no more, in a sentence; takes some seconds."""
-        before = {other: seen.beat.number for other, seen in self._seen.items()}
         self._ended.wait(LOOK)
         if self.trouble is None:
-            gone = [
-                other for other, seen in self._seen.items() if seen.beat.number == before[other]
-            ]
+            # Its last beat may have been read after it had ended.
+            long_ago = self._clock() - LOOK / 2
+            gone = [other for other, seen in self._seen.items() if seen.at < long_ago]
             self.trouble = self._lost(gone, "has ended")
         return self.trouble
 
@@ -114,6 +122,7 @@ class Heartbeat:
         self._beat()
         for other, seen in self._seen.items():
             self._look_at(other, seen)
+        self._looked_at = self._clock()
 
     def _run(self) -> None:
         while not self._ended.wait(INTERVAL) and self.trouble is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import os
 import socket
@@ -74,8 +75,10 @@ def open_group() -> Iterator[Processes]:
         yield processes
     finally:
         heartbeat.end()
-        # One that lacks others would wait for them; it ends with its process.
-        if not processes.broken:
+        if processes.broken:
+            # Nor does Python clear it away: torch would wait there for what never comes.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(distributed.group.WORLD))
+        else:
             distributed.destroy_process_group()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -141,6 +142,30 @@ def test_one_whose_share_takes_this_process_long_too_is_waited_for_longer(
         second.look()
         first.look()
     assert first.trouble is None
+
+
+def test_a_process_that_ended_just_after_a_beat_is_named(
+    hearts: list[Heartbeat], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wait(seconds: float) -> None:
+        clock.now += seconds / 4
+        hearts[0].look()
+        clock.now += 3 * seconds / 4
+
+    hearts[1].look()
+    monkeypatch.setattr(hearts[0], "_ended", SimpleNamespace(wait=wait))
+    assert "process 1 (machine-b, pid 2) has ended" in hearts[0].who_is_gone()
+
+
+def test_a_store_that_gives_no_answer_is_the_loss_of_the_first_process(
+    hearts: list[Heartbeat], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = hearts[1]
+    monkeypatch.setattr(second, "_thread", SimpleNamespace(is_alive=lambda: True))
+    clock.now += SILENCE
+    assert second.check() is None
+    clock.now += 1
+    assert "process 0 (machine-a, pid 1) has not answered for 40 s" in str(second.check())
 
 
 def test_a_wish_to_stop_and_a_fault_reach_the_first_process(hearts: list[Heartbeat]) -> None:

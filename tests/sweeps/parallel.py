@@ -27,7 +27,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-BATCH, EPOCHS, PACE = 6, 2, "ENSTACK_SWEEP_PACE"  # PACE: seconds that a batch takes at least
+BATCH, EPOCHS, PACE = 6, 4, "ENSTACK_SWEEP_PACE"  # PACE: seconds that a batch takes at least
 LIMIT = 60  # seconds in which the others must end
 SETTINGS = {
     "label_mode": "cwe_or_clean",
