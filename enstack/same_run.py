@@ -24,6 +24,7 @@ WRITTEN = (
     "subset.json",
     "folds.npz",
     "division.npz",
+    "bundle.json",  # an exported model, which is none any more beside a run's own folders
     "events.jsonl",
     "added",
     "seeds",

@@ -131,6 +131,7 @@ FOREIGN = (
     "config.json",
     "data.json",
     "subset.json",
+    "bundle.json",
     "events.jsonl",
     "report/report.html",
     "report/manifest.json",

@@ -100,7 +100,9 @@ def _require_place(path: Path) -> None:
     """ConfigError for a file that is somebody else's, or in no folder: a scan may take hours."""
     if not path.parent.is_dir():
         raise ConfigError(f"--output must lie in a folder that is there; {path.parent} is none.")
-    if path.is_symlink() or (path.exists() and not path.is_file()):
+    if path.is_symlink():
+        raise ConfigError(f"--output must name a file itself, {path} is a link. Name its target.")
+    if path.exists() and not path.is_file():
         raise ConfigError(f"--output must name a file, {path} is none.")
     try:
         content = b""

@@ -230,7 +230,9 @@ def test_no_file_of_somebody_else_is_written_over(
     refused(enstack_here(*common, "--output", theirs), 2, "is another, and is kept")
     assert theirs.read_text() == '{"theirs": 1}'
     (tmp_path / "link.json").symlink_to(theirs)
-    refused(enstack_here(*common, "--output", tmp_path / "link.json"), 2, "must name a file")
+    refused(
+        enstack_here(*common, "--output", tmp_path / "link.json"), 2, "is a link. Name its target"
+    )
     refused(enstack_here(*common, "--output", tmp_path / "no" / "a.json"), 2, "a folder that is")
     refused(enstack_here(*common, "--output", tmp_path / "a.c"), 2, "must end in .json, .sarif")
     refused(enstack_here(*common, "--format", "xml"), 2, "table, json", "'xml'")
