@@ -23,8 +23,8 @@ from enstack.checkpoints.old_names import (
     is_leftover,
     is_old_name,
     is_to_predict_with,
-    leftovers_beside,
     slot_of,
+    told_beside,
 )
 from enstack.checkpoints.run_record import (
     diverged,
@@ -37,6 +37,7 @@ from enstack.checkpoints.run_record import (
 )
 from enstack.checkpoints.slots import BEST, KEPT, LAST, STATE_FILE, WEIGHTS_FILE, saved_number
 from enstack.checkpoints.state_file import read_state
+from enstack.checkpoints.steady import looked_at_again
 from enstack.config import scratch_dir
 from enstack.errors import CheckpointError
 from enstack.storage.links import below, require_folder_place
@@ -46,6 +47,7 @@ State = dict[str, Any]
 Look = tuple[Position, list[str], list[str]]  # what is known, problems, notes
 
 
+@looked_at_again
 def inspect_path(path: Path) -> Verdict:
     """The verdict on a checkpoint, a base model's folder or a run folder.
 
@@ -54,7 +56,7 @@ def inspect_path(path: Path) -> Verdict:
     `checkpoints`, and whatever is damaged among the problems.
     """
     if not path.is_dir():
-        raise CheckpointError(f"A checkpoint is a folder; {path} is none.{_beside(path)}")
+        raise CheckpointError(f"A checkpoint is a folder; {path} is none.{told_beside(path)}")
     try:
         next(path.iterdir(), None)
     except OSError as error:
@@ -96,14 +98,6 @@ def inspect_path(path: Path) -> Verdict:
         checkpoints=verdicts,
         base_models=named,
     )
-
-
-def _beside(path: Path) -> str:
-    """What a killed save of the old program has left of a checkpoint that is gone."""
-    names = [left.name for left in leftovers_beside(path) if left.is_dir()]
-    if not names:
-        return ""
-    return f" A save that was killed has left {', '.join(names)}: inspect {path.parent}."
 
 
 def inspect_checkpoint(folder: Path) -> Verdict:

@@ -48,6 +48,17 @@ def leftovers_beside(place: Path) -> list[Path]:
     ]
 
 
+def told_beside(path: Path) -> str:
+    """What a killed save of the old program has left of a checkpoint that is gone, in a sentence.
+
+    Empty where it has left nothing.
+    """
+    names = [left.name for left in leftovers_beside(path) if left.is_dir()]
+    if not names:
+        return ""
+    return f" A save that was killed has left {', '.join(names)}: inspect {path.parent}."
+
+
 def old_candidates(place: Path, name: str, *, alone: bool) -> list[Path]:
     """Folders without a manifest that hold weights or a state, where old runs put them.
 

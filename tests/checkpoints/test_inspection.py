@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from enstack.checkpoints import slots
+from enstack.checkpoints import inspection, slots
 from enstack.checkpoints.inspection import inspect_checkpoint, inspect_path
 from enstack.checkpoints.inspection_text import verdict_text
 from enstack.checkpoints.slots import BEST, LAST
@@ -68,6 +68,27 @@ def test_the_verdict_says_where_training_goes_on(
     names = ("epoch_complete", "resume_epoch", "resume_step", "remaining_batches")
     assert tuple(getattr(verdict.position, name) for name in names) == expected
     assert "Nothing needs to be trained again" in verdict_text(verdict)
+
+
+def test_a_checkpoint_that_a_run_gives_up_while_it_is_inspected_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2):
+        save(tmp_path, state(1, number, total_batches=9), saved=number)
+    older, look = tmp_path / "previous_checkpoint", inspection.folder_problems
+
+    def while_it_is_emptied(folder: Path, **more: Any) -> list[str]:
+        if folder != older or not (older / "config.json").exists():
+            return look(folder, **more)
+        (older / "config.json").unlink()
+        problems = look(folder, **more)
+        shutil.rmtree(older)
+        return problems
+
+    monkeypatch.setattr(inspection, "folder_problems", while_it_is_emptied)
+    verdict = inspect_path(tmp_path)
+    assert verdict.problems == []
+    assert list(verdict.checkpoints) == [LAST]
 
 
 def test_inspecting_changes_nothing(tmp_path: Path) -> None:
