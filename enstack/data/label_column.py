@@ -147,7 +147,7 @@ def _refuse_numbers_without_zero(words: set[str], class_names: Sequence[str]) ->
         raise DataError(
             f"label must count classes from 0 ({class_names[0]}), found {_listed(words)} in all "
             "splits together and never 0: counted from 1, each would be read as the class after "
-            f"its own. Write names: {', '.join(class_names)}."
+            f"its own. Write names: {', '.join(class_names)}.{_pair_advice(words)}"
         )
 
 
@@ -163,6 +163,7 @@ def _require_known_labels(
             f"{', '.join(class_names)}, row {row} has {_shown(_values(table)[bad[0]])} "
             f"(rows count from 0; {len(bad):,} such rows)."
             f"{_mode_advice(words) or _value_advice(_values(table)[bad[0]], class_names)}"
+            f"{'' if label_mode == 'binary' else _pair_advice(words)}"
         )
 
 
@@ -187,6 +188,13 @@ def _mode_advice(words: set[str]) -> str:
         return ""
     mode = "cwe" if max(numbers) < len(CWE_COLUMNS) else "cwe_or_clean"
     return f" Labels {min(numbers)} to {max(numbers)} go with label_mode={mode}."
+
+
+def _pair_advice(words: set[str]) -> str:
+    """What to write in the place of two labels that may only tell clean from vulnerable."""
+    if len(words) != 2 or words & set(CWE_COLUMNS):
+        return ""
+    return " Where these two labels only tell clean from vulnerable functions, write 0 and 1."
 
 
 def _known_labels(label_mode: str, class_names: Sequence[str]) -> dict[str, int]:

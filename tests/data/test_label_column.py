@@ -142,6 +142,18 @@ def test_numbers_that_begin_at_1_are_refused(label_mode: str, labels: list[Any])
         read(tables_of([labels, labels[:1], labels[-1:]]), label_mode)
 
 
+@pytest.mark.parametrize(
+    "labels", [[-1, 1], ["yes", "no"], ["safe", "vulnerable"], [1, 2], [True, "secure"]]
+)
+def test_two_labels_that_may_be_clean_and_vulnerable_are_to_be_written_so(
+    labels: list[Any],
+) -> None:
+    with pytest.raises(DataError, match="tell clean from vulnerable functions, write 0 and 1"):
+        read(tables_of([labels, labels, labels]), "cwe")
+    zero_and_one = [labels.index(label) for label in labels]
+    assert read(tables_of([zero_and_one] * 3), "binary") == [[0, 1]] * 3
+
+
 def test_a_split_that_lacks_0_is_none_that_begins_at_1() -> None:
     tables = tables_of([[0, 1, 2], [1, 2], [2]])
     assert read(tables, "cwe") == [[0, 1, 2], [1, 2], [2]]
