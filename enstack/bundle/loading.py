@@ -8,7 +8,7 @@ from enstack.bundle.folder import is_bundle, parts_of_bundle
 from enstack.bundle.parts import Member, ModelParts, parts_of_run
 from enstack.bundle.probe import require_same_answers
 from enstack.bundle.trained_model import TrainedModel
-from enstack.errors import CheckpointError, ConfigError
+from enstack.errors import CheckpointError, ConfigError, EnstackError, reason_of
 from enstack.metrics.label_task import LabelTask
 from enstack.models.base_models import BaseModel, load_classifier, load_tokenizer, refuse_length
 from enstack.models.fine_tuned import FineTunedModel
@@ -33,10 +33,30 @@ def load(place: str | Path, name: str | None = None) -> TrainedModel:
     parts = parts_of_bundle(folder, name)
     try:
         model = assembled(parts)
+        _require_ids(model)
+        require_same_answers(folder, model)
     except ConfigError as error:  # nobody has set anything: it is the bundle that is wrong
         raise CheckpointError(f"{folder} can't be loaded. {error}") from error
-    require_same_answers(folder, model)
+    except EnstackError:
+        raise
+    except Exception as error:  # libraries fail anywhere on values that fit no model
+        raise CheckpointError(
+            f"{folder} must hold a model that answers; {type(error).__name__}: {reason_of(error)}. "
+            "Put a good copy back, or export the run again."
+        ) from error
     return model
+
+
+def _require_ids(model: TrainedModel) -> None:
+    """Raise ConfigError where a text could have a token that an encoder has no vector for."""
+    for one in model.base_models:
+        known = one.classifier.get_input_embeddings().num_embeddings
+        highest = max(one.tokenizer.get_vocab().values(), default=-1)
+        if highest >= known:
+            raise ConfigError(
+                f"The ids of the tokenizer of {one.name} must be below {known:,}, found "
+                f"{highest:,}. Put a good copy of its tokenizer there."
+            )
 
 
 def assembled(parts: ModelParts) -> TrainedModel:

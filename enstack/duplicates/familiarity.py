@@ -10,12 +10,21 @@ import numpy as np
 
 from enstack.duplicates.lexer import lexer_tokens
 from enstack.duplicates.minhash import token_hash
+from enstack.storage.arrays import require_forms
 
 __all__ = ["MEASURES", "Familiarity", "Strangeness"]
 
 MOST_TOKENS = 200_000  # of the vocabulary, the most frequent ones
 OUTSIDE = 0.01  # of functions of the same source this share lies outside of each limit
 MEASURES = ("length", "unknown", "surprise")
+# As in the file: kinds of numpy's types, and axes.
+FORMS = {
+    "token_hashes": ("u", 1),
+    "token_counts": ("i", 1),
+    "token_total": ("i", 0),
+    "limits": ("f", 2),
+    "limits_of": ("i", 0),
+}
 Strangeness = tuple[str, ...]  # why a function is strange, in words; empty where it is not
 
 
@@ -80,6 +89,7 @@ class Familiarity:
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Familiarity:
         """The same out of such a file."""
+        require_forms(arrays, FORMS)
         limits = arrays["limits"]
         if limits.shape != (3, 2) or len(arrays["token_hashes"]) != len(arrays["token_counts"]):
             raise ValueError(

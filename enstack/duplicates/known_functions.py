@@ -13,10 +13,19 @@ import pyarrow as pa
 from enstack.duplicates.contamination import NEAR
 from enstack.duplicates.minhash import join_signatures, minhash_signatures
 from enstack.progress.bars import Bar
+from enstack.storage.arrays import require_forms
 
 __all__ = ["MOST_KNOWN", "KnownFunctions", "Nearest"]
 
 MOST_KNOWN = 50_000  # 270 bytes each: of more, this many are drawn, evenly over the split
+# As in the file: kinds of numpy's types, and axes.
+FORMS = {
+    "known_ids": ("U", 1),
+    "known_tokens": ("u", 1),
+    "known_bands": ("u", 2),
+    "known_low": ("u", 2),
+    "known_of": ("i", 0),
+}
 FUNCTIONS_AT_ONCE = 2048
 MOST_LOOKED_AT = 256  # functions that share a band with a new one; a crowd shares it with thousands
 
@@ -82,11 +91,15 @@ class KnownFunctions:
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> KnownFunctions:
         """The same out of such a file."""
+        require_forms(arrays, FORMS)
         ids, tokens, bands, low, n_train = (
             arrays[f"known_{name}"] for name in ("ids", "tokens", "bands", "low", "of")
         )
         if not len(ids) == len(tokens) == len(bands) == len(low):
             raise ValueError("sketches must be as many as their ids")
+        asked = minhash_signatures(["f(void) { }"], NEAR)
+        if (bands.shape[1], low.shape[1]) != (asked.bands.shape[1], asked.low.shape[1]):
+            raise ValueError("sketches must be as wide as those of new functions")
         return cls(ids, tokens, bands, low, int(n_train))
 
     @cached_property

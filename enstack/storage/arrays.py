@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from enstack.errors import reason_of
 from enstack.storage.links import require_file_place
 
-__all__ = ["read_arrays"]
+__all__ = ["read_arrays", "require_forms"]
 
 # How much larger than their file arrays may be: what is written here is not packed at all.
 MOST_UNPACKED = 100
@@ -44,8 +45,16 @@ def read_arrays(
     # A file that is not whole, not zip, or a bare array: numpy and zip have an exception for each.
     except (OSError, ValueError, EOFError, TypeError, AttributeError, RuntimeError) as error:
         raise ValueError(_plainly(error)) from error
-    except (zipfile.BadZipFile, zlib.error, MemoryError) as error:
+    except (zipfile.BadZipFile, zlib.error, MemoryError, tokenize.TokenError) as error:
         raise ValueError(_plainly(error)) from error
+
+
+def require_forms(arrays: Mapping[str, NDArray[Any]], forms: Mapping[str, tuple[str, int]]) -> None:
+    """Raise ValueError for an array of another kind of type (numpy's letter) or number of axes."""
+    for name, form in forms.items():
+        found = arrays[name].dtype.kind, arrays[name].ndim
+        if found != form:
+            raise ValueError(f"{name} must be of kind {form}, found {found}")
 
 
 def _require_moderate_size(path: Path) -> None:

@@ -157,6 +157,16 @@ def with_code(folder: Path) -> None:
     path.write_text(json.dumps({**config, "auto_map": {"AutoConfig": "evil--x.Config"}}))
 
 
+def of_base_model(name: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        path = folder / "base_models" / "micro" / name
+        stored = json.loads(path.read_text())
+        change(stored)
+        path.write_text(json.dumps(stored))
+
+    return edit
+
+
 def other_weights(folder: Path) -> None:
     from safetensors.numpy import load_file, save_file
 
@@ -166,6 +176,18 @@ def other_weights(folder: Path) -> None:
 
 
 HOSTILE = {
+    "no layer": (
+        of_base_model("config.json", lambda s: s.update(num_hidden_layers=0)),
+        "must hold a model that answers; IndexError",
+    ),
+    "a dropout of no number": (
+        of_base_model("config.json", lambda s: s.update(classifier_dropout=float("nan"))),
+        "must hold a model that answers|can't be loaded",
+    ),
+    "a token without a vector": (
+        of_base_model("tokenizer.json", lambda s: s["model"]["vocab"].update({"zz": 10**6})),
+        "ids of the tokenizer of micro must be below 300, found 1,000,000",
+    ),
     "code of its own": (with_code, "auto_map"),
     "other weights": (other_weights, "must say what it said when it was exported"),
     "a folder above": (
@@ -224,6 +246,40 @@ def test_what_a_scan_reads_of_a_bundle_is_checked_before_anything_is_scanned(
     stored = json.loads((copy / "scanning.json").read_text())
     change(stored)
     (copy / "scanning.json").write_text(json.dumps(stored))
+    sealed(copy)
+    with pytest.raises(CheckpointError, match=message):
+        open_model(copy, cache_dir=tmp_path)
+
+
+def reshaped(**forms: Callable[[Any], Any]) -> Callable[[Path], None]:
+    def edit(path: Path) -> None:
+        with np.load(path) as stored:
+            arrays = dict(stored)
+        arrays |= {name: change(arrays[name]) for name, change in forms.items()}
+        np.savez(path, **arrays)
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (reshaped(limits=lambda a: a.astype(str)), "limits must be of kind"),
+        (reshaped(token_counts=lambda a: a.astype(str)), "token_counts must be of kind"),
+        (reshaped(known_bands=lambda a: a[:, :1]), "sketches must be as wide as"),
+        (reshaped(known_ids=lambda a: a[None]), "known_ids must be of kind"),
+        (
+            lambda path: path.write_bytes(
+                path.read_bytes().replace(b"'shape': (", b"'shape': [", 1)
+            ),
+            "must hold what scanning knows",
+        ),
+    ],
+)
+def test_what_a_scan_knows_of_training_functions_is_checked_too(
+    copy: Path, tmp_path: Path, edit: Callable[[Path], Any], message: str
+) -> None:
+    edit(copy / "training_functions.npz")
     sealed(copy)
     with pytest.raises(CheckpointError, match=message):
         open_model(copy, cache_dir=tmp_path)
