@@ -52,6 +52,11 @@ class StackingFolder:
         return self.path / "pairs.npz"
 
     @property
+    def projects(self) -> Path:
+        """The project of each test function; absent where they name few, or none."""
+        return self.path / "projects.npz"
+
+    @property
     def costs(self) -> Path:
         """What every row of the leaderboard costs."""
         return self.path / "costs.json"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from enstack.reporting.background import Alert, Choice, Provenance
-from enstack.reporting.evaluation import Detection, Evaluation, FlagEvaluation
+from enstack.reporting.evaluation import Detection, Evaluation, FlagEvaluation, Projects
 from enstack.reporting.leaderboard import LeaderboardRow
 from enstack.reporting.paper import PaperRow
 from enstack.reporting.seeds import Seeds
@@ -192,7 +192,9 @@ class ReportContent:
     None where a run is older than they; paper: None where the subset is not the paper's; warnings:
     of base models that learned nothing, or whose epochs were trained with changing
     settings; data and settings: data.json and config.json of the run, as far as they are for its
-    readers; seeds: None for a run of one seed; edition: of this content, by its schema.
+    readers; seeds: None for a run of one seed; projects: the chosen model project by project, None
+    where test names fewer than five, or a run is older than that; edition: of this content, by its
+    schema.
     """
 
     run: str
@@ -222,6 +224,7 @@ class ReportContent:
     settings: dict[str, Any]
     provenance: Provenance
     seeds: Seeds | None = None
+    projects: Projects | None = None
     edition: int = REPORT_EDITION
 
     def to_json(self) -> dict[str, Any]:

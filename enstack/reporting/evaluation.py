@@ -15,6 +15,8 @@ __all__ = [
     "FlagEvaluation",
     "Pairwise",
     "PrecisionRecall",
+    "ProjectFigures",
+    "Projects",
     "Promise",
     "Reliability",
     "RiskCoverage",
@@ -90,6 +92,40 @@ class Pairwise:
     reversed: int
     listed: int | None = None
     listed_in: str | None = None
+
+
+@dataclass(frozen=True)
+class ProjectFigures:
+    """What a model says of the n test functions of a project, and what word counts say of them.
+
+    name: None for all the projects that have too few functions by themselves. frequent: the share
+    of their most frequent class. vulnerable, alerts, found: functions that are, that are said to
+    be, and that are both; None where nobody asks that. words: None where they are not there.
+    """
+
+    name: str | None
+    n: int
+    in_train: bool | None
+    accuracy: float
+    frequent: float
+    words: float | None
+    vulnerable: int | None
+    alerts: int | None
+    found: int | None
+
+
+@dataclass(frozen=True)
+class Projects:
+    """A model project by project, of n in test: the largest first, and the small ones together.
+
+    mean: of the accuracies of those that have functions enough, each counting as one.
+    """
+
+    n: int
+    fewest: int
+    mean: float | None
+    figures: list[ProjectFigures]
+    others: ProjectFigures | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,6 +32,7 @@ from enstack.reporting.limits import limits_of
 from enstack.reporting.measuring import evaluate_row
 from enstack.reporting.next_step import next_step
 from enstack.reporting.paper import beside_the_paper
+from enstack.reporting.projects import project_figures
 from enstack.reporting.provenance import read_provenance
 from enstack.reporting.seeds import summarize_seeds
 from enstack.reporting.shown_settings import shown_settings, without_home
@@ -102,6 +103,7 @@ def load_results(run_dir: Path) -> ReportContent:
         settings=settings,
         provenance=read_provenance(stored),
         seeds=seeds,
+        projects=project_figures(stored, best),
     )
 
 

@@ -36,6 +36,7 @@ from enstack.stacking.flawfinder import (
 )
 from enstack.stacking.inputs import StackingInputs
 from enstack.stacking.kept_pairs import listed_pairs_digest, write_pairs
+from enstack.stacking.kept_projects import write_projects
 from enstack.stacking.leaps import Rows, leaps
 from enstack.stacking.meta_features import BaseModelProbabilities, refuse_leaks
 from enstack.stacking.primary_measure import primary_measure
@@ -271,6 +272,7 @@ def _save(fitted: Mapping[str, Combination], words: WordCounts, folder: Stacking
 def _write_contamination(data: VulnerabilityData, folder: StackingFolder) -> DuplicatesOfTest:
     """What test functions are near-duplicates of; kept, for reports have no texts."""
     write_pairs(data, folder)
+    write_projects(data, folder)
     duplicates = duplicates_of_test(data, NEAR)
     np.savez(
         folder.contamination,

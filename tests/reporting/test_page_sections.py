@@ -28,6 +28,7 @@ from tests.support.report_runs import (
     write_binary_run,
     write_full_run,
     write_minimal_run,
+    write_projects,
     write_run,
 )
 
@@ -93,6 +94,40 @@ def test_pairs_that_a_file_lists_are_told_with_how_many_of_them_test_has(tmp_pat
     assert "như a_test_paired.jsonl liệt kê (trong 4 cặp" in page.read_text()
     of_chosen = json.loads((run_dir / "report/report.json").read_text())["chosen"]["detection"]
     assert (of_chosen["pairs"]["n"], of_chosen["pairs"]["listed"]) == (2, 4)
+
+
+def test_the_chosen_model_is_shown_project_by_project_the_largest_first(tmp_path: Path) -> None:
+    run_dir = write_binary_run(tmp_path / "run")
+    assert load_results(run_dir).projects is None
+    # 150 clean functions come first, then 90 vulnerable ones.
+    write_projects(run_dir, [40, 100, 29, 60, 11])
+    stored, content = read_run(RunFolder(run_dir)), load_results(run_dir)
+    found = content.projects
+    assert found is not None
+    assert found.others is not None
+    assert [one.name for one in found.figures] == ["p1", "p3", "p0"]
+    first, rows = found.figures[0], slice(40, 140)
+    said = stored.decisions(content.leaderboard[content.choice.rank_on_test - 1])
+    assert first.accuracy == (said[rows] == stored.labels[rows]).mean()
+    assert (first.n, first.vulnerable, first.frequent) == (100, 0, 1.0)
+    assert first.in_train
+    assert first.alerts == said[rows].sum()
+    p3 = found.figures[1]
+    assert (p3.vulnerable, p3.found) == (60, int(said[169:229].sum()))
+    assert found.others.n == 29 + 11
+    assert found.mean == pytest.approx(np.mean([one.accuracy for one in found.figures]))
+    text = section(page := write_report(run_dir), "Project by project")
+    assert f"p1 in train too 100 {first.accuracy:.3f}" in text
+    assert f"all smaller ones 40 {found.others.accuracy:.3f}" in text
+    assert "Theo từng dự án" in page.read_text()
+
+
+@pytest.mark.parametrize("sizes", [[40, 100], [60, 60, 60, 61]])
+def test_projects_that_are_not_those_of_test_are_refused(tmp_path: Path, sizes: list[int]) -> None:
+    run_dir = write_binary_run(tmp_path / "run")
+    write_projects(run_dir, sizes)
+    with pytest.raises(CheckpointError, match=r"projects\.npz.*numbers must be 240"):
+        write_report(run_dir)
 
 
 @pytest.mark.parametrize("pairs", [[[0, 240]], [[-1, 3]], [[1, 2, 3]], [], [[0.5, 1.0]]])

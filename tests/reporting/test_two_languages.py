@@ -24,7 +24,12 @@ from enstack.stacking.leaps import Leap
 from enstack.stacking.verdict import Declared, Explored, OnOtherFunctions
 from enstack.stacking.verdict_text import two_measures
 from tests.support.pages import english
-from tests.support.report_runs import write_binary_run, write_full_run, write_minimal_run
+from tests.support.report_runs import (
+    write_binary_run,
+    write_full_run,
+    write_minimal_run,
+    write_projects,
+)
 from tests.support.verdicts import difference, verdict_of, write_verdict
 
 PLACE = re.compile(r"\{\w+\}")
@@ -63,6 +68,8 @@ def test_nothing_of_a_page_is_left_in_english(
     more = {"declared": FEWER, "without_near_duplicates": APART}
     verdict = verdict_of(difference(0.01, 0.04), difference(-0.02, 0.04), **more)
     write_verdict(run_dir, verdict)
+    if write is not write_minimal_run:
+        write_projects(run_dir, [240 - 20, 4, 6, 5, 5])
     assert english_left(write_report(run_dir).read_text(encoding="utf-8")) == []
 
 

@@ -117,6 +117,14 @@ def write_near_train(
     np.savez(path, ids=np.arange(len(near)), near=near, threshold=threshold, **clusters)
 
 
+def write_projects(run_dir: Path, sizes: Sequence[int]) -> None:
+    """Projects p0, p1 and so on of so many test functions each, one after the other."""
+    numbers = np.repeat(np.arange(len(sizes)), sizes)
+    names = np.array([f"p{number}" for number in range(len(sizes))])
+    arrays = {"names": names, "numbers": numbers, "in_train": np.arange(len(sizes)) == 1}
+    np.savez(run_dir / "stacking" / "projects.npz", **arrays)
+
+
 def write_facts(run_dir: Path, bases: Sequence[str], support: dict[str, int]) -> None:
     splits = {"train": 5, "validation": 1, "test": 1}
     data = {
