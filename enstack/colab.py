@@ -14,6 +14,7 @@ import sys
 import tempfile
 import warnings
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,14 @@ from enstack.notebook.cells import (
 from enstack.notebook.checkout import CHECKOUT, code_commit, failure_reason, pull
 from enstack.notebook.fault_report import show_troubleshooting
 from enstack.notebook.forms import DRIVE_ROOT, toy_overrides
+from enstack.notebook.gpu_check import check_gpu as run_gpu_check
 from enstack.notebook.keeping import keep_findings, keep_model
 from enstack.notebook.run_time import show_run_time
 from enstack.notebook.try_it import open_judge, try_code
 from enstack.progress.say import say
 
 __all__ = [
+    "check_gpu",
     "configure_run",
     "form_settings",
     "keep_findings",
@@ -174,6 +177,14 @@ def prepare_code(*, notebook_version: int, use_hub_token: bool = False) -> None:
             f"⚠️  This notebook is version {notebook_version}, the code expects version "
             f"{NOTEBOOK_VERSION}: open the newest notebook; your run folders stay good."
         )
+
+
+def check_gpu() -> None:
+    """Check what only a GPU can break, and how fast this one trains; a table for an issue."""
+    lacking = [name for name in ("pytest", "hypothesis") if find_spec(name) is None]
+    if lacking and (in_colab() or in_kaggle()):
+        install(lacking)
+    run_gpu_check()
 
 
 def _show_own_warnings_plainly() -> None:
