@@ -22,6 +22,8 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 def checkout(tmp_path: Path) -> Path:
     """A checkout whose tests and benchmark say what they were asked."""
     (tmp_path / "benchmarks").mkdir()
+    # Without it this repository's own benchmarks, where they are on the path, would come first.
+    (tmp_path / "benchmarks" / "__init__.py").touch()
     (tmp_path / "benchmarks" / "train.py").write_text("import sys; print(*sys.argv[1:])")
     tests = tmp_path / "tests" / "gpu"
     tests.mkdir(parents=True)
