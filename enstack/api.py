@@ -46,9 +46,10 @@ def run(config: RunConfig, *, announce: bool = False) -> RunResults:
     from enstack.inputs import require_configuration
     from enstack.pipeline import run_pipeline
     from enstack.progress.panel import notebook_panel
+    from enstack.several_processes import in_processes
 
     require_configuration(config)  # a panel for a run that can't begin would only confuse
-    with notebook_panel():
+    with in_processes(), notebook_panel():
         return run_pipeline(config, announce=announce)
 
 

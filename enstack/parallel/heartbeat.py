@@ -12,7 +12,7 @@ from typing import Any
 __all__ = ["Beat", "Heartbeat"]
 
 INTERVAL = 1.0  # seconds between beats
-SILENCE = 40.0  # seconds without a beat, or behind all others, after which a process is lost
+SILENCE = 30.0  # seconds without a beat, or behind all others, after which a process is lost
 SLOWER = 10  # times as long as this process an act may take another one
 LOOK = 4.0  # seconds in which a living process beats even on a machine that is busy
 

@@ -25,8 +25,11 @@ def gpu_hours(
 def peak_of(device: str, precision: str) -> float | None:
     """FLOP/s that a device reaches at most in half precision; None for others, and in fp32.
 
-    device: its name as torch tells it, such as "Tesla T4" or "NVIDIA A100-SXM4-40GB".
+    device: its name as torch tells it, such as "Tesla T4" or "NVIDIA A100-SXM4-40GB"; several as
+    the ledger does, "2 x Tesla T4".
     """
+    several = re.match(r"(\d+) x ", device)
+    count = int(several[1]) if several else 1
     words = re.split(r"[\s-]+", device)
     known = [peak for name, peak in PEAKS.items() if name in words]
-    return known[0] * 1e12 if known and precision in ("fp16", "bf16") else None
+    return count * known[0] * 1e12 if known and precision in ("fp16", "bf16") else None

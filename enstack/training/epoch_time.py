@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,17 @@ class BatchCost:
     def training(self, batches: int, tokens: int) -> float:
         """Seconds to train on so many batches that hold so many tokens together."""
         return batches * self.each + tokens * self.per_token
+
+    def shared_by(self, processes: int) -> BatchCost:
+        """The same where each process computes its share; what they tell each other is not in it.
+
+        What a batch costs for itself, as the optimizer's step, each of them pays in full.
+        """
+        return dataclasses.replace(
+            self,
+            per_token=self.per_token / processes,
+            per_token_predicted=self.per_token_predicted / processes,
+        )
 
     def prediction(self, tokens: int) -> float:
         """Seconds to predict what holds so many tokens."""

@@ -32,6 +32,8 @@ def tell_plan(
     if config.session_hours != "none":
         for line in plan_lines(times, data, config):
             say(line)
+        if hardware.group.size > 1:
+            say("   - not measured: what the processes tell each other at each step")
     if config.meta_features == "out_of_fold":
         say(price_of_folds(times, config))
 

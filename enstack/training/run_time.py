@@ -72,9 +72,9 @@ def model_times(
         shape = f"{encoder.model_type} {encoder.num_hidden_layers} x {encoder.hidden_size}"
         if shape not in costs:
             width = batch_widths(lengths, config.batch_size)[-1]
-            costs[shape] = measure_batch(
-                encoder, hardware, batch_size=config.batch_size, max_length=int(width)
-            )
+            share = math.ceil(config.batch_size / hardware.group.size)
+            cost = measure_batch(encoder, hardware, batch_size=share, max_length=int(width))
+            costs[shape] = cost.shared_by(hardware.group.size)
         work = work_left(data, config, *epochs_left(run.base_model(model.name), config))
         times.append(_time_of(model.name, work, lengths, pace, costs[shape], data, config))
     return times

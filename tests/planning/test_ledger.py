@@ -70,6 +70,7 @@ def test_a_stopped_session_says_so_and_why(tmp_path: Path) -> None:
     events = [
         {"time": "1", "event": "run_started"},
         {"time": "2", "event": "training_started", "device": "Tesla T4", "precision": "fp16"},
+        {"time": "2", "event": "training_started", "device": "CPU", "processes": 2},
         {"time": "3", "event": "saved", "folder": "base_models/x", "epoch": 1, "step": 0},
         {"time": "4", "event": "run_stopped", "reason": "Interrupted", "message": "Why."},
         {"time": "5", "event": "run_started"},
@@ -78,7 +79,7 @@ def test_a_stopped_session_says_so_and_why(tmp_path: Path) -> None:
     (one,) = read_sessions(map(json.dumps, events))
     assert (one.end, one.message, one.devices, one.precisions) == (
         *("stopped", "Why."),
-        *(["Tesla T4"], ["fp16"]),
+        *(["Tesla T4", "2 x CPU"], ["fp16"]),
     )
     # Programs before this one recorded neither digests nor seconds: nothing is made up.
     (stretch,) = one.stretches

@@ -38,6 +38,7 @@ def test_functions_tokens_and_work_are_those_of_the_batches(batches: list[list[i
         ("Tesla T4", "fp16", 65e12),
         ("NVIDIA A100-SXM4-40GB", "bf16", 312e12),
         ("NVIDIA H100 80GB HBM3", "bf16", 989e12),
+        ("2 x Tesla T4", "fp16", 130e12),
         ("NVIDIA L40S", "bf16", None),
         ("Tesla T4", "fp32", None),
         ("CPU", "bf16", None),

@@ -55,6 +55,10 @@ def test_what_a_batch_and_what_a_token_costs_are_told_apart(
     assert cost.training(100, 100 * 16 * 300) == pytest.approx(100 * (each + 16 * 300 * 5e-5))
     assert cost.prediction(48_000) == pytest.approx(48_000 * 5e-5 / 3)
     assert cost.memory == 9
+    # The optimizer's step is every process's own, whatever its share of the tokens.
+    shared = cost.shared_by(4)
+    assert shared.training(100, 4_800) == pytest.approx(100 * each + 1_200 * 5e-5)
+    assert shared.prediction(4_800) == pytest.approx(1_200 * 5e-5 / 3)
 
 
 def test_a_slow_cpu_times_small_batches_and_a_fast_one_whole_ones(
