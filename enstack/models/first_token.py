@@ -22,7 +22,8 @@ def first_token_alone(model: torch.nn.Module) -> Iterator[None]:
     which all three base models are of, nothing is changed. Not while gradients or hidden states are
     asked for.
     """
-    if not isinstance(model, RobertaForSequenceClassification):
+    # A decoder's first token sees itself alone, which its mask need not tell.
+    if not isinstance(model, RobertaForSequenceClassification) or model.config.is_decoder:
         yield
         return
     layer: Any = model.roberta.encoder.layer[-1]

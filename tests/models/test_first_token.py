@@ -74,3 +74,13 @@ def test_a_model_of_another_family_computes_all_it_did() -> None:
     expected = model(**batch).logits
     with first_token_alone(model):
         assert torch.equal(model(**batch).logits, expected)
+
+
+@torch.inference_mode()
+def test_a_decoders_first_token_sees_itself_alone() -> None:
+    torch.manual_seed(0)
+    model = RobertaForSequenceClassification(RobertaConfig(**SHAPE, is_decoder=True)).eval()
+    batch = batch_of([9, 9])
+    expected = model(**batch).logits
+    with first_token_alone(model):
+        torch.testing.assert_close(model(**batch).logits, expected, atol=1e-6, rtol=1e-5)
