@@ -100,18 +100,20 @@ def time_stages(n_test: int, n_meta: int) -> dict[str, float]:
         leaderboard(labels, said, TASK, dict.fromkeys(said), clusters=clusters, seed=42)
     with _timed(seconds, "verdict"):
         decisions = {key: TASK.decide(given, None) for key, given in said.items()}
-        judge(Declared(**chosen.comparison), Judged(TASK, labels, decisions, clusters))
+        near = np.random.RandomState(6).random_sample(n_test) < 0.06
+        judge(Declared(**chosen.comparison), Judged(TASK, labels, decisions, clusters, near))
     with _timed(seconds, "calibration, and the report's figures of every row"):
-        calibration = {key: calibrate(labels, given, TASK) for key, given in said.items()}
-        stored = _stored(labels, said, calibration)
+        calibration = {key: calibrate(labels, given, TASK, clusters) for key, given in said.items()}
+        stored = made_up_run(labels, said, calibration)
         for row in stored.rows:
             evaluate_row(stored, row)
     return seconds
 
 
-def _stored(
+def made_up_run(
     labels: np.ndarray, said: Mapping[str, np.ndarray], calibration: dict[str, dict[str, Any]]
 ) -> StoredRun:
+    """What a report reads of a run, without the run."""
     figures = dict.fromkeys(LeaderboardRow.__dataclass_fields__, 0.0)
     rows = [
         LeaderboardRow(
@@ -120,10 +122,8 @@ def _stored(
         for key in said
     ]
     near = Contamination(0.0, np.zeros(len(labels), bool))
-    nowhere, no_pairs = RunFolder(Path("nowhere")), np.empty((0, 2), np.int64)
-    return StoredRun(
-        nowhere, TASK, {}, {}, rows, labels, dict(said), {}, near, calibration, no_pairs
-    )
+    nowhere = RunFolder(Path("nowhere"))
+    return StoredRun(nowhere, TASK, {}, {}, rows, labels, dict(said), {}, near, calibration, None)
 
 
 def flawfinder_seconds(n_texts: int, n_test: int) -> float:

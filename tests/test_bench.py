@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks import prepare, resume, save, scan, stacking, targets, train
 from enstack import bench
+from enstack.reporting.measuring import evaluate_row
 from enstack.storage.manifest import HashedFile
 from enstack.toy.tiny_models import TinyModel
 from tests.support.command_line import enstack_here, refused
@@ -170,6 +171,12 @@ def test_a_save_is_compared_by_the_medians_after_the_first(monkeypatch: pytest.M
         (20.0, 20.0, True),
         (20.0, 2.0, False),
     ]
+
+
+def test_the_made_up_run_of_the_stacking_benchmark_is_one_that_a_report_can_measure() -> None:
+    labels, models = stacking.draw(60, 1)
+    stored = stacking.made_up_run(labels, {"stack:m": models[0].probabilities}, {})
+    assert evaluate_row(stored, stored.rows[0]).key == "stack:m"
 
 
 @pytest.mark.slow
