@@ -839,12 +839,16 @@ def test_train_functions_that_stand_in_test_are_dropped_and_told(
 
 
 def test_results_without_near_duplicates_leave_out_what_stands_in_train(
-    config: RunConfig, toy_folder: Path, tmp_path: Path
+    config: RunConfig, toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(toy_folder, tmp_path / "data")
     shutil.copy(tmp_path / "data" / "VDISC_train.hdf5", tmp_path / "data" / "VDISC_test.hdf5")
     settings = changed(config, data_dir=str(tmp_path / "data"))
     run_pipeline(settings)
+    said = capsys.readouterr().out
+    assert re.search(
+        r"test: (\d+) of \1 functions have a near-duplicate in train .*; the report", said
+    )
     folder = Path(settings.run_dir)
     found = json.loads((folder / "report" / "report.json").read_text())["apart"]
     assert (found["n"], found["threshold"]) == (0, 0.7)

@@ -25,6 +25,10 @@ WRAPPED = re.compile(
     r'validation|valid|val|dev|test)"\s*:\s*\[\s*\{',
     re.IGNORECASE,
 )
+# What pandas.to_json writes unless it is asked for rows: columns, an index, or split and table.
+OF_COLUMNS = re.compile(
+    r'\{\s*"(?:[^"\\]*"\s*:\s*\{\s*"0"\s*:|\d+"\s*:\s*\{|columns"\s*:\s*\[|schema"\s*:\s*\{)'
+)
 
 
 class ArrayRow(NamedTuple):
@@ -52,6 +56,11 @@ def shape_of(path: Path) -> str:
         raise DataError(
             f"{path.name} must hold rows, it holds one object with rows under {wrapped[1]!r}. "
             "Write each such array to a file of its own, as in train.json."
+        )
+    if OF_COLUMNS.match(head):
+        raise DataError(
+            f"{path.name} must hold one object for each function, it holds one object of columns, "
+            "as pandas.to_json writes it. Write it with orient='records', lines=True."
         )
     return "arrays" if UNDER_WEAKNESSES.match(head) else "lines"
 

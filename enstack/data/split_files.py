@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from enstack.data.opened import FORMAT_OF_ENDING, PACKED, bare_stem, format_of
+from enstack.data.other_files import advice_for
 from enstack.data.other_names import split_named
 from enstack.data.strangers import readable
 from enstack.errors import DataError
@@ -97,7 +98,8 @@ def _known(path: Path) -> Path:
     if not format_of(path):
         raise DataError(
             f"data_dir must be a folder or a file of functions ({', '.join(FORMAT_OF_ENDING)}, "
-            f"text also as .gz or .zst), {path} is a file of none of these kinds."
+            f"text also as .gz or .zst), {path} is a file of none of these "
+            f"kinds.{advice_for([path])}"
         )
     return path
 
@@ -216,13 +218,14 @@ def _refuse_several(folder: Path, firsts: list[Path]) -> None:
 def _missing_files(folder: Path, partial: Mapping[str, Found]) -> str:
     splits = {split: paths for one in partial.values() for split, paths in one.items()}
     if not splits:
-        there = sorted(path.name for path in folder.iterdir())
+        paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        there = [path.name for path in paths]
         found = f"found {', '.join(there[:5])}" if there else "it is empty"
         more = f" and {len(there) - 5} more" if len(there) > 5 else ""
         return (
             f"{folder} must hold functions: VDISC_train.hdf5, VDISC_validate.hdf5, "
             "VDISC_test.hdf5, or train, validation, test as .jsonl, .json, .csv, .parquet or "
-            f".arrow, or one such file; {found}{more}."
+            f".arrow, or one such file; {found}{more}.{advice_for(_below(paths))}"
         )
     files = sorted(
         str(path.relative_to(folder))
@@ -237,6 +240,12 @@ def _missing_files(folder: Path, partial: Mapping[str, Found]) -> str:
         f"{folder} must hold all three splits, {rule} (found {', '.join(files[:8])}"
         f"{f' and {len(files) - 8:,} more' if len(files) > 8 else ''}).{_advice(missing, files)}"
     )
+
+
+def _below(paths: list[Path]) -> Iterator[Path]:
+    """Some files, and those of folders among them: a folder for each label has its files there."""
+    for path in paths:
+        yield from sorted(path.iterdir()) if path.is_dir() else (path,)
 
 
 def _name_of(split: str, splits: Found) -> str:

@@ -18,6 +18,7 @@ import pytest
 
 from enstack.data import json_arrays, opened
 from enstack.data.functions import labelled, read_tables
+from enstack.data.split_files import split_files
 from enstack.errors import DataError
 from tests.support.layout_samples import packed, write_lines, write_parquet
 
@@ -176,3 +177,49 @@ def test_rows_of_long_lists_are_held_a_few_at_a_time(ending: str, tmp_path: Path
         tracemalloc.stop()
     # All at once they take 14 MB.
     assert peak < 6_000_000
+
+
+# Forms that are not read
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("archive.zip", "Unpack the archive"),
+        ("data.tar.gz", "Unpack the archive"),
+        ("data.xlsx", "Save the sheet as .csv"),
+        ("train.pkl", "Pickles and arrays are not opened"),
+        ("CVEfixes.db", "Write the one query that is meant as a table"),
+        ("train.tsv", "Write it as .csv with commas"),
+        ("data.feather", "Give it the ending .arrow"),
+        ("vulnerable/a.c", "Files of code have no labels"),
+    ],
+)
+def test_a_form_that_is_not_read_is_told_with_what_makes_a_table_of_it(
+    name: str, advice: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"any")
+    (tmp_path / "LICENSE.txt").write_text("MIT")
+    for place in (tmp_path, path):
+        with pytest.raises(DataError, match=rf"functions.*{advice}"):
+            split_files(place)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"func": {"0": "int f() { }", "1": "int g() { }"}, "label": {"0": 0, "1": 1}},
+        {"0": {"func": "int f() { }", "label": 0}, "1": {"func": "int g() { }", "label": 1}},
+        {"columns": ["func", "label"], "index": [0], "data": [["int f() { }", 0]]},
+        {"schema": {"fields": []}, "data": [{"func": "int f() { }", "label": 0}]},
+    ],
+)
+@pytest.mark.parametrize("indent", [None, 2])
+def test_an_object_of_columns_is_told_as_what_pandas_writes(
+    value: object, indent: int | None, tmp_path: Path
+) -> None:
+    (tmp_path / "data.json").write_text(json.dumps(value, indent=indent))
+    with pytest.raises(DataError, match=r"data.json must hold one object.*orient='records'"):
+        read_tables(tmp_path)
