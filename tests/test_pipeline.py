@@ -511,7 +511,7 @@ def test_other_data_or_settings_in_a_run_folder_are_refused_by_name(
     with pytest.raises(CheckpointError, match=r"seed=42, asked for is seed=1.*another run_dir"):
         run_pipeline(changed(finished_run, seed=1))
     other = tmp_path / "other"
-    shutil.copytree(toy_folder, other)
+    shutil.copytree(toy_folder, other, ignore=shutil.ignore_patterns("flaw_lines.jsonl"))
     shutil.copy(other / "VDISC_test.hdf5", other / "VDISC_validate.hdf5")
     with pytest.raises(CheckpointError, match="data fingerprint="):
         run_pipeline(changed(finished_run, data_dir=str(other)))
@@ -800,7 +800,9 @@ def test_a_report_of_an_older_page_is_written_again(
 def test_train_functions_that_stand_in_test_are_dropped_and_told(
     config: RunConfig, toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copytree(toy_folder, tmp_path / "data")
+    shutil.copytree(
+        toy_folder, tmp_path / "data", ignore=shutil.ignore_patterns("flaw_lines.jsonl")
+    )
     shutil.copy(tmp_path / "data" / "VDISC_train.hdf5", tmp_path / "data" / "VDISC_test.hdf5")
     with h5py.File(tmp_path / "data" / "VDISC_test.hdf5", "a") as file:
         for name in list(file):
@@ -841,7 +843,9 @@ def test_train_functions_that_stand_in_test_are_dropped_and_told(
 def test_results_without_near_duplicates_leave_out_what_stands_in_train(
     config: RunConfig, toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copytree(toy_folder, tmp_path / "data")
+    shutil.copytree(
+        toy_folder, tmp_path / "data", ignore=shutil.ignore_patterns("flaw_lines.jsonl")
+    )
     shutil.copy(tmp_path / "data" / "VDISC_train.hdf5", tmp_path / "data" / "VDISC_test.hdf5")
     settings = changed(config, data_dir=str(tmp_path / "data"))
     run_pipeline(settings)

@@ -19,6 +19,7 @@ __all__ = [
     "clusters_of_validation",
     "drop_from_train",
     "duplicates_of_test",
+    "near_train_text",
     "split_of_each",
     "train_rows_to_keep",
 ]
@@ -53,6 +54,16 @@ def duplicates_of_test(data: VulnerabilityData, threshold: float) -> DuplicatesO
     clusters = duplicates.clusters(np.flatnonzero(is_test), threshold)
     groups = groups_of_test(data)
     return DuplicatesOfTest(near, joined(clusters, *groups.values()) if groups else clusters)
+
+
+def near_train_text(near: np.ndarray) -> str:
+    """How many of the test functions, (n,) bool, have a near-duplicate in train, short."""
+    n_near = int(near.sum())
+    told = (
+        f"test: {n_near:,} of {counted(len(near), 'function')} {'has' if n_near == 1 else 'have'} "
+        f"a near-duplicate in train (Jaccard >= {NEAR})"
+    )
+    return f"{told}; the report gives every result without them too" if n_near else told
 
 
 def clusters_of_validation(

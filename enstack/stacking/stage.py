@@ -18,6 +18,7 @@ from enstack.duplicates.contamination import (
     DuplicatesOfTest,
     clusters_of_validation,
     duplicates_of_test,
+    near_train_text,
 )
 from enstack.duplicates.dependence import groups_of_test
 from enstack.progress.say import say
@@ -274,7 +275,7 @@ def _write_contamination(data: VulnerabilityData, folder: StackingFolder) -> Dup
     write_pairs(data, folder)
     write_projects(data, folder)
     duplicates = duplicates_of_test(data, NEAR)
-    say(_near_text(int(duplicates.near_train.sum()), len(duplicates.near_train)))
+    say(f"   · {near_train_text(duplicates.near_train)}")
     np.savez(
         folder.contamination,
         ids=data.splits["test"].ids,
@@ -283,15 +284,6 @@ def _write_contamination(data: VulnerabilityData, folder: StackingFolder) -> Dup
         threshold=NEAR,
     )
     return duplicates
-
-
-def _near_text(n_near: int, n_test: int) -> str:
-    """How many test functions have a near-duplicate in train, and what follows."""
-    told = (
-        f"   · test: {n_near:,} of {counted(n_test, 'function')} "
-        f"{'has' if n_near == 1 else 'have'} a near-duplicate in train (Jaccard >= {NEAR})"
-    )
-    return f"{told}; the report gives every result without them too" if n_near else told
 
 
 def _joined(

@@ -56,7 +56,7 @@ def with_rows(**changed: Any) -> str:
         ("a.json", json.dumps([list(ROWS[0])]), "after 0 rows, an item of its array must be one"),
         ("a.json", json.dumps({"data": ROWS}), "one object with rows under 'data'"),
         ("a.json", json.dumps({"train": ROWS, "test": ROWS}, indent=1), "rows under 'train'"),
-        ("a.json", json.dumps({"0": ROWS[0], "1": ROWS[1]}), "func, target lie inside of 0"),
+        ("a.json", json.dumps({"0": ROWS[0], "1": ROWS[1]}), "it holds one object of columns"),
         ("a.json", json.dumps(ROWS[0], indent=2), "line 1 .*its object goes on in the next line"),
         ("a.json", str(ROWS), "single quotes, as Python shows a value"),
         ("a.json", "[" * 100_000, "after 0 rows, it is nested too deeply"),
