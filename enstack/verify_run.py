@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,11 +79,11 @@ def require_stacked(run: RunFolder) -> None:
 
 
 def result_faults(run: RunFolder) -> tuple[list[str], list[str]]:
-    """What is not as it was written of a run's probabilities, stacks and report; and notes.
+    """What is not as it was written of a run's records, probabilities, stacks, report; and notes.
 
     Reads only. A sentence each; in the notes, what can't be told, as of runs without manifests.
     """
-    problems, notes = list[str](), list[str]()
+    problems, notes = list(_damaged_records(run)), list[str]()
     for folder in _results(run):
         name = folder.relative_to(run.path).as_posix()
         if (folder / MANIFEST).exists():
@@ -98,6 +98,15 @@ def result_faults(run: RunFolder) -> tuple[list[str], list[str]]:
         if run.stacked_model(name).probabilities_digest() != digest
     ]
     return problems, notes
+
+
+def _damaged_records(run: RunFolder) -> Iterator[str]:
+    """What a run would refuse to go on over; a checkpoint's config.json is none of a run."""
+    for read in (run.settings, run.data_record) if run.base_models.is_dir() else ():
+        try:
+            read()
+        except CheckpointError as error:
+            yield str(error).rstrip(".")
 
 
 def _results(run: RunFolder) -> list[Path]:

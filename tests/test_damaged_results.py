@@ -247,6 +247,30 @@ def test_results_that_were_altered_are_named_by_inspect_and_refused_by_report(
         enstack.report(run_dir)
 
 
+def told_by_inspect(config: RunConfig) -> str:
+    try:
+        return " ".join(enstack.inspect(config.run_dir).problems)
+    except CheckpointError as error:  # without its settings, nothing else is told of a run
+        return str(error)
+
+
+@pytest.mark.parametrize("damage", ["folder", "cut"])
+@pytest.mark.parametrize("name", ["config.json", "data.json"])
+def test_a_damaged_record_is_named_by_inspect_and_its_advice_lets_the_run_go_on(
+    finished_run: RunConfig, name: str, damage: str
+) -> None:
+    path = Path(finished_run.run_dir) / name
+    content = path.read_bytes()
+    path.unlink()
+    path.mkdir() if damage == "folder" else path.write_bytes(b"{")
+    with pytest.raises(CheckpointError, match=rf"{name} must be .* or remove it") as refused:
+        run_pipeline(finished_run)
+    assert str(refused.value).rstrip(".") in told_by_inspect(finished_run)
+    path.rmdir() if damage == "folder" else path.unlink()
+    run_pipeline(finished_run)
+    assert path.read_bytes() == content
+
+
 def test_of_results_without_manifests_inspect_says_that_nothing_can_be_told(
     finished_run: RunConfig,
 ) -> None:

@@ -47,7 +47,7 @@ def require_same_answers(folder: Path, model: TrainedModel) -> None:
 
     Tried, not told by version: that is how libraries differ.
     """
-    stored = read_json_object(folder / PROBE)
+    stored = read_json_object(folder / PROBE, otherwise="")
     for one in model.base_models:
         expected = _expected(folder, stored, one)
         change = float(np.abs(_answers(one, stored["functions"]) - expected).max())

@@ -116,7 +116,7 @@ def write_profile(folder: Path, profile: ScanningProfile) -> None:
 
 def read_profile(folder: Path) -> ScanningProfile:
     """The profile that a folder holds; CheckpointError where it holds none that can be used."""
-    stored = read_json_object(folder / PROFILE)
+    stored = read_json_object(folder / PROFILE, otherwise="")
     if stored.pop("edition", None) != PROFILE_EDITION:
         raise CheckpointError(
             f"{folder / PROFILE} must be of edition {PROFILE_EDITION}: another version of enstack "

@@ -105,7 +105,7 @@ def _as_stored(member: Member) -> dict[str, Any]:
 def read_stored_model(path: Path) -> StoredModel:
     """The values of a bundle.json; CheckpointError where they are not what a bundle has."""
     try:
-        return StoredModel.model_validate(read_json_object(path))
+        return StoredModel.model_validate(read_json_object(path, otherwise=""))
     except ValidationError as error:
         raise CheckpointError(
             f"{path} must hold the model of a bundle: {first_fault(error)}. Put a good copy back, "

@@ -189,23 +189,30 @@ def append_json_line(path: Path, record: dict[str, Any]) -> None:
         file.write(line.encode())
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file; a missing or damaged one is a CheckpointError that names it."""
+WRITTEN_ANEW = ", or remove it to have it written anew"  # as the records of a run are
+
+
+def read_json(path: Path, otherwise: str = "") -> Any:
+    """Read a JSON file; a missing or damaged one is a CheckpointError that names it.
+
+    otherwise: what else may be done than to put a good copy back, with ", or" before it.
+    """
     try:
         require_file_place(path)
         return parsed_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(
-            f"{path} must be a readable JSON file: {reason_of(error)}. Put a good copy back."
+            f"{path} must be a readable JSON file: {reason_of(error)}. Put a good copy back"
+            f"{otherwise}."
         ) from error
 
 
-def read_json_object(path: Path) -> dict[str, Any]:
+def read_json_object(path: Path, otherwise: str = WRITTEN_ANEW) -> dict[str, Any]:
     """Read a JSON file that must hold an object."""
-    value = read_json(path)
+    value = read_json(path, otherwise)
     if not isinstance(value, dict):
         raise CheckpointError(
             f"{path} must hold a JSON object, found a {type(value).__name__}. Put a good copy "
-            "back, or remove it to have it written anew."
+            f"back{otherwise}."
         )
     return value
