@@ -10,6 +10,7 @@ from enstack.errors import CheckpointError
 from enstack.progress.bars import Bar
 from enstack.progress.screen import Level
 from enstack.run_folder import RunFolder
+from enstack.storage.links import require_file_place
 from enstack.storage.manifest import MANIFEST, files_below, folder_problems, read_manifest
 
 MIB = 2**20
@@ -102,11 +103,18 @@ def result_faults(run: RunFolder) -> tuple[list[str], list[str]]:
 
 def _damaged_records(run: RunFolder) -> Iterator[str]:
     """What a run would refuse to go on over; a checkpoint's config.json is none of a run."""
-    for read in (run.settings, run.data_record) if run.base_models.is_dir() else ():
+    if not run.base_models.is_dir():
+        return
+    for read in (run.settings, run.data_record):
         try:
             read()
         except CheckpointError as error:
             yield str(error).rstrip(".")
+    for path in (run.events_file, *sorted(run.base_models.glob("*/history.jsonl"))):
+        try:
+            require_file_place(path)
+        except OSError as error:
+            yield f"{path.relative_to(run.path)}: {error.strerror}"
 
 
 def _results(run: RunFolder) -> list[Path]:

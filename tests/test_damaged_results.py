@@ -271,6 +271,18 @@ def test_a_damaged_record_is_named_by_inspect_and_its_advice_lets_the_run_go_on(
     assert path.read_bytes() == content
 
 
+@pytest.mark.parametrize("name", ["events.jsonl", "base_models/micro/history.jsonl"])
+def test_a_folder_in_the_place_of_what_a_run_adds_to_is_named_by_inspect(
+    finished_run: RunConfig, name: str
+) -> None:
+    path = Path(finished_run.run_dir) / name
+    path.unlink()
+    path.mkdir()
+    assert enstack.inspect(finished_run.run_dir).problems == [
+        f"{name}: a folder stands where the file {path.name} belongs, move it away"
+    ]
+
+
 def test_of_results_without_manifests_inspect_says_that_nothing_can_be_told(
     finished_run: RunConfig,
 ) -> None:

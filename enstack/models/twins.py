@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import torch
@@ -10,6 +9,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from enstack.models.base_models import ATTENTION
 from enstack.models.hardware import Hardware
+from enstack.storage.json_text import parsed_json
 
 __all__ = ["share_model", "take_weights", "twin_of"]
 
@@ -27,7 +27,7 @@ def share_model(model: Any, hardware: Hardware) -> None:
 
 def twin_of(settings: str) -> torch.nn.Module:
     """A classifier of the same shape with random weights; the random generator is left alone."""
-    values = json.loads(settings)
+    values = parsed_json(settings)
     config = AutoConfig.for_model(values.pop("model_type"), **values)
     config._attn_implementation = ATTENTION
     with torch.random.fork_rng(devices=[]):

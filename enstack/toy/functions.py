@@ -8,7 +8,6 @@ one array or into two. Safe blocks of every kind stand in every class.
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from random import Random
@@ -20,6 +19,7 @@ import numpy as np
 from enstack.data.labels import CWE_CLASSES
 from enstack.data.split_files import FLAW_LINES, VDISC_NAMES
 from enstack.storage.files import write_bytes, write_text
+from enstack.storage.json_text import json_text
 from enstack.toy.templates import BLOCKS, COMMENTS, FILLERS
 
 TOY_EDITION = 3  # raise when what is written changes, so that no cached copy of old ones is used
@@ -78,7 +78,7 @@ def _marks(split: str, functions: list[_MadeUp]) -> Iterator[str]:
     """The lines of flaw_lines.jsonl for a split."""
     for row, function in enumerate(functions):
         if function.flaw_lines:
-            yield f"{json.dumps({'split': split, 'row': row, 'lines': function.flaw_lines})}\n"
+            yield f"{json_text({'split': split, 'row': row, 'lines': function.flaw_lines})}\n"
 
 
 def _vdisc_bytes(functions: list[_MadeUp]) -> bytes:
