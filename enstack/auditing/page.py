@@ -1,4 +1,4 @@
-"""Writes an audit as audit.html, one file that opens offline, and audit.json."""
+"""Writes an audit as audit.html, one file in two languages that opens offline, and audit.json."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from enstack.auditing.side_by_side import matched_rows
 from enstack.auditing.without_model import TITLES
 from enstack.errors import ConfigError
 from enstack.reporting.html import render_page
+from enstack.reporting.two_languages import Catalog, in_two_languages, read_catalog
 from enstack.storage.disks import require_writable
 from enstack.storage.files import write_json, write_text
 from enstack.storage.json_text import parsed_json
@@ -66,5 +67,5 @@ def write_audit(folder: Path, audit: Audit) -> Path:
         },
     )
     write_json(folder / "audit.json", audit.to_json())
-    write_text(folder / "audit.html", page)
+    write_text(folder / "audit.html", in_two_languages(page, Catalog(read_catalog())))
     return folder / "audit.html"

@@ -30,7 +30,10 @@ def _environment(package: str) -> jinja2.Environment:
     """A package's templates, each compiled once."""
     # What users named is escaped; a name that the template misspells is an error, not a gap.
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader(package, "."),
+        # What pages share lies here.
+        loader=jinja2.ChoiceLoader(
+            [jinja2.PackageLoader(one, ".") for one in (package, "enstack.reporting")]
+        ),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import re
 from typing import Any
 
@@ -20,6 +21,7 @@ from enstack.auditing.content import (
     Telling,
     WordCounts,
 )
+from tests.support.vietnamese import english_left
 
 LEVELS = ("same text", "Jaccard >= 0.9", "Jaccard >= 0.7")
 SPLITS = ("train", "validation", "test")
@@ -139,6 +141,8 @@ def test_an_alert_comes_at_its_threshold_and_names_it(
     assert len(told) == 1
     assert re.search(r"told (from|below) [\d.]+", told[0].headline)
     assert len(told[0].action) > 20
+    pieces = [told[0].headline, told[0].action]
+    assert english_left("".join(f"<p>{html.escape(piece)}</p>" for piece in pieces)) == []
 
 
 def test_a_class_with_few_test_functions_is_named_with_their_number() -> None:

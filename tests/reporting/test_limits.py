@@ -13,8 +13,7 @@ from enstack.reporting.limits import limits_of
 from enstack.reporting.seeds import Seeds, SeedVerdict
 from enstack.stacking.leaps import Leap
 from tests.support.verdicts import difference, verdict_of
-
-from .test_two_languages import english_left
+from tests.support.vietnamese import english_left
 
 SEEN, DATED, REPAIRED = "never seen", "written later", "a flaw from its repair"
 FIVE_FLAGS = {"0": {"test": 7}}

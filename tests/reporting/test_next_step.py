@@ -12,8 +12,7 @@ from enstack.stacking.costs import Cost
 from enstack.stacking.verdict_text import Verdict
 from tests.support.pages import english
 from tests.support.verdicts import difference, verdict_of
-
-from .test_two_languages import english_left
+from tests.support.vietnamese import english_left
 
 WORDS = "TF-IDF + logistic regression"
 

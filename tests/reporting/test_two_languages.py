@@ -23,7 +23,6 @@ from enstack.run_folder import RunFolder
 from enstack.stacking.leaps import Leap
 from enstack.stacking.verdict import Declared, Explored, OnOtherFunctions
 from enstack.stacking.verdict_text import two_measures
-from tests.support.pages import english
 from tests.support.report_runs import (
     write_binary_run,
     write_full_run,
@@ -31,33 +30,14 @@ from tests.support.report_runs import (
     write_projects,
 )
 from tests.support.verdicts import difference, verdict_of, write_verdict
+from tests.support.vietnamese import PLAIN_WORDS, catalog_of, english_left
 
 PLACE = re.compile(r"\{\w+\}")
-# No part of a name with hyphens, as models have.
-PLAIN_WORDS = re.compile(
-    r"(?<![-/\w])(the|of|is|are|that|which|was|with|it|its|on|for|from|than|where)(?![-/\w])"
-)
 
 FEWER = Declared("macro_f1_30", "stack:lr", "base:tiny-a", ["CWE-119", "CWE-120"], 2000, 42)
 APART = OnOtherFunctions(200, difference(0.0, 0.1), 1.0)
 AHEAD = Explored("stack:lr", "base:tiny-b", difference(-0.1, 0.05), 0.01)
 LEAP = Leap("tiny-a", 0.6, 0.9, 0.7, 0.71, 5.5)
-
-
-def catalog_of(page: str) -> Catalog:
-    catalog = Catalog(read_catalog())
-    in_two_languages(english(page), catalog)
-    return catalog
-
-
-def english_left(page: str) -> list[str]:
-    """Pieces, and what stands in places, that read like English and have no translation."""
-    catalog = catalog_of(page)
-    return sorted(
-        piece
-        for piece in catalog.unknown | catalog.names
-        if PLAIN_WORDS.search(html.unescape(piece))
-    )
 
 
 @pytest.mark.parametrize("write", [write_full_run, write_minimal_run, write_binary_run])
