@@ -694,7 +694,8 @@ def test_epochs_that_were_trained_with_other_settings_are_told_in_the_report(
     assert report["warnings"][-1] == (
         "micro was trained with changing settings: epochs 1 to 2 with batch_size=4, "
         "accumulation_steps=1, precision=fp32; epoch 3 with batch_size=8, "
-        "accumulation_steps=1, precision=fp32."
+        "accumulation_steps=1, precision=fp32. "
+        "Train anew in another run_dir where its figures are to stand for one of them."
     )
 
 

@@ -32,7 +32,10 @@ def twin_of(settings: str) -> torch.nn.Module:
     config._attn_implementation = ATTENTION
     with torch.random.fork_rng(devices=[]):
         model: torch.nn.Module = AutoModelForSequenceClassification.from_config(
-            config, attn_implementation=ATTENTION, dtype=torch.float32
+            config,
+            attn_implementation=ATTENTION,
+            dtype=torch.float32,
+            trust_remote_code=False,
         )
     return model
 

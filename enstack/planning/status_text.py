@@ -98,7 +98,9 @@ def _pace(one: Stretch, session: Session) -> str:
     """How fast it went, and how much of that was use: of padding's rest, and of a known GPU."""
     if one.functions_per_second is None or one.tokens_per_second is None or one.useful is None:
         return ""
-    parts = [f"{one.functions_per_second:,.3g} functions/s, {one.tokens_per_second:,.0f} tokens/s"]
+    parts = [
+        f"functions/s: {one.functions_per_second:,.3g}, tokens/s: {one.tokens_per_second:,.0f}",
+    ]
     parts += [f"{one.useful:.1%} of the work no padding"]
     whole = [peak_of(*pair) for pair in product(session.devices, session.precisions)]
     if len(whole) == 1 and whole[0] and one.flops_per_second:

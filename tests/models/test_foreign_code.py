@@ -178,7 +178,9 @@ def test_every_loading_call_forbids_foreign_code() -> None:
     for room in ("enstack", "benchmarks", "tools", "tests"):
         for path in (ROOT / room).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("Auto"):
+                # for_model knows the library's own classes alone, and loads nothing.
+                called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+                if called.startswith("Auto") and not called.endswith(".for_model"):
                     calls.append((path.name, node))
     assert len(calls) >= 10
     for name, call in calls:
