@@ -63,7 +63,7 @@ CLOCK = re.compile(
     rb'"(training_minutes|seconds_per_1000)": [^,}]+|data-label="[^"]*(min|s for )[^"]*"[^>]*>[^<]*'
     # Each start that makes something anew is a session, which the report names.
     rb'|(?s:"sessions": \[.*?\n    \])|>sessions</span>[^/]*</span></dt><dd>\d+'
-    rb'|<li><span lang="en">[\dT:+-]+ to .*?</li>\s*|\d{4}-\d\d-\d\dT[\d:+]+'
+    rb'|<li><span lang="en">[^<>]{16,25} to .*?</li>\s*|\d{4}-\d\d-\d\d[T ][\d:+]+'
 )
 OTHER_RUNS = "other run's"
 IN_ITS_PLACE = "in its place"  # how these kinds of damage end
@@ -356,8 +356,8 @@ def sweep_runs(
         if part == "local":
             continue
         for name, command, wanted, observe in commands(place, state, expected):
-            # What lies there is another run then, whole, and inspect tells of that one.
-            if (name, damage.what, damage.kind) == ("inspect", "base_models/", OTHER_RUNS):
+            # What lies in a folder is another run's then, whole, and inspect tells of that one.
+            if (name, damage.what[-1], damage.kind) == ("inspect", "/", OTHER_RUNS):
                 continue
             fresh()
             word, more = outcome(command, wanted, observe, damage.names)
