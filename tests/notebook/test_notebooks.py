@@ -223,7 +223,6 @@ def test_the_notebooks_run_on_the_toy_data(toy_dir: Path) -> None:
     assert sorted(FOLDER.rglob("*")) == before, "the checkout stays as it was"
 
 
-@pytest.mark.slow
 def test_a_fresh_kernel_runs_any_cell_after_1_2_5_and_trains_nothing_twice(
     toy_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
