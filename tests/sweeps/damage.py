@@ -411,10 +411,10 @@ def commands(place: Place, state: str, expected: dict[str, str]) -> Iterator[Any
 
 
 def told_problems(inspected: Any, whole: Any) -> Any:
-    """A verdict that names a problem has told it."""
+    """A verdict that names a problem, or notes what is gone beside results that stand, told it."""
 
     def observe(verdict: Any) -> Any:
-        if verdict.problems:
+        if verdict.problems or any("is gone or damaged" in note for note in verdict.notes):
             return whole
         return inspected(verdict)
 
