@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from enstack.batches import pad_to
+from enstack.models.flops import Shape, flops_of_training
 
 
-@dataclass(frozen=True)
-class Encoder:
+class Encoder(Shape):
     """What the cost of an encoder follows from."""
 
-    hidden: int
-    layers: int
-    intermediate: int
-
     def training(self, tokens: np.ndarray) -> float:
-        """FLOPs to train on functions of so many tokens each (n,): three times a forward pass.
-
-        Matrix products alone, as is usual; embeddings and the head cost next to nothing.
-        """
-        weights = self.layers * (4 * self.hidden**2 + 2 * self.hidden * self.intermediate)
-        tokens = np.asarray(tokens, dtype=np.float64)
-        products = 2 * weights * tokens.sum()
-        attention = 4 * self.layers * self.hidden * np.square(tokens).sum()
-        return float(3 * (products + attention))
+        """FLOPs to train on functions of so many tokens each (n,)."""
+        return sum(flops_of_training(self, int(one)) for one in tokens)
 
     def padding_bound(self, batches: list[np.ndarray], width: int | None = None) -> float:
         """Useful FLOPs over computed ones; batches: tokens of their functions.

@@ -113,7 +113,7 @@ def set_up(folder: Path, shape: dict[str, int], batches: int, data_dir: str | No
         folder,
         vocabulary=shape["vocab_size"],
         encoder=Encoder(
-            shape["hidden_size"], shape["num_hidden_layers"], shape["intermediate_size"]
+            shape["num_hidden_layers"], shape["hidden_size"], shape["intermediate_size"]
         ),
     )
 

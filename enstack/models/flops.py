@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["BACKWARD", "Shape", "flops_of_token", "shape_of"]
+__all__ = ["BACKWARD", "Shape", "flops_of_token", "flops_of_training", "shape_of"]
 
 BACKWARD = 2  # a backward pass costs as much as two forward ones
 
@@ -33,3 +33,8 @@ def flops_of_token(shape: Shape, width: float) -> float:
     """
     weights = 4 * shape.hidden**2 + 2 * shape.hidden * shape.intermediate
     return shape.layers * (2 * weights + 4 * shape.hidden * width)
+
+
+def flops_of_training(shape: Shape, tokens: int) -> float:
+    """Those of training on a function of so many tokens, or of a batch's width: both passes."""
+    return (1 + BACKWARD) * tokens * flops_of_token(shape, tokens)

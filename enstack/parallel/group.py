@@ -33,10 +33,6 @@ class Group:
     def tell(self, value: Any) -> None:
         """Have the others hear a value: plain ones, tensors, lists and dictionaries of them."""
 
-    def hear(self) -> Any:
-        """What the first process tells next; tensors are on the CPU."""
-        raise NotImplementedError("a process alone hears nothing")
-
     def mean(self, own: torch.Tensor, weight: float, total: float) -> torch.Tensor:
         """The mean () over all processes of what each has, by weights that are `total` together."""
         return own
@@ -98,7 +94,7 @@ class Processes(Group):
             self._from_first(tensor)
 
     def hear(self) -> Any:
-        """Wait for what the first process tells next, however long it takes."""
+        """Wait for what the first process tells next, however long; tensors are on the CPU."""
         self._from_first(length := torch.zeros(1, dtype=torch.int64))
         self._from_first(content := torch.empty(int(length), dtype=torch.uint8))
         return from_text(content.numpy().tobytes(), self._from_first)

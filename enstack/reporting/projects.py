@@ -51,7 +51,10 @@ def _figures(
     said = stored.decisions(row)[rows]
     words = next((one for one in stored.rows if one.key == WORDS), None)
     is_so, called = task.vulnerable(labels), task.vulnerable(said)
-    asked = is_so is not None and called is not None
+    vulnerable = alerts = found = None
+    if is_so is not None and called is not None:
+        vulnerable, alerts = int(is_so.sum()), int(called.sum())
+        found = int((is_so & called).sum())
     return ProjectFigures(
         name=name,
         n=len(labels),
@@ -59,9 +62,9 @@ def _figures(
         accuracy=_accuracy(labels, said),
         frequent=float(task.has_class(labels).mean(axis=0).max()),
         words=None if words is None else _accuracy(labels, stored.decisions(words)[rows]),
-        vulnerable=int(is_so.sum()) if asked else None,  # type: ignore[union-attr]
-        alerts=int(called.sum()) if asked else None,  # type: ignore[union-attr]
-        found=int((is_so & called).sum()) if asked else None,  # type: ignore[operator]
+        vulnerable=vulnerable,
+        alerts=alerts,
+        found=found,
     )
 
 

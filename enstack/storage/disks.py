@@ -13,9 +13,8 @@ from pathlib import Path
 from enstack.errors import CheckpointError, EnstackError, reason_of
 from enstack.storage.links import is_ours_alone, make_folder
 
-END_SECONDS = (
-    5.0  # for what an end still does on storage that may hang: it is not waited for longer
-)
+# What an end still does on storage that may hang is not waited for longer.
+END_SECONDS = 5.0
 ROOM_TO_LEAVE = 512 << 20  # bytes of the scratch disk that copies of data leave for what follows
 
 

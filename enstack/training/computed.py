@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from enstack.models.flops import BACKWARD, Shape, flops_of_token
+from enstack.models.flops import Shape, flops_of_training
 
 
 @dataclass
@@ -35,8 +35,8 @@ class Computed:
         width, now = attention_mask.shape[1], time.perf_counter()
         self.functions += len(lengths)
         self.tokens += sum(lengths)
-        self.flops += sum(self._training(length) for length in lengths)
-        self.padded_flops += len(lengths) * self._training(width)
+        self.flops += sum(flops_of_training(self.shape, length) for length in lengths)
+        self.padded_flops += len(lengths) * flops_of_training(self.shape, width)
         self.seconds, self._looked_at = self.seconds + now - self._looked_at, now
 
     def account(self) -> dict[str, float]:
@@ -51,7 +51,3 @@ class Computed:
         if torch.cuda.is_available():
             counts["peak_memory"] = torch.cuda.max_memory_allocated()
         return counts
-
-    def _training(self, tokens: int) -> float:
-        """FLOPs of training on a function of so many tokens."""
-        return (1 + BACKWARD) * tokens * flops_of_token(self.shape, tokens)

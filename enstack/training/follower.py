@@ -11,7 +11,7 @@ import torch
 from enstack.models.hardware import Hardware, choose_device
 from enstack.models.predict import batch_probabilities, padded, predicting
 from enstack.models.twins import share_model, take_weights, twin_of
-from enstack.parallel.group import Group
+from enstack.parallel.group import Group, Processes
 from enstack.training.loss import TaskLoss
 from enstack.training.optimizer import ScheduledOptimizer
 from enstack.training.state import TrainingState
@@ -45,7 +45,7 @@ def release(group: Group) -> None:
     group.tell({"do": "end"})
 
 
-def follow(group: Group) -> None:
+def follow(group: Processes) -> None:
     """Do what the first process asks, until it has nothing left to ask."""
     follower = Follower(group)
     while (asked := group.hear())["do"] != "end":
