@@ -15,7 +15,7 @@ from enstack.storage.files import sha256_json
 from enstack.storage.json_text import parsed_json
 from enstack.storage.manifest import read_manifest
 
-__all__ = ["MEASURED", "declare", "declared_before"]
+__all__ = ["DECLARED", "MEASURED", "declare", "declared_before"]
 
 DECLARED, MEASURED = "comparison_declared", "stacking_finished"
 
@@ -37,11 +37,14 @@ def declare(
 
 def declared_before(run: RunFolder, record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Every other comparison that this run has declared and measured, the first one first."""
+    measured = list(_measured(run))
     last = read_manifest(run.stacking.path) or {}
-    # Runs that are older than the events have their manifest alone.
-    found: list[dict[str, Any]] = list(last.get("declared_before") or [])
     stored = {"comparison": last.get("declared"), "of": _of(last.get("made_from", {}))}
-    for one in (*_measured(run), stored):
+    found: list[dict[str, Any]] = []
+    # It speaks where the events were lost; stacks that these do not know of are another run's.
+    if not measured or stored["of"] in [one["of"] for one in measured]:
+        found, measured = list(last.get("declared_before") or []), [*measured, stored]
+    for one in measured:
         declared = one["comparison"]
         if declared and declared not in found and _as_now(one) != _as_now(record):
             found.append(declared)

@@ -17,10 +17,11 @@ from enstack.config import RunConfig
 from enstack.data.functions import Functions, read_data
 from enstack.pipeline import run_pipeline
 from enstack.run_folder import RunFolder
-from enstack.stacking import stage
+from enstack.stacking import declarations, stage
 from enstack.stacking.candidates import Candidate, candidates
+from enstack.stacking.declarations import DECLARED, MEASURED, declare
 from enstack.stacking.word_counts import WordCounts
-from enstack.storage.manifest import read_manifest
+from enstack.storage.manifest import read_manifest, write_manifest
 from tests.support.pipeline_runs import changed
 
 
@@ -119,3 +120,27 @@ def test_a_comparison_that_is_declared_anew_is_told_though_stacks_and_report_wer
             '{"time": "x", "event": "comparison_declared", "comparison": {"a": 1}}\n{"ti\n'
         )
     assert {"a": 1} not in stacked_anew("macro_f1").declared.before
+
+
+def test_stacks_of_another_run_in_the_place_of_its_own_declare_nothing_for_a_run(
+    tmp_path: Path,
+) -> None:
+    run, ours = RunFolder(tmp_path), {"data": "d", "probabilities": {"a": "1"}}
+    theirs = {**ours, "probabilities": {"a": "2"}}
+
+    def stacked(declared: dict[str, Any], made_from: dict[str, Any]) -> None:
+        run.stacking.path.mkdir(exist_ok=True)
+        before = [{"c": 0}]
+        write_manifest(
+            run.stacking.path, declared=declared, declared_before=before, made_from=made_from
+        )
+
+    stacked({"c": 1}, theirs)
+    assert declare(run, {"c": 2}, ours) == [{"c": 0}, {"c": 1}], "no events: lost, or older"
+    run.log(MEASURED)
+    assert declare(run, {"c": 2}, ours) == []
+    run.log(MEASURED)
+    # Models that were trained again were compared before all the same: the events know of them.
+    run.log(DECLARED, comparison={"c": 1}, of=declarations._of(theirs))
+    run.log(MEASURED)
+    assert declare(run, {"c": 2}, ours) == [{"c": 0}, {"c": 1}]
