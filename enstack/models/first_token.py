@@ -17,10 +17,10 @@ __all__ = ["first_token_alone"]
 def first_token_alone(model: torch.nn.Module) -> Iterator[None]:
     """Have a model compute of its last layer what its head reads, and no more, while this lasts.
 
-    Keys and values are of all tokens, so that logits are the same; queries, and all that follows
-    them, are of one. Of a layer that is five sixths of the work. Of other families than RoBERTa,
-    which all three base models are of, nothing is changed. Not while gradients or hidden states are
-    asked for.
+    Keys and values are of all tokens, so that logits and gradients are the same; queries, and all
+    that follows them, are of one: five sixths of a layer's work are left out. Dropout falls on what
+    is computed. Of other families than RoBERTa, which all three base models are of, nothing is
+    changed. Not while hidden states are asked for.
     """
     # A decoder's first token sees itself alone, which its mask need not tell.
     if not isinstance(model, RobertaForSequenceClassification) or model.config.is_decoder:
@@ -49,7 +49,8 @@ def _first_token(layer: Any, states: torch.Tensor, mask: torch.Tensor | None) ->
         )
     )
     row = None if mask is None else mask[:, :, :1]
-    context = scaled_dot_product_attention(query, key, value, attn_mask=row)
+    dropped = attention.dropout.p if attention.training else 0.0
+    context = scaled_dot_product_attention(query, key, value, attn_mask=row, dropout_p=dropped)
     attended = layer.attention.output(context.transpose(1, 2).flatten(2), first)
     made: torch.Tensor = layer.output(layer.intermediate(attended), attended)
     return made

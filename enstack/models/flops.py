@@ -29,7 +29,8 @@ def shape_of(encoder: Any) -> Shape:
 def flops_of_token(shape: Shape, width: float) -> float:
     """Floating-point operations of a forward pass for a token of a batch of this width.
 
-    Two for each weight, and the two products of attention; embeddings are looked up.
+    Two for each weight, and the two products of attention; embeddings are looked up. Of the whole
+    encoder: what `first_token_alone` leaves out of the last layer counts as done.
     """
     weights = 4 * shape.hidden**2 + 2 * shape.hidden * shape.intermediate
     return shape.layers * (2 * weights + 4 * shape.hidden * width)

@@ -10,6 +10,7 @@ from typing import Protocol
 import torch
 
 from enstack.batches import count_batch, pad_to
+from enstack.models.first_token import first_token_alone
 from enstack.models.hardware import Hardware
 from enstack.parallel.shares import shares
 from enstack.training.loss import TaskLoss
@@ -92,7 +93,7 @@ def add_gradients(learner: Learner, batch: Batch, step_weight: float) -> torch.T
     hardware = learner.hardware
     device, weight = hardware.device, learner.loss.weight(batch["labels"])
     own, counts = own_share(batch, hardware)
-    with hardware.autocast():
+    with hardware.autocast(), first_token_alone(learner.model):
         logits = learner.model(
             input_ids=own["input_ids"].to(device, non_blocking=True),
             attention_mask=own["attention_mask"].to(device, non_blocking=True),

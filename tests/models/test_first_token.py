@@ -58,6 +58,46 @@ def test_the_last_layer_computes_one_token_and_the_logits_are_the_same(
     assert widths == [max(lengths), 1, max(lengths)]
 
 
+@pytest.mark.parametrize("lengths", [[9, 9], [9, 4, 1]])
+def test_the_gradients_of_a_training_are_the_same(lengths: list[int]) -> None:
+    torch.manual_seed(0)
+    config = RobertaConfig(**SHAPE, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    model = RobertaForSequenceClassification(config).train()
+    batch, labels = batch_of(lengths), torch.arange(len(lengths)) % 2
+
+    def gradients() -> dict[str, torch.Tensor]:
+        model.zero_grad()
+        torch.nn.functional.cross_entropy(model(**batch).logits, labels).backward()
+        return {
+            name: one.grad.clone() for name, one in model.named_parameters() if one.grad is not None
+        }
+
+    expected = gradients()
+    with first_token_alone(model):
+        found = gradients()
+    assert found.keys() == expected.keys()
+    assert min(float(one.abs().max()) for name, one in found.items() if "key.bias" not in name) > 0
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "place", ["attention.self.dropout", "attention.output.dropout", "output.dropout"]
+)
+def test_dropout_of_the_last_layer_falls_in_training_alone(place: str) -> None:
+    torch.manual_seed(0)
+    config = RobertaConfig(**SHAPE, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    model, batch = RobertaForSequenceClassification(config), batch_of([9, 4])
+    model.roberta.encoder.layer[-1].get_submodule(place).p = 0.5
+
+    def logits(*, training: bool) -> torch.Tensor:
+        model.train(training)
+        with first_token_alone(model), torch.no_grad():
+            return model(**batch).logits
+
+    assert torch.equal(logits(training=False), logits(training=False))
+    assert not torch.equal(logits(training=True), logits(training=True))
+
+
 def test_a_model_is_as_it_was_after_a_failure() -> None:
     model = RobertaForSequenceClassification(RobertaConfig(**SHAPE)).eval()
     widths = widths_of_last_layer(model)

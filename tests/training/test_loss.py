@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.utils.class_weight import compute_class_weight
+from transformers.models.roberta.modeling_roberta import RobertaIntermediate
 
 from enstack.batches import EpochBatches
 from enstack.checkpoints import state_file
@@ -64,6 +65,21 @@ def gradients(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
 def alike(left: torch.Tensor, right: torch.Tensor) -> bool:
     ratio = float(left.norm() / right.norm())
     return abs(ratio - 1) < 1e-6 and float((left - right).norm() / right.norm()) < 1e-5
+
+
+def test_a_step_computes_of_the_last_layer_the_token_that_the_head_reads(
+    parts: Any, tmp_path: Path
+) -> None:
+    widths = list[int]()
+
+    def note(module: torch.nn.Module, inputs: Any) -> None:
+        if torch.is_grad_enabled() and isinstance(module, RobertaIntermediate):
+            widths.append(inputs[0].shape[1])
+
+    with torch.nn.modules.module.register_module_forward_pre_hook(note):
+        train_base_model(job_of(parts, train_config(tmp_path, epochs=1)))
+    assert len(widths) > 1
+    assert set(widths) == {1}, "the only layer is the last"
 
 
 @pytest.mark.parametrize("weights", ["none", "balanced"])
