@@ -42,6 +42,7 @@ from enstack.config import RunConfig
 from enstack.errors import CheckpointError
 from enstack.models.base_models import BaseModel, load_classifier
 from enstack.models.hardware import Hardware
+from enstack.rounding import percent
 from enstack.storage.manifest import HashedFile, files_below
 from enstack.training.job import TrainingData, TrainingJob
 from enstack.training.resume import start_or_resume
@@ -316,7 +317,7 @@ def _background_lines(disks: dict[str, dict[str, dict[str, float]]]) -> Iterator
             f"after {ours['in_run_dir']:.1f} s;"
         )
         yield (
-            f"{'':12}a small loop meanwhile has {ours['speed_meanwhile']:.0%} of "
+            f"{'':12}a small loop meanwhile has {percent(ours['speed_meanwhile'], 0)} of "
             f"its speed, and loses {ours['lost']:.1f} s in all"
         )
 

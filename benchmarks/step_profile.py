@@ -7,6 +7,8 @@ from typing import Any
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
+from enstack.rounding import percent
+
 ROWS = 15
 
 
@@ -39,4 +41,6 @@ def idle_line(events: Any) -> str:
         busy += max(0.0, end - max(start, reached))
         reached = max(reached, end)
     whole = reached - spans[0][0]
-    return f"GPU idle for {1 - busy / whole:.1%} of {whole / 1e3:.0f} ms; {len(spans):,} kernels"
+    return (
+        f"GPU idle for {percent(1 - busy / whole)} of {whole / 1e3:.0f} ms; {len(spans):,} kernels"
+    )

@@ -6,8 +6,8 @@ __all__ = ["decimal", "percent"]
 
 
 def percent(value: float, digits: int = 1) -> str:
-    """A share in percent: "12.3%"; "<0.1%" and ">99.9%" where rounding would say none or all."""
-    return _rounded(100 * value, digits, 100, "%")
+    """A share in percent: "12.3 %"; "<0.1 %" and ">99.9 %" where rounding would say none or all."""
+    return _rounded(100 * value, digits, 100, " %")
 
 
 def decimal(value: float, digits: int = 3) -> str:

@@ -163,7 +163,9 @@ def test_what_has_seen_the_functions_is_refused_and_silence_about_it_too(
     with pytest.raises(ConfigError, match=r"oracle must say which functions it has seen.*--unseen"):
         enstack.stack(finished_run.run_dir, {"oracle": silent})
     seen = stored(table.assign(seen=table["id"] == "test/3"), tmp_path / "seen.parquet")
-    with pytest.raises(DataError, match=r"oracle was trained or selected on 1 of 10, first test/3"):
+    with pytest.raises(
+        DataError, match=r"measured on functions.* oracle .* on 1 of 10, first test/3"
+    ):
         enstack.stack(finished_run.run_dir, {"oracle": seen}, unseen=True)
     honest = stored(table.assign(seen=False), tmp_path / "honest.npz")
     enstack.stack(finished_run.run_dir, {"oracle": honest})

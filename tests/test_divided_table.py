@@ -102,7 +102,7 @@ def test_what_is_passed_over_is_told_with_its_reason(tmp_path: Path) -> None:
     few = divided(rows_of(60, project=lambda n: f"p{n % 2}"), tmp_path)
     assert "not split by project: only 2 groups" in few.notes
     large = divided(rows_of(100, project=lambda n: f"p{max(0, n - 94)}"), tmp_path)
-    assert "not split by project: the splits would be uneven, for 95% of all belong together" in (
+    assert "not split by project: the splits would be uneven, for 95 % of all belong together" in (
         large.notes
     )
 
@@ -147,7 +147,7 @@ def test_by_date_the_newest_functions_are_test(tmp_path: Path) -> None:
             {"project": lambda n: f"p{n}"},
             "has, of project, commit, cve and date: project",
         ),
-        ("date", {"date": lambda _: "03/04/2019"}, r"100% .* have none, such as '03/04/2019'"),
+        ("date", {"date": lambda _: "03/04/2019"}, r"100 % .* have none, such as '03/04/2019'"),
         ("date", {"date": lambda _: "2019"}, "would be 60 train, 0 validation, 0 test"),
         ("project", {"project": lambda n: f"p{n % 2}"}, "must leave functions for train, valid"),
     ],

@@ -101,7 +101,9 @@ class Mirror:
         if self._error is not None:
             return f"retrying ({reason_of(self._error)})"
         # Less than a mebibyte is there before one could read it.
-        return percent(self._transfer.share(), 0) if self._transfer.total > MIB else ""
+        if self._transfer.total <= MIB:
+            return ""
+        return percent(self._transfer.share(), 0).replace(" ", "")  # one word of the bar's
 
     def news(self) -> list[str]:
         """Lines that a user should read, each of them once."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from enstack.duplicates.lexer import lexer_tokens
 from enstack.duplicates.minhash import token_hash
+from enstack.rounding import percent
 from enstack.storage.arrays import require_forms
 
 __all__ = ["MEASURES", "Familiarity", "Strangeness"]
@@ -71,7 +72,8 @@ class Familiarity:
             f"{length:,.0f} tokens, training functions have up to {limits[0, 1]:,.0f}": (
                 length > limits[0, 1]
             ),
-            f"{unknown:.0%} of its tokens are in no training function": unknown > limits[1, 1],
+            f"{percent(unknown, 0)} of its tokens are in no training function": unknown
+            > limits[1, 1],
             "its words are rare in training functions": surprise > limits[2, 1],
         }
         return tuple(reason for reason, holds in reasons.items() if holds)

@@ -12,6 +12,7 @@ from enstack.planning.estimate import peak_of
 from enstack.planning.ledger import Session, Stretch
 from enstack.planning.status import ModelStatus, Status
 from enstack.progress.say import duration
+from enstack.rounding import percent
 
 __all__ = ["status_text", "what_is_left"]
 
@@ -101,10 +102,10 @@ def _pace(one: Stretch, session: Session) -> str:
     parts = [
         f"functions/s: {one.functions_per_second:,.3g}, tokens/s: {one.tokens_per_second:,.0f}",
     ]
-    parts += [f"{one.useful:.1%} of the work no padding"]
+    parts += [f"{percent(one.useful)} of the work no padding"]
     whole = [peak_of(*pair) for pair in product(session.devices, session.precisions)]
     if len(whole) == 1 and whole[0] and one.flops_per_second:
-        parts += [f"{one.flops_per_second / whole[0]:.0%} of the GPU's peak"]
+        parts += [f"{percent(one.flops_per_second / whole[0], 0)} of the GPU's peak"]
     if one.peak_memory:
         parts += [f"{one.peak_memory / 2**30:.1f} GiB of its memory"]
     return "; ".join(parts)

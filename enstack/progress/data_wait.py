@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from enstack.progress.say import say
+from enstack.rounding import percent
 
 DATA_SHARE_LIMIT = 0.10
 WARM_UP_BATCHES = 20  # the first batches open files and start workers: they judge nothing
-DATA_ADVICE = "💡 The model waits {share:.0%} of the time for data: {why}."
+DATA_ADVICE = "💡 The model waits {share} of the time for data: {why}."
 ADVICE_AFTER = 20.0  # seconds of training after which the share is worth a line
 
 Item = TypeVar("Item")
@@ -63,7 +64,7 @@ class DataWait:
         """Say why the loop waits and what to do, when it waits too much; whether that was said."""
         share = self.share()
         if share > DATA_SHARE_LIMIT:
-            say(DATA_ADVICE.format(share=share, why=self.why))
+            say(DATA_ADVICE.format(share=percent(share, 0), why=self.why))
         return share > DATA_SHARE_LIMIT
 
     def _passed(self) -> float:

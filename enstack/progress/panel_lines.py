@@ -10,6 +10,7 @@ from enstack.progress.bars import Bar
 from enstack.progress.data_wait import DATA_SHARE_LIMIT
 from enstack.progress.say import duration
 from enstack.progress.screen import Part, TrainingView
+from enstack.rounding import percent
 
 GREEN, AMBER = "#2e7d32", "#b26a00"
 
@@ -42,7 +43,9 @@ def figures_line(bar: Bar) -> str:
     if bar.wait is not None:
         share = bar.wait.share()
         colour = AMBER if share > DATA_SHARE_LIMIT else GREEN
-        parts.append(f"<span style='color: {colour}'>{share:.0%} of the time waits for data</span>")
+        parts.append(
+            f"<span style='color: {colour}'>{percent(share, 0)} of the time waits for data</span>"
+        )
     return " · ".join(parts)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from enstack.counting import counted, joined, some_of
 from enstack.reporting.background import Choice
 from enstack.reporting.leaderboard import LeaderboardRow
+from enstack.reporting.paper import as_large_as_the_papers
 from enstack.stacking.verdict_text import MEASURE_TITLES
 
 __all__ = ["about"]
@@ -53,16 +54,18 @@ def _source(data: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     functions = [
         f"{n:,} {USES[split]} ({split})" for split, n in data["functions"].items() if split in USES
     ]
-    return f"The functions are {_named(settings)}: {joined(functions)}."
+    return f"The functions are {_named(data['functions'], settings)}: {joined(functions)}."
 
 
-def _named(settings: Mapping[str, Any]) -> str:
+def _named(functions: Mapping[str, int], settings: Mapping[str, Any]) -> str:
     data_dir, subset = settings.get("data_dir"), settings.get("subset", "all")
     named = "the toy data of enstack" if data_dir == "toy" else f"the data in {data_dir}"
     if subset == "all":
         return named
-    drawn = "as large as the paper's" if subset == "paper" else f"of {subset:,} in a split at most"
-    return f"a subset, {drawn}, of {named}"
+    if subset == "paper":
+        size = "as large as" if as_large_as_the_papers(functions) else "smaller than"
+        return f"a subset, {size} the paper's, of {named}"
+    return f"a subset, of {subset:,} in a split at most, of {named}"
 
 
 def _base_models(rows: Sequence[LeaderboardRow], added: Mapping[str, Any]) -> Iterator[str]:

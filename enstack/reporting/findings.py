@@ -40,10 +40,16 @@ from enstack.reporting.stored_run import StoredRun, read_history, read_run
 from enstack.reporting.verdict import read_verdict
 from enstack.reporting.wrong_functions import read_wrong_functions
 from enstack.run_folder import RunFolder
+from enstack.stacking.stage import STACKING_EDITION
 from enstack.storage.json_text import json_values
+from enstack.storage.manifest import read_manifest
 
 __all__ = ["load_results"]
 
+OLDER_STACKS = (
+    "An older enstack made these stacks and this verdict. Have them made anew, which trains no "
+    "base model: enstack stack, with this run's folder."
+)
 ONE_SETTING = "Train anew in another run_dir where its figures are to stand for one of them."
 
 
@@ -60,6 +66,7 @@ def load_results(run_dir: Path) -> ReportContent:
     chosen, verdict = of_key[best.key], read_verdict(stored.folder.stacking.verdict)
     training, seeds = _training(stored), summarize_seeds(stored.folder)
     costs = read_costs(stored.folder.stacking.costs)
+    collapsed = _collapsed(stored, evaluations)
     made_up = says_made_up(stored.settings.get("data_dir"), stored.data["notes"])
     data = json_values(without_home(stored.data))
     settings = json_values(shown_settings(stored.settings, training))
@@ -67,7 +74,7 @@ def load_results(run_dir: Path) -> ReportContent:
         run=stored.folder.path.resolve().name,
         verdict=verdict,
         how_sure=how_sure(verdict, seeds),
-        next_step=next_step(verdict, made_up, costs),
+        next_step=next_step(verdict, made_up, costs, [one.key for one in collapsed]),
         about=about(data, settings, stored.rows, choice),
         limits=limits_of(data, seeds is not None),
         choice=choice,
@@ -86,7 +93,7 @@ def load_results(run_dir: Path) -> ReportContent:
         natural=at_natural_frequencies(stored),
         evaluations=evaluations,
         agreement=_agreement(stored),
-        collapsed=_collapsed(stored, evaluations),
+        collapsed=collapsed,
         truncated=_truncated(stored),
         chosen=chosen,
         # They stand beside the chosen row, and not beside themselves.
@@ -95,6 +102,7 @@ def load_results(run_dir: Path) -> ReportContent:
         wrong_functions=read_wrong_functions(stored.folder.stacking.wrong_functions),
         training=training,
         warnings=[
+            *_older_stacks(stored.folder),
             *_changed_settings(training),
             *_added_texts(stored.data.get("added", {})),
         ],
@@ -116,6 +124,13 @@ def _chance_texts(stored: StoredRun) -> list[str]:
         on_validation = stored.folder.base_model(row.name).on_validation()
         told.append(chance_text(row.title, {"validation": on_validation, "test": on_test}))
     return [text for text in told if text]
+
+
+def _older_stacks(run: RunFolder) -> list[str]:
+    """That a newer program would stack anew, and may tell another verdict."""
+    made_from = (read_manifest(run.stacking.path) or {}).get("made_from", {})
+    older = made_from.get("edition", STACKING_EDITION) < STACKING_EDITION
+    return [OLDER_STACKS] if older else []
 
 
 def _added_texts(added: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -15,14 +15,19 @@ from enstack.reporting.costs import amount
 from enstack.reporting.leaderboard import interval, number
 from enstack.rounding import decimal, percent
 
-__all__ = ["render_page"]
+__all__ = ["render_page", "unbroken"]
 
+# A user's code and the page's own style stay as they are.
+VERBATIM = re.compile(r"(<(?:pre|style)\b.*?</(?:pre|style)>)", re.DOTALL)
+PERCENT = re.compile(r"(?<=\d) %")
 UTC_MINUTE = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)[\d:.]*(?:\+00:00|Z)$")
 
 
 def render_page(package: str, template: str, values: Mapping[str, Any]) -> str:
     """The page that a package's template makes of values; equal values give equal text."""
-    return _environment(package).get_template(template).render(values)
+    page = _environment(package).get_template(template).render(values)
+    parts = enumerate(VERBATIM.split(page))
+    return "".join(part if number % 2 else unbroken(part) for number, part in parts)
 
 
 @functools.cache
@@ -45,6 +50,11 @@ def _environment(package: str) -> jinja2.Environment:
     environment.filters.update(decimal=decimal, percent=percent, code=code)
     environment.globals.update(counted=counted, joined=joined, share=share)
     return environment
+
+
+def unbroken(text: str) -> str:
+    """A text in which no line ends between a number and its percent sign."""
+    return PERCENT.sub("\u00a0%", text)
 
 
 def moment(time: str) -> str:

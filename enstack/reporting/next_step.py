@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
+from enstack.counting import joined
 from enstack.reporting.costs import amount
 from enstack.stacking.baselines import WORDS
 from enstack.stacking.costs import Cost
@@ -19,23 +20,39 @@ ON_REAL_DATA = (
 
 
 def next_step(
-    verdict: Verdict | None, made_up: bool = False, costs: Mapping[str, Cost] | None = None
+    verdict: Verdict | None,
+    made_up: bool = False,
+    costs: Mapping[str, Cost] | None = None,
+    at_chance: Collection[str] = (),
 ) -> str | None:
     """What a verdict asks for: the stack, or the simpler model; and what would settle it.
 
-    made_up: whether the functions are; costs: by the keys of the leaderboard's rows. None where
-    there is no verdict on real functions.
+    made_up: whether the functions are; costs: by the keys of the leaderboard's rows; at_chance:
+    keys of those that are no better than chance. None where there is no verdict on real functions.
     """
     if made_up:
         return ON_REAL_DATA
-    return _by_verdict(verdict, costs or {}) if verdict else None
+    return _by_verdict(verdict, costs or {}, at_chance) if verdict else None
 
 
-def _by_verdict(verdict: Verdict, costs: Mapping[str, Cost]) -> str:
+def _by_verdict(verdict: Verdict, costs: Mapping[str, Cost], at_chance: Collection[str]) -> str:
     if not verdict.labels_differ:
         return "Test on functions of every class: nothing can be chosen by these."
-    if verdict.leaps or verdict.collapsed:
-        return "Mend first what the verdict warns of, and judge then."
+    if verdict.leaps:
+        names = joined([leap.title for leap in verdict.leaps])
+        return f"Find out how {names} came about, or stack without it, before anything is used."
+    to_use = _to_use(verdict, costs, at_chance)
+    if not verdict.collapsed:
+        return to_use
+    # Two out of three may well be of use meanwhile, and word counts are trained at once.
+    return (
+        f"Train {joined(verdict.collapsed)} anew or stack without, and judge stacking then: what "
+        f"helps stands below. Until that is done: {to_use}"
+    )
+
+
+def _to_use(verdict: Verdict, costs: Mapping[str, Cost], at_chance: Collection[str]) -> str:
+    """The stack where it is better and nothing simpler is ahead, else the simpler model."""
     if verdict.outcome == "better" and verdict.ahead is not None:
         return (
             f"Compare {verdict.candidate_title} and {title(verdict.ahead.second)} on other "
@@ -48,6 +65,11 @@ def _by_verdict(verdict: Verdict, costs: Mapping[str, Cost]) -> str:
             f"{_loaded(verdict.declared.candidate)}"
         )
     simpler = _simpler(verdict)
+    if simpler in at_chance:
+        return (
+            f"Use none of these models: {title(simpler)} is no better than chance, and nothing "
+            "here shows a gain over it."
+        )
     return (
         f"Use {title(simpler)}: it is simpler, and nothing here shows a gain over it."
         f"{_loaded(simpler)}{_more(verdict)}"

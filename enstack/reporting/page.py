@@ -19,6 +19,7 @@ from enstack.reporting.figures import SMALL_CLASS, draw_figures
 from enstack.reporting.findings import load_results
 from enstack.reporting.html import render_page
 from enstack.reporting.leaderboard import KINDS, MEASURES, LeaderboardRow
+from enstack.reporting.paper import as_large_as_the_papers
 from enstack.reporting.two_languages import Catalog, in_two_languages, read_catalog
 from enstack.run_folder import RunFolder
 from enstack.stacking.baselines import WORDS
@@ -71,6 +72,7 @@ def _page(content: ReportContent, pictures: Mapping[str, str]) -> str:
             one.key: one.only_answer for one in content.collapsed if one.only_answer is not None
         },
         "against": _against(content),
+        "papers_size": as_large_as_the_papers(content.data["functions"]),
     }
     page = render_page("enstack.reporting", "report.html.j2", {**values, **more})
     return in_two_languages(page, Catalog(read_catalog()))

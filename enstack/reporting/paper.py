@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from enstack.data.subsets import PAPER_COUNTS
 from enstack.reporting.leaderboard import LeaderboardRow
 
-__all__ = ["PaperRow", "beside_the_paper"]
+__all__ = ["PaperRow", "as_large_as_the_papers", "beside_the_paper"]
 
 # Table III (arXiv 2411.16561): accuracy, F1, AUC in percent. Recall equals accuracy in each row
 # there, so its averages are weighted ones.
@@ -51,6 +52,14 @@ def beside_the_paper(
         return None
     found = ((row, _in_paper(row)) for row in rows)
     return [_beside(row, reported) for row, reported in found if reported is not None]
+
+
+def as_large_as_the_papers(functions: Mapping[str, int]) -> bool:
+    """Whether splits have as many functions, by name, as those of the paper.
+
+    Of data that lack some, the subset draws what there is.
+    """
+    return all(functions.get(split) == sum(n) for split, n in PAPER_COUNTS.items())
 
 
 def _in_paper(row: LeaderboardRow) -> tuple[str, float, float, float] | None:

@@ -10,6 +10,8 @@ from importlib import resources
 
 import yaml
 
+from enstack.reporting.html import unbroken
+
 __all__ = ["Catalog", "in_two_languages", "read_catalog"]
 
 CATALOG = "vietnamese.yaml"
@@ -24,7 +26,7 @@ LETTER = re.compile(r"[^\W\d_]")
 TAG = re.compile(r"<[^>]*>")
 IN_A_SENTENCE = r"(?:(?![.!?]\s+\S).)+?"
 FITTING = {
-    "num_": r"[−+\d.,%–<>&;lgt]+",  # with signs, percent, and < as it is escaped
+    "num_": r"[−+\d.,%–<>&;lgt]+(?: %)?",  # with signs, percent, and < as it is escaped
     "name_": r"\S+(?:, \S+)*?(?: and \S+)?",
     "any_": ".+?",
 }
@@ -134,7 +136,7 @@ def _said(catalog: Catalog, english: str) -> str | None:
     said = catalog.translated(plain)
     if said is None:
         catalog.unknown.add(plain)
-    return None if said in (None, plain) else said.replace(" %", "\u00a0%")
+    return None if said in (None, plain) else unbroken(said)
 
 
 def _unquoted(text: str) -> str:

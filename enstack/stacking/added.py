@@ -20,7 +20,7 @@ from enstack.metrics.label_task import LabelTask
 from enstack.progress.say import say
 from enstack.run_folder import RunFolder
 from enstack.stacking.added_names import names_taken, refuse_our_names, require_name
-from enstack.stacking.meta_features import BaseModelProbabilities, refuse_leaks
+from enstack.stacking.meta_features import ON_TEST, BaseModelProbabilities, refuse_leaks
 from enstack.stacking.near_copies import near_copy_of
 from enstack.stacking.probability_files import (
     GivenProbabilities,
@@ -160,7 +160,8 @@ def _checked(
     if given.data not in (None, data.fingerprint):
         raise DataError(
             f"{name}: its file is of another run, on other functions or labels (data fingerprint "
-            f"{str(given.data)[:12]}, this run has {data.fingerprint[:12]})."
+            f"{str(given.data)[:12]}, this run has {data.fingerprint[:12]}). Have the model judge "
+            "this run's functions."
         )
     if given.seen is None and not unseen:
         raise ConfigError(
@@ -189,7 +190,7 @@ def _require_ids(name: str, ids: np.ndarray, data: VulnerabilityData, plan: Spli
     if len(doubled):
         raise DataError(
             f"{name} must tell of each function once; more than once: "
-            f"{counted(len(doubled), 'id')}, first {doubled[0]}."
+            f"{counted(len(doubled), 'id')}, first {doubled[0]}. Leave one row of each."
         )
     every = np.concatenate([split.ids for split in data.splits.values()])
     foreign = values[~np.isin(values, every)]
@@ -205,7 +206,8 @@ def _require_ids(name: str, ids: np.ndarray, data: VulnerabilityData, plan: Spli
         if len(missing):
             raise DataError(
                 f"{name} must tell of all {counted(len(wanted), f'{split} function')}; missing: "
-                f"{len(missing):,}, first {missing[0]}."
+                f"{len(missing):,}, first {missing[0]}. Have the model judge these too; base "
+                "models' own files name all that are asked for, by their ids."
             )
 
 
@@ -227,7 +229,7 @@ def _require_probabilities(name: str, given: GivenProbabilities, task: LabelTask
         raise DataError(
             f"The probabilities of a function must add up to 1; {name} has other sums in "
             f"{len(rows):,} of {counted(len(given.ids), 'row')}, first {given.ids[rows[0]]}: "
-            f"{sums[rows[0]]:g}."
+            f"{sums[rows[0]]:g}. Give all classes of the run, as a softmax leaves them."
         )
 
 
@@ -235,11 +237,9 @@ def _refuse_seen(
     name: str, given: GivenProbabilities, data: VulnerabilityData, plan: SplitPlan
 ) -> None:
     """Before anything is kept: the guard would refuse the run at every later start."""
-    needed = {
-        plan.meta_split: data.splits[plan.meta_split].ids[plan.meta_rows],
-        "test": data.splits["test"].ids,
-    }
-    refuse_leaks([_rows(name, given, ids) for ids in needed.values()])
+    meta_rows = data.splits[plan.meta_split].ids[plan.meta_rows]
+    refuse_leaks([_rows(name, given, meta_rows)])
+    refuse_leaks([_rows(name, given, data.splits["test"].ids)], ON_TEST)
 
 
 def _rows(name: str, given: GivenProbabilities, ids: np.ndarray) -> BaseModelProbabilities:

@@ -57,19 +57,30 @@ def mean_vote(models: Sequence[BaseModelProbabilities]) -> np.ndarray:
     return np.asarray(stacked.mean(axis=0, dtype=np.float64), dtype=np.float32)
 
 
-def refuse_leaks(models: Iterable[BaseModelProbabilities]) -> None:
-    """Raise DataError when a base model has seen a row that a meta-classifier would be fitted on.
+ON_META_ROWS = (
+    "Meta-classifiers must be fitted on functions that no base model has seen",
+    "Give holdout or out-of-fold probabilities (meta_features=holdout|out_of_fold).",
+)
+ON_TEST = (
+    "A model must be measured on functions that it has not seen",
+    "Train it without these, or leave it out.",
+)
 
-    On such rows a base model is surer than it will ever be again, and a stack learns to trust it.
+
+def refuse_leaks(
+    models: Iterable[BaseModelProbabilities], rule: tuple[str, str] = ON_META_ROWS
+) -> None:
+    """Raise DataError when a base model has seen a row that it would be asked about.
+
+    rule: what it would be asked for, and what to do instead. On rows that a base model has seen it
+    is surer than it will ever be again, and a stack learns to trust it.
     """
     for model in models:
         seen = np.flatnonzero(model.seen)
         if len(seen):
             raise DataError(
-                f"Meta-classifiers must be fitted on functions that no base model has seen: "
-                f"{model.name} was trained or selected on {len(seen):,} of {len(model.ids):,}, "
-                f"first {model.ids[seen[0]]}.\n"
-                "Give holdout or out-of-fold probabilities (meta_features=holdout|out_of_fold)."
+                f"{rule[0]}: {model.name} was trained or selected on {len(seen):,} of "
+                f"{len(model.ids):,}, first {model.ids[seen[0]]}.\n{rule[1]}"
             )
 
 

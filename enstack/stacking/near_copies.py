@@ -9,6 +9,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from enstack.metrics.label_task import LabelTask
+from enstack.rounding import percent
 
 __all__ = ["NearCopy", "near_copy_of"]
 
@@ -34,7 +35,7 @@ class NearCopy:
 
     def __str__(self) -> str:
         return (
-            f"the same answer to {100 * self.same_answers:.1f} %, probabilities at most "
+            f"the same answer to {percent(self.same_answers)}, probabilities at most "
             f"{self.apart:.2g} apart, correlation {self.correlation:.4f} where answers are the same"
         )
 

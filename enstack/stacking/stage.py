@@ -39,7 +39,7 @@ from enstack.stacking.inputs import StackingInputs
 from enstack.stacking.kept_pairs import listed_pairs_digest, write_pairs
 from enstack.stacking.kept_projects import write_projects
 from enstack.stacking.leaps import Rows, leaps
-from enstack.stacking.meta_features import BaseModelProbabilities, refuse_leaks
+from enstack.stacking.meta_features import ON_TEST, BaseModelProbabilities, refuse_leaks
 from enstack.stacking.primary_measure import primary_measure
 from enstack.stacking.ranking import leaderboard
 from enstack.stacking.selection import Selection, select_model
@@ -54,7 +54,7 @@ from enstack.storage.files import write_json
 from enstack.storage.folders import replacing_folder
 from enstack.storage.manifest import is_current
 
-STACKING_EDITION = 11  # raise when the folder holds something else, so that it is made again
+STACKING_EDITION = 12  # raise when the folder holds something else, so that it is made again
 FLAWFINDER = "baseline:flawfinder"
 
 
@@ -228,7 +228,7 @@ def _every_model(
     """
     task, data, asked = inputs.task, inputs.data, inputs.on_test()
     # Of test too: a model would be measured on functions that it knows by heart.
-    refuse_leaks(asked)
+    refuse_leaks(asked, ON_TEST)
     asked = [_joined(*pair) for pair in zip(asked, inputs.on_selection_rows(), strict=True)]
     fitted = _fitted(inputs, selected)
     _save(fitted, inputs.words, folder)

@@ -95,13 +95,13 @@ def test_nothing_is_told_where_nothing_is_to_be_done() -> None:
         (
             {"duplicates": duplicated(LEVELS[2], 9)},
             {"duplicates": duplicated(LEVELS[2], 10)},
-            "1.0% of test has a near-duplicate",
+            "1.0 % of test has a near-duplicate",
         ),
         ({}, {"contradictions": contradicted(LEVELS[0], 1)}, "1 pair of the same text"),
         (
             {"contradictions": contradicted(LEVELS[1], 49)},
             {"contradictions": contradicted(LEVELS[1], 50)},
-            "5.0% of train has a near-duplicate with another label",
+            "5.0 % of train has a near-duplicate with another label",
         ),
         (
             {"counts": counted("test", 201)},
@@ -119,14 +119,18 @@ def test_nothing_is_told_where_nothing_is_to_be_done() -> None:
             {"word_counts": words(tfidf=0.9996)},
             "Counted words reach macro-F1 >0.999",
         ),
-        ({"groups": commits(0)}, {"groups": commits(1)}, "0.1% of test shares a commit with train"),
+        (
+            {"groups": commits(0)},
+            {"groups": commits(1)},
+            "0.1 % of test shares a commit with train",
+        ),
         (
             told_by("project", 0.44, 0.59),
             told_by("project", 0.46, 0.5),
             "The project alone reaches",
         ),
         (told_by("source", 0.35, 0.59), told_by("source", 0.35, 0.61), "The source alone reaches"),
-        ({"lengths": [lengths(99)]}, {"lengths": [lengths(100)]}, "10.0% of train is cut at 512"),
+        ({"lengths": [lengths(99)]}, {"lengths": [lengths(100)]}, "10.0 % of train is cut at 512"),
     ],
 )
 def test_an_alert_comes_at_its_threshold_and_names_it(

@@ -120,7 +120,7 @@ def test_an_audit_names_the_leak_and_what_to_do(audited: Audit) -> None:
     assert "80 of 80 are vulnerable" in told
     assert "Write all functions into one file, and divide it: use split_by=project." in told
     (shared,) = [headline for headline in alerts if "shares a commit with train" in headline]
-    assert shared.startswith("1.1% of test")
+    assert shared.startswith("1.1 % of test")
     assert not [headline for headline in alerts if headline.startswith("The source")]
     scores = audited.word_counts["all"].baselines["project"]
     assert scores is not None

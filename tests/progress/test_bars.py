@@ -62,7 +62,7 @@ def test_the_share_of_waiting_is_measured_after_the_warm_up_and_advised_on(
     assert wait.postfix() == {"data": wait.share()}
     assert wait.advise()
     assert capsys.readouterr().out == (
-        "💡 The model waits 25% of the time for data: local_dir is far away; set it nearer.\n"
+        "💡 The model waits 25 % of the time for data: local_dir is far away; set it nearer.\n"
     )
 
 

@@ -112,7 +112,7 @@ def test_bars_of_three_levels_are_rows_of_one_panel(
     assert "Epoch 3 [Train]" in said
     assert "10% 27/270 [00:12&lt;01:54, 0.47s/it, loss=0.4567, lr=1.2e-05]" in said
     assert "34.0 examples/s" in said
-    assert "0% of the time waits for data" in said
+    assert "0 % of the time waits for data" in said
     assert len(shown) == 3, "one panel and the place of the curves, updated in place"
     assert capsys.readouterr().out == "", "no plain lines beside it"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -27,12 +28,13 @@ def paragraph(
     rows: tuple[str, ...] = ("base:b", "base:a", "stack:lr"),
     added: tuple[str, ...] = (),
     chosen_on: str = "validation",
+    functions: Mapping[str, int] = FUNCTIONS,
     **settings: Any,
 ) -> str:
     data = {
         "label_mode": label_mode,
         "class_names": CLASS_NAMES[label_mode],
-        "functions": FUNCTIONS,
+        "functions": functions,
         "holdout": holdout,
         "added": dict.fromkeys(added),
     }
@@ -64,7 +66,7 @@ def test_what_is_asked_is_said_of_every_label_mode(label_mode: str, said: str) -
         ({"data_dir": "~/vdisc"}, "The functions are the data in ~/vdisc: 18,000 to learn from "),
         (
             {"data_dir": "d", "subset": "paper"},
-            "a subset, as large as the paper's, of the data in d",
+            "a subset, smaller than the paper's, of the data in d",
         ),
         (
             {"data_dir": "d", "subset": 1500},
@@ -76,6 +78,8 @@ def test_where_functions_come_from_and_how_many_they_are(
     settings: dict[str, Any], said: str
 ) -> None:
     assert said in paragraph(**settings)
+    papers = {"train": 20_305, "validation": 3_900, "test": 3_900}
+    assert "as large as the paper's" in paragraph(subset="paper", functions=papers)
     assert "(train), 240 to choose on (validation) and 241 to measure on (test)." in paragraph()
 
 

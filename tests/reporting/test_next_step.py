@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from enstack.reporting.next_step import next_step
 from enstack.run_folder import RunFolder
 from enstack.stacking.costs import Cost
+from enstack.stacking.leaps import Leap
 from enstack.stacking.verdict_text import Verdict
 from tests.support.pages import english
 from tests.support.verdicts import difference, verdict_of
@@ -50,9 +52,31 @@ def test_where_nothing_is_shown_four_times_the_functions_are_said_to_show_half_a
     assert "four times" not in told(unlikely), "the interval ends below half of .07"
 
 
+def test_beside_a_model_that_has_learned_nothing_two_things_are_told_training_and_use() -> None:
+    first = "Train small-b anew or stack without, and judge stacking then"
+    for main, words, use in (
+        ((0.1, 0.05), None, "Until that is done: Use logistic regression, if its cost"),
+        ((0.0, 0.05), (-0.1, 0.05), f"Until that is done: Use {WORDS}: it is simpler"),
+    ):
+        verdict = verdict_of(
+            difference(*main), difference(*words) if words else None, collapsed=["small-b"]
+        )
+        assert told(verdict).startswith(first)
+        assert use in told(verdict)
+        assert english_left(f"<p><b>What next?</b> {told(verdict)}</p>") == []
+
+
+def test_what_is_no_better_than_chance_is_not_to_be_used_for_being_simple() -> None:
+    verdict = verdict_of(difference(0.0, 0.05))
+    asked = next_step(verdict, at_chance=["base:tiny-a", "stack:lr"])
+    assert str(asked).startswith("Use none of these models: tiny-a is no better than chance")
+    assert english_left(f"<p>{asked}</p>") == []
+
+
 def test_what_makes_a_verdict_void_comes_first() -> None:
-    collapsed = verdict_of(difference(0.1, 0.05), collapsed=["small-b"])
-    assert told(collapsed).startswith("Mend first what the verdict warns of")
+    seen = verdict_of(difference(0.1, 0.05), leaps=[Leap("mine", 0.6, 0.9, 0.5, 0.5, 9.0)])
+    assert told(seen).startswith("Find out how mine came about, or stack without it")
+    assert english_left(f"<p>{told(seen)}</p>") == []
     alike = verdict_of(difference(0.0, 0.0), labels_differ=False)
     assert told(alike).startswith("Test on functions of every class")
 
@@ -88,4 +112,4 @@ def test_a_report_that_is_written_again_says_the_verdict_and_the_page_what_is_ne
     verdict: Verdict | None = content.verdict
     assert verdict is not None
     assert verdict.sentence.split(":")[0] in capsys.readouterr().out
-    assert str(content.next_step) in english(page.read_text(encoding="utf-8"))
+    assert str(content.next_step) in html.unescape(english(page.read_text(encoding="utf-8")))

@@ -22,6 +22,8 @@ from enstack.reporting.findings import load_results
 from enstack.reporting.page import write_report
 from enstack.reporting.stored_run import read_run
 from enstack.run_folder import RunFolder
+from enstack.stacking.stage import STACKING_EDITION
+from enstack.storage.manifest import write_manifest
 from tests.support.pages import Page, english
 from tests.support.report_runs import (
     CWE,
@@ -31,6 +33,7 @@ from tests.support.report_runs import (
     write_projects,
     write_run,
 )
+from tests.support.vietnamese import english_left
 
 
 def section(page: Path, title: str) -> str:
@@ -251,7 +254,7 @@ def test_the_code_of_a_mistake_stays_in_its_frame_whatever_it_holds(tmp_path: Pa
     page = write_report(run_dir)
     html, text = english(page.read_text(encoding="utf-8")), section(page, "Where it is wrong")
     assert "31 of 240 test functions are judged wrongly by tiny-a" in text
-    assert "clean , said to be vulnerable with 98.8%; test/&lt;b&gt;7" in text
+    assert "clean , said to be vulnerable with 98.8 %; test/&lt;b&gt;7" in text
     assert "script" not in Page(page).tags
     assert "</code></pre><script>x()</script>\n?[2J??gnp.exe??\n\tif (a < b && c) y" in "".join(
         Page(page).words
@@ -281,3 +284,12 @@ def test_a_damaged_list_of_mistakes_is_refused_in_one_line(tmp_path: Path) -> No
 def test_tables_that_may_scroll_on_a_phone_can_be_reached_by_keyboard(tmp_path: Path) -> None:
     html = english(write_report(write_full_run(tmp_path / "run")).read_text(encoding="utf-8"))
     assert html.count('<div class="scroll"') == html.count('<div class="scroll" tabindex="0">') > 5
+
+
+def test_stacks_of_an_older_program_are_told_with_what_makes_them_anew(tmp_path: Path) -> None:
+    run_dir = write_minimal_run(tmp_path / "run")
+    for edition, told in ((STACKING_EDITION, False), (STACKING_EDITION - 1, True)):
+        write_manifest(run_dir / "stacking", made_from={"edition": edition})
+        page = write_report(run_dir).read_text(encoding="utf-8")
+        assert ("An older enstack made these stacks" in page) is told
+        assert english_left(page) == []

@@ -96,8 +96,8 @@ def test_alerts_have_their_vietnamese() -> None:
 
 def notes_on_data() -> list[str]:
     """What may be noted of data, as the functions that note it write it."""
-    division = {"near_duplicates_from": 0.7, "kept_together": ["commit"], "largest": "41.0%"}
-    passed_over = {"project": "only 1 group", "commit": "60% of the functions name none"}
+    division = {"near_duplicates_from": 0.7, "kept_together": ["commit"], "largest": "41.0 %"}
+    passed_over = {"project": "only 1 group", "commit": "60 % of the functions name none"}
     dated = {"validation": "2021-02-03", "test": "2022-01-01", "undated": 7}
     read = np.zeros(3, np.uint8)
     return [

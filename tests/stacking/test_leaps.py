@@ -102,4 +102,4 @@ def test_the_console_and_the_reports_alerts_tell_of_it(tmp_path: Path) -> None:
     (alert,) = [
         one for one in load_results(tmp_path / "run").alerts if one.kind == "better_on_test"
     ]
-    assert "oracle is right of 100.0% of the test functions, and of 60.0% of those" in alert.text
+    assert "oracle is right of 100.0 % of the test functions, and of 60.0 % of those" in alert.text

@@ -30,6 +30,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 from enstack.metrics.one_class import OneClass
 from enstack.plots import COLOURS, STYLE
+from enstack.rounding import percent
 from enstack.stacking.leaps import leaps as leaps_of
 from enstack.stacking.meta_features import BaseModelProbabilities
 from enstack.stacking.stack import fit_meta_classifier
@@ -248,8 +249,10 @@ def leaks(sizes: tuple[int, int], n: int) -> None:
             right = "46" if skill == 1 else "68"
             where = f"right of {right} %, {sizes[0]:,} rows before, {sizes[1]:,} of test"
             most = 1 if leak else 0.005
-            note(f"leak of {leak:.0%} of test's labels told", where, asked / n, 0, most, n)
-            note(f"leak of {leak:.0%}, an honest model told", where, others / n, 0, 0.005, n)
+            note(f"leak of {percent(leak, 0)} of test's labels told", where, asked / n, 0, most, n)
+            note(
+                f"leak of {percent(leak, 0)}, an honest model told", where, others / n, 0, 0.005, n
+            )
 
 
 def draw_picture() -> None:

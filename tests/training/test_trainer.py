@@ -394,7 +394,7 @@ def test_a_slow_loader_is_advised_on_once_a_run_before_the_epoch_ends(
     run_training(*parts, train_config(tmp_path / "run", epochs=2), monkeypatch)
     assert seen == ["batch 3"]
     said = capsys.readouterr().out
-    assert said.count("The model waits 40% of the time for data") == 1
+    assert said.count("The model waits 40 % of the time for data") == 1
     assert "is no disk of this machine (fuse.drive); set local_dir to one." in said
 
 
