@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +14,7 @@ import pyarrow.parquet as pq
 
 from enstack.data.csv_tables import csv_header, csv_rows
 from enstack.data.hdf5_datasets import dataset_names, require_own_datasets
-from enstack.data.json_lines import json_records, sized_records
+from enstack.data.json_lines import json_names, sized_records
 from enstack.data.opened import format_of
 from enstack.data.other_names import USUAL_LABELS, USUAL_TEXTS
 from enstack.data.strangers import readable
@@ -26,7 +25,6 @@ CWE_COLUMNS = ("CWE-119", "CWE-120", "CWE-469", "CWE-476", "CWE-other")
 # A table's own columns, and those that other data sets have in their place.
 TABLE_COLUMNS = ("func", "label", *CWE_COLUMNS)
 KNOWN_COLUMNS = (*TABLE_COLUMNS, *USUAL_TEXTS, *USUAL_LABELS)
-FIRST_ROWS = 100  # of JSON, whose rows need not have the same keys: where names are taken from
 # A batch is held as Python objects and as Arrow at once: with 8,192 rows that was the peak of
 # all memory.
 BATCH_ROWS = 2048
@@ -91,8 +89,7 @@ def _csv_batches(
 
 def _json_columns(path: Path) -> list[str]:
     # Of the first rows: each later one is held against them when it is read.
-    rows = islice(json_records(path, KNOWN_COLUMNS), FIRST_ROWS)
-    return list(dict.fromkeys(name for row in rows for name in row))
+    return json_names(path, KNOWN_COLUMNS)
 
 
 def _json_batches(

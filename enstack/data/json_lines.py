@@ -1,24 +1,37 @@
-"""Rows as JSON, one object a line or one array; what else a file holds is named with its line."""
+"""Rows as JSON: an object a line, one array, or one object that is a table; else told by line."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from enstack.data.json_arrays import BYTE, array_rows, reason_of, shape_of
-from enstack.data.opened import lines_of, open_bytes
+from enstack.data.json_arrays import UNDER_WEAKNESSES, array_rows
+from enstack.data.json_objects import whole_table
+from enstack.data.json_stream import BYTE, reason_of
+from enstack.data.opened import lines_of, open_bytes, open_text
 from enstack.errors import DataError
 
-__all__ = ["json_records", "sized_records"]
+__all__ = ["json_names", "json_records", "sized_records"]
+
+FIRST_ROWS = 100  # rows need not have the same keys: where names are taken from
+
+
+def json_names(path: Path, known: Collection[str]) -> list[str]:
+    """The names of a file's columns, or of what its first rows have; known: as of json_records."""
+    if not _is_array(path) and (table := whole_table(path)) and table.columns:
+        return [column.name for column in table.columns]
+    rows = islice(json_records(path, known), FIRST_ROWS)
+    return list(dict.fromkeys(name for row in rows for name in row))
 
 
 def json_records(path: Path, known: Collection[str]) -> Iterator[dict[str, Any]]:
-    """The objects of a file in order, whether it has one a line or an array of them.
+    """The objects of a file in order, whether it has one a line, an array of them, or columns.
 
     Raises DataError for what is none. known: keys that no object may have twice, for the last one
-    would win without a word.
+    would win without a word; of columns, those that are read.
     """
     return (record for record, _ in sized_records(path, known))
 
@@ -35,11 +48,22 @@ def sized_records(path: Path, known: Collection[str]) -> Iterator[tuple[dict[str
         return record
 
     decoder = json.JSONDecoder(object_pairs_hook=unique)
-    if shape_of(path) == "lines":
+    if _is_array(path):
+        rows = array_rows(path, decoder)
+    elif table := whole_table(path):
+        rows = table.rows(decoder, known)
+    else:
         yield from _lines(path, decoder)
         return
-    for row in array_rows(path, decoder):
+    for row in rows:
         yield _without_bytes(row.value) if row.escapes_alone else row.value, row.size
+
+
+def _is_array(path: Path) -> bool:
+    """Whether a file is one array, or arrays under the names of weaknesses."""
+    with open_text(path) as file:
+        head = file.read(4096).lstrip()
+    return head.startswith("[") or UNDER_WEAKNESSES.match(head) is not None
 
 
 def _lines(path: Path, decoder: json.JSONDecoder) -> Iterator[tuple[dict[str, Any], int]]:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from enstack.data import json_arrays, opened
+from enstack.data import json_stream, opened
 from enstack.data.functions import labelled, read_tables
 from enstack.data.split_files import split_files
 from enstack.errors import DataError
@@ -54,9 +54,7 @@ def with_rows(**changed: Any) -> str:
         # JSON that holds no rows
         ("a.json", json.dumps([ROWS, ROWS]), r"after 0 rows, an item .* one object, found \[\{"),
         ("a.json", json.dumps([list(ROWS[0])]), "after 0 rows, an item of its array must be one"),
-        ("a.json", json.dumps({"data": ROWS}), "one object with rows under 'data'"),
         ("a.json", json.dumps({"train": ROWS, "test": ROWS}, indent=1), "rows under 'train'"),
-        ("a.json", json.dumps({"0": ROWS[0], "1": ROWS[1]}), "it holds one object of columns"),
         ("a.json", json.dumps(ROWS[0], indent=2), "line 1 .*its object goes on in the next line"),
         ("a.json", str(ROWS), "single quotes, as Python shows a value"),
         ("a.json", "[" * 100_000, "after 0 rows, it is nested too deeply"),
@@ -150,8 +148,8 @@ def test_a_line_longer_than_any_row_is_refused_before_it_is_read(name: str, tmp_
     tracemalloc.start()
     with (
         mock.patch.object(opened, "LONGEST_ROW", 1000),
-        mock.patch.object(json_arrays, "LONGEST_ROW", 1000),
-        mock.patch.object(json_arrays, "CHUNK", 500),
+        mock.patch.object(json_stream, "LONGEST_ROW", 1000),
+        mock.patch.object(json_stream, "CHUNK", 500),
         pytest.raises(DataError, match=r"a row must be shorter|more than 1,000 characters"),
     ):
         read(tmp_path)
@@ -163,20 +161,20 @@ def test_a_line_longer_than_any_row_is_refused_before_it_is_read(name: str, tmp_
 @pytest.mark.parametrize("ending", ["jsonl", "json"])
 def test_rows_of_long_lists_are_held_a_few_at_a_time(ending: str, tmp_path: Path) -> None:
     rows = [
-        {"func": f"f() {{ {number}; }}", "label": number % 2, "tokens": ["int"] * 4_000}
+        {"func": f"f() {{ {number}; }}", "label": number % 2, "tokens": ["int"] * 2_000}
         for number in range(60)
     ]
     if ending == "jsonl":
         write_lines(tmp_path / "a.jsonl", rows)
     else:
         (tmp_path / "a.json").write_text(json.dumps(rows))
-    with mock.patch("enstack.data.formats.BATCH_TEXT", 100_000):
+    with mock.patch("enstack.data.formats.BATCH_TEXT", 50_000):
         tracemalloc.start()
         read(tmp_path)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-    # All at once they take 14 MB.
-    assert peak < 6_000_000
+    # All at once they take 7 MB.
+    assert peak < 4_000_000
 
 
 # Forms that are not read
@@ -205,21 +203,3 @@ def test_a_form_that_is_not_read_is_told_with_what_makes_a_table_of_it(
     for place in (tmp_path, path):
         with pytest.raises(DataError, match=rf"functions.*{advice}"):
             split_files(place)
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        {"func": {"0": "int f() { }", "1": "int g() { }"}, "label": {"0": 0, "1": 1}},
-        {"0": {"func": "int f() { }", "label": 0}, "1": {"func": "int g() { }", "label": 1}},
-        {"columns": ["func", "label"], "index": [0], "data": [["int f() { }", 0]]},
-        {"schema": {"fields": []}, "data": [{"func": "int f() { }", "label": 0}]},
-    ],
-)
-@pytest.mark.parametrize("indent", [None, 2])
-def test_an_object_of_columns_is_told_as_what_pandas_writes(
-    value: object, indent: int | None, tmp_path: Path
-) -> None:
-    (tmp_path / "data.json").write_text(json.dumps(value, indent=indent))
-    with pytest.raises(DataError, match=r"data.json must hold one object.*orient='records'"):
-        read_tables(tmp_path)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from enstack.data import json_arrays
+from enstack.data import json_stream
 from enstack.data.json_lines import json_records
 from enstack.errors import DataError
 
@@ -48,7 +48,7 @@ def test_rows_are_the_same_wherever_the_text_is_cut(
 ) -> None:
     path = tmp_path / "a.json"
     path.write_text(json.dumps(rows, indent=indent, ensure_ascii=plain), "utf-8", "surrogatepass")
-    with mock.patch.object(json_arrays, "CHUNK", chunk):
+    with mock.patch.object(json_stream, "CHUNK", chunk):
         assert list(json_records(path, ())) == rows
 
 
@@ -59,7 +59,7 @@ def test_arrays_under_weaknesses_give_their_rows_that_name(
 ) -> None:
     path = tmp_path / "a.json"
     path.write_text(json.dumps({"CWE-119": rows, "NVD-CWE-noinfo": rows[:1], "CWE-20": []}))
-    with mock.patch.object(json_arrays, "CHUNK", chunk):
+    with mock.patch.object(json_stream, "CHUNK", chunk):
         read = list(json_records(path, ()))
     assert read == [
         *({"cwe": "CWE-119", **row} for row in rows),
@@ -76,7 +76,7 @@ def test_an_array_that_was_cut_anywhere_is_refused(
     path = tmp_path / "a.json"
     path.write_text(text[: max(1, int(len(text) * share))])
     with (
-        mock.patch.object(json_arrays, "CHUNK", chunk),
+        mock.patch.object(json_stream, "CHUNK", chunk),
         pytest.raises(DataError, match=r"a\.json: after"),
     ):
         list(json_records(path, ()))
@@ -94,8 +94,8 @@ def test_a_fault_in_a_large_file_is_told_without_reading_the_rest(tmp_path: Path
     path = tmp_path / "a.json"
     path.write_text('[{"func": 1}, {"func" 2}' + ', {"func": 3}' * 500_000)
     with (
-        mock.patch.object(json_arrays, "CHUNK", 100),
-        mock.patch.object(json_arrays, "LONGEST_ROW", 1000),
+        mock.patch.object(json_stream, "CHUNK", 100),
+        mock.patch.object(json_stream, "LONGEST_ROW", 1000),
         pytest.raises(DataError, match=r"after 1 rows, its JSON is broken \(expecting ':'"),
     ):
         list(json_records(path, ()))
