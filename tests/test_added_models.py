@@ -138,7 +138,7 @@ def with_value(column: str, value: Any) -> Spoil:
         (lambda t: t.drop(columns="CWE-476"), r"missing CWE-476 \(nearest: CWE-"),
         (lambda t: t.rename(columns={"id": "ids"}), r"missing id \(nearest: ids\)"),
         (with_value("CWE-119", "high"), r"must be numbers, found 'high' in row 3"),
-        (with_value("CWE-119", "nan"), r"from 0 to 1; others in 1 of 30 rows, first "),
+        (with_value("CWE-119", "nan"), r"from 0 to 1; others in 1 of 30 rows, first .*judge these"),
         (with_value("CWE-119", "7.5"), r"others in 1 of 30 rows.*softmax"),
         (with_value("CWE-119", "0.5"), r"must add up to 1; oracle has other sums in 1 of 30"),
         (lambda t: t.assign(seen="maybe"), r"seen must be true or false .* 'maybe' in row 0"),

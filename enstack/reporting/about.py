@@ -83,7 +83,8 @@ def _combined(holdout: Mapping[str, Any], rows: Sequence[LeaderboardRow]) -> Ite
     elif holdout:
         fitted_on, folds = holdout["stacking"], holdout["folds"]
         how = (
-            f"of which each was judged by models that had learned from {len(folds) - 1} other folds"
+            f"of which each was judged by models that had learned from "
+            f"{counted(len(folds) - 1, 'other fold')}"
             if folds
             else ALONE
         )

@@ -40,13 +40,13 @@ def _by_verdict(verdict: Verdict, costs: Mapping[str, Cost], at_chance: Collecti
         return "Test on functions of every class: nothing can be chosen by these."
     if verdict.leaps:
         names = joined([leap.title for leap in verdict.leaps])
-        return f"Find out how {names} came about, or stack without it, before anything is used."
+        return f"Find out how {names} came about, or do without, before anything is used."
     to_use = _to_use(verdict, costs, at_chance)
     if not verdict.collapsed:
         return to_use
     # Two out of three may well be of use meanwhile, and word counts are trained at once.
     return (
-        f"Train {joined(verdict.collapsed)} anew or stack without, and judge stacking then: what "
+        f"Train {joined(verdict.collapsed)} anew or do without, and judge stacking then: what "
         f"helps stands below. Until that is done: {to_use}"
     )
 

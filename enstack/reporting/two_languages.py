@@ -31,6 +31,7 @@ FITTING = {
     "any_": ".+?",
 }
 NAMED = 'translate="no"'  # a user's own word, which may be like one of ours
+LISTS = ("names", "name_members")
 QUOTES = (
     ("&#34;", '"'),
     ("&quot;", '"'),
@@ -82,7 +83,7 @@ class Catalog:
     def _parts(self, parts: dict[str, str]) -> dict[str, str] | None:
         """What stands in a form's places, said; None where one must be an entry and is none."""
         said = {
-            name: self.translated(part)
+            name: self.translated(part) or (self._listed(part) if name in LISTS else None)
             for name, part in parts.items()
             if LETTER.search(part) or name.startswith("known_")
         }
@@ -91,6 +92,15 @@ class Catalog:
             return None
         self.names.update(parts[name] for name in strange)
         return {name: said.get(name) or part for name, part in parts.items()}
+
+    def _listed(self, text: str) -> str:
+        """Names in a list, "a, b and c", of which those that are entries are said."""
+        *names, last = text.split(", ")
+        names += last.split(" and ", 1)
+        said = {name: self.translated(name) for name in names}
+        self.names.update(name for name, one in said.items() if one is None)
+        *first, last = (one or name for name, one in said.items())
+        return " và ".join([", ".join(first), last]) if first else last
 
 
 def in_two_languages(page: str, catalog: Catalog) -> str:

@@ -33,6 +33,8 @@ from enstack.storage.manifest import folder_problems, read_manifest
 
 __all__ = ["Added", "add_models", "require_added_whole"]
 
+NO_ANSWER = "Where a value is missing or NaN, have the model judge these functions again."
+LOGITS = "Logits must go through a softmax, or of flags a sigmoid, first."
 SUM_TOLERANCE = 1e-3  # what rounding to four digits leaves of a sum of ten
 
 
@@ -218,8 +220,8 @@ def _require_probabilities(name: str, given: GivenProbabilities, task: LabelTask
         raise DataError(
             f"{name} must have probabilities from 0 to 1; others in {len(rows):,} of "
             f"{counted(len(given.ids), 'row')}, first {given.ids[rows[0]]}: "
-            f"{', '.join(f'{value:g}' for value in given.probabilities[rows[0]])}. Logits must go "
-            "through a softmax, or of flags a sigmoid, first."
+            f"{', '.join(f'{value:g}' for value in given.probabilities[rows[0]])}. "
+            f"{NO_ANSWER if np.isnan(given.probabilities).any() else LOGITS}"
         )
     if task.has_thresholds:
         return

@@ -108,11 +108,7 @@ def _caveats(verdict: VerdictFigures) -> list[str]:
         *_other_way(verdict),
         *_small_classes(verdict),
         *_without_near(verdict),
-        *(
-            f"{name} does not tell functions apart (its MCC on test is 0.00): train it anew before "
-            "a stack is judged."
-            for name in verdict.collapsed
-        ),
+        *_collapsed(verdict.collapsed),
         *_collapsed_combinations(verdict),
         *map(leap_text, verdict.leaps),
         *_declared_late(verdict),
@@ -128,6 +124,18 @@ def leap_text(leap: Leap) -> str:
         f"({leap.standard_errors:.1f} standard errors). Chance does not do that; a model that has "
         "seen test's labels does. Find out how it was made before any figure here is believed."
     )
+
+
+def _collapsed(names: list[str]) -> list[str]:
+    """In one sentence, for where one has collapsed the others often have too."""
+    if not names:
+        return []
+    one = len(names) == 1
+    return [
+        f"{joined(names)} {'does' if one else 'do'} not tell functions apart "
+        f"({'its' if one else 'their'} MCC on test is 0.00): train {'it' if one else 'them'} anew "
+        "before a stack is judged."
+    ]
 
 
 def _collapsed_combinations(verdict: VerdictFigures) -> list[str]:

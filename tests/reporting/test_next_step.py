@@ -53,7 +53,7 @@ def test_where_nothing_is_shown_four_times_the_functions_are_said_to_show_half_a
 
 
 def test_beside_a_model_that_has_learned_nothing_two_things_are_told_training_and_use() -> None:
-    first = "Train small-b anew or stack without, and judge stacking then"
+    first = "Train small-b anew or do without, and judge stacking then"
     for main, words, use in (
         ((0.1, 0.05), None, "Until that is done: Use logistic regression, if its cost"),
         ((0.0, 0.05), (-0.1, 0.05), f"Until that is done: Use {WORDS}: it is simpler"),
@@ -75,7 +75,7 @@ def test_what_is_no_better_than_chance_is_not_to_be_used_for_being_simple() -> N
 
 def test_what_makes_a_verdict_void_comes_first() -> None:
     seen = verdict_of(difference(0.1, 0.05), leaps=[Leap("mine", 0.6, 0.9, 0.5, 0.5, 9.0)])
-    assert told(seen).startswith("Find out how mine came about, or stack without it")
+    assert told(seen).startswith("Find out how mine came about, or do without")
     assert english_left(f"<p>{told(seen)}</p>") == []
     alike = verdict_of(difference(0.0, 0.0), labels_differ=False)
     assert told(alike).startswith("Test on functions of every class")

@@ -174,3 +174,15 @@ def test_the_page_says_in_both_languages_what_it_says(tmp_path: Path) -> None:
     assert page.count('<span lang="en">') == page.count('<span lang="vi">') > 100
     shown = load_results(run_dir).chosen
     assert page.count(f"{shown.macro_f1:.3f}") >= 2
+
+
+def test_a_list_of_models_is_said_each_by_its_name() -> None:
+    catalog = Catalog(read_catalog())
+    names = "mean of the base models, SVM, my-own and XGBoost"
+    said = catalog.translated(
+        f"No better than chance on test (MCC 0.00): {names}. Nothing is combined there that is "
+        "worth it."
+    )
+    assert said is not None
+    assert "(MCC 0.00): trung bình các mô hình cơ sở, SVM, my-own và XGBoost. " in said
+    assert catalog.names == {"my-own"}

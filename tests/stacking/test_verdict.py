@@ -181,6 +181,8 @@ def test_a_base_model_that_has_collapsed_is_named_beside_the_verdict() -> None:
     decisions = {"stack:lr": answers(labels, 0.8, 1), "base:m": np.zeros_like(labels)}
     found = verdict(labels, decisions)
     assert found.caveats[-1].startswith("m does not tell functions apart")
+    found = verdict(labels, {**decisions, "base:n": np.ones_like(labels)})
+    assert found.caveats[-1].startswith("m and n do not tell functions apart (their MCC")
 
 
 def test_what_was_declared_after_test_was_measured_is_called_explored() -> None:
