@@ -38,7 +38,7 @@ WEAKNESS = re.compile(r"cwe-?\d+", re.IGNORECASE | re.ASCII)
 # The two parts of ReVeal: what is in them is told by their names.
 LABELLED_BY_NAME = {"vulnerables", "non-vulnerables"}
 # A choice out of the table beside it: flaws and their fixes, as PrimeVul has it.
-PAIRED = "paired"
+PAIRED = re.compile(r"(?<![^\W_])paired(?![^\W_])")
 # Beside the data: lines that are marked as flaws, and what `datasets` and the hub write.
 FLAW_LINES = "flaw_lines"
 BESIDE = {
@@ -64,9 +64,10 @@ def split_files(place: Path) -> Found:
         return named
     with readable(place):
         tables = _tables(place)
+    # A choice out of a table is not taken for the table, also where a part of that is missing.
+    if any(set(one) != {WHOLE} for name, one in tables.items() if not PAIRED.search(name)):
+        tables = {name: one for name, one in tables.items() if not PAIRED.search(name)}
     complete = {name: one for name, one in tables.items() if set(SPLITS) <= set(one)}
-    for name in [name for name in complete if PAIRED in name and len(complete) > 1]:
-        del complete[name]
     if len(complete) > 1:
         _refuse_several(place, [one["train"][0] for one in complete.values()])
     if complete:
@@ -87,9 +88,9 @@ def paired_test_file(place: Path) -> Path | None:
         return None
     with readable(place):
         tables = _tables(place)
-    paired = [one for name, one in tables.items() if PAIRED in name]
+    paired = [one for name, one in tables.items() if PAIRED.search(name)]
     # Where all are of pairs, they are the splits themselves.
-    has_others = any(set(SPLITS) <= set(tables[name]) for name in tables if PAIRED not in name)
+    has_others = any(set(SPLITS) <= set(tables[name]) for name in tables if not PAIRED.search(name))
     listing = [path for one in paired for path in one.get("test", ())]
     return listing[0] if has_others and len(listing) == 1 else None
 
@@ -115,7 +116,10 @@ def _exactly_named(folder: Path) -> Found:
     # None goes before another: a guess could train on the wrong one without a word.
     if len(present) > 1:
         names_there = ", ".join(path.name for files in present.values() for path in files.values())
-        raise DataError(f"{folder} must hold one format, found {names_there}. Move one away.")
+        raise DataError(
+            f"{folder} must hold one format, found {names_there}. Keep one: move the "
+            "other files away, or write all three splits in it."
+        )
     files = next(iter(present.values()), {})
     return {split: (path,) for split, path in files.items()} if len(files) == len(SPLITS) else {}
 
@@ -137,9 +141,15 @@ def _data_files(folder: Path, depth: int = DEPTH) -> Iterator[Path]:
         if path.name.startswith("."):
             continue
         if path.is_dir() and depth > 1:
-            yield from _data_files(path, depth - 1)
+            if not _leads_back(path):
+                yield from _data_files(path, depth - 1)
         elif path.is_file() and format_of(path) and not _is_beside(path):
             yield path
+
+
+def _leads_back(path: Path) -> bool:
+    """Whether a folder is a link to one that it lies in: all below was seen on the way."""
+    return path.is_symlink() and path.parent.resolve().is_relative_to(path.resolve())
 
 
 def _is_beside(path: Path) -> bool:
@@ -192,7 +202,8 @@ def _without_splits(folder: Path, tables: Mapping[str, Found]) -> Found:
     alone = {
         name: one.get(WHOLE) or one["train"]
         for name, one in tables.items()
-        if set(one) == {WHOLE} or (set(one) == {"train"} and SHARD.fullmatch(_stem(one["train"])))
+        if set(one) == {WHOLE}
+        or (set(one) == {"train"} and SHARD.fullmatch(bare_stem(one["train"][0])))
     }
     partial = {name: one for name, one in tables.items() if name not in alone}
     if partial or not alone:
@@ -202,16 +213,12 @@ def _without_splits(folder: Path, tables: Mapping[str, Found]) -> Found:
     return {WHOLE: next(iter(alone.values()))}
 
 
-def _stem(paths: tuple[Path, ...]) -> str:
-    return bare_stem(paths[0])
-
-
 def _refuse_several(folder: Path, firsts: list[Path]) -> None:
     names = " or ".join(str(path.relative_to(folder)) for path in firsts[:4])
     more = f" or {len(firsts) - 4:,} more" if len(firsts) > 4 else ""
     raise DataError(
         f"{folder} must hold one table, found several that could be meant: {names}{more}. Move the "
-        "others away, or name as data_dir the folder, or the one file, that is meant."
+        "others away, or name as data_dir the one file that is meant, or a folder with it alone."
     )
 
 
@@ -225,7 +232,8 @@ def _missing_files(folder: Path, partial: Mapping[str, Found]) -> str:
         return (
             f"{folder} must hold functions: VDISC_train.hdf5, VDISC_validate.hdf5, "
             "VDISC_test.hdf5, or train, validation, test as .jsonl, .json, .csv, .parquet or "
-            f".arrow, or one such file; {found}{more}.{advice_for(_below(paths))}"
+            f".arrow, or one such file; {found}{more}."
+            f"{_deeper(folder) or advice_for(_below(paths))}"
         )
     files = sorted(
         str(path.relative_to(folder))
@@ -238,8 +246,22 @@ def _missing_files(folder: Path, partial: Mapping[str, Found]) -> str:
     rule = f"missing {', '.join(missing)}" if missing else "under names that go together"
     return (
         f"{folder} must hold all three splits, {rule} (found {', '.join(files[:8])}"
-        f"{f' and {len(files) - 8:,} more' if len(files) > 8 else ''}).{_advice(missing, files)}"
+        f"{f' and {len(files) - 8:,} more' if len(files) > 8 else ''})."
+        f"{_advice(missing, files)}{_dangling(folder)}"
     )
+
+
+def _deeper(folder: Path) -> str:
+    """Where files of functions lie that are too deep to be looked for; empty for none."""
+    path = next(_data_files(folder, DEPTH + 2), None)
+    where = "" if path is None else str(path.parent.relative_to(folder))
+    return f" What lies in {where} is too deep: name that folder as data_dir." if where else ""
+
+
+def _dangling(folder: Path) -> str:
+    links = [path.name for path in sorted(folder.iterdir()) if format_of(path)]
+    dangling = [name for name in links if not (folder / name).exists()]
+    return f" {dangling[0]} is a link to a file that is absent." if dangling else ""
 
 
 def _below(paths: list[Path]) -> Iterator[Path]:
@@ -259,7 +281,10 @@ def _name_of(split: str, splits: Found) -> str:
 
 def _advice(missing: list[str], files: list[str]) -> str:
     if not missing:
-        return " Name them alike, as in a_train.csv, a_valid.csv, a_test.csv."
+        return " Name and pack them alike, as in a_train.csv, a_valid.csv, a_test.csv."
     if len(files) == 1:
         return " Add it, or, for a table without splits, name this file as data_dir."
-    return " Add it, under a name like the others'."
+    return (
+        " Add it, under a name like the others', or write all functions into one file, which is "
+        "then divided."
+    )

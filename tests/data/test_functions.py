@@ -556,7 +556,9 @@ def test_a_split_under_another_usual_name_is_read(tmp_path: Path, suffix: str, o
 def test_splits_whose_names_do_not_go_together_are_refused(tmp_path: Path) -> None:
     write_rows(tmp_path, "csv", label_rows(["CWE-119", "CWE-120"] * 3))
     (tmp_path / "validation.csv").rename(tmp_path / "primevul_valid.csv")
-    with pytest.raises(DataError, match=r"under names that go together \(found .*Name them alike"):
+    with pytest.raises(
+        DataError, match=r"under names that go together \(found .*Name and pack them alike"
+    ):
         read_data(tmp_path)
 
 

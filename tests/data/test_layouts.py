@@ -334,6 +334,55 @@ def test_a_split_that_is_missing_is_named_with_what_was_found(tmp_path: Path) ->
         read(tmp_path)
 
 
+@pytest.mark.parametrize("missing", ["train", "valid", "test"])
+def test_pairs_do_not_stand_in_for_a_split_that_is_missing(missing: str, tmp_path: Path) -> None:
+    WITH_SPLITS["PrimeVul"][0](tmp_path, divided(samples(16)))
+    assert (tmp_path / f"primevul_{missing}_paired.jsonl").is_file()
+    (tmp_path / f"primevul_{missing}.jsonl").unlink()
+    split = "validation" if missing == "valid" else missing
+    with pytest.raises(DataError, match=rf"all three splits, missing {split} \(found primevul_"):
+        read(tmp_path)
+
+
+def test_pairs_alone_are_the_splits_themselves(tmp_path: Path) -> None:
+    WITH_SPLITS["PrimeVul"][0](tmp_path, divided(samples(16)))
+    for split in ("train", "valid", "test"):
+        (tmp_path / f"primevul_{split}.jsonl").unlink()
+    (tmp_path / "notes.csv").write_text("a,b\n1,2\n")
+    assert len(read(tmp_path).splits["train"]) == 2
+
+
+def test_splits_of_several_formats_are_told_to_become_one(tmp_path: Path) -> None:
+    functions = divided(samples(16))
+    write_csv(tmp_path / "train.csv", [devign(one) for one in functions["train"]])
+    for split in ("validation", "test"):
+        write_lines(tmp_path / f"{split}.jsonl", [devign(one) for one in functions[split]])
+    with pytest.raises(DataError, match=r"one format, found .* write all three splits in it"):
+        read(tmp_path)
+
+
+def test_a_folder_that_leads_back_to_itself_holds_no_second_table(tmp_path: Path) -> None:
+    WITHOUT_SPLITS["Devign"][0](tmp_path / "data", samples(8))
+    (tmp_path / "data" / "again").symlink_to(tmp_path)
+    (tmp_path / "data" / "here").symlink_to(tmp_path / "data")
+    assert len(read(tmp_path).splits[WHOLE]) == 8
+
+
+def test_files_that_lie_too_deep_are_told_with_their_folder(tmp_path: Path) -> None:
+    WITH_SPLITS["CodeXGLUE"][0](tmp_path / "a" / "b" / "c", divided(samples(16)))
+    with pytest.raises(DataError, match=r"in a/b/c is too deep: name that folder as data_dir"):
+        read(tmp_path)
+    assert len(read(tmp_path / "a" / "b" / "c").splits) == 3
+
+
+def test_a_link_to_nothing_is_told_where_a_split_is_missing(tmp_path: Path) -> None:
+    WITH_SPLITS["CodeXGLUE"][0](tmp_path, divided(samples(16)))
+    (tmp_path / "train.jsonl").unlink()
+    (tmp_path / "train.jsonl").symlink_to(tmp_path / "blob")
+    with pytest.raises(DataError, match=r"train.jsonl is a link to a file that is absent"):
+        read(tmp_path)
+
+
 def test_a_shard_that_is_missing_is_told(tmp_path: Path) -> None:
     WITH_SPLITS["CodeXGLUE on the hub"][0](tmp_path, divided(samples(16)))
     (tmp_path / "data/train-00001-of-00002.parquet").unlink()
