@@ -106,6 +106,9 @@ def audit(
     split_by: Annotated[
         str, typer.Option(help="How a table without splits is divided, as in a run.")
     ] = "auto",
+    layout: Annotated[str, typer.Option(help="The data set that it is, as in a run.")] = "auto",
+    text_column: Annotated[str, typer.Option(help="The column of functions.")] = "auto",
+    label_column: Annotated[str, typer.Option(help="The column of labels.")] = "auto",
     max_length: Annotated[int, typer.Option(help="Tokens that a model reads.")] = 512,
     local_dir: Annotated[
         str | None,
@@ -129,6 +132,9 @@ def audit(
                 tokenizers=tokenizer or (),
                 label_mode=label_mode,
                 split_by=split_by,
+                layout=layout,
+                text_column=text_column,
+                label_column=label_column,
                 max_length=max_length,
                 **({} if local_dir is None else {"local_dir": local_dir}),
             )

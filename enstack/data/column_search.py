@@ -13,6 +13,7 @@ from typing import Any
 
 from enstack.data.column_values import (
     fitting,
+    found_by_value,
     holds_functions,
     nested_columns,
     require_values,
@@ -28,6 +29,7 @@ from enstack.data.other_names import (
     USUAL_LABELS,
     USUAL_TEXTS,
     USUAL_WEAKNESSES,
+    as_setting,
     plain,
 )
 from enstack.data.readings import AS_FOUND, AUTO, Asked, Reading, Source
@@ -81,7 +83,8 @@ def _of_our_own(path: Path, names: Sequence[str]) -> Reading | None:
     if any(plain(name) == "funcbefore" for name in names):
         raise DataError(
             f"{path.name} has func and func_before: beside the code before a fix, func may be the "
-            "code after it. Name the right one: text_column=func_before, or text_column=func."
+            f"code after it. Name the right one: {as_setting('text_column', 'func_before')}, or "
+            "func."
         )
     has_label = "label" in names
     # All five or none: without one of them, functions of that class would read as clean.
@@ -139,7 +142,7 @@ def _layout(source: Source, names: Sequence[str]) -> Layout | None:
         both = " and ".join(layout.name for layout in best)
         raise DataError(
             f"{source.paths[0].name} could be read as {both}, which take other columns. Name one: "
-            f"layout={best[0].name!r}."
+            f"{as_setting('layout', best[0].name)}."
         )
     # Of those that are read alike, the first: its name says most.
     return next(layout for layout in fitting if _columns(layout) == _columns(best[0]))
@@ -188,7 +191,8 @@ def _of_usual_names(path: Path, names: Sequence[str], asked: Asked) -> Reading:
     label = label or next(iter(_usual(names, USUAL_WEAKNESSES)), "")
     if not text or not label:
         missing = ([] if text else ["func"]) + missing_labels(names, label)
-        raise DataError(nested_columns(path, names) or missing_columns(path, missing, names))
+        found = {c: alike for c, alike in found_by_value(path, names).items() if c in missing}
+        raise DataError(nested_columns(path, names) or missing_columns(path, missing, names, found))
     return Reading("", (OneFunction(text),), label=label)
 
 
@@ -215,7 +219,7 @@ def _one_of(path: Path, names: Sequence[str], asked: str, kind: str) -> str:
     if len(found) > 1:
         raise DataError(
             f"{path.name} has several columns that could be the {kind}: {' and '.join(found)}. "
-            f"Name the right one: {kind}_column={found[0]}."
+            f"Name the right one: {as_setting(f'{kind}_column', found[0])}."
         )
     return found[0] if found else ""
 

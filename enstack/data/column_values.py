@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -9,14 +10,15 @@ from typing import Any
 
 from enstack.data.formats import reader_of
 from enstack.data.opened import format_of
-from enstack.data.other_names import USUAL_LABELS, USUAL_TEXTS, plain
+from enstack.data.other_names import USUAL_LABELS, USUAL_TEXTS, as_setting, is_fixed_code, plain
 from enstack.data.readings import AS_FOUND, AUTO, Asked, Reading
-from enstack.data.values import what_labels_are, what_texts_are
+from enstack.data.values import are_two_labels, what_labels_are, what_texts_are
 from enstack.errors import DataError
 
-__all__ = ["fitting", "holds_functions", "nested_columns", "require_values"]
+__all__ = ["fitting", "found_by_value", "holds_functions", "nested_columns", "require_values"]
 
 SAMPLE_ROWS = 500
+NAME = re.compile(r"[^(){};\n]{1,40}")  # and no first function in a csv that has no names
 
 
 def fitting(path: Path, columns: Sequence[str], kind: str) -> list[str]:
@@ -44,14 +46,33 @@ def require_values(path: Path, reading: Reading, asked: Asked) -> None:
             raise DataError(
                 f"{path.name}: {column} must hold labels, {fault} (read as {reading.in_words()}). "
                 "Where a model is to write the fix (VulRepair and its like) there is nothing to "
-                "classify; else name the column: label_column=NAME."
+                f"classify; else name the column: {as_setting('label_column', 'NAME')}."
             )
     for column in texts:
         if fault := what_texts_are(sample[column]):
             raise DataError(
                 f"{path.name}: {column} must hold functions, {fault} (read as "
-                f"{reading.in_words()}). Name the column: text_column=NAME."
+                f"{reading.in_words()}). Mend such rows, or name the column: "
+                f"{as_setting('text_column', 'NAME')}."
             )
+
+
+def found_by_value(path: Path, names: Sequence[str]) -> dict[str, list[str]]:
+    """Of func and label, the columns whose first values are such, whatever their names."""
+    once = [name for name in names if names.count(name) == 1 and NAME.fullmatch(name)]
+    sample = {
+        name: [value for value in values if value is not None]
+        for name, values in _sample(path, once).items()
+    }
+    texts = [
+        name
+        for name, values in sample.items()
+        if values and not what_texts_are(values) and not is_fixed_code(name)
+    ]
+    return {
+        "func": texts,
+        "label": [name for name, values in sample.items() if are_two_labels(values)],
+    }
 
 
 def nested_columns(path: Path, names: Sequence[str]) -> str:

@@ -149,7 +149,8 @@ def _labels(table: Table) -> Any:
 
 def _lists_weaknesses(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
-        return True
+        # No weakness has the number 0 or 1: a label in brackets, or one of each class.
+        return not {"CWE-0", "CWE-1"} & set(cwes_of(value))
     word = (value.decode("latin-1") if isinstance(value, bytes) else str(value)).strip().lower()
     return word in ("clean", "[]") or "cwe" in word
 

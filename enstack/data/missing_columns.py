@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from enstack.data.formats import CWE_COLUMNS
 from enstack.data.layouts import nearest_layout
 from enstack.data.opened import format_of
-from enstack.data.other_names import column_advice, described, is_fixed_code, nearest, plain
+from enstack.data.other_names import (
+    as_setting,
+    column_advice,
+    described,
+    is_fixed_code,
+    nearest,
+    plain,
+)
 
 __all__ = ["listed", "missing_columns", "missing_labels"]
 
@@ -25,8 +32,16 @@ def missing_labels(names: Sequence[str], label: str) -> list[str]:
     return lacking if len(lacking) < len(CWE_COLUMNS) else ["label"]
 
 
-def missing_columns(path: Path, missing: Sequence[str], names: Sequence[str]) -> str:
-    """What a file lacks, what it has, and what to do: the text of an error."""
+def missing_columns(
+    path: Path,
+    missing: Sequence[str],
+    names: Sequence[str],
+    by_value: Mapping[str, Sequence[str]] | None = None,
+) -> str:
+    """What a file lacks, what it has, and what to do: the text of an error.
+
+    by_value: of func and label, the columns that hold such under names that are not known.
+    """
     known = {"func", "label", "functionSource", *CWE_COLUMNS}
     others = [name for name in names if name not in known and not is_fixed_code(name)]
     near = {column: nearest(column, others) for column in missing}
@@ -34,9 +49,24 @@ def missing_columns(path: Path, missing: Sequence[str], names: Sequence[str]) ->
         rule = "must have functionSource and the five CWE keys"
     else:
         rule = "must have the columns func and label, or func and the five CWE columns"
-    advice = column_advice(near, names, format_of(path) == "csv")
+    told = {
+        column: found for column, found in (by_value or {}).items() if found and not near[column]
+    }
+    rest = {column: name for column, name in near.items() if column not in told}
+    advice = " ".join(
+        [
+            *(_by_value(column, found) for column, found in told.items()),
+            *([column_advice(rest, names, format_of(path) == "csv")] if rest else ()),
+        ]
+    )
     lacking = f"{path.name} {rule}; missing {described(near)}."
     return f"{lacking}\nFound {listed(names)}. {advice}{_nearest(names)}"
+
+
+def _by_value(column: str, found: Sequence[str]) -> str:
+    kind, what = ("text", "functions") if column == "func" else ("label", "labels")
+    which = f"{listed(found[:4])} may hold the {what}"
+    return f"{which}: name {as_setting(f'{kind}_column', found[0])}."
 
 
 def _nearest(names: Sequence[str]) -> str:
@@ -53,5 +83,6 @@ def _nearest(names: Sequence[str]) -> str:
 def listed(names: Sequence[str]) -> str:
     """The names of columns, as many as a message takes."""
     # pandas leaves its column of row numbers without a name.
-    text = ", ".join(name[:40] or "(no name)" for name in names[:LISTED]) or "nothing"
+    shown = (" ".join(name.split())[:40] or "(no name)" for name in names[:LISTED])
+    text = ", ".join(shown) or "nothing"
     return text + (f" and {len(names) - LISTED:,} more" if len(names) > LISTED else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "USUAL_LABELS",
     "USUAL_TEXTS",
     "USUAL_WEAKNESSES",
+    "as_setting",
     "column_advice",
     "described",
     "is_fixed_code",
@@ -25,10 +27,11 @@ FUNC, LABEL = ("func", "functionSource"), "label"
 # As they stand in published data sets. What is code after a fix (func_after) is none of them.
 USUAL_TEXTS = (
     *FUNC, "func_before", "processed_func", "function", "functions", "func_body", "code",
-    "func_code", "source", "source_code",
+    "func_code", "function_code", "code_snippet", "raw_code", "source", "source_code",
 )  # fmt: skip
 USUAL_LABELS = (
-    "label", "target", "vul", "is_vul", "vulnerable", "is_vulnerable", "bug", "class", "labels",
+    "label", "target", "vul", "is_vul", "vulnerable", "is_vulnerable", "is_vuln", "vuln", "has_vul",
+    "bug", "class", "labels",
 )  # fmt: skip
 # What a function belongs to besides its class, as far as data sets say; the nearest name first.
 USUAL_GROUPS = {
@@ -61,6 +64,12 @@ CODE = re.compile(r"\)\s*[{;]|;\s*\}")  # parentheses alone stand in names too
 def plain(name: str) -> str:
     """A name without case, spaces and signs: cwe_119 and "CWE 119" are one."""
     return re.sub(r"[\W_]", "", name.lower())
+
+
+def as_setting(key: str, value: str) -> str:
+    """A setting as it is written for a run, and for an audit."""
+    option = f"--{key.replace('_', '-')} {shlex.quote(value)}"
+    return f"{key}={value} (enstack audit: {option})"
 
 
 def split_named(word: str) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from enstack.counting import counted
 
-__all__ = ["what_labels_are", "what_texts_are"]
+__all__ = ["are_two_labels", "what_labels_are", "what_texts_are"]
 
 # A call or a body; parentheses alone stand in messages too.
 CODE = re.compile(r"\)\s*\{|;\s*\}|;\s*$|\w\s*\([^()]*\)\s*;", re.MULTILINE)
@@ -17,6 +17,7 @@ CODE = re.compile(r"\)\s*\{|;\s*\}|;\s*$|\w\s*\([^()]*\)\s*;", re.MULTILINE)
 PATCH = re.compile(
     r"\A(?:diff --git|@@ -\d|--- a/)|^@@ -\d+(?:,\d+)? \+\d|<S2SV_Mod(?:Start|End)>", re.MULTILINE
 )
+BYTES = re.compile(r"b(['\"]).*\1", re.DOTALL)  # what str makes of bytes
 MOST_LABELS = 100  # of one function
 LONGEST_LABEL = 200  # characters: twenty weaknesses are shorter
 
@@ -30,6 +31,8 @@ def what_texts_are(values: Sequence[Any]) -> str:
     texts = {row: _text(value) for row, value in told.items()}
     if patches := [row for row in list(texts)[:50] if PATCH.search(texts[row])]:
         return f"row {patches[0]} has a patch"
+    if texts and all(BYTES.fullmatch(text) for text in texts.values()):
+        return f"row {min(texts)} has bytes as Python shows them (b'...'): decode them first"
     no_code = [row for row, text in texts.items() if not CODE.search(text) and "{" not in text]
     if 2 * len(no_code) > len(texts):
         return f"most of its texts are no code, row {no_code[0]} has {_shown(texts[no_code[0]])}"
@@ -51,6 +54,16 @@ def what_labels_are(values: Sequence[Any]) -> str:
         if len(text) > LONGEST_LABEL or "\n" in text.strip():
             return f"row {row} has a text of {len(text):,} characters"
     return ""
+
+
+def are_two_labels(values: Sequence[Any]) -> bool:
+    """Whether values are 0 and 1, or true and false, and both are there."""
+    words = {
+        _text(value).strip().lower() if isinstance(value, (str, bytes)) else str(value).lower()
+        for value in values
+        if not isinstance(value, (list, tuple, dict)) and not _is_blank(value)
+    }
+    return {word.removesuffix(".0") for word in words} in ({"0", "1"}, {"false", "true"})
 
 
 def _of_what_kind(value: Any) -> str:

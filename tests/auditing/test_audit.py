@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -255,6 +256,23 @@ def test_mistakes_end_with_their_status(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = enstack_here("audit", folder, "--output", tmp_path / "file")
     refused(done, 2, "--output must be a folder")
+
+
+def test_the_columns_that_a_refusal_names_can_be_named_to_the_command(tmp_path: Path) -> None:
+    rows = [
+        {"my text": body(f"f{n}", n), "unsure": 0, "Outcome": n % 2, "other code": "g() { }"}
+        for n in range(40)
+    ]
+    path = tmp_path / "table.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    first = enstack_here("audit", path, "--local-dir", tmp_path / "scratch")
+    refused(first, 3, "my text, other code may hold the functions", "Outcome may hold the labels")
+    options = re.findall(r"enstack audit: (--[\w-]+ [^)]+)\)", first.stderr)
+    named = [word for option in options for word in shlex.split(option)]
+    assert named == ["--text-column", "my text", "--label-column", "Outcome"]
+    again = enstack_here("audit", path, "--local-dir", tmp_path / "scratch", *named)
+    assert again.returncode == 0, again.stderr
+    assert "read as own columns: my text, Outcome; binary" in again.stdout
 
 
 @pytest.mark.parametrize("name", ["audit.html", "audit.json"])

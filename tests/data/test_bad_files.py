@@ -28,6 +28,8 @@ ROWS: list[dict[str, Any]] = [
 ]
 ARRAY = json.dumps(ROWS)
 LINES = "".join(json.dumps(row) + "\n" for row in ROWS)
+# What pandas writes where functions are bytes.
+BYTES = "func,target\n" + "".join(f'"{row["func"].encode()!s}",{row["target"]}\n' for row in ROWS)
 
 
 def read(place: Path) -> None:
@@ -51,6 +53,8 @@ def with_rows(**changed: Any) -> str:
         ("a.jsonl", with_rows(target={"vul": 1}), "target must hold labels, row 2 has an object"),
         ("a.jsonl", with_rows(target=[1] * 5000), "target .* row 2 has a list of 5,000 items"),
         ("a.jsonl", with_rows(target="z" * 140_000), "row 2 has a text of 140,000 characters"),
+        ("a.jsonl", LINES.replace('"target": 1', '"target": [1]'), "label must be .*row 1 has"),
+        ("a.csv", BYTES, r"row 0 has bytes as Python shows them \(b'...'\): decode them first"),
         # JSON that holds no rows
         ("a.json", json.dumps([ROWS, ROWS]), r"after 0 rows, an item .* one object, found \[\{"),
         ("a.json", json.dumps([list(ROWS[0])]), "after 0 rows, an item of its array must be one"),

@@ -513,7 +513,7 @@ def test_columns_under_other_usual_names_are_read_and_told(
         (("vul_func_with_fix", "vul"), r"missing func\.\nFound .*func_with_fix is code after"),
         (("func", "Vulnerable (y/n)"), "Name the column of labels label"),
         (("fun", "lable"), "Rename fun to func, lable to label"),
-        (("a", "b"), "Name the column of functions func and the column of labels label"),
+        (("a", "b"), "a may hold the functions: name text_column=a .*the column of labels label"),
     ],
 )
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
