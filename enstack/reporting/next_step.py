@@ -44,11 +44,19 @@ def _by_verdict(verdict: Verdict, costs: Mapping[str, Cost], at_chance: Collecti
     to_use = _to_use(verdict, costs, at_chance)
     if not verdict.collapsed:
         return to_use
-    # Two out of three may well be of use meanwhile, and word counts are trained at once.
+    # Something is of use meanwhile as a rule: another base model, or word counts.
+    without = "" if _all_collapsed(verdict) else " or do without"
     return (
-        f"Train {joined(verdict.collapsed)} anew or do without, and judge stacking then: what "
-        f"helps stands below. Until that is done: {to_use}"
+        f"Train {joined(verdict.collapsed)} anew{without}, and judge stacking then: what helps "
+        f"stands below. Until that is done: {to_use}"
     )
+
+
+def _all_collapsed(verdict: Verdict) -> bool:
+    """Whether no base model has learned anything."""
+    asked = [verdict.declared.against, *(one.second for one in verdict.explored)]
+    bases = {title(key) for key in asked if key.startswith("base:")}
+    return bases <= set(verdict.collapsed)
 
 
 def _to_use(verdict: Verdict, costs: Mapping[str, Cost], at_chance: Collection[str]) -> str:

@@ -43,7 +43,10 @@ def files_of(place: Path) -> list[Path]:
     elif place.is_dir():
         files = sorted(path for path in place.iterdir() if path.suffix in READERS)
     else:
-        raise DataError(f"There must be a file of probabilities, {place} is absent.")
+        raise DataError(
+            f"There must be a file of probabilities, or a folder of them; {place} is absent. Name "
+            f"one that ends in {', '.join(READERS)}."
+        )
     if not files or files[0].suffix not in READERS:
         raise DataError(
             f"Probabilities must lie in a file that ends in {', '.join(READERS)}, or in a folder "

@@ -86,7 +86,11 @@ def _sentence(verdict: VerdictFigures) -> str:
             f"against {theirs}, {told}"
         )
     if not verdict.labels_differ:
-        return f"Not shown that stacking pays: {ours} against {theirs}, {told}"
+        # Whoever says the one label most often is ahead here, and that is no gain.
+        return (
+            "Not shown that stacking pays: all test functions have the same label; "
+            f"{ours} against {theirs}, {measured}."
+        )
     if verdict.outcome == "better":
         beaten = ", and word counts too" if other else ""
         return f"Stacking is better: {ours} beats {theirs}{beaten}; {told}"

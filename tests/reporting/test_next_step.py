@@ -66,6 +66,12 @@ def test_beside_a_model_that_has_learned_nothing_two_things_are_told_training_an
         assert english_left(f"<p><b>What next?</b> {told(verdict)}</p>") == []
 
 
+def test_where_every_base_model_has_collapsed_there_is_none_to_do_without() -> None:
+    verdict = verdict_of(difference(0.0, 0.05), collapsed=["small-a", "tiny-a"])
+    assert told(verdict).startswith("Train small-a and tiny-a anew, and judge stacking then")
+    assert english_left(f"<p><b>What next?</b> {told(verdict)}</p>") == []
+
+
 def test_what_is_no_better_than_chance_is_not_to_be_used_for_being_simple() -> None:
     verdict = verdict_of(difference(0.0, 0.05))
     asked = next_step(verdict, at_chance=["base:tiny-a", "stack:lr"])

@@ -818,7 +818,9 @@ def test_only_the_papers_subset_is_put_beside_its_table(tmp_path: Path) -> None:
     run_dir = write_run(tmp_path / "run", leans, SUPPORT, CWE, 1)
     assert load_results(run_dir).paper is None
     assert "Beside the paper" not in with_settings(run_dir, subset=240)
-    assert "Beside the paper" in with_settings(run_dir, subset="paper")
+    page = with_settings(run_dir, subset="paper")
+    assert "Beside the paper" in page
+    assert '<span class="kind">G+U, SVM</span>' in page
     rows = {row.key: row for row in load_results(run_dir).paper or ()}
     assert {key: row.paper_accuracy for key, row in rows.items()} == {
         "stack:svm": 0.8236,
