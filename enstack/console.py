@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
@@ -17,7 +18,8 @@ CONTROL = re.compile(rf"({OWN_SEQUENCE})|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 MARK = re.compile(
     r"\s*[^\w\s(\[/~]+\s+(?=\S)"
 )  # ahead of a line's text, such as a bullet or a sign
-WORDS = re.compile(r"\s*\S+")  # each with the blanks ahead of it
+WORDS = re.compile(r"\s*\S*\d %\S*|\s*\S+")  # each with the blanks ahead of it
+PERCENT = re.compile(r"(?<=\d) %")
 # The reader has gone, or the terminal, or there never was one: nobody will ever read there.
 GONE = (errno.EPIPE, errno.EIO, errno.EBADF, errno.ENXIO)
 
@@ -30,6 +32,20 @@ def printable(text: str, keep: str = "") -> str:
     keep: those that do no harm here, as a line end in a text of several lines.
     """
     return "".join(c if c.isprintable() or c in keep else "?" for c in text)
+
+
+def unbroken(text: str) -> str:
+    """A text for pages, in which no line ends between a number and its percent sign."""
+    return PERCENT.sub("\u00a0%", text)
+
+
+def wrapped_lines(text: str, width: int, first: str = "", later: str = "") -> list[str]:
+    """The lines of a text for a console, of so many characters at most.
+
+    first, later: what stands ahead of the first line, and of those after it.
+    """
+    lines = textwrap.wrap(unbroken(text), width, initial_indent=first, subsequent_indent=later)
+    return [line.replace("\u00a0", " ") for line in lines]
 
 
 def put(text: str, stream: TextIO | Output | None) -> None:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import enstack
-from enstack.reporting.html import VERBATIM, share, unbroken
+from enstack.console import unbroken, wrapped_lines
+from enstack.reporting.html import VERBATIM, share
 from enstack.reporting.leaderboard import number
 from enstack.rounding import decimal, percent
 
@@ -57,7 +58,12 @@ def test_no_text_writes_a_percentage_by_itself() -> None:
     assert found == {"bars.py"}
 
 
-def test_no_line_of_a_page_ends_before_a_percent_sign_and_code_stays_as_it_is() -> None:
+def test_no_line_ends_before_a_percent_sign_and_code_stays_as_it_is() -> None:
     page = unbroken("all but 5 % of <b>1,000</b>")
     assert page == "all but 5\u00a0% of <b>1,000</b>"
+    assert wrapped_lines("all but 95 % of them", 10, later="  ") == [
+        "all but",
+        "  95 % of",
+        "  them",
+    ]
     assert VERBATIM.split("a<pre id=x>5 % 3</pre>b")[1] == "<pre id=x>5 % 3</pre>"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
 from enstack.auditing.content import (
@@ -16,7 +15,7 @@ from enstack.auditing.content import (
 )
 from enstack.auditing.side_by_side import side_by_side
 from enstack.auditing.without_model import TITLES
-from enstack.console import printable
+from enstack.console import printable, wrapped_lines
 from enstack.counting import counted
 from enstack.reporting.console import aligned_table
 from enstack.reporting.html import share
@@ -67,18 +66,14 @@ def _alerts(alerts: Sequence[Alert]) -> Iterator[str]:
     """Each with what to do, in lines that a terminal of 80 columns does not break."""
     for alert in alerts:
         yield ""
-        yield textwrap.fill(
-            printable(alert.headline), WIDTH, initial_indent="! ", subsequent_indent="  "
-        )
-        yield textwrap.fill(
-            printable(alert.action), WIDTH, initial_indent="  ", subsequent_indent="  "
-        )
+        yield from wrapped_lines(printable(alert.headline), WIDTH, first="! ", later="  ")
+        yield from wrapped_lines(printable(alert.action), WIDTH, first="  ", later="  ")
 
 
 def _pairs(title: str, pairs: Mapping[str, int]) -> str:
     numbers = ", ".join(f"{count:,} ({level})" for level, count in pairs.items())
     text = f"{title}, each two counted once: {numbers}"
-    return textwrap.fill(text, WIDTH, initial_indent="  ", subsequent_indent="  ")
+    return "\n".join(wrapped_lines(text, WIDTH, first="  ", later="  "))
 
 
 def _table(title: str, columns: Row, rows: Sequence[Row]) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 from itertools import product
 from pathlib import PurePosixPath
 
+from enstack.console import wrapped_lines
 from enstack.counting import counted
 from enstack.planning.estimate import peak_of
 from enstack.planning.ledger import Session, Stretch
@@ -135,4 +135,4 @@ def _proof(sessions: list[Session]) -> str:
 
 
 def _wrapped(text: str, indent: str = "") -> list[str]:
-    return textwrap.wrap(text, COLUMNS, subsequent_indent=indent)
+    return wrapped_lines(text, COLUMNS, later=indent)

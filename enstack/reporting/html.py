@@ -9,17 +9,16 @@ from typing import Any
 
 import jinja2
 
-from enstack.console import printable
+from enstack.console import printable, unbroken
 from enstack.counting import counted, joined
 from enstack.reporting.costs import amount
 from enstack.reporting.leaderboard import interval, number
 from enstack.rounding import decimal, percent
 
-__all__ = ["render_page", "unbroken"]
+__all__ = ["render_page"]
 
 # A user's code and the page's own style stay as they are.
 VERBATIM = re.compile(r"(<(?:pre|style)\b.*?</(?:pre|style)>)", re.DOTALL)
-PERCENT = re.compile(r"(?<=\d) %")
 UTC_MINUTE = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)[\d:.]*(?:\+00:00|Z)$")
 
 
@@ -50,11 +49,6 @@ def _environment(package: str) -> jinja2.Environment:
     environment.filters.update(decimal=decimal, percent=percent, code=code)
     environment.globals.update(counted=counted, joined=joined, share=share)
     return environment
-
-
-def unbroken(text: str) -> str:
-    """A text in which no line ends between a number and its percent sign."""
-    return PERCENT.sub("\u00a0%", text)
 
 
 def moment(time: str) -> str:

@@ -10,7 +10,7 @@ from importlib import resources
 
 import yaml
 
-from enstack.reporting.html import unbroken
+from enstack.console import unbroken
 
 __all__ = ["Catalog", "in_two_languages", "read_catalog"]
 

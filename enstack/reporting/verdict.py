@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import textwrap
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from enstack.console import wrapped_lines
 from enstack.reporting.stored_files import read_object, unusable
 from enstack.stacking.verdict_text import Verdict
 
@@ -31,9 +31,7 @@ def verdict_text(verdict: Verdict) -> str:
     """The sentence, and what must be read beside it, in lines that fit the terminal."""
     # 80 where there is none, unless COLUMNS says otherwise.
     width = max(shutil.get_terminal_size().columns - 1, 40)
-    said = [textwrap.fill(f"⚖️  {verdict.sentence}", width, subsequent_indent="    ")]
-    said += [
-        textwrap.fill(caveat, width, initial_indent="    · ", subsequent_indent=" " * 6)
-        for caveat in verdict.caveats
-    ]
+    said = wrapped_lines(f"⚖️  {verdict.sentence}", width, later="    ")
+    for caveat in verdict.caveats:
+        said += wrapped_lines(caveat, width, first="    · ", later=" " * 6)
     return "\n".join(said)
