@@ -2,8 +2,9 @@
 
 The same small encoder in float32, and functions as long as Draper VDISC's. enstack judges them as a
 scan does; the pipeline as it is without settings, which is one at a time, and as its
-documentation advises: sorted by length, in batches of 32. The three take turns in one process, and
-medians are compared. What is said of a function must be the same.
+documentation advises: sorted by length, in batches of 32. They take turns in one process, and
+medians are compared. What is said of a function must be the same. Where the processor has the
+instructions, enstack in int8 takes a turn too, as a bundle of `enstack export --int8` does.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from enstack.bundle.trained_model import FineTunedModel
 from enstack.data.functions import read_data
 from enstack.models.base_models import BaseModel, load_classifier, load_tokenizer
 from enstack.models.hardware import Hardware
+from enstack.models.int8 import in_int8, why_no_int8
 from enstack.progress.quiet import quietly
 from enstack.toy.fake_vdisc import write_fake_vdisc
 from enstack.toy.tiny_models import TinyModel, write_encoder
@@ -33,6 +36,7 @@ SHAPE = TinyModel(vocabulary=4000, hidden=256, layers=4, heads=4)
 FUNCTIONS, ROUNDS = 200, 3
 MAX_LENGTH, BATCH_SIZE, PIPELINE_BATCH = 512, 16, 32
 ENSTACK, SORTED, DEFAULT = "enstack", "pipeline, sorted, batches of 32", "pipeline as it is"
+INT8 = "enstack, int8"
 
 Way = Callable[[], np.ndarray]
 
@@ -73,8 +77,11 @@ def ways_of(texts: list[str], model: FineTunedModel) -> dict[str, Way]:
         rows = classify([texts[p] for p in order], batch_size=PIPELINE_BATCH, **settings)
         return said([rows[place] for place in np.argsort(order)])
 
+    quick = replace(model, quick=None if why_no_int8() else in_int8(model.classifier))
+    of_int8 = {} if quick.quick is None else {INT8: lambda: quick.predict_proba(texts)}
     return {
         ENSTACK: lambda: model.predict_proba(texts),
+        **of_int8,
         SORTED: in_batches,
         DEFAULT: lambda: said(classify(texts, **settings)),
     }
@@ -92,17 +99,24 @@ def measure(
         turns = take_turns({name: timed(way) for name, way in ways.items()}, rounds)
     seconds = {name: statistics.median(each for each, _ in of) for name, of in turns.items()}
     answers = {name: of[0][1] for name, of in turns.items()}
-    apart = max(float(np.abs(answers[ENSTACK] - one).max()) for one in answers.values())
+    differences = {n: float(np.abs(answers[ENSTACK] - one).max()) for n, one in answers.items()}
+    apart = max(of for name, of in differences.items() if name != INT8)
     ratio = seconds[SORTED] / seconds[ENSTACK]
+    of_int8 = []
+    if INT8 in seconds:
+        quick = f"functions a second, {INT8} beside {SORTED}"
+        of_int8 = [targets.at_least(quick, seconds[SORTED] / seconds[INT8], 2.0)]
     return {
         "machine": machine.facts(),
         "functions": len(texts),
         "rounds": rounds,
         "per_second": {name: len(texts) / each for name, each in seconds.items()},
         "largest_difference": apart,
+        "largest_difference_in_int8": differences.get(INT8),
         "ratios": {SORTED: ratio, DEFAULT: seconds[DEFAULT] / seconds[ENSTACK]},
         "targets": [
             targets.at_least(f"functions a second, enstack beside {SORTED}", ratio, 1.2),
+            *of_int8,
             targets.at_most("largest difference of a probability", apart, 1e-4),
         ],
     }
@@ -127,4 +141,8 @@ def table(results: dict[str, Any]) -> str:
         beside = "" if ratio is None else f"   enstack {ratio:.2f} times as fast"
         lines.append(f"{name:34} {each:8.1f} functions/s{beside}")
     lines += [targets.line(target) for target in results["targets"]]
+    if results["largest_difference_in_int8"] is not None:
+        lines.append(
+            f"in int8 a probability differs by {results['largest_difference_in_int8']:.2g}"
+        )
     return "\n".join([*lines, machine.line(results["machine"])])

@@ -13,6 +13,7 @@ import jinja2
 from huggingface_hub import EvalResult, ModelCardData
 
 from enstack.bundle.honesty import honest_line, unknowns
+from enstack.bundle.int8 import StoredInt8
 from enstack.bundle.profile import ScanningProfile
 from enstack.bundle.stored_model import StoredModel
 from enstack.config import HUB_IDS, TINY_MODELS, base_model_names
@@ -37,7 +38,11 @@ BESIDE = ("baseline:tfidf_lr", "baseline:majority", "baseline:frequency")
 
 
 def model_card(
-    run: RunFolder, stored: StoredModel, profile: ScanningProfile, made_with: Mapping[str, Any]
+    run: RunFolder,
+    stored: StoredModel,
+    profile: ScanningProfile,
+    made_with: Mapping[str, Any],
+    int8: StoredInt8 | None = None,
 ) -> str:
     """The card of a run's model as Markdown, with the hub's metadata ahead of it."""
     rows = {row.key: row for row in read_report_leaderboard(run.report_data)}
@@ -70,6 +75,7 @@ def model_card(
             limits=[*(one["text"] for one in report.get("alerts", [])), *unknowns(profile)],
             verdict=(report.get("verdict") or {}).get("sentence"),
             made_with=made_with,
+            int8=int8,
             base_models=_origins(settings, [one.name for one in stored.base_models]),
         )
     )

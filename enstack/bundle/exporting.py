@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from enstack import __version__
 from enstack.bundle.card import model_card
@@ -12,17 +13,22 @@ from enstack.bundle.folder import (
     BUNDLE,
     CARD,
     DETAILS,
+    INT8,
+    INT8_EDITION,
     is_bundle,
     require_whole_bundle,
     write_parts,
 )
+from enstack.bundle.int8 import Refused, StoredInt8, tried_in_int8
 from enstack.bundle.loading import assembled
 from enstack.bundle.parts import parts_of_run
 from enstack.bundle.probe import write_probe
 from enstack.bundle.profile import write_profile
-from enstack.bundle.profiling import scanning_profile
+from enstack.bundle.profiling import scanning_profile, validation_functions
 from enstack.bundle.stored_model import read_stored_model, stored_model
+from enstack.bundle.trained_model import TrainedModel
 from enstack.config import RunConfig
+from enstack.counting import counted
 from enstack.errors import CheckpointError, ConfigError, reason_of
 from enstack.progress.say import say
 from enstack.run_folder import RunFolder
@@ -36,12 +42,16 @@ from enstack.storage.software import software
 __all__ = ["export_run", "is_exported", "require_bundle_place"]
 
 
-def export_run(run_dir: Path, to: Path, name: str | None = None, *, cache_dir: Path) -> Path:
+def export_run(
+    run_dir: Path, to: Path, name: str | None = None, *, cache_dir: Path, int8: bool = False
+) -> Path:
     """Write a finished run's model into a folder of its own, and return the folder.
 
     name: as `load` takes it. to: a new folder, an empty one, or an earlier bundle. cache_dir: where
-    columns of the run's data are kept. Raises ConfigError for another folder, CheckpointError for a
-    run that can't be loaded or a disk that can't be written to.
+    columns of the run's data are kept. int8: have it predict so on a CPU, where that changes few
+    labels; where not, a line says so, and the bundle has float32 alone. Raises ConfigError for
+    another folder, CheckpointError for a run that can't be loaded or a disk that can't be written
+    to.
     """
     place = require_bundle_place(to, run_dir)
     parts = parts_of_run(run_dir, name)
@@ -56,13 +66,18 @@ def export_run(run_dir: Path, to: Path, name: str | None = None, *, cache_dir: P
         _made_from(run),
         made_with,
     )
+    model, details = assembled(parts), dict[str, Any](DETAILS)
+    quick = _in_int8(model, run_dir, cache_dir) if int8 else None
     try:
-        with replacing_folder(place, dict(DETAILS)) as beside:
+        with replacing_folder(place, details) as beside:
             write_parts(beside, parts, run.stacking)
             write_json(beside / BUNDLE, stored.model_dump(mode="json"))
-            write_probe(beside, assembled(parts))
+            write_probe(beside, model)
+            if quick is not None:
+                write_json(beside / INT8, quick.model_dump(mode="json"))
+                details["edition"] = INT8_EDITION
             write_profile(beside, profile)
-            write_text(beside / CARD, model_card(run, stored, profile, made_with))
+            write_text(beside / CARD, model_card(run, stored, profile, made_with, quick))
     except OSError as error:
         raise CheckpointError(
             f"The bundle must be written into {place}: {reason_of(error)}. Make room, or name "
@@ -70,6 +85,17 @@ def export_run(run_dir: Path, to: Path, name: str | None = None, *, cache_dir: P
         ) from error
     require_whole_bundle(place)
     return place
+
+
+def _in_int8(model: TrainedModel, run_dir: Path, cache_dir: Path) -> StoredInt8 | None:
+    """How the model was tried in int8; None where it is not to be had, which is said."""
+    tried = tried_in_int8(model, validation_functions(run_dir, local_dir=cache_dir))
+    if isinstance(tried, Refused):
+        say(f"⚠️  Exported without int8: {tried.reason}.")
+        return None
+    of = counted(tried.functions, "validation function")
+    say(f"✅ In int8 {tried.changed:,} of {of} get another label")
+    return tried
 
 
 def require_bundle_place(to: Path, run_dir: Path | None = None) -> Path:

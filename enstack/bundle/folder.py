@@ -31,9 +31,12 @@ from enstack.storage.manifest import (
 )
 
 __all__ = [
+    "AGAIN",
     "BUNDLE",
     "CARD",
     "DETAILS",
+    "INT8",
+    "INT8_EDITION",
     "PROBE",
     "bundle_digest",
     "is_bundle",
@@ -44,9 +47,10 @@ __all__ = [
     "write_parts",
 ]
 
-KIND, EDITION = "enstack bundle", 1  # raise EDITION where older code must not read a bundle
-DETAILS = {"kind": KIND, "edition": EDITION}  # what the manifest says beside the files
-BUNDLE, CARD, PROBE = "bundle.json", "README.md", "probe.json"
+KIND, EDITION = "enstack bundle", 2  # raise EDITION where older code must not read a bundle
+DETAILS = {"kind": KIND, "edition": 1}  # what the manifest says beside the files
+INT8_EDITION = 2  # which a bundle with int8.json has; older code reads the others
+BUNDLE, CARD, PROBE, INT8 = "bundle.json", "README.md", "probe.json", "int8.json"
 STACK, WORD_COUNTS = "meta_classifier.skops", "word_counts.skops"
 BASE_MODELS, WEIGHTS = "base_models", ".safetensors"
 # What a base model is loaded from: no pickle, and no code.
@@ -122,7 +126,7 @@ def _is_ours(name: str) -> bool:
     if len(parts) == 3 and parts[0] == BASE_MODELS:
         named = {*parts} & {"", ".", ".."} or "\\" in name
         return not named and PurePosixPath(name).suffix in SUFFIXES
-    return name in (BUNDLE, CARD, PROBE, STACK, WORD_COUNTS, PROFILE, TRAINING)
+    return name in (BUNDLE, CARD, PROBE, INT8, STACK, WORD_COUNTS, PROFILE, TRAINING)
 
 
 def _is_entry(entry: object) -> bool:

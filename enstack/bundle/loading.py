@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from enstack.bundle.folder import is_bundle, parts_of_bundle
+from enstack.bundle.folder import INT8, is_bundle, listed_files, parts_of_bundle
+from enstack.bundle.int8 import in_stored_int8, takes_int8
 from enstack.bundle.parts import Member, ModelParts, parts_of_run
 from enstack.bundle.probe import require_same_answers
 from enstack.bundle.trained_model import TrainedModel
@@ -13,6 +14,8 @@ from enstack.metrics.label_task import LabelTask
 from enstack.models.base_models import BaseModel, load_classifier, load_tokenizer, refuse_length
 from enstack.models.fine_tuned import FineTunedModel
 from enstack.models.hardware import Hardware, choose_device
+from enstack.models.int8 import why_no_int8
+from enstack.progress.say import say
 
 __all__ = ["assembled", "load"]
 
@@ -35,6 +38,8 @@ def load(place: str | Path, name: str | None = None) -> TrainedModel:
         model = assembled(parts)
         _require_ids(model)
         require_same_answers(folder, model)
+        if INT8 in listed_files(folder):
+            model = _quicker(folder, model)
     except ConfigError as error:  # nobody has set anything: it is the bundle that is wrong
         raise CheckpointError(f"{folder} can't be loaded. {error}") from error
     except EnstackError:
@@ -44,6 +49,16 @@ def load(place: str | Path, name: str | None = None) -> TrainedModel:
             f"{folder} must hold a model that answers; {type(error).__name__}: {reason_of(error)}. "
             "Put a good copy back, or export the run again."
         ) from error
+    return model
+
+
+def _quicker(folder: Path, model: TrainedModel) -> TrainedModel:
+    """The model in int8 where this machine gains by it; else as it is, which a CPU is told."""
+    if takes_int8():
+        return in_stored_int8(folder, model)
+    if choose_device().type == "cpu":
+        lacking = why_no_int8() or "several processes predict together"
+        say(f"▶ {folder.name} predicts in float32 here, not in int8: {lacking}")
     return model
 
 

@@ -12,7 +12,7 @@ from enstack.bundle.choice import chosen_model, combination_of
 from enstack.bundle.profile import Measured, ScanningProfile
 from enstack.config import RunConfig, base_model_names
 from enstack.counting import counted
-from enstack.data.functions import VulnerabilityData
+from enstack.data.functions import Functions, VulnerabilityData
 from enstack.data.labels import task_of
 from enstack.data.made_up import says_made_up
 from enstack.duplicates.contamination import NEAR, clusters_of_validation
@@ -33,7 +33,7 @@ from enstack.stacking.word_counts import WordCounts
 from enstack.storage.arrays import read_arrays
 from enstack.storage.files import read_json_object
 
-__all__ = ["PROFILING_EDITION", "scanning_profile"]
+__all__ = ["PROFILING_EDITION", "scanning_profile", "validation_functions"]
 
 PROFILING_EDITION = 2  # raise when a run's profile comes out otherwise, so that none is used
 
@@ -41,6 +41,7 @@ ERROR_TARGET, SURE_TARGET = 0.9, 0.8  # shares that must be right: of alerts, of
 MADE_UP = "it knows made-up flaws alone: what it says of real code means nothing"
 MOST_READ = 20_000  # training functions whose words are counted
 MOST_LIMITS = 5_000  # validation functions that tell how far one may differ from them
+MOST_JUDGED = 2_000  # validation functions that int8 is tried on: a CPU judges them for minutes
 SAMPLE = 1_000  # functions in which a comment is looked for
 
 
@@ -87,6 +88,21 @@ def scanning_profile(
         **chosen,
         **_training_functions(data),
     )
+
+
+def validation_functions(run_dir: Path, *, local_dir: Path) -> Functions | None:
+    """Validation functions that chose a run's epochs, evenly over all, and a few thousand at most.
+
+    None where the run's data can't be read or is another by now. local_dir: as above.
+    """
+    run = RunFolder(run_dir)
+    settings = {**run.settings(), "run_dir": str(run.path), "local_dir": str(local_dir)}
+    config = RunConfig(**settings)
+    data, _ = _data_of(config, run.data_record()["fingerprint"])
+    if data is None:
+        return None
+    rows = plan_of_run(config, data, run).selection
+    return data.splits["validation"].take(rows[_places(len(rows), MOST_JUDGED)])
 
 
 def _data_of(config: RunConfig, fingerprint: str) -> tuple[VulnerabilityData | None, list[str]]:
@@ -195,9 +211,13 @@ def _training_functions(data: VulnerabilityData | None) -> dict[str, Any]:
 
 def _spread(sources: Any, most: int) -> Sequence[str]:
     """At most so many texts, evenly over all."""
-    rows = np.unique(np.linspace(0, len(sources) - 1, min(len(sources), most)).astype(np.int64))
-    texts: list[str] = sources.take(rows).to_pylist()
+    texts: list[str] = sources.take(_places(len(sources), most)).to_pylist()
     return texts
+
+
+def _places(n: int, most: int) -> np.ndarray:
+    """At most so many places of n, evenly over all."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))
 
 
 def _source(config: RunConfig, record: dict[str, Any]) -> str:

@@ -21,7 +21,8 @@ QUIET_BATCHES = 8
 class FineTunedModel:
     """A base model of a run with its tokenizer, ready to predict.
 
-    batch_size: functions predicted at once, as in the run.
+    batch_size: functions predicted at once, as in the run. quick: what predicts in the place of the
+    classifier, which then answers for lines alone.
     """
 
     name: str
@@ -30,12 +31,13 @@ class FineTunedModel:
     max_length: int
     batch_size: int
     hardware: Hardware
+    quick: Any = field(default=None, repr=False)
 
     def predict_proba(self, functions: list[str]) -> np.ndarray:
         """Probabilities (n, k) float32, by the road that the run took for its test functions."""
         with stop_requests() as stop:
             return predict_probabilities(
-                self.classifier,
+                self.classifier if self.quick is None else self.quick,
                 tokenize_in_memory(functions, self.tokenizer, max_length=self.max_length),
                 self.hardware,
                 batch_size=self.batch_size,
