@@ -10,7 +10,7 @@ from typing import Any
 
 from enstack.data.formats import reader_of
 from enstack.data.opened import format_of
-from enstack.data.other_names import USUAL_LABELS, USUAL_TEXTS, as_setting, is_fixed_code, plain
+from enstack.data.other_names import USUAL_LABELS, USUAL_TEXTS, as_setting, is_no_function, plain
 from enstack.data.readings import AS_FOUND, AUTO, Asked, Reading
 from enstack.data.values import are_two_labels, what_labels_are, what_texts_are
 from enstack.errors import DataError
@@ -67,7 +67,7 @@ def found_by_value(path: Path, names: Sequence[str]) -> dict[str, list[str]]:
     texts = [
         name
         for name, values in sample.items()
-        if values and not what_texts_are(values) and not is_fixed_code(name)
+        if values and not what_texts_are(values) and not is_no_function(name)
     ]
     return {
         "func": texts,

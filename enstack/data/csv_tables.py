@@ -20,6 +20,8 @@ __all__ = ["backslash_notes", "csv_header", "csv_rows"]
 
 LONGEST_HEADER = 1 << 20  # characters that are looked at
 SEPARATORS = {"\t": "tabs", ";": "semicolons", "|": "vertical bars"}
+JSON = re.compile(r'\s*[{\[]\s*["{\[]')
+NAMES = re.compile(r"[\w\s\"'.-]+")
 WRITE_ANEW = (
     'Write the table with commas, every function in double quotes, and a quote inside as "", as '
     "pandas and Python's csv do unless told otherwise; or as .jsonl or .parquet."
@@ -49,8 +51,13 @@ def csv_header(path: Path, known: Iterable[str]) -> list[str]:
     """
     with open_text(path) as file:
         first = file.readline(LONGEST_HEADER)
+    if JSON.match(first):
+        raise DataError(f"{path.name} must be csv, it holds JSON. Give it the ending .jsonl.")
     names_by = {sign: _bare_names(first, sign) for sign in (",", *SEPARATORS)}
     for sign, title in SEPARATORS.items():
+        no_other = len(names_by[","]) == 1 and NAMES.fullmatch(first.replace(sign, ""))
+        if no_other and sign in first.strip():
+            _refuse(path, 1, f"separates its columns by {title}")
         if names_by[sign] & set(known) and not names_by[","] & set(known):
             _refuse(path, 1, f"separates its columns by {title}")
     names = next(_records(path), [])

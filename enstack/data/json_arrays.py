@@ -37,7 +37,10 @@ def rows_of_one_array(text: JsonStream, decoder: json.JSONDecoder) -> Iterator[I
     while text.sign() != "]":
         row = text.item(decoder)
         if not isinstance(row.value, dict):
-            text.refuse(f"an item of its array must be one object, found {row.value!r:.40}")
+            text.refuse(
+                f"an item of its array must be one object, found {row.value!r:.40}. Write each row "
+                'with its names, as in {"func": "...", "label": 1}'
+            )
         text.n_rows += 1
         yield row
         if text.sign() != "]":

@@ -12,6 +12,7 @@ from enstack.data.json_arrays import UNDER_WEAKNESSES, array_rows
 from enstack.data.json_objects import whole_table
 from enstack.data.json_stream import BYTE, reason_of
 from enstack.data.opened import lines_of, open_bytes, open_text
+from enstack.data.other_names import USUAL_LABELS, USUAL_TEXTS, plain
 from enstack.errors import DataError
 
 __all__ = ["json_names", "json_records", "sized_records"]
@@ -107,9 +108,22 @@ def _why(path: Path, number: int, line: bytes, text: str, fault: str) -> str:
     if text in ("{", "[{"):
         return f"{rule}, its object goes on in the next line. Write each object on one line."
     if text[0] not in "{[":
-        first = " See whether it is the right file, and came whole." if number == 1 else ""
+        first = f" {_advice_on_file(text)}" if number == 1 else ""
         return f"{rule}, found {text[:40]!r}.{first or ' Mend or remove that line.'}"
+    if fault == "extra data":
+        return (
+            f"{rule} and nothing else, more follows it. Write each object on a line of its own, "
+            "without commas between them."
+        )
     # Only the last line of a file can lack its end.
     if not line.endswith(b"\n"):
         return f"{rule}: {fault}. It is the last line, and was cut short: copy the file again."
     return f"{rule}: {fault}. Mend or remove that line."
+
+
+def _advice_on_file(first_line: str) -> str:
+    """What to do with a file whose first line is no JSON."""
+    names = {plain(name) for name in first_line.split(",")}
+    if names & {plain(name) for name in (*USUAL_TEXTS, *USUAL_LABELS)}:
+        return "It looks like a table of csv: give it the ending .csv."
+    return "See whether it is the right file, and came whole."

@@ -135,8 +135,8 @@ def _table_of(path: Path, members: Sequence[Member]) -> WholeTable | None:
     if len(of_rows) > 1:
         raise DataError(
             f"{path.name} must hold one table, it holds one object with rows under "
-            f"{', '.join(repr(one.name[:40]) for one in of_rows[:6])}. Write each such array to a "
-            "file of its own, as in train.json."
+            f"{', '.join(repr(one.name[:40]) for one in of_rows[:6])}. Write them as one array; "
+            "or, where these are its splits, each to a file of its own, as in train.json."
         )
     if of_rows:
         return WholeTable(path, array=of_rows[0])

@@ -129,7 +129,10 @@ class JsonStream:
     def _more(self) -> bool:
         left = len(self.text) - self.at
         if left > LONGEST_ROW:
-            self.refuse(f"an object has more than {LONGEST_ROW:,} characters: its end is lost")
+            self.refuse(
+                f"the next one has more than {LONGEST_ROW:,} characters, as one without an end. "
+                "Mend or remove it, or copy the file again"
+            )
         # Twice as much each time: an object is parsed from its start whenever more has come.
         chunk = self.file.read(max(CHUNK, left))
         self.forgotten += self.at

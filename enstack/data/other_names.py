@@ -18,6 +18,7 @@ __all__ = [
     "column_advice",
     "described",
     "is_fixed_code",
+    "is_no_function",
     "nearest",
     "plain",
     "split_named",
@@ -58,6 +59,8 @@ USUAL_SPLITS = {
 }
 ALIKE = 0.75  # a slip of the pen; func_name is further from func
 FIXED = re.compile(r"after|fix|patched", re.IGNORECASE)
+# Beside a function: what its fix changes, and what people say of it.
+MESSAGES = re.compile(r"patch|diff|message|msg|desc|summary|title|comment|lines|url", re.IGNORECASE)
 CODE = re.compile(r"\)\s*[{;]|;\s*\}")  # parentheses alone stand in names too
 
 
@@ -121,6 +124,11 @@ def described(missing: Mapping[str, str | None]) -> str:
 def is_fixed_code(name: str) -> bool:
     """Whether a column's name says that it holds code after its fix."""
     return FIXED.search(name) is not None
+
+
+def is_no_function(name: str) -> bool:
+    """Whether a column's name says that it holds code after its fix, a patch or a message."""
+    return is_fixed_code(name) or MESSAGES.search(name) is not None
 
 
 def _what(column: str) -> str:

@@ -60,7 +60,7 @@ def divide_table(columns: Columns, split_by: str, seed: int) -> Division:
     else:
         near = find_near_duplicates([columns.texts.sources], NEAR, "Near-duplicates in the table")
         by, found, details = _by_groups(near, groups, strata_of(table)[rows], split_by, seed)
-    _require_all_splits(found, by)
+    _require_all_splits(found, by, groups)
     # A row without any text is in no split in the end, and counted where most are.
     split_of = np.zeros(table.n_rows, dtype=np.int8)
     split_of[rows] = found
@@ -170,13 +170,15 @@ def _by_date(groups: pa.Table | None) -> tuple[np.ndarray, dict[str, Any]]:
     return split_of, {**firsts, "undated": int(undated.sum())}
 
 
-def _require_all_splits(split_of: np.ndarray, by: str) -> None:
+def _require_all_splits(split_of: np.ndarray, by: str, groups: pa.Table | None) -> None:
     sizes = np.bincount(split_of, minlength=len(SPLITS))
     if not sizes.all():
         told = ", ".join(f"{size:,} {split}" for size, split in zip(sizes, SPLITS, strict=True))
-        others = [one for one in (*KEPT_TOGETHER, "date") if one != by]
+        there = {"near_duplicates", *(() if groups is None else groups.column_names)}
+        others = [one for one in (*KEPT_TOGETHER, "date") if one != by and one in there]
+        other = f"split_by={' or '.join(others)}, " if others else ""
         raise DataError(
             f"A table without splits must leave functions for train, validation and test; by "
             f"{by.replace('_', '-')} they would be {told}, for too many belong together. Use "
-            f"split_by={' or '.join(others)}, more functions, or three files."
+            f"{other}more functions, or three files."
         )

@@ -60,6 +60,18 @@ def with_rows(**changed: Any) -> str:
         ("a.json", json.dumps([list(ROWS[0])]), "after 0 rows, an item of its array must be one"),
         ("a.json", json.dumps({"train": ROWS, "test": ROWS}, indent=1), "rows under 'train'"),
         ("a.json", json.dumps(ROWS[0], indent=2), "line 1 .*its object goes on in the next line"),
+        ("a.json", json.dumps([["func", "target"], ["f()", 1]]), "Write each row with its names"),
+        (
+            "a.jsonl",
+            ",\n".join(map(json.dumps, ROWS)),
+            "line 1 .* and nothing else.*commas between",
+        ),
+        ("a.json", "".join(map(json.dumps, ROWS)), "line 1 .*each object on a line of its own"),
+        ("a.jsonl", "func,target\nf(),1\n", "like a table of csv: give it the ending .csv"),
+        ("a.csv", LINES, "it holds JSON. Give it the ending .jsonl"),
+        ("a.csv", ARRAY, "it holds JSON. Give it the ending .jsonl"),
+        ("a.csv", "Snippet;Outcome\nf();1\n", "separates its columns by semicolons"),
+        ("a.csv", "Snippet\tOutcome\nf()\t1\n", "separates its columns by tabs"),
         ("a.json", str(ROWS), "single quotes, as Python shows a value"),
         ("a.json", "[" * 100_000, "after 0 rows, it is nested too deeply"),
         ("a.jsonl", '{"func": ' + "[" * 100_000, "line 1 .* it is nested too deeply"),
@@ -154,7 +166,9 @@ def test_a_line_longer_than_any_row_is_refused_before_it_is_read(name: str, tmp_
         mock.patch.object(opened, "LONGEST_ROW", 1000),
         mock.patch.object(json_stream, "LONGEST_ROW", 1000),
         mock.patch.object(json_stream, "CHUNK", 500),
-        pytest.raises(DataError, match=r"a row must be shorter|more than 1,000 characters"),
+        pytest.raises(
+            DataError, match=r"a row must be shorter|more than 1,000 characters.*remove it"
+        ),
     ):
         read(tmp_path)
     peak = tracemalloc.get_traced_memory()[1]
