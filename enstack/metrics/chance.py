@@ -10,14 +10,22 @@ WHAT_HELPS = (
     "another learning_rate."
 )
 
+# Of a model that this run did not train.
+WHAT_HELPS_ADDED = (
+    "It was trained elsewhere: have it trained anew there, or move its folder out of added "
+    "before the next stacking."
+)
+
 
 def no_better_than_chance(mcc: float | None) -> bool:
     """Whether Matthews' correlation prints as 0.00."""
     return mcc is not None and abs(mcc) < 0.005
 
 
-def chance_text(name: str, figures: Mapping[str, tuple[float | None, str | None]]) -> str | None:
-    """The one sentence on a base model that has learned nothing; None where it has.
+def chance_text(
+    name: str, figures: Mapping[str, tuple[float | None, str | None]], what_helps: str = WHAT_HELPS
+) -> str | None:
+    """The one sentence on a base model that has learned nothing, and what helps; None where it has.
 
     figures: by split, the MCC, and what it says of every function there, if always the same.
     """
@@ -29,4 +37,4 @@ def chance_text(name: str, figures: Mapping[str, tuple[float | None, str | None]
     if not places:
         return None
     told = ", and ".join(f"{how} on {' and '.join(splits)}" for how, splits in places.items())
-    return f"{name} {told} (MCC 0.00). {WHAT_HELPS}"
+    return f"{name} {told} (MCC 0.00). {what_helps}"

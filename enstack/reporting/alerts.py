@@ -7,7 +7,7 @@ from typing import Any
 
 from enstack.counting import counted, joined, some_of
 from enstack.data.made_up import MADE_UP_NOTE, says_made_up
-from enstack.metrics.chance import WHAT_HELPS
+from enstack.metrics.chance import WHAT_HELPS, WHAT_HELPS_ADDED
 from enstack.reporting.background import Alert
 from enstack.reporting.figures import SMALL_CLASS
 from enstack.rounding import percent
@@ -66,7 +66,8 @@ def _better_on_test(leaps: Sequence[Leap]) -> Iterator[Alert]:
 
 def _collapsed(told: Sequence[str]) -> Iterator[Alert]:
     for sentence in told:
-        yield Alert("collapsed", sentence.removesuffix(f" {WHAT_HELPS}"), WHAT_HELPS)
+        helps = next(one for one in (WHAT_HELPS, WHAT_HELPS_ADDED) if sentence.endswith(one))
+        yield Alert("collapsed", sentence.removesuffix(f" {helps}"), helps)
 
 
 def _contamination(n_near: int, n: int) -> Iterator[Alert]:

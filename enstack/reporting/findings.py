@@ -7,10 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from enstack.base_model_folder import BaseModelFolder
 from enstack.data.made_up import says_made_up
 from enstack.metrics.agreement import agreement, right_by_none
-from enstack.metrics.chance import chance_text, no_better_than_chance
+from enstack.metrics.chance import (
+    WHAT_HELPS,
+    WHAT_HELPS_ADDED,
+    chance_text,
+    no_better_than_chance,
+)
 from enstack.progress.say import say
 from enstack.reporting.about import about
 from enstack.reporting.alerts import alerts_of
@@ -117,12 +124,16 @@ def load_results(run_dir: Path) -> ReportContent:
 
 def _chance_texts(stored: StoredRun) -> list[str]:
     """Of each base model that has learned nothing: a sentence that names where."""
-    told = []
+    told, added = [], stored.folder.added()
+    # Where all have one label, no answer is better than chance.
+    differ = len(np.unique(stored.labels, axis=0)) > 1
     # Only base models learn from functions: a baseline knows nothing, and is to.
     for row in (row for row in stored.rows if row.kind == "base"):
-        on_test = row.mcc, stored.task.only_answer(stored.decisions(row))
+        on_test = row.mcc if differ else None, stored.task.only_answer(stored.decisions(row))
         on_validation = stored.folder.base_model(row.name).on_validation()
-        told.append(chance_text(row.title, {"validation": on_validation, "test": on_test}))
+        figures = {"validation": on_validation, "test": on_test}
+        what_helps = WHAT_HELPS_ADDED if row.name in added else WHAT_HELPS
+        told.append(chance_text(row.title, figures, what_helps))
     return [text for text in told if text]
 
 

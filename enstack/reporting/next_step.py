@@ -114,8 +114,10 @@ def _more(verdict: Verdict) -> str:
     words = verdict.word_counts
     if verdict.outcome == "worse" or (words is not None and words.high < 0):
         return ""  # what is known to be worse needs no more functions
-    if shown is None or shown >= LARGEST[verdict.declared.measure]:
+    if shown is None:
         return ""
+    if shown >= LARGEST[verdict.declared.measure]:
+        return " Test on more functions: so few can show no gain."
     if shown / 2 >= verdict.difference.high:
         return ""  # so large a gain is unlikely already: the interval ends below it
     return (

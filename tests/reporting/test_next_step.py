@@ -48,6 +48,9 @@ def test_where_nothing_is_shown_four_times_the_functions_are_said_to_show_half_a
     assert "a gain of 0.035" in asked
     assert asked.endswith("about four times as many: 2,800.")
     assert "four times" not in told(verdict_of(difference(-0.1, 0.05)))
+    few = told(verdict_of(difference(0.0, 1.0), n=3, smallest_shown=1.4))
+    assert few.endswith(" Test on more functions: so few can show no gain.")
+    assert english_left(f"<p>{few}</p>") == []
     unlikely = verdict_of(difference(-0.03, 0.05), n=700, smallest_shown=0.07)
     assert "four times" not in told(unlikely), "the interval ends below half of .07"
 

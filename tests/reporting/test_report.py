@@ -25,7 +25,7 @@ from rich.cells import cell_len
 from enstack.data.made_up import MADE_UP_NOTE
 from enstack.data.weaknesses import FLAG, MEANINGS
 from enstack.errors import CheckpointError
-from enstack.metrics.chance import WHAT_HELPS, chance_text
+from enstack.metrics.chance import WHAT_HELPS, WHAT_HELPS_ADDED, chance_text
 from enstack.metrics.one_class import OneClass
 from enstack.plots import STYLE
 from enstack.reporting.alerts import alerts_of
@@ -59,6 +59,7 @@ from tests.support.report_runs import (
     write_run,
 )
 from tests.support.verdicts import difference, verdict_of, write_verdict
+from tests.support.vietnamese import english_left
 
 
 def page_html(run_dir: Path) -> str:
@@ -409,6 +410,25 @@ def test_a_base_model_at_chance_is_told_in_one_sentence_that_names_where(
     page = Page(write_report(minimal_run)).text
     assert page.count("class_weights=balanced") == len(told)
     assert expected in page
+
+
+def test_a_model_from_elsewhere_at_chance_is_not_told_to_be_trained_here(minimal_run: Path) -> None:
+    edit_leaderboard(minimal_run, lambda row: row.update(mcc="0.0"))
+    kept = minimal_run / "added" / "tiny-a" / "probabilities"
+    kept.mkdir(parents=True)
+    (kept / "manifest.json").write_text("{}")
+    (alert,) = [one for one in load_results(minimal_run).alerts if one.kind == "collapsed"]
+    assert alert.action == WHAT_HELPS_ADDED
+    assert english_left(write_report(minimal_run).read_text(encoding="utf-8")) == []
+
+
+def test_where_test_functions_have_one_label_no_base_model_is_blamed_for_its_answers(
+    tmp_path: Path,
+) -> None:
+    run_dir = write_run(
+        tmp_path / "run", {"base:tiny-a": 9.0, "stack:lr": 9.0}, (40, 0), CWE[:2], 1
+    )
+    assert "collapsed" not in [one.kind for one in load_results(run_dir).alerts]
 
 
 def test_alike_on_both_splits_is_said_of_both_at_once() -> None:
@@ -820,7 +840,7 @@ def test_only_the_papers_subset_is_put_beside_its_table(tmp_path: Path) -> None:
     assert "Beside the paper" not in with_settings(run_dir, subset=240)
     page = with_settings(run_dir, subset="paper")
     assert "Beside the paper" in page
-    assert '<span class="kind">G+U, SVM</span>' in page
+    assert "SVM G+U, SVM" in page
     rows = {row.key: row for row in load_results(run_dir).paper or ()}
     assert {key: row.paper_accuracy for key, row in rows.items()} == {
         "stack:svm": 0.8236,
