@@ -17,6 +17,7 @@ BENCHMARKS = (
     "prepare",
     "stacking",
     "scan",
+    "sizes",
 )  # modules of benchmarks/, each with `measure` and `table`
 ROOT = Path(__file__).parent.parent
 

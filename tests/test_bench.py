@@ -11,7 +11,7 @@ from unittest import mock
 
 import pytest
 
-from benchmarks import prepare, resume, save, scan, stacking, targets, train
+from benchmarks import prepare, resume, save, scan, sizes, stacking, targets, train
 from enstack import bench
 from enstack.models.int8 import has_int8
 from enstack.reporting.measuring import evaluate_row
@@ -376,3 +376,16 @@ class Absent:
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
         if name.split(".")[0] == self.package:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+def test_a_cost_in_proportion_has_the_exponent_1_and_one_of_pairs_2() -> None:
+    assert sizes.exponent([10, 100, 1000], [0.3, 3.0, 30.0]) == pytest.approx(1)
+    assert sizes.exponent([10, 100, 1000], [1e-4, 1e-2, 1.0]) == pytest.approx(2)
+
+
+@pytest.mark.slow
+def test_every_stage_has_a_cost_at_every_size_and_a_target() -> None:
+    found = sizes.measure(sizes=(400, 800))
+    assert {len(seconds) for seconds in found["seconds"].values()} == {2}
+    assert len(found["targets"]) == len(found["exponents"]) == 7
+    assert sizes.PREDICTION in sizes.table(found)
