@@ -27,7 +27,7 @@ class Stretch:
     session: training_seconds, all in; in saving_seconds and waiting_seconds of them the model
     waited for saves and for data. functions_per_second, tokens_per_second: of the steps, tokens
     without padding; flops_per_second: on those tokens; useful: their share of all FLOPs, padding
-    included; peak_memory: of the GPU, bytes. None: not recorded.
+    included; peak_memory: of the GPU, bytes; joules: that it used meanwhile. None: not recorded.
     """
 
     folder: str
@@ -44,6 +44,7 @@ class Stretch:
     flops_per_second: float | None = None
     useful: float | None = None
     peak_memory: int | None = None
+    joules: float | None = None
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,7 @@ def _stretch(folder: str, begun: Event | None, saves: list[Event], known: set[st
         flops_per_second=_ratio(last, "trained_flops", "step_seconds"),
         useful=_ratio(last, "trained_flops", "padded_flops"),
         peak_memory=last.get("peak_memory"),
+        joules=last.get("joules"),
     )
 
 

@@ -108,6 +108,8 @@ def _pace(one: Stretch, session: Session) -> str:
         parts += [f"{percent(one.flops_per_second / whole[0], 0)} of the GPU's peak"]
     if one.peak_memory:
         parts += [f"{one.peak_memory / 2**30:.1f} GiB of its memory"]
+    if one.joules:
+        parts += [f"{one.joules / 3.6e6:.2g} kWh"]
     return "; ".join(parts)
 
 

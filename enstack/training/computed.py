@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from enstack.models.energy import used_joules
 from enstack.models.flops import Shape, flops_of_training
 
 
@@ -24,6 +25,7 @@ class Computed:
     padded_flops: float = 0.0
     seconds: float = 0.0
     _looked_at: float = field(default_factory=time.perf_counter)
+    _joules_before: float | None = field(default_factory=used_joules)
 
     def begin(self) -> None:
         """Time counts from now."""
@@ -40,7 +42,7 @@ class Computed:
         self.seconds, self._looked_at = self.seconds + now - self._looked_at, now
 
     def account(self) -> dict[str, float]:
-        """What a save records of it, and the memory that the GPU needed, in bytes, where one is."""
+        """What a save records of it: also the GPU's memory, in bytes, and energy, in joules."""
         counts = {
             "trained_functions": self.functions,
             "trained_tokens": self.tokens,
@@ -50,4 +52,6 @@ class Computed:
         }
         if torch.cuda.is_available():
             counts["peak_memory"] = torch.cuda.max_memory_allocated()
+        if self._joules_before is not None and (joules := used_joules()) is not None:
+            counts["joules"] = joules - self._joules_before
         return counts

@@ -67,14 +67,19 @@ def worker(notes: str, command: list[str]) -> None:
 
 
 class Trial:
-    """What is trained, and the folder in which runs of it lie."""
+    """What is trained, and the folder in which runs of it lie.
+
+    module: whose worker runs it, as here. settings: of a run, by its name, beside SETTINGS.
+    """
+
+    module = "tests.sweeps.parallel"
 
     def __init__(self, folder: Path, dropout: float = 0.0) -> None:
         from enstack.data.functions import read_data
         from enstack.storage.json_text import json_text
         from tests.support.micro import write_micro_data, write_micro_model
 
-        self.folder = folder
+        self.folder, self.settings = folder, defaultdict[str, list[str]](list)
         folder.mkdir(exist_ok=True)
         write_micro_data(folder / "data")
         data = read_data(folder / "data", label_mode="cwe_or_clean")
@@ -91,8 +96,8 @@ class Trial:
         notes = self.folder / f"{name}-notes"
         notes.mkdir(exist_ok=True)
         places = [f"run_dir={self.folder / name}", f"local_dir={self.folder / name}-scratch"]
-        run = ["run", str(self.folder / "run.json"), *places]
-        return ["-m", "tests.sweeps.parallel", "--worker", str(notes), *run]
+        run = ["run", str(self.folder / "run.json"), *places, *self.settings[name]]
+        return ["-m", self.module, "--worker", str(notes), *run]
 
     def losses(self, name: str) -> list[float]:
         """Of every logged step and epoch."""
