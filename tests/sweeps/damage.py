@@ -314,7 +314,7 @@ def outcome(
                 raise
             if isinstance(error, OSError) and "move it away" in f"{error.strerror}":
                 place = Path(error.filename)
-                named = {place.name, place.parent.name} & set(names)
+                named = set(place.parts) & set(names)
                 return "refused" if named else "NOT NAMED", f"{error}"
             return "TRACEBACK", "".join(traceback.format_exception(error)[-2:])
     if got != expected:
