@@ -20,8 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.sweeps import parallel
-from tests.sweeps.parallel import BATCH, Row, Trial, last_line, whole
+from tests.support.trials import BATCH, Row, Trial, last_line, whole, worker
 
 BATCH_SECONDS, BATCHES, EPOCHS, SESSIONS = 600, 5, 3, 5
 # Five batches of the 21, and the five minutes that are kept for the last save.
@@ -35,7 +34,7 @@ class Sessions(Trial):
     module = "tests.sweeps.sessions"
 
 
-def worker(notes: str, command: list[str]) -> None:
+def timed_worker(notes: str, command: list[str]) -> None:
     """`enstack COMMAND`, where every batch takes ten minutes."""
     from enstack.progress.session_end import SessionEnd
     from enstack.training import step
@@ -48,7 +47,7 @@ def worker(notes: str, command: list[str]) -> None:
 
     step.add_gradients = batch
     SessionEnd.__init__.__defaults__ = (lambda: now[0],)
-    parallel.worker(notes, command)
+    worker(notes, command)
 
 
 def prepared(trial: Trial, name: str) -> bool:
@@ -121,6 +120,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--worker"]:
-        worker(sys.argv[2], sys.argv[3:])
+        timed_worker(sys.argv[2], sys.argv[3:])
     else:
         main()
