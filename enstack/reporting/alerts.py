@@ -40,6 +40,7 @@ def alerts_of(
         *_collapsed(collapsed),
         *_contamination(n_near, n),
         *_cut(data, settings),
+        *_never_seen(data),
         *_absent_classes(per_class),
         *_small_classes(per_class),
     ]
@@ -93,6 +94,31 @@ def _cut(data: dict[str, Any], settings: dict[str, Any]) -> Iterator[Alert]:
                 "Train in another run_dir with a greater max_length, as far as the model has "
                 "positions, or with a model that reads more.",
             )
+
+
+def _never_seen(data: dict[str, Any]) -> Iterator[Alert]:
+    """Classes that no model, or no stack, can have learned to give."""
+    in_train = _without_functions(data, "train")
+    if in_train:
+        yield Alert(
+            "small_class",
+            f"No train function has {some_of(in_train)}: no model here can answer so.",
+            "Train on functions of every class.",
+        )
+    in_validation = [
+        name for name in _without_functions(data, "validation") if name not in in_train
+    ]
+    if in_validation and data["holdout"] and not data["holdout"].get("folds"):
+        yield Alert(
+            "small_class",
+            f"No validation function has {some_of(in_validation)}: no stack can have learned to "
+            "answer so.",
+            "Put some into validation, or run in another run_dir with meta_features=out_of_fold.",
+        )
+
+
+def _without_functions(data: dict[str, Any], split: str) -> list[str]:
+    return [name for name, n in data["counts"].get(split, {}).items() if not n]
 
 
 def _absent_classes(per_class: Sequence[dict[str, Any]]) -> Iterator[Alert]:

@@ -412,6 +412,26 @@ def test_a_base_model_at_chance_is_told_in_one_sentence_that_names_where(
     assert expected in page
 
 
+@pytest.mark.parametrize(
+    ("split", "folds", "told"),
+    [
+        ("train", None, ["No train function has CWE-119: no model here can answer so."]),
+        ("validation", None, ["No validation function has CWE-119: no stack can have learned to"]),
+        ("validation", [120, 120], []),
+    ],
+)
+def test_a_class_that_nothing_could_learn_is_told(
+    minimal_run: Path, split: str, folds: list[int] | None, told: list[str]
+) -> None:
+    data = json.loads((minimal_run / "data.json").read_text())
+    data["counts"][split]["CWE-119"] = 0
+    data["holdout"] |= {"folds": folds}
+    (minimal_run / "data.json").write_text(json.dumps(data))
+    alerts = [one.text for one in load_results(minimal_run).alerts if "answer so" in one.text]
+    assert all(one.startswith(text) for one, text in zip(alerts, told, strict=True))
+    assert english_left(write_report(minimal_run).read_text(encoding="utf-8")) == []
+
+
 def test_a_model_from_elsewhere_at_chance_is_not_told_to_be_trained_here(minimal_run: Path) -> None:
     edit_leaderboard(minimal_run, lambda row: row.update(mcc="0.0"))
     kept = minimal_run / "added" / "tiny-a" / "probabilities"
@@ -923,7 +943,9 @@ def test_small_classes_are_one_alert(minimal_run: Path) -> None:
         {"class": name, "support": support}
         for name, support in (("CWE-469", 9), ("CWE-476", 29), ("CWE-119", 30), ("CWE-120", 1))
     ]
-    told = alerts_of({"notes": [], "truncated": {}}, {}, per_class, 0, 69)
+    told = alerts_of(
+        {"notes": [], "truncated": {}, "counts": {}, "holdout": {}}, {}, per_class, 0, 69
+    )
     assert [alert.text for alert in told] == [
         "CWE-469 has 9 test functions, CWE-476 29 and CWE-120 1, under 30: their figures prove "
         "little, yet macro-F1 counts every class alike."

@@ -87,6 +87,10 @@ def test_every_verdict_and_advice_has_its_vietnamese(main, words, more) -> None:
 
 def test_alerts_have_their_vietnamese() -> None:
     data = {"notes": [], "truncated": {"tiny-a": {"test": 60}}, "functions": {"test": 100}}
+    data |= {
+        "counts": {"train": {"A": 0, "B": 1}, "validation": {"B": 0}},
+        "holdout": {"folds": None},
+    }
     per_class = [{"class": name, "support": n} for name, n in (("A", 9), ("B", 1), ("C", 2))]
     for some in (per_class[:1], per_class[1:], per_class):
         told = alerts_of(data, {"data_dir": "toy", "max_length": 64}, some, 7, 100, [LEAP])
