@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -10,7 +9,14 @@ from typing import Any
 
 from enstack.data.formats import reader_of
 from enstack.data.opened import format_of
-from enstack.data.other_names import USUAL_LABELS, USUAL_TEXTS, as_setting, is_no_function, plain
+from enstack.data.other_names import (
+    USUAL_LABELS,
+    USUAL_TEXTS,
+    as_setting,
+    holds_code,
+    is_no_function,
+    plain,
+)
 from enstack.data.readings import AS_FOUND, AUTO, Asked, Reading
 from enstack.data.values import are_two_labels, what_labels_are, what_texts_are
 from enstack.errors import DataError
@@ -18,7 +24,6 @@ from enstack.errors import DataError
 __all__ = ["fitting", "found_by_value", "holds_functions", "nested_columns", "require_values"]
 
 SAMPLE_ROWS = 500
-NAME = re.compile(r"[^(){};\n]{1,40}")  # and no first function in a csv that has no names
 
 
 def fitting(path: Path, columns: Sequence[str], kind: str) -> list[str]:
@@ -59,7 +64,10 @@ def require_values(path: Path, reading: Reading, asked: Asked) -> None:
 
 def found_by_value(path: Path, names: Sequence[str]) -> dict[str, list[str]]:
     """Of func and label, the columns whose first values are such, whatever their names."""
-    once = [name for name in names if names.count(name) == 1 and NAME.fullmatch(name)]
+    once = [name for name in names if names.count(name) == 1]
+    # What stands in the place of names may be a csv's first function and label.
+    if holds_code(names):
+        return {}
     sample = {
         name: [value for value in values if value is not None]
         for name, values in _sample(path, once).items()

@@ -17,6 +17,7 @@ __all__ = [
     "as_setting",
     "column_advice",
     "described",
+    "holds_code",
     "is_fixed_code",
     "is_no_function",
     "nearest",
@@ -102,7 +103,7 @@ def column_advice(missing: Mapping[str, str | None], columns: Sequence[str], is_
     first = " ".join(columns)
     if is_csv and first.startswith("#"):
         return "The first line is a comment: remove it."
-    if is_csv and CODE.search(first):
+    if is_csv and holds_code(columns):
         return "The first line holds a function: write the names above it, as in func,label."
     renames = [f"{_shown(name)} to {column}" for column, name in missing.items() if name]
     if renames:
@@ -119,6 +120,11 @@ def described(missing: Mapping[str, str | None]) -> str:
         f"{column} (nearest: {_shown(name)})" if name else column
         for column, name in missing.items()
     )
+
+
+def holds_code(names: Sequence[str]) -> bool:
+    """Whether what stands for names is a function."""
+    return CODE.search(" ".join(names)) is not None
 
 
 def is_fixed_code(name: str) -> bool:

@@ -68,6 +68,11 @@ def with_rows(**changed: Any) -> str:
         ),
         ("a.json", "".join(map(json.dumps, ROWS)), "line 1 .*each object on a line of its own"),
         ("a.jsonl", "func,target\nf(),1\n", "like a table of csv: give it the ending .csv"),
+        (
+            "a.csv",
+            "".join(f'"{row["func"]}",{row["target"]}\n' for row in ROWS),
+            r"Found int f0\(void\) \{ g\(\); \}, 0\. The first line holds a function",
+        ),
         ("a.csv", LINES, "it holds JSON. Give it the ending .jsonl"),
         ("a.csv", ARRAY, "it holds JSON. Give it the ending .jsonl"),
         ("a.csv", "Snippet;Outcome\nf();1\n", "separates its columns by semicolons"),
