@@ -27,6 +27,8 @@ MOST_CHANGED = 0.001  # share of labels
 # Between two machines with the same integers the floats around them differ in the last digits, and
 # one of those may round to the next integer.
 TOLERANCE = 0.01
+# Each of the two fits lies between .01 and 100.
+LEAST_RATIO, LARGEST_RATIO = 1e-4, 1e4
 
 
 class StoredInt8(BaseModel):
@@ -40,7 +42,7 @@ class StoredInt8(BaseModel):
 
     functions: int = Field(gt=0, lt=1 << 53)
     changed: int = Field(ge=0, lt=1 << 53)
-    temperature: FiniteFloat = Field(gt=0)
+    temperature: FiniteFloat = Field(ge=LEAST_RATIO, le=LARGEST_RATIO)
     answers: dict[str, tuple[tuple[FiniteFloat, ...], ...]]
 
 

@@ -37,7 +37,7 @@ def has_int8() -> bool:
 class Int8Linear(torch.nn.Module):
     """A linear layer whose weights are int8, a scale each output; inputs are, a scale each token.
 
-    A token's answer depends on no other, so that a function's does not on what it is judged beside.
+    A token's outputs depend on no other, so that a function's do not on what it is judged beside.
     """
 
     def __init__(self, linear: torch.nn.Linear) -> None:
