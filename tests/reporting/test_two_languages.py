@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import re
 from collections import Counter
@@ -22,7 +23,7 @@ from enstack.reporting.two_languages import Catalog, in_two_languages, read_cata
 from enstack.run_folder import RunFolder
 from enstack.stacking.leaps import Leap
 from enstack.stacking.verdict import Declared, Explored, OnOtherFunctions
-from enstack.stacking.verdict_text import two_measures
+from enstack.stacking.verdict_text import MEASURE_TITLES, two_measures
 from tests.support.report_runs import (
     write_binary_run,
     write_full_run,
@@ -178,6 +179,20 @@ def test_the_page_says_in_both_languages_what_it_says(tmp_path: Path) -> None:
     assert page.count('<span lang="en">') == page.count('<span lang="vi">') > 100
     shown = load_results(run_dir).chosen
     assert page.count(f"{shown.macro_f1:.3f}") >= 2
+
+
+@pytest.mark.parametrize("seen", ["marked in the file", "stated by the giver"])
+def test_what_an_added_model_rests_on_and_what_was_declared_earlier_are_said(seen: str) -> None:
+    rests = f"functions that it is stacked and measured on is {seen}; nothing here can check that."
+    earlier = [
+        {"measure": measure, "candidate": "stack:lr~log", "against": "baseline:tfidf_lr"}
+        for measure in MEASURE_TITLES
+    ]
+    for one in earlier:
+        declared = dataclasses.replace(FEWER, before=[one])
+        (told,) = verdict_of(difference(0.0, 0.05), declared=declared).caveats
+        assert english_left(f"<p>{told}</p>") == []
+    assert english_left(f"<p>That it has not seen the {rests}</p>") == []
 
 
 def test_a_list_of_models_is_said_each_by_its_name() -> None:
