@@ -25,6 +25,7 @@ from enstack.data.labels import (
 )
 from enstack.data.readings import AS_FOUND, Asked, sources_of
 from enstack.data.split_files import WHOLE
+from enstack.data.strangers import unchanged
 from enstack.data.subsets import NOT_DRAWN, choose, shortages
 from enstack.data.table import Table
 from enstack.data.texts import reading_notes
@@ -82,7 +83,8 @@ def read_tables(
     reads them into memory. Raises DataError for what can't be read, or in two ways.
     """
     sources = sources_of(place, asked)
-    columns = {split: read_columns(source, cache_dir) for split, source in sources.items()}
+    with unchanged([path for source in sources.values() for path in source.paths]):
+        columns = {split: read_columns(source, cache_dir) for split, source in sources.items()}
     require_one_reading({split: one.table for split, one in columns.items()})
     return columns
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,8 +10,9 @@ import h5py
 
 from enstack.data.opened import format_of, is_packed, open_bytes
 from enstack.errors import DataError
+from enstack.storage.files import file_state
 
-__all__ = ["readable", "refuse_strangers"]
+__all__ = ["readable", "refuse_strangers", "unchanged"]
 
 HEAD_BYTES = 4096
 TEXT_FORMATS = ("csv", "jsonl", "json")
@@ -149,6 +150,26 @@ def readable(path: Path) -> Iterator[None]:
             f"{path.name} can't be read, it may be truncated or damaged: {_reason(error)}\n"
             "Download or copy it again."
         ) from error
+
+
+@contextmanager
+def unchanged(paths: Sequence[Path]) -> Iterator[None]:
+    """DataError where files change while they are read: labels and texts come one after the other.
+
+    paths: of files, each once.
+    """
+    before = [_state(path) for path in paths]
+    yield
+    for path, state in zip(paths, before, strict=True):
+        if _state(path) != state:
+            raise DataError(
+                f"{path.name} changed while it was read. Wait until it is whole, and run again."
+            )
+
+
+def _state(path: Path) -> list[int | str]:
+    with readable(path):
+        return file_state(path)
 
 
 def _reason(error: BaseException) -> str:

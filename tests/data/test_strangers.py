@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from enstack.data.columns import read_table
 from enstack.data.formats import reader_of
-from enstack.data.functions import read_data
+from enstack.data.functions import read_data, read_tables
 from enstack.data.strangers import readable
 from enstack.errors import DataError
 from tests.support.data_files import (
@@ -243,3 +244,25 @@ def test_bytes_beyond_the_head_are_no_reason_to_refuse_a_text_with_nul(tmp_path:
     path = write_rows(tmp_path, "csv", rows) / "train.csv"
     (batch,) = reader_of(path).batches(path, ("func",))
     assert batch["func"].tolist() == [f"{source} \0" for source in SOURCES]
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_a_file_that_grows_while_it_is_read_is_told(tmp_path: Path, cached: bool) -> None:
+    path = tmp_path / "data" / "a.jsonl"
+    path.parent.mkdir()
+    path.write_text("".join(f'{{"func": "f() {{ {n}; }}", "label": {n % 2}}}\n' for n in range(9)))
+    plain = path.read_text()
+
+    def grown(table: Any) -> Any:
+        path.write_text(plain * 2)
+        return table
+
+    with (
+        mock.patch(
+            "enstack.data.column_cache.read_table", lambda source: grown(read_table(source))
+        ),
+        pytest.raises(
+            DataError, match=r"a.jsonl changed while it was read. Wait until it is whole"
+        ),
+    ):
+        read_tables(path, cache_dir=tmp_path / "cache" if cached else None)
