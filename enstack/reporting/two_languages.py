@@ -31,6 +31,7 @@ FITTING = {
     "any_": ".+?",
 }
 NAMED = 'translate="no"'  # a user's own word, which may be like one of ours
+COMMA = re.compile(", (?!each tempered)")  # which is the end of a model's own title
 LISTS = ("names", "name_members")
 QUOTES = (
     ("&#34;", '"'),
@@ -95,11 +96,11 @@ class Catalog:
 
     def _listed(self, text: str) -> str:
         """Names in a list, "a, b and c", of which those that are entries are said."""
-        *names, last = text.split(", ")
+        *names, last = COMMA.split(text)
         names += last.split(" and ", 1)
-        said = {name: self.translated(name) for name in names}
-        self.names.update(name for name, one in said.items() if one is None)
-        *first, last = (one or name for name, one in said.items())
+        said = [(name, self.translated(name)) for name in names]
+        self.names.update(name for name, one in said if one is None)
+        *first, last = (one or name for name, one in said)
         return " và ".join([", ".join(first), last]) if first else last
 
 

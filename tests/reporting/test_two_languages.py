@@ -197,11 +197,14 @@ def test_what_an_added_model_rests_on_and_what_was_declared_earlier_are_said(see
 
 def test_a_list_of_models_is_said_each_by_its_name() -> None:
     catalog = Catalog(read_catalog())
-    names = "mean of the base models, SVM, my-own and XGBoost"
+    mean, tempered = "mean of the base models", "mean of the base models, each tempered"
+    names = f"{mean}, {tempered}, SVM, my-own and XGBoost"
     said = catalog.translated(
         f"No better than chance on test (MCC 0.00): {names}. Nothing is combined there that is "
         "worth it."
     )
     assert said is not None
-    assert "(MCC 0.00): trung bình các mô hình cơ sở, SVM, my-own và XGBoost. " in said
+    each = [catalog.translated(mean), catalog.translated(tempered), "SVM", "my-own và XGBoost"]
+    assert f"(MCC 0.00): {', '.join(map(str, each))}. " in said
+    assert "tempered" not in said
     assert catalog.names == {"my-own"}
