@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from enstack.data.formats import CWE_COLUMNS
-from enstack.data.layouts import nearest_layout
-from enstack.data.opened import format_of
+from enstack.data.layouts import LAYOUTS, nearest_layout
+from enstack.data.opened import bare_stem, format_of
 from enstack.data.other_names import (
     as_setting,
     column_advice,
@@ -60,13 +60,23 @@ def missing_columns(
         ]
     )
     lacking = f"{path.name} {rule}; missing {described(near)}."
-    return f"{lacking}\nFound {listed(names)}. {advice}{_nearest(names)}"
+    return f"{lacking}\nFound {listed(names)}. {advice}{_other_half(path) or _nearest(names)}"
 
 
 def _by_value(column: str, found: Sequence[str]) -> str:
     kind, what = ("text", "functions") if column == "func" else ("label", "labels")
     which = f"{listed(found[:4])} may hold the {what}"
     return f"{which}: name {as_setting(f'{kind}_column', found[0])}."
+
+
+def _other_half(path: Path) -> str:
+    """Which files go with one whose name would be the label; empty for others."""
+    for layout in LAYOUTS:
+        if bare_stem(path) in layout.labels_by_file:
+            endings = path.name.removeprefix(bare_stem(path))
+            both = " and ".join(f"{name}{endings}" for name in layout.labels_by_file)
+            return f" Of {layout.name} both {both} are read: name the folder that holds them."
+    return ""
 
 
 def _nearest(names: Sequence[str]) -> str:

@@ -298,10 +298,10 @@ def test_folders_that_are_splits_are_named_where_one_is_missing(tmp_path: Path) 
 def test_the_half_of_a_data_set_whose_files_are_its_labels_is_refused(tmp_path: Path) -> None:
     WITHOUT_SPLITS["ReVeal"][0](tmp_path, samples(8))
     (tmp_path / "vulnerables.json").unlink()
-    with pytest.raises(
-        DataError, match=r"non-vulnerables.json must .*missing label\.\nFound code,"
-    ):
-        read(tmp_path)
+    told = r"missing label\.\nFound code,.* Of ReVeal both vulnerables\.json and non-v.* the folder"
+    for place in (tmp_path, tmp_path / "non-vulnerables.json"):
+        with pytest.raises(DataError, match=told):
+            read(place)
 
 
 def test_two_tables_in_a_folder_are_both_named(tmp_path: Path) -> None:
