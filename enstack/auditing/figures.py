@@ -145,7 +145,7 @@ def _share_axis(axes: Axes, highest: float, n_names: int) -> None:
     # Room for the number behind the longest bar.
     axes.set_xlim(0, max(1.18 * highest, 0.01))
     # On a short axis several ticks would read as the same whole per cent.
-    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0 if highest > 0.05 else 1))
+    axes.xaxis.set_major_formatter(_percents(0 if highest > 0.05 else 1))
     axes.tick_params(length=0)
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x")
@@ -155,7 +155,7 @@ def _length_axes(axes: Axes) -> None:
     axes.set_xscale("log", base=2)
     # By itself a logarithmic axis writes powers as formulas, which STYLE leaves undrawn.
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.yaxis.set_major_formatter(_percents())
     axes.set_ylim(0, 1.02)
     axes.tick_params(length=0)
     axes.set_xlabel("tokens")
@@ -167,6 +167,11 @@ def _count(axes: Axes, row: int, column: int, count: int, share: float) -> None:
     text = f"{count:,}" if row == column or not count else f"{count:,}\n{percent(share, 0)}"
     colour = "white" if share > 0.6 else MUTED if row == column or not count else INK
     axes.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
+
+
+def _percents(decimals: int | None = None) -> PercentFormatter:
+    """Shares of 1 on an axis, as texts have them."""
+    return PercentFormatter(1, decimals, symbol="\u00a0%")
 
 
 def _flag_ticks(axes: Axes, names: Sequence[str]) -> None:
