@@ -65,8 +65,8 @@ def require_values(path: Path, reading: Reading, asked: Asked) -> None:
 def found_by_value(path: Path, names: Sequence[str]) -> dict[str, list[str]]:
     """Of func and label, the columns whose first values are such, whatever their names."""
     once = [name for name in names if names.count(name) == 1]
-    # What stands in the place of names may be a csv's first function and label.
-    if holds_code(names):
+    # What stands in the place of names may be a csv's first function and label, or a comment.
+    if holds_code(names) or names[0].startswith("#"):
         return {}
     sample = {
         name: [value for value in values if value is not None]
