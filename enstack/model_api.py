@@ -111,6 +111,7 @@ def scan(
     from enstack.scanning.known import Known
     from enstack.scanning.revision import read_revision
     from enstack.scanning.scan import scan_paths
+    from enstack.several_processes import in_processes
     from enstack.storage.caches import holding_caches
 
     cache_dir = scratch_disk(local_dir)
@@ -122,7 +123,7 @@ def scan(
         None if baseline is None else read_baseline(Path(baseline), named),
         None if diff is None else read_revision(diff, named),
     )
-    with holding_caches():
+    with in_processes(), holding_caches():
         place = toy_model() if model is None else model_place(model, named_folder(model))
         opened = open_model(place, name, cache_dir=cache_dir)
         return scan_paths(listed, opened, cache_dir=cache_dir, known=known, budget=budget)

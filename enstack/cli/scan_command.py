@@ -12,6 +12,7 @@ from enstack import api
 from enstack.cli.app import app, progress
 from enstack.console import put
 from enstack.exit_status import print_result, report_errors
+from enstack.several_processes import in_processes
 
 if TYPE_CHECKING:
     from enstack.scanning.outputs import Output
@@ -96,7 +97,7 @@ def scan(
     local_dir: LocalDir = None,
 ) -> None:
     """Judge the functions of C and C++ files with a finished run's model, worst findings first."""
-    with report_errors():
+    with report_errors(), in_processes():
         from enstack.scanning.fail_on import fails, parsed_limit
         from enstack.scanning.outputs import named_outputs
 

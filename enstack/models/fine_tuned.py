@@ -46,4 +46,5 @@ class FineTunedModel:
                 stop=stop,
                 # A few batches are done before a bar could be read.
                 level="epoch" if len(functions) <= QUIET_BATCHES * self.batch_size else "batch",
+                final=True,
             )

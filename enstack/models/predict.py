@@ -41,11 +41,12 @@ def predict_probabilities(
     title: str,
     stop: StopRequest,
     level: Level = "batch",
+    final: bool = False,
 ) -> np.ndarray:
     """Probabilities float32 (n_examples, n_classes); row i belongs to example i.
 
     They add up to 1 in a row, but for a model of several flags, where each stands by itself. The
-    model must be on the hardware's device.
+    model must be on the hardware's device; final: it is trained no more.
 
     No random generator is touched. A stop that is asked for raises Interrupted: predictions are
     made again, they leave nothing behind.
@@ -53,7 +54,7 @@ def predict_probabilities(
     batches = batches_by_length(examples.lengths, batch_size)
     loader = make_loader(examples, batches, pad_token_id=pad_token_id, hardware=hardware)
     group, said = hardware.group, list[torch.Tensor]()
-    share_model(model, hardware)
+    share_model(model, hardware, final=final)
     with predicting(model, hardware), Bar(len(batches), title, level=level) as bar:
         for of_all in _rounds(loader, group.size):
             if stop.requested:

@@ -14,15 +14,24 @@ from enstack.storage.json_text import parsed_json
 __all__ = ["share_model", "take_weights", "twin_of"]
 
 
-def share_model(model: Any, hardware: Hardware) -> None:
+def share_model(model: Any, hardware: Hardware, *, final: bool = False) -> None:
     """Give every other process a twin of a model, or its weights where it has one already.
 
-    No file is read there: another machine need have neither the run folder nor the base model.
+    final: nobody trains the model any more, so its twin is kept, and its weights are sent once. No
+    file is read there: another machine need have neither the run folder nor the base model.
     """
-    if hardware.group.size > 1:
-        settings = model.config.to_json_string(use_diff=False)
-        asked = {"do": "model", "settings": settings, "weights": model.state_dict()}
-        hardware.group.tell({**asked, "precision": hardware.precision})
+    group = hardware.group
+    if group.size == 1:
+        return
+    places = [place for place, kept in enumerate(group.kept) if kept is model]
+    if final and places:
+        group.tell({"do": "kept_model", "place": places[0]})
+        return
+    settings = model.config.to_json_string(use_diff=False)
+    asked = {"do": "model", "settings": settings, "weights": model.state_dict(), "final": final}
+    group.tell({**asked, "precision": hardware.precision})
+    if final:
+        group.kept.append(model)
 
 
 def twin_of(settings: str) -> torch.nn.Module:

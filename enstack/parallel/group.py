@@ -25,6 +25,7 @@ class Group:
 
     rank, size = 0, 1
     names: Sequence[str] = ()
+    kept: list[Any]  # models of which the others keep twins, in the order in which they were told
 
     def together(self) -> contextlib.AbstractContextManager[None]:
         """A block in which all do their part: a process that leaves it by an error is lost."""
@@ -75,7 +76,7 @@ class Processes(Group):
     def __init__(self, group: Any, heartbeat: Heartbeat) -> None:
         self.rank, self.size = group.rank(), group.size()
         self.heartbeat, self._group = heartbeat, group
-        self.names, self.broken = heartbeat.names, False
+        self.names, self.broken, self.kept = heartbeat.names, False, []
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:

@@ -64,15 +64,28 @@ class Follower:
     def __init__(self, group: Group) -> None:
         self.hardware = Hardware(choose_device(), "fp32", 0, group)
         self._settings = ""
+        self._kept: list[tuple[torch.nn.Module, Hardware]] = []
 
-    def do_model(self, settings: str, weights: dict[str, torch.Tensor], precision: str) -> None:
-        """Have a model of these settings and weights, and nothing predicted by it yet."""
+    def do_model(
+        self, settings: str, weights: dict[str, torch.Tensor], precision: str, final: bool
+    ) -> None:
+        """Have a model of these settings and weights, and nothing predicted by it yet.
+
+        final: it will be asked for again, as it is, by its place among such models.
+        """
         self.hardware = dataclasses.replace(self.hardware, precision=precision)
         self.said = []
-        if settings != self._settings:
+        if final or settings != self._settings:
             self.model = twin_of(settings).to(self.hardware.device)
-            self._settings = settings
+        self._settings = "" if final else settings
         take_weights(self.model, weights)
+        if final:
+            self._kept.append((self.model, self.hardware))
+
+    def do_kept_model(self, place: int) -> None:
+        """Have a model that was kept, and nothing predicted by it yet."""
+        self.model, self.hardware = self._kept[place]
+        self._settings, self.said = "", []
 
     def do_training(
         self,

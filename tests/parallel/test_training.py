@@ -134,30 +134,40 @@ def test_a_training_goes_on_in_another_number_of_processes_and_says_so(
     assert losses(moved) == pytest.approx(losses(unbroken), rel=1e-5)
 
 
+@pytest.mark.parametrize("final", [False, True])
 @pytest.mark.parametrize("rows", [20, 5])
 def test_predictions_of_several_processes_are_those_of_one_to_the_last_bit(
-    parts: Any, tmp_path: Path, rows: int
+    parts: Any, tmp_path: Path, rows: int, final: bool
 ) -> None:
     """In batches of 4: 3 processes take 5 batches in two rounds, or 2 batches in one."""
     model, tokenizer, data = parts
-    classifier = load_classifier(model, data.class_names, seed=1)
+    classifiers = [load_classifier(model, data.class_names, seed=seed) for seed in (1, 2)]
     examples = data.selection.take(np.arange(rows))
 
-    def predict(group: Group) -> np.ndarray:
+    def predict(group: Group, place: int) -> np.ndarray:
         return predict_probabilities(
-            classifier,
+            classifiers[place],
             examples,
             Hardware(torch.device("cpu"), "fp32", 0, group),
             batch_size=4,
             pad_token_id=tokenizer.pad_token_id,
             title="Predicting",
             stop=StopRequest(),
+            final=final,
         )
 
-    # Twice: what was said the first time is not said again.
-    twice = led(3, lambda group: [predict(group), predict(group)])
-    for said in twice:
-        np.testing.assert_array_equal(said, predict(ALONE))
+    # More than once: what was said the first time is not said again.
+    places, told = [0, 1, 0, 0, 1], list[str]()
+
+    def predict_all(group: Group) -> list[np.ndarray]:
+        tell = group.tell
+        group.tell = lambda value: (told.append(value["do"]), tell(value))  # type: ignore[method-assign]
+        return [predict(group, place) for place in places]
+
+    for said, place in zip(led(3, predict_all), places, strict=True):
+        np.testing.assert_array_equal(said, predict(ALONE, place))
+    # The weights of what nobody trains any more are sent once.
+    assert told.count("model") == (2 if final else 5)
 
 
 def test_more_processes_than_a_batch_has_functions_are_refused(tmp_path: Path) -> None:

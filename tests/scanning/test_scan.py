@@ -16,6 +16,7 @@ from enstack.bundle.opening import OpenedModel
 from enstack.bundle.profile import read_profile, write_profile
 from enstack.bundle.profiling import scanning_profile
 from enstack.errors import CheckpointError, ConfigError
+from enstack.parallel.group import Group, acting_in
 from enstack.run_folder import RunFolder
 from enstack.scanning import functions_of
 from enstack.scanning.judging import Judge
@@ -23,6 +24,7 @@ from enstack.scanning.outputs import scan_as
 from enstack.scanning.scan import Scan, scan_paths
 from enstack.scanning.scan_json import scan_schema
 from tests.support.command_line import enstack_here, refused
+from tests.support.processes import led
 from tests.support.scans import Ensemble
 
 
@@ -39,6 +41,27 @@ def test_functions_in_files_get_the_calibrated_probabilities_that_the_run_has_st
     found = [judge.judged(text).first for text in texts]
     np.testing.assert_allclose(found, expected, atol=1e-5, rtol=0)
     assert len({one.fingerprint for one in scanned.functions}) == len(scanned.functions)
+
+
+def test_several_processes_say_what_one_says(
+    scanned: Scan, tree: Path, ensemble: Ensemble, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    def scan(group: Group) -> Scan:
+        tell = group.tell
+
+        def noted(value: Any) -> None:
+            asked.append(value["do"])
+            tell(value)
+
+        group.tell = noted  # type: ignore[method-assign]
+        with acting_in(group):
+            return enstack.scan(tree, ensemble[0].path, local_dir=tmp_path / "scratch")
+
+    said = led(2, scan)
+    assert scan_as(said, "json") == scan_as(scanned, "json")
+    assert "predict" in asked
 
 
 def test_a_tree_that_has_not_changed_is_scanned_again_without_its_model(
