@@ -11,6 +11,7 @@ other, and the ledger is read. Prints a table, and exits with 1 on a finding.
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import shutil
 import subprocess
@@ -107,6 +108,7 @@ def rows(trial: Trial, precision: str, size: int) -> Iterator[Row]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(prog="python -m tests.sweeps.sessions").parse_args()
     findings = 0
     with tempfile.TemporaryDirectory() as name:
         trial = Sessions(Path(name), dropout=0.1)
