@@ -58,9 +58,9 @@ def tried_in_int8(model: TrainedModel, functions: Functions | None) -> StoredInt
 
     functions: labelled ones of validation, None where they could not be read.
     """
-    quick, lacking = _quickened(model), why_no_int8()
-    if lacking:
+    if lacking := why_no_int8():
         return Refused(lacking)
+    quick = _quickened(model)
     if quick is None:
         return Refused("it needs base models of RoBERTa's family")
     if functions is None:

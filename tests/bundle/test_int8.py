@@ -142,6 +142,18 @@ def test_int8_that_is_damaged_or_answers_otherwise_is_refused(copy: Path) -> Non
             enstack.load(copy)
 
 
+def test_where_a_machine_can_not_do_it_nothing_is_made_int8(
+    ensemble: tuple[RunFolder, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(_: Any) -> None:
+        raise AttributeError("qlinear_prepack")
+
+    monkeypatch.setattr(bundle_int8, "why_no_int8", lambda: "a GPU is faster without")
+    monkeypatch.setattr(bundle_int8, "in_int8", missing)
+    tried = bundle_int8.tried_in_int8(enstack.load(ensemble[0].path), None)
+    assert tried == bundle_int8.Refused("a GPU is faster without")
+
+
 def test_counted_words_are_not_exported_in_int8(
     ensemble: tuple[RunFolder, list[str]],
     tmp_path: Path,
