@@ -45,11 +45,11 @@ def run(config: RunConfig, *, announce: bool = False) -> RunResults:
     """
     from enstack.inputs import require_configuration
     from enstack.pipeline import run_pipeline
-    from enstack.progress.panel import notebook_panel
+    from enstack.progress.panel import screen_of_run
     from enstack.several_processes import in_processes
 
     require_configuration(config)  # a panel for a run that can't begin would only confuse
-    with in_processes(), notebook_panel():
+    with in_processes(), screen_of_run():
         return run_pipeline(config, announce=announce)
 
 
@@ -78,11 +78,11 @@ def stack(
     without a column seen. Nothing is trained.
     """
     from enstack.pipeline import stack_again
-    from enstack.progress.panel import notebook_panel
+    from enstack.progress.panel import screen_of_run
     from enstack.stacking.added import Added
 
     files = {str(name): named_folder(place) for name, place in (add or {}).items()}
-    with notebook_panel():
+    with screen_of_run():
         return stack_again(named_folder(run_dir), Added(files, unseen))
 
 

@@ -50,16 +50,16 @@ class Bar:
         self.wait, self.examples, self.parts = wait, examples, tuple(parts)
         self.total, self.description = total, printable(description)
         self.done, self.postfix = 0, ""
+        self.extra = ""  # what a screen adds behind the figures
         self.started = self.last_line = time.perf_counter()
         self._drawn: Any = None
         # Kept, so that a bar ends on the screen on which it began.
         self._screen = current_screen() if total else None
 
     def __enter__(self) -> Bar:
-        if self._screen is not None:
-            self._screen.open(self)
+        shown = self._screen is not None and self._screen.open(self)
         # Where tqdm draws.
-        elif self._drawable():
+        if not shown and self._drawable():
             self._drawn = _PacedBar(
                 total=self.total,
                 desc=self.description,
@@ -100,7 +100,10 @@ class Bar:
         )
         if self._drawn is not None:
             # It is drawn by the next update, which keeps to tqdm's own intervals.
-            self._drawn.set_postfix_str(self.postfix, refresh=False)
+            self._drawn.set_postfix_str(self._postfix(), refresh=False)
+
+    def _postfix(self) -> str:
+        return ", ".join(filter(None, (self.postfix, self.extra)))
 
     def line(self) -> str:
         """The bar as one line of text."""
@@ -113,7 +116,7 @@ class Bar:
                 elapsed,
                 prefix=self.description,
                 bar_format=TEXT_FORMAT,
-                postfix=self.postfix or None,
+                postfix=self._postfix() or None,
                 # A field of our own, which tqdm's hints do not know.
                 pace=_pace(self.done / elapsed, self.seconds_each, self.unit),  # type: ignore[call-arg]
             )

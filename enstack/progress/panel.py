@@ -17,13 +17,13 @@ from enstack.progress.panel_lines import (
     answers_alike,
     checkpoint_line,
     figures_line,
-    left_line,
     stages_line,
     warning_lines,
 )
-from enstack.progress.remaining import Remaining
+from enstack.progress.remaining import Remaining, left_sentence
 from enstack.progress.say import in_notebook, say
 from enstack.progress.screen import Level, TrainingView, shown_on
+from enstack.progress.timed_bars import TimedBars
 
 # Shares of the time that the texts and the curves may take: together under one per cent.
 TEXT_SHARE, CURVE_SHARE = 0.002, 0.003
@@ -36,11 +36,12 @@ WARNINGS = 5  # that are kept in view
 
 
 @contextlib.contextmanager
-def notebook_panel() -> Iterator[None]:
-    """Show the panel while the block runs, in a notebook with widgets; elsewhere change nothing."""
+def screen_of_run() -> Iterator[None]:
+    """Show the panel while the block runs, in a notebook with widgets; elsewhere timed bars."""
     panel = _new_panel() if in_notebook() else None
     if panel is None:
-        yield
+        with shown_on(TimedBars()):
+            yield
         return
     with shown_on(panel):
         try:
@@ -125,13 +126,14 @@ class Panel:
         """What showing has cost so far."""
         return self._ears.spent + self._texts.spent + self._curve_pace.spent
 
-    def open(self, bar: Bar) -> None:
+    def open(self, bar: Bar) -> bool:
         """Show a new bar in the row of its level."""
         self._bars[bar.level] = bar
+        self._remaining.open(bar)
         if bar.level == "epoch":
-            self._remaining.begin(bar)
             self._epochs_drawn = 0
         self._guarded(self._show_texts)
+        return True
 
     def redraw(self, bar: Bar) -> bool:
         """Show how things stand, when that is due; False once the panel has failed."""
@@ -149,8 +151,8 @@ class Panel:
     def close(self, bar: Bar) -> None:
         """Leave a bar as it ended, until another takes its row."""
         self._guarded(self._show_texts)
+        self._remaining.close(bar)
         if bar.level == "epoch":
-            self._remaining.end()
             # Trained: what is to be said of it then comes as a warning, which stays.
             self._at_work = None
 
@@ -159,6 +161,7 @@ class Panel:
         # Out and in again, for the last one is taken for the one at work.
         self._views.pop(view.name, None)
         self._views[view.name] = self._at_work = view
+        self._remaining.watch(view)
 
     def warn(self, text: str) -> None:
         """Keep a warning above the button, the newest last."""
@@ -206,21 +209,18 @@ class Panel:
                 self._rows[level].show(bar)
             batch, pipeline = self._bars.get("batch"), self._bars.get("pipeline")
             if pipeline is not None and pipeline.parts:
-                self._stages.value = self._stage_line(pipeline, batch)
+                self._stages.value = self._stage_line(pipeline)
             self._figures.value = figures_line(batch) if batch else ""
             alike = answers_alike(self._at_work) if self._at_work else []
             self._warned.value = warning_lines([*self._warnings, *alike])
             if self._views:
                 self._checkpoint.value = checkpoint_line(list(self._views.values())[-1])
 
-    def _stage_line(self, pipeline: Bar, batch: Bar | None) -> str:
+    def _stage_line(self, pipeline: Bar) -> str:
         """The stages with ticks, and how long all that is left will take."""
-        view = list(self._views.values())[-1] if self._views else None
-        self._remaining.look(batch, view.batches if view else 0)
-        left = self._remaining.seconds(pipeline.parts, pipeline.done)
-        return stages_line(pipeline.parts, pipeline.done) + (
-            "" if left is None else left_line(left)
-        )
+        left = self._remaining.seconds()
+        line = stages_line(pipeline.parts, pipeline.done)
+        return line if left is None else f"{line}<br>{left_sentence(left)}"
 
     def _show_curves(self) -> None:
         from IPython.display import Image

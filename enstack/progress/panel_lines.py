@@ -28,12 +28,6 @@ def stages_line(parts: Sequence[Part], done: int) -> str:
     return " &nbsp;·&nbsp; ".join(marks)
 
 
-def left_line(seconds: float) -> str:
-    """How long the whole run will still take, and until when, below the stages."""
-    until = time.strftime("%H:%M %Z", time.localtime(time.time() + seconds))
-    return f"<br>⏱️ About {duration(seconds)} left for the whole run, until about {until}"
-
-
 def figures_line(bar: Bar) -> str:
     """Examples per second, and the share of time spent waiting for data."""
     elapsed = time.perf_counter() - bar.started

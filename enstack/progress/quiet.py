@@ -15,8 +15,9 @@ from enstack.progress.screen import TrainingView, shown_on
 class NoScreen:
     """Takes the bars over and shows none."""
 
-    def open(self, bar: Bar) -> None:
-        """Nothing begins."""
+    def open(self, bar: Bar) -> bool:
+        """It counts as shown."""
+        return True
 
     def redraw(self, bar: Bar) -> bool:
         """It counts as shown."""

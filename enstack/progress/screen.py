@@ -56,11 +56,11 @@ class TrainingView:
 class Screen(Protocol):
     """What takes over the bars while it is shown."""
 
-    def open(self, bar: Bar) -> None:
-        """A bar begins."""
+    def open(self, bar: Bar) -> bool:
+        """A bar begins; False where it has to draw itself."""
 
     def redraw(self, bar: Bar) -> bool:
-        """A bar has moved; False where the screen can't show it, and plain lines must."""
+        """A bar has moved; False where the screen does not show it, and the bar itself must."""
 
     def close(self, bar: Bar) -> None:
         """A bar ends."""

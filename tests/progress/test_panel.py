@@ -18,7 +18,7 @@ from enstack.plots import live_curves
 from enstack.progress import panel as module
 from enstack.progress.bars import Bar
 from enstack.progress.data_wait import DataWait
-from enstack.progress.panel import Pace, Panel, notebook_panel
+from enstack.progress.panel import Pace, Panel, screen_of_run
 from enstack.progress.screen import (
     LastCheckpoint,
     Part,
@@ -28,6 +28,7 @@ from enstack.progress.screen import (
     warn,
     watch,
 )
+from enstack.progress.timed_bars import TimedBars
 
 STEPS = [{"event": "step", "epoch": 1, "batch": n, "loss": 1 / n, "lr": 1e-5} for n in range(1, 9)]
 EPOCHS = [{"event": "epoch", "epoch": 1, "val_macro_f1": 0.5, "best": True}]
@@ -374,25 +375,25 @@ def in_notebook(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("in_notebook")
 def test_the_end_and_a_stop_are_told_and_the_button_goes(shown: list[Any]) -> None:
-    with notebook_panel(), Bar(2, "t") as bar:
+    with screen_of_run(), Bar(2, "t") as bar:
         bar.advance(2)
     assert "Finished" in texts(shown[0])
     assert "2/2" not in texts(shown[0]), "no bar stands there as if something were at work"
     assert "Stop and save" not in texts(shown[0])
-    with pytest.raises(KeyboardInterrupt), notebook_panel():
+    with pytest.raises(KeyboardInterrupt), screen_of_run():
         raise KeyboardInterrupt
     assert "Stopped" in texts(shown[3])
 
 
 def test_outside_a_notebook_there_is_no_panel(shown: list[Any]) -> None:
-    with notebook_panel():
-        assert current_screen() is None
+    with screen_of_run():
+        assert isinstance(current_screen(), TimedBars)
     assert shown == []
 
 
 @pytest.mark.usefixtures("in_notebook")
 def test_without_widgets_bars_stay_plain(shown: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
-    with notebook_panel():
-        assert current_screen() is None
+    with screen_of_run():
+        assert isinstance(current_screen(), TimedBars)
     assert shown == []
