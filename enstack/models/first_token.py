@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch.nn.functional import scaled_dot_product_attention
 from transformers import RobertaForSequenceClassification
+
+from enstack.models.dropout import attention, projected
 
 __all__ = ["first_token_alone"]
 
@@ -39,18 +40,10 @@ def _first_token(layer: Any, states: torch.Tensor, mask: torch.Tensor | None) ->
 
     mask: (batch, 1, seq, seq), or None where no token is padding.
     """
-    attention, first = layer.attention.self, states[:, :1]
-    query, key, value = (
-        project(of).unflatten(-1, (-1, attention.attention_head_size)).transpose(1, 2)
-        for project, of in (
-            (attention.query, first),
-            (attention.key, states),
-            (attention.value, states),
-        )
-    )
+    self_attention, first = layer.attention.self, states[:, :1]
     row = None if mask is None else mask[:, :, :1]
-    dropped = attention.dropout.p if attention.training else 0.0
-    context = scaled_dot_product_attention(query, key, value, attn_mask=row, dropout_p=dropped)
+    dropped = self_attention.dropout.p if self_attention.training else 0.0
+    context = attention(*projected(self_attention, first, states), row, dropped)
     attended = layer.attention.output(context.transpose(1, 2).flatten(2), first)
     made: torch.Tensor = layer.output(layer.intermediate(attended), attended)
     return made

@@ -14,7 +14,7 @@ import torch
 from enstack.errors import Interrupted
 from enstack.metrics.one_class import OneClass
 from enstack.metrics.several_flags import SeveralFlags
-from enstack.models.first_token import first_token_alone
+from enstack.models.forward_pass import forward_pass
 from enstack.models.hardware import Hardware
 from enstack.models.loader import make_loader
 from enstack.models.tokens import LabelledTokens
@@ -70,7 +70,7 @@ def predict_probabilities(
 def predicting(model: torch.nn.Module, hardware: Hardware) -> Iterator[None]:
     """What a model predicts in this block, it predicts fast: no gradients, no dropout."""
     model.eval()
-    with torch.inference_mode(), hardware.autocast(), first_token_alone(model):
+    with torch.inference_mode(), hardware.kernels(), forward_pass(model, hardware):
         yield
 
 

@@ -14,7 +14,7 @@ from transformers import AutoModelForSequenceClassification, RobertaConfig
 
 from enstack.errors import EnstackError
 from enstack.models.base_models import ATTENTION, HUB_IDS, BaseModel, encoder_config
-from enstack.models.first_token import first_token_alone
+from enstack.models.forward_pass import forward_pass
 from enstack.models.hardware import Hardware
 from enstack.training.optimizer import ScheduledOptimizer, learning_rates
 
@@ -169,7 +169,7 @@ class Probe:
         return ids, torch.zeros(rows, dtype=torch.long, device=device)
 
     def _logits(self, ids: torch.Tensor) -> Any:
-        with self.hardware.autocast(), first_token_alone(self.model):
+        with forward_pass(self.model, self.hardware):
             return self.model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
 
     def _timed(self, work: Callable[[], object]) -> float:

@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 
 from enstack.batches import count_batch, pad_to
-from enstack.models.first_token import first_token_alone
+from enstack.models.forward_pass import forward_pass
 from enstack.models.hardware import Hardware
 from enstack.parallel.shares import shares
 from enstack.training.loss import TaskLoss
@@ -62,7 +62,7 @@ def train_batch(training: TrainingState, batch: Batch, step: Step) -> None:
     """Forward and backward of one batch, and the optimizer's step where it is the last."""
     progress, group = training.progress, training.hardware.group
     done = progress.batches_done + 1
-    with group.together():
+    with group.together(), training.hardware.kernels():
         group.tell(
             {
                 "do": "train",
@@ -93,7 +93,7 @@ def add_gradients(learner: Learner, batch: Batch, step_weight: float) -> torch.T
     hardware = learner.hardware
     device, weight = hardware.device, learner.loss.weight(batch["labels"])
     own, counts = own_share(batch, hardware)
-    with hardware.autocast(), first_token_alone(learner.model):
+    with forward_pass(learner.model, hardware):
         logits = learner.model(
             input_ids=own["input_ids"].to(device, non_blocking=True),
             attention_mask=own["attention_mask"].to(device, non_blocking=True),
