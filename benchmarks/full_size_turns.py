@@ -21,7 +21,7 @@ from torch.profiler import profile
 from benchmarks import hugging_face, save
 from benchmarks.clock import Clock
 from benchmarks.flops import Encoder, wait_for
-from benchmarks.small_training import ENSTACK, no_log
+from benchmarks.small_training import ENSTACK, SAME_BITS, no_log
 from benchmarks.step_profile import both_sides, text_of
 from enstack.config import RunConfig
 from enstack.data.functions import VulnerabilityData, read_data
@@ -142,6 +142,7 @@ def job_of(setting: Setting, examples: LabelledTokens, case: Case, folder: Path)
     config = RunConfig(
         batch_size=case.batch_size,
         precision=case.precision,
+        deterministic=case.mode == SAME_BITS,
         epochs=1,
         learning_rate=1e-5,
         save_steps=0,
@@ -150,7 +151,9 @@ def job_of(setting: Setting, examples: LabelledTokens, case: Case, folder: Path)
         label_mode="cwe_or_clean",
     )
     data = TrainingData(examples, examples, setting.data.task, setting.data.fingerprint)
-    hardware = Hardware.choose(config.precision, config.num_workers)
+    hardware = Hardware.choose(
+        config.precision, config.num_workers, deterministic=config.deterministic
+    )
     place = folder / "run"
     return TrainingJob(setting.base_model, setting.tokenizer, data, config, hardware, place, no_log)
 
@@ -196,7 +199,7 @@ def turn(setting: Setting, examples: LabelledTokens, case: Case) -> dict[str, fl
     """One turn's figures."""
     device = Hardware.choose().device
     clock = Clock(WARM_UP, WARM_UP + setting.batches, device)
-    run = enstack_turn if case.mode == ENSTACK else trainer_turn
+    run = enstack_turn if case.mode in (ENSTACK, SAME_BITS) else trainer_turn
     free_memory()
     with tempfile.TemporaryDirectory(dir=setting.folder) as name, in_silence():
         batches = run(setting, examples, case, Path(name), clock)

@@ -15,6 +15,7 @@ from enstack.training.job import TrainingData
 SHAPE = TinyModel(vocabulary=1000, hidden=128, layers=2, heads=4)
 SETTINGS = {"batch_size": 16, "learning_rate": 1e-4, "precision": "fp32", "epochs": 1}
 ENSTACK, TRAINER = "enstack", "Hugging Face Trainer"
+SAME_BITS = "enstack, same bits"  # with deterministic=true
 
 
 def prepare(folder: Path) -> tuple[BaseModel, Any, VulnerabilityData, TrainingData]:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
+import torch
+
 from benchmarks import hugging_face, machine
 from benchmarks.full_size_turns import Case
-from benchmarks.small_training import ENSTACK
+from benchmarks.small_training import ENSTACK, SAME_BITS
 
 
 def all_cases(precisions: list[str], batch_sizes: list[int]) -> list[Case]:
     """Everybody's turn of a round."""
-    modes = (ENSTACK, *hugging_face.MODES)
+    # A CPU adds in the same order in any case.
+    own = (ENSTACK, SAME_BITS) if torch.cuda.is_available() else (ENSTACK,)
+    modes = (*own, *hugging_face.MODES)
     return [Case(m, p, b) for b in batch_sizes for p in precisions for m in modes]
 
 
@@ -47,12 +51,12 @@ def speed_lines(results: dict[str, Any]) -> list[str]:
     for precision, peak in results["matmul_flops_per_second"].items():
         lines.append(f"matrix product, {precision}: {peak / 1e12:.3g} TFLOP/s")
     lines.append(
-        f"{'':18}{'':6}{'batch':>6}{'functions/s':>12}{'tokens/s':>11}{'bound':>7}{'used':>7}"
+        f"{'':19}{'':6}{'batch':>6}{'functions/s':>12}{'tokens/s':>11}{'bound':>7}{'used':>7}"
         f"{'GiB':>7}{'ratio':>7}{'bounds':>8}{'turns':>6}"
     )
     for row in results["cases"]:
         lines.append(
-            f"{row['mode']:18}{row['precision']:6}{row['batch_size']:6}"
+            f"{row['mode']:19}{row['precision']:6}{row['batch_size']:6}"
             f"{row['functions_per_second']:12.0f}{row['tokens_per_second']:11.0f}"
             f"{row['bound']:7.3f}{row['utilisation']:7.1%}{row['peak_gib']:7.1f}"
             f"{row['ratio'] or 0:7.2f}{row['ratio_of_bounds'] or 0:8.2f}{row['turns']:6}"

@@ -18,6 +18,8 @@ BENCHMARKS = (
     "stacking",
     "scan",
     "sizes",
+    "overhead",
+    "first_batch",
 )  # modules of benchmarks/, each with `measure` and `table`
 ROOT = Path(__file__).parent.parent
 

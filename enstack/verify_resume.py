@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
-import os
 import random
 import re
 import shutil
@@ -64,7 +63,7 @@ def verify_resume(config: RunConfig, seed: int | None = None) -> None:
         raise ConfigError(f"seed must be 0 or more, found {seed}. Name another.")
     # Other instants at each call; the seed is shown, so that a fault can be met again.
     seed = random.SystemRandom().randrange(10_000) if seed is None else seed
-    with tempfile.TemporaryDirectory(prefix="enstack-verify-") as name, _deterministic():
+    with tempfile.TemporaryDirectory(prefix="enstack-verify-") as name:
         with in_silence():
             trial = prepare_trial(config, Path(name))
         _announce(trial, seed)
@@ -103,7 +102,7 @@ def prepare_trial(config: RunConfig, folder: Path) -> Trial:
     model = BaseModel("tiny-a", str(tiny_model("tiny-a", small)))
     tokenizer = load_tokenizer(model)
     examples = tokenize_splits(model, tokenizer, data, small)
-    hardware = Hardware.choose(small.precision, small.num_workers)
+    hardware = Hardware.choose(small.precision, small.num_workers, deterministic=True)
     return Trial(model, tokenizer, training_data(data, plan, examples), small, hardware)
 
 
@@ -249,17 +248,3 @@ def in_silence() -> Iterator[None]:
     """Leave the bars of a trial undrawn: a user reads the verdicts."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         yield
-
-
-@contextlib.contextmanager
-def _deterministic() -> Iterator[None]:
-    """Ask a GPU for kernels that add in the same order every time; a CPU has no others."""
-    # cuBLAS adds in the same order only with a workspace of fixed size.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    before = torch.are_deterministic_algorithms_enabled()
-    # An operation that has no such kernel is warned of only: the comparison shows what it does.
-    torch.use_deterministic_algorithms(torch.cuda.is_available(), warn_only=True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)

@@ -11,12 +11,24 @@ from unittest import mock
 
 import pytest
 
-from benchmarks import prepare, resume, save, scan, sizes, stacking, targets, train
+from benchmarks import (
+    first_batch,
+    overhead,
+    prepare,
+    resume,
+    save,
+    scan,
+    sizes,
+    stacking,
+    targets,
+    train,
+)
 from enstack import bench
 from enstack.models.int8 import has_int8
 from enstack.reporting.measuring import evaluate_row
 from enstack.storage.manifest import HashedFile
 from enstack.toy.tiny_models import TinyModel
+from enstack.training.saver import Saver
 from tests.support.command_line import enstack_here, refused
 
 SAMPLES, BATCH_SIZE, SKIP = 203, 4, 40
@@ -249,6 +261,36 @@ def test_memory_is_that_of_a_process_and_all_below_it() -> None:
     finally:
         parent.communicate(b"\n")
     assert prepare.memory(parent.pid) == (0, 0)
+
+
+@pytest.mark.slow
+def test_a_prepared_run_tokenizes_nothing_and_a_damaged_one_what_was_damaged() -> None:
+    results = first_batch.measure(functions=400, shape=TINY_CLASSIFIER)
+    starts = results["starts"]
+    assert list(starts) == list(first_batch.STARTS)
+    tokenized = [starts[way]["tokenized"] for way in first_batch.STARTS]
+    nothing_made, prepared, one_damaged, all_damaged = tokenized
+    assert prepared == 0 < one_damaged < all_damaged == nothing_made
+    assert "first batch" in first_batch.table(results)
+
+
+def test_a_tiny_overhead_yields_every_figure_and_its_save_lies_in_run_dir(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    saved = list[int]()
+    save_as_ever = Saver.save
+    monkeypatch.setattr(Saver, "save", lambda *a, **k: saved.append(1) or save_as_ever(*a, **k))
+    results = overhead.measure(hidden=64, layers=1, steps=4, rounds=1)
+    assert saved == [1]
+    for clock in ("wall_seconds", "cpu_seconds"):
+        assert list(results[clock]) == [overhead.BARE, overhead.LOOP, overhead.SAVING]
+        assert min(results[clock].values()) > 0
+    assert "overhead around the steps, CPU time" in overhead.table(results)
+
+
+def test_overhead_is_what_the_loop_adds_and_a_save_in_five_minutes() -> None:
+    seconds = {overhead.BARE: 100.0, overhead.LOOP: 101.0, overhead.SAVING: 104.0}
+    assert overhead.share(seconds) == pytest.approx(0.01 + 3 / 300)
 
 
 BACKGROUND = {"on_scratch": 3.0, "in_run_dir": 4.0, "speed_meanwhile": 0.5, "lost": 3.0}

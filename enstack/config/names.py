@@ -16,7 +16,7 @@ HUB_MODELS = tuple(HUB_IDS)
 TINY_MODELS = ("tiny-a", "tiny-b", "tiny-c")
 META_CLASSIFIERS = ("lr", "svm", "rf", "xgboost")
 # What makes a run this run: going on with other values is refused. Batch size, accumulation,
-# workers, precision, saves, epochs and patience may change between two calls.
+# workers, precision, kernels, saves, epochs and patience may change between two calls.
 FIXED_SETTINGS = (
     "label_mode",
     "subset",
@@ -39,6 +39,7 @@ SHAPE_TRAINING_ALONE = (
     "batch_size",
     "accumulation_steps",
     "precision",
+    "deterministic",
     "save_steps",
     "num_workers",
     "keep_checkpoints",

@@ -10,6 +10,7 @@ OTHER_NAMES = {
     **dict.fromkeys(("lr", "step_size"), "learning_rate"),
     **dict.fromkeys(("wd", "l2"), "weight_decay"),
     **dict.fromkeys(("fp16", "bf16", "amp", "use_amp", "mixed_precision", "dtype"), "precision"),
+    **dict.fromkeys(("full_determinism", "use_deterministic_algorithms"), "deterministic"),
     **dict.fromkeys(("model", "models", "model_name", "model_names"), "base_models"),
     **dict.fromkeys(("output_dir", "save_dir", "checkpoint_dir", "run_name"), "run_dir"),
     **dict.fromkeys(("data", "dataset", "data_path"), "data_dir"),

@@ -174,6 +174,13 @@ class Settings(BaseModel):
             "else fp16 on a GPU and fp32 on a CPU"
         ),
     ] = "auto"
+    deterministic: Annotated[
+        bool,
+        Field(
+            description="Kernels that add in the same order every time, so that a run on a GPU can "
+            "be repeated to the last bit; slower there, and no difference on a CPU"
+        ),
+    ] = False
     save_steps: Annotated[
         Whole,
         Field(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import os
+import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +18,12 @@ import scipy.special  # noqa: F401
 import torch
 
 from enstack.errors import ConfigError
+from enstack.models.kernels import kernels_of_gpu
 from enstack.parallel.group import ALONE, Group, current_group
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
+# A training is not all products: by less than this it would gain nothing.
+BF16_PAYS = 1.2
 
 
 @dataclass(frozen=True)
@@ -26,20 +32,28 @@ class Hardware:
 
     precision: of a forward pass, "fp32", "fp16" or "bf16"; weights are float32 in any case.
     workers: processes that load data beside this one. group: of processes that compute together.
+    deterministic: whether a GPU's kernels add in the same order every time; a CPU's always do.
     """
 
     device: torch.device
     precision: str
     workers: int
     group: Group = ALONE
+    deterministic: bool = False
 
     @classmethod
-    def choose(cls, precision: str = "auto", num_workers: int | str = "auto") -> Hardware:
+    def choose(
+        cls,
+        precision: str = "auto",
+        num_workers: int | str = "auto",
+        *,
+        deterministic: bool = False,
+    ) -> Hardware:
         """The GPU if there is one, else the CPU, and what suits it where a setting is "auto"."""
         device = choose_device()
         require_kernels()
         precision, workers = choose_precision(precision, device), worker_count(num_workers, device)
-        return cls(device, precision, workers, current_group())
+        return cls(device, precision, workers, current_group(), deterministic)
 
     def described(self) -> dict[str, str]:
         """Device and precision in words, as a checkpoint records them."""
@@ -50,6 +64,11 @@ class Hardware:
         if self.precision == "fp32":
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=DTYPES[self.precision])
+
+    def kernels(self) -> contextlib.AbstractContextManager[Any]:
+        """The context in which forward and backward passes and optimizer steps run."""
+        on_cpu = self.device.type == "cpu"
+        return contextlib.nullcontext() if on_cpu else kernels_of_gpu(self.deterministic)
 
 
 def choose_device() -> torch.device:
@@ -99,7 +118,7 @@ def choose_precision(precision: str, device: torch.device) -> str:
         # A T4 emulates bf16, slower than fp16: emulation does not count.
         native = torch.cuda.is_bf16_supported(including_emulation=False)
         return "bf16" if native else "fp16"
-    return "bf16" if _cpu_has_bf16() else "fp32"
+    return "bf16" if bf16_pays_on_cpu() else "fp32"
 
 
 def worker_count(num_workers: int | str, device: torch.device) -> int:
@@ -109,10 +128,33 @@ def worker_count(num_workers: int | str, device: torch.device) -> int:
     return 0 if device.type == "cpu" else min(2, (os.cpu_count() or 1) // 2)
 
 
-def _cpu_has_bf16() -> bool:
-    try:
-        # Without these instructions bf16 runs too, at .01 to .17 of float32's speed (measured).
-        flags = Path("/proc/cpuinfo").read_text()
-    except OSError:
+@functools.cache
+def bf16_pays_on_cpu() -> bool:
+    """Whether this processor multiplies faster in bf16 than in float32: timed, once a process.
+
+    Where it lacks the instructions nothing is timed: bf16 runs there too, at .01 to .17 of
+    float32's speed (measured).
+    """
+    # Intel's and AMD's, and ARM's.
+    if not re.search(r"\b(avx512_bf16|amx_bf16|bf16)\b", _processor()):
         return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+    return _seconds_of_product(torch.float32) > BF16_PAYS * _seconds_of_product(torch.bfloat16)
+
+
+def _processor() -> str:
+    """What the system tells of the processor; nothing where it tells nothing."""
+    try:
+        return Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return ""
+
+
+def _seconds_of_product(dtype: torch.dtype) -> float:
+    """The best time of some matrix products, which other programs disturb the least."""
+    left, right = (torch.ones(512, 512, dtype=dtype) for _ in range(2))
+    times = []
+    for _ in range(12):
+        before = time.perf_counter()
+        left @ right
+        times.append(time.perf_counter() - before)
+    return min(times)

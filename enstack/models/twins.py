@@ -29,7 +29,8 @@ def share_model(model: Any, hardware: Hardware, *, final: bool = False) -> None:
         return
     settings = model.config.to_json_string(use_diff=False)
     asked = {"do": "model", "settings": settings, "weights": model.state_dict(), "final": final}
-    group.tell({**asked, "precision": hardware.precision})
+    how = {"precision": hardware.precision, "deterministic": hardware.deterministic}
+    group.tell({**asked, **how})
     if final:
         group.kept.append(model)
 

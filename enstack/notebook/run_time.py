@@ -33,7 +33,9 @@ def show_run_time(config: RunConfig) -> None:
     say("Measuring a few batches ...")
     # Without a word: cell 4 told of the data, and cell 6 will.
     data = data_of(config)
-    hardware = Hardware.choose(config.precision, config.num_workers)
+    hardware = Hardware.choose(
+        config.precision, config.num_workers, deterministic=config.deterministic
+    )
     models = [base_model(name, model, config) for name, model in left.items()]
     times = model_times(models, data, config, run, hardware)
     for line in plan_lines(times, data, config):

@@ -67,13 +67,20 @@ class Follower:
         self._kept: list[tuple[torch.nn.Module, Hardware]] = []
 
     def do_model(
-        self, settings: str, weights: dict[str, torch.Tensor], precision: str, final: bool
+        self,
+        settings: str,
+        weights: dict[str, torch.Tensor],
+        precision: str,
+        deterministic: bool,
+        final: bool,
     ) -> None:
         """Have a model of these settings and weights, and nothing predicted by it yet.
 
         final: it will be asked for again, as it is, by its place among such models.
         """
-        self.hardware = dataclasses.replace(self.hardware, precision=precision)
+        self.hardware = dataclasses.replace(
+            self.hardware, precision=precision, deterministic=deterministic
+        )
         self.said = []
         if final or settings != self._settings:
             self.model = twin_of(settings).to(self.hardware.device)
@@ -116,9 +123,10 @@ class Follower:
         seed = np.random.SeedSequence([*draws, self.hardware.group.rank]).generate_state(1)[0]
         torch.manual_seed(int(seed))
         self.model.train()
-        add_gradients(self, batch, step_weight)
-        if last:
-            apply_gradients(self)
+        with self.hardware.kernels():
+            add_gradients(self, batch, step_weight)
+            if last:
+                apply_gradients(self)
 
     def do_predict(self, batches: list[Batch]) -> None:
         """Predict the batch of this process, if the round has one."""

@@ -27,7 +27,9 @@ def tell_plan(
     models: list[BaseModel], data: VulnerabilityData, config: RunConfig, run: RunFolder
 ) -> None:
     """Measure a few batches, and say before any is trained how long all of it will take."""
-    hardware = Hardware.choose(config.precision, config.num_workers)
+    hardware = Hardware.choose(
+        config.precision, config.num_workers, deterministic=config.deterministic
+    )
     times = model_times(models, data, config, run, hardware)
     if config.session_hours != "none":
         for line in plan_lines(times, data, config):

@@ -87,7 +87,9 @@ def fine_tune_and_predict(
     """
     trains: list[bool] = []
 
-    hardware = Hardware.choose(config.precision, config.num_workers)
+    hardware = Hardware.choose(
+        config.precision, config.num_workers, deterministic=config.deterministic
+    )
 
     def begin(this: bool) -> None:
         trains.append(this)

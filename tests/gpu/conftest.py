@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from enstack.models.base_models import BaseModel, load_tokenizer
-from tests.support.gpu_training import write_encoder_with_dropout
+from enstack.toy.tiny_models import TinyModel
+from tests.support.gpu_training import SHAPE, write_encoder_with_dropout
 from tests.support.micro import Parts, training_data_of
 
 # torch looks once, at the first matrix product: cuBLAS adds in the same order with it only.
@@ -30,19 +32,21 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 @pytest.fixture(scope="session")
 def dropout_parts(toy_data: Any, tmp_path_factory: pytest.TempPathFactory) -> Parts:
     """Toy functions and an encoder of two layers with dropout everywhere, attention included."""
-    folder = tmp_path_factory.mktemp("encoder") / "dropout"
-    write_encoder_with_dropout(folder, toy_data.splits["train"].sources.to_pylist())
-    model = BaseModel("dropout", str(folder))
+    return _parts(toy_data, tmp_path_factory.mktemp("encoder") / "dropout", SHAPE)
+
+
+@pytest.fixture(scope="session")
+def wide_parts(toy_data: Any, tmp_path_factory: pytest.TempPathFactory) -> Parts:
+    """The same with four layers of RoBERTa-base's, whose attention takes other kernels."""
+    wide = TinyModel(vocabulary=300, hidden=768, layers=4, heads=12)
+    return _parts(toy_data, tmp_path_factory.mktemp("encoder") / "wide", wide)
+
+
+def _parts(toy_data: Any, folder: Path, shape: TinyModel) -> Parts:
+    write_encoder_with_dropout(folder, toy_data.splits["train"].sources.to_pylist(), shape)
+    model = BaseModel(folder.name, str(folder))
     tokenizer = load_tokenizer(model)
     return model, tokenizer, training_data_of(toy_data, tokenizer, folder.parent)
-
-
-@pytest.fixture
-def deterministic() -> Iterator[None]:
-    """Kernels that add in the same order every time; an operation that has none is an error."""
-    torch.use_deterministic_algorithms(True)
-    yield
-    torch.use_deterministic_algorithms(False)
 
 
 @pytest.fixture

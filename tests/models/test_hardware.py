@@ -11,6 +11,7 @@ import torch
 from enstack import api
 from enstack.config import RunConfig
 from enstack.errors import ConfigError
+from enstack.models import hardware
 from enstack.models.hardware import Hardware, require_kernels
 from enstack.pipeline import run_pipeline
 
@@ -80,3 +81,27 @@ def test_the_doctor_tells_of_the_machine_though_its_gpu_is_refused(
     with pytest.raises(ConfigError, match="needs sm_60"):
         api.doctor()
     assert re.search(r"GPU: Tesla P100\nCUDA of torch", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("flags", "faster", "precision"),
+    [
+        ("fpu avx2 avx512f", 3.0, "fp32"),  # it is not even timed
+        ("avx512f avx512_bf16", 2.0, "bf16"),
+        ("amx_bf16 amx_tile", 1.1, "fp32"),  # a training would gain nothing
+        ("amx_bf16 amx_tile", 0.1, "fp32"),
+        ("asimd i8mm bf16", 1.9, "bf16"),
+        ("", 3.0, "fp32"),
+    ],
+)
+def test_a_cpu_computes_in_bf16_where_that_was_timed_to_pay(
+    monkeypatch: pytest.MonkeyPatch, flags: str, faster: float, precision: str
+) -> None:
+    seconds = {torch.float32: faster, torch.bfloat16: 1.0}
+    monkeypatch.setattr(hardware, "_processor", lambda: flags)
+    monkeypatch.setattr(hardware, "_seconds_of_product", seconds.__getitem__)
+    hardware.bf16_pays_on_cpu.cache_clear()
+    try:
+        assert hardware.choose_precision("auto", torch.device("cpu")) == precision
+    finally:
+        hardware.bf16_pays_on_cpu.cache_clear()

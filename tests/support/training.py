@@ -47,7 +47,9 @@ def job_of(
     old_runs: Path | None = None,
 ) -> TrainingJob:
     """parts: base model, tokenizer and data; folder: the run folder itself if left out."""
-    hardware = Hardware.choose(config.precision, config.num_workers)
+    hardware = Hardware.choose(
+        config.precision, config.num_workers, deterministic=config.deterministic
+    )
     place = Path(config.run_dir) if folder is None else folder
     return TrainingJob(*parts, config, hardware, place, log, old_runs)
 
