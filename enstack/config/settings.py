@@ -174,13 +174,11 @@ class Settings(BaseModel):
             "else fp16 on a GPU and fp32 on a CPU"
         ),
     ] = "auto"
-    deterministic: Annotated[
-        bool,
-        Field(
-            description="Kernels that add in the same order every time, so that a run on a GPU can "
-            "be repeated to the last bit; slower there, and no difference on a CPU"
-        ),
-    ] = False
+    deterministic: bool = Field(
+        default=False,
+        description="Kernels that add in the same order every time, so that a run on a GPU can be "
+        "repeated to the last bit; slower there, and no difference on a CPU",
+    )
     save_steps: Annotated[
         Whole,
         Field(
@@ -217,12 +215,10 @@ class Settings(BaseModel):
             "there; or a checkpoint of the older EnStack program, or a folder above it; empty: none"
         ),
     ] = ""
-    use_swa: Annotated[
-        bool,
-        Field(
-            description="Averaging of weights while training; always ends up false, with a warning"
-        ),
-    ] = False
+    use_swa: bool = Field(
+        default=False,
+        description="Averaging of weights while training; always ends up false, with a warning",
+    )
     num_workers: Annotated[
         Workers,
         Field(description="Loader processes; 0: none; `auto`: 2 at most on a GPU, none on a CPU"),
