@@ -78,7 +78,7 @@ def write_inputs(place: Path, functions: int, shape: dict[str, int]) -> None:
         TinyModel(VOCABULARY, hidden=8, layers=1, heads=1),
         train.sources.slice(0, TEXTS).to_pylist(),
     )
-    save.write_model(place / "encoder", shape)
+    save.write_model(place / "encoder", {**shape, "vocab_size": len(tokenizer)})
     tokenizer.save_pretrained(place / "encoder")
 
 
