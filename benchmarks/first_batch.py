@@ -18,10 +18,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import machine, save, targets
+from benchmarks import full_vocabulary, machine, save, targets
 from enstack import bench
 
-FUNCTIONS, VOCABULARY, TEXTS = 100_000, 8000, 5000
+FUNCTIONS = 100_000
 PREPARED, ONE_DAMAGED, ALL_DAMAGED = "prepared", "a cache damaged", "all caches damaged"
 NOT_PREPARED = "not prepared"
 STARTS = (NOT_PREPARED, PREPARED, ONE_DAMAGED, ALL_DAMAGED)
@@ -70,14 +70,10 @@ def write_inputs(place: Path, functions: int, shape: dict[str, int]) -> None:
     """The data, and an encoder of that shape with a tokenizer that suits the data."""
     from enstack.data.functions import read_data
     from enstack.toy.fake_vdisc import write_fake_vdisc
-    from enstack.toy.tiny_models import TinyModel, make_tokenizer
 
     write_fake_vdisc(place / "data", functions)
     train = read_data(place / "data", label_mode="binary").splits["train"]
-    tokenizer = make_tokenizer(
-        TinyModel(VOCABULARY, hidden=8, layers=1, heads=1),
-        train.sources.slice(0, TEXTS).to_pylist(),
-    )
+    tokenizer = full_vocabulary.tokenizer_for(train)
     save.write_model(place / "encoder", {**shape, "vocab_size": len(tokenizer)})
     tokenizer.save_pretrained(place / "encoder")
 

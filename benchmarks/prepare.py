@@ -23,12 +23,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import machine, targets
+from benchmarks import full_vocabulary, machine, targets
 from enstack import bench
 
 FUNCTIONS = 100_000
 ROUNDS = 3
-VOCABULARY, MAX_LENGTH = 8000, 512
+MAX_LENGTH = 512
 WATCH_SECONDS = 0.02
 ENSTACK, DATASETS, IMPORTS = "enstack", "datasets.map", "imports alone"
 MIB = 2**20
@@ -159,15 +159,12 @@ def all_turns(functions: int, rounds: int) -> dict[str, list[dict[str, Any]]]:
     """What each way took in every round; the ways take turns."""
     from enstack.data.functions import read_data
     from enstack.toy.fake_vdisc import write_fake_vdisc
-    from enstack.toy.tiny_models import TinyModel, make_tokenizer
 
     outcomes: dict[str, list[dict[str, Any]]] = {way: [] for way in WAYS}
     with tempfile.TemporaryDirectory() as name:
         data_dir = write_fake_vdisc(Path(name) / "data", functions)
         train = read_data(data_dir, label_mode="binary").splits["train"]
-        shape = TinyModel(VOCABULARY, hidden=8, layers=1, heads=1)
-        tokenizer = make_tokenizer(shape, train.sources.slice(0, 5000).to_pylist())
-        tokenizer.save_pretrained(Path(name) / "tokenizer")
+        full_vocabulary.tokenizer_for(train).save_pretrained(Path(name) / "tokenizer")
         for _ in range(rounds):
             for way, found in outcomes.items():
                 found.append(turn(way, data_dir, Path(name) / "tokenizer"))

@@ -132,7 +132,8 @@ def encode(
     parts = _parts(sources, tokenizer, max_length)
     backend = _truncating(tokenizer, max_length)
     encodings = backend.encode_batch_fast(parts)
-    input_ids = [_with_mode(encoding.ids, mode_tokens(tokenizer)) for encoding in encodings]
+    mode = mode_tokens(tokenizer)
+    input_ids = [_with_mode(encoding.ids, mode) for encoding in encodings]
     too_long = [len(part) < len(source) for part, source in zip(parts, sources, strict=True)]
     cut = [bool(encoding.overflowing) for encoding in encodings]
     return input_ids, [either or other for either, other in zip(cut, too_long, strict=True)]

@@ -11,7 +11,7 @@ import pytest
 from enstack.data.functions import VulnerabilityData
 from enstack.models import tokens as tokens_module
 from enstack.models.base_models import BaseModel, load_tokenizer
-from enstack.models.tokens import LabelledTokens, encode, tokenize
+from enstack.models.tokens import LabelledTokens, encode, encode_with_ends, tokenize
 from enstack.storage.files import sha256_json
 from enstack.storage.manifest import read_manifest, write_manifest
 from enstack.toy.tiny_models import TinyModel, write_encoder
@@ -234,6 +234,17 @@ def test_unixcoder_gets_its_mode_token_within_max_length(unixcoder_like: Any) ->
 def test_other_tokenizers_get_no_mode_token(micro_tokenizer: Any) -> None:
     (ids,), _ = encode(["f()"], micro_tokenizer, 32)
     assert ids == micro_tokenizer("f()")["input_ids"]
+
+
+def test_tokenizing_builds_no_dictionary_of_the_whole_vocabulary(
+    unixcoder_like: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def built(self: Any) -> None:
+        raise AssertionError("20 to 100 ms for 50,000 tokens")
+
+    monkeypatch.setattr(type(unixcoder_like), "get_vocab", built)
+    assert len(encode(["f()", "g()"], unixcoder_like, 32)[0]) == 2
+    assert len(encode_with_ends(["f()", "g()"], unixcoder_like, 32)[0]) == 2
 
 
 def test_labelled_tokens_keep_labels_beside_their_tokens_when_rows_are_taken(
