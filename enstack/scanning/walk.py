@@ -102,7 +102,12 @@ def _below(folder: Path) -> Iterator[Path | SkippedFile]:
 
 def _may_be_source(entry: os.DirEntry[str]) -> bool:
     """Whether an entry is a folder, or a link to one, or has the name of a source file."""
-    return entry.name.lower().endswith(SUFFIXES) or (entry.name != ".git" and entry.is_dir())
+    if entry.name.lower().endswith(SUFFIXES):
+        return True
+    try:
+        return entry.name != ".git" and entry.is_dir()
+    except OSError:  # a link in a ring, or into what nobody may look at
+        return True
 
 
 def _read(path: Path, *, named: bool) -> SourceFile | SkippedFile:

@@ -58,11 +58,12 @@ def test_links_are_not_followed_and_said(tmp_path: Path) -> None:
     (inside / "file.c").symlink_to(outside / "secret.c")
     (inside / "folder").symlink_to(outside)
     (inside / "loop").symlink_to(inside)
+    (inside / "ring").symlink_to("ring")
     (inside / "nowhere.c").symlink_to("not there")
     (inside / "other.txt").symlink_to(outside / "secret.c")
     files, skipped = listed(inside)
     assert files == ["a.c", "sub/b.c"]
-    assert skipped == dict.fromkeys(["file.c", "folder", "loop", "nowhere.c"], "a link")
+    assert skipped == dict.fromkeys(["file.c", "folder", "loop", "nowhere.c", "ring"], "a link")
     # What is named itself is what was meant.
     assert [file.path.name for file in functions_of(inside / "file.c").files] == ["file.c"]
 
