@@ -46,10 +46,13 @@ def run(config: RunConfig, *, announce: bool = False) -> RunResults:
     from enstack.inputs import require_configuration
     from enstack.pipeline import run_pipeline
     from enstack.progress.panel import screen_of_run
+    from enstack.run_in_processes import run_in_processes, wants_processes
     from enstack.several_processes import in_processes
 
     require_configuration(config)  # a panel for a run that can't begin would only confuse
     with in_processes(), screen_of_run():
+        if wants_processes(config):
+            return run_in_processes(config, announce=announce)
         return run_pipeline(config, announce=announce)
 
 

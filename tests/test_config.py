@@ -101,7 +101,7 @@ def test_every_setting_that_is_given_is_named_before_a_run() -> None:
         "keep_checkpoints": 3, "label_mode": "cwe_or_clean", "label_rule": "strict_single",
         "drop_near_duplicates": 0.9, "subset": 90, "early_stopping_patience": 1, "epochs": 77,
         "batch_size": 33, "save_steps": 44, "save_minutes": 2.5, "session_hours": 7,
-        "deterministic": True,
+        "deterministic": True, "processes": 2,
         "resume_from": "old", "scheduler": "cosine",
         "meta_classifiers": ["rf"], "base_models": ["x/y"], "data_dir": "d", "run_dir": "r",
         "seeds": [1, 2], "subset_seed": 3, "primary_measure": "mcc",

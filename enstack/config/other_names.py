@@ -24,6 +24,7 @@ OTHER_NAMES = {
     **dict.fromkeys(("cv", "n_splits"), "folds"),
     **dict.fromkeys(("test_size", "val_split"), "split_by"),
     **dict.fromkeys(("wandb", "tensorboard"), "report_to"),
+    **dict.fromkeys(("nproc_per_node", "num_processes", "num_gpus", "n_gpu", "gpus"), "processes"),
     "ema": "use_swa",
     "deduplicate": "drop_near_duplicates",
     "random_state": "seed",

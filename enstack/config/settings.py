@@ -22,6 +22,7 @@ from enstack.config.values import (
     Real,
     ReportTo,
     Seeds,
+    Similarity,
     Subset,
     Whole,
     Workers,
@@ -98,9 +99,8 @@ class Settings(BaseModel):
         ),
     ] = "all"
     drop_near_duplicates: Annotated[
-        Real,
+        Similarity,
         Field(
-            le=1,
             description="Jaccard similarity of token 4-grams from which a train function that "
             "stands in validation or test is dropped from train; 0: off, else above 0.5",
         ),
@@ -223,6 +223,15 @@ class Settings(BaseModel):
         Workers,
         Field(description="Loader processes; 0: none; `auto`: 2 at most on a GPU, none on a CPU"),
     ] = "auto"
+    processes: Annotated[
+        Whole,
+        Field(
+            ge=1,
+            le=64,
+            description="Processes that train, a GPU each where there are any; above 1 a run "
+            "starts them itself; under torchrun its own number counts",
+        ),
+    ] = 1
     early_stopping_patience: Annotated[
         Whole,
         Field(
@@ -272,9 +281,7 @@ class Settings(BaseModel):
     )
     keep_checkpoints: Annotated[
         Whole,
-        Field(
-            ge=2, le=100, description="Verified checkpoints kept per base model, best not counted"
-        ),
+        Field(ge=2, le=100, description="Verified checkpoints kept per base model, without best"),
     ] = 2  # should the last one be damaged, there is one before it
 
     @field_validator("use_swa", mode="before")
@@ -282,14 +289,6 @@ class Settings(BaseModel):
     def _force_swa_off(cls, value: Any) -> bool:
         asks_for_swa(value)  # raises for what is neither yes nor no
         return False
-
-    @field_validator("drop_near_duplicates")
-    @classmethod
-    def _near_or_off(cls, value: float) -> float:
-        # Below one half, functions that merely share their habits would count as the same.
-        if value and not value > 0.5:
-            raise ValueError("must be 0 (off), or above 0.5 and at most 1")
-        return value
 
     @field_validator("*", mode="before")
     @classmethod

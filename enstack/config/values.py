@@ -96,6 +96,13 @@ def _different(seeds: list[int]) -> list[int]:
     return seeds
 
 
+def _near_or_off(value: float) -> float:
+    # Below one half, functions that merely share their habits would count as the same.
+    if value and not value > 0.5:
+        raise ValueError("must be 0 (off), or above 0.5 and at most 1")
+    return value
+
+
 def is_empty(value: Any) -> bool:
     """Whether nothing was given: None, blank text, or a list without items or with such an item."""
     if isinstance(value, (list, tuple)):
@@ -109,6 +116,7 @@ def _is_blank(value: Any) -> bool:
 
 Whole = Annotated[int, BeforeValidator(_refuse_bool)]
 Real = Annotated[float, BeforeValidator(_refuse_bool), Field(allow_inf_nan=False)]
+Similarity = Annotated[Real, Field(le=1), AfterValidator(_near_or_off)]
 PathText = Annotated[str, BeforeValidator(_path_text)]
 ModelNames = Annotated[list[PathText], BeforeValidator(_split_names), Field(min_length=1)]
 MetaClassifiers = Annotated[

@@ -37,12 +37,16 @@ GIB = 2**30
 
 def show_hardware() -> None:
     """Cell 3: say which GPU, precision and CPU a run will use."""
+    import torch
+
     from enstack.models.hardware import Hardware
 
     hardware = Hardware.choose()
     device = hardware.device
     if device.type == "cuda":
         say(gpu_line(device))
+        if (gpus := torch.cuda.device_count()) > 1:
+            say(f"{gpus} GPUs: PROCESSES = {gpus} in cell 5 (processes={gpus}) trains on all.")
     else:
         say(
             "⚠️  No GPU: enough for the toy data, too slow for real data. "

@@ -40,6 +40,8 @@ def show_run_time(config: RunConfig) -> None:
     times = model_times(models, data, config, run, hardware)
     for line in plan_lines(times, data, config):
         say(line)
+    if config.processes > 1:
+        say(f"   - measured in one process; {config.processes} share every batch")
 
 
 def _finished(run: RunFolder, name: str) -> bool:

@@ -18,7 +18,7 @@ from enstack.errors import ConfigError
 if TYPE_CHECKING:
     from enstack.parallel.group import Processes
 
-__all__ = ["launched_processes", "open_group"]
+__all__ = ["is_launched", "launched_processes", "open_group"]
 
 MEET = timedelta(minutes=5)  # in which all processes must have started
 # Of an act of all. Heartbeats tell who is lost; the first process may read data for hours.
@@ -30,9 +30,12 @@ SIOCGIFADDR = 0x8915  # Linux: the address of a network interface
 
 def launched_processes() -> int:
     """How many processes a launcher has started, this one among them; 1 without a launcher."""
-    if not all(name in os.environ for name in NAMED):
-        return 1
-    return int(os.environ["WORLD_SIZE"])
+    return int(os.environ["WORLD_SIZE"]) if is_launched() else 1
+
+
+def is_launched() -> bool:
+    """Whether a launcher has started this process, alone or with others."""
+    return all(name in os.environ for name in NAMED)
 
 
 @contextlib.contextmanager

@@ -95,9 +95,13 @@ class Bar:
 
     def show(self, **figures: float | str) -> None:
         """Put figures behind the bar: loss, lr, the share of time spent waiting, the copy."""
-        self.postfix = ", ".join(
-            f"{name}={_figure(name, value)}" for name, value in figures.items()
+        self.show_text(
+            ", ".join(f"{name}={_figure(name, value)}" for name, value in figures.items())
         )
+
+    def show_text(self, text: str) -> None:
+        """Put a text behind the bar."""
+        self.postfix = text
         if self._drawn is not None:
             # It is drawn by the next update, which keeps to tqdm's own intervals.
             self._drawn.set_postfix_str(self._postfix(), refresh=False)

@@ -210,6 +210,11 @@ def test_hardware_names_a_gpu_and_its_memory(
     said = capsys.readouterr().out
     assert "GPU: Tesla T4, 15.0 GiB\n" in said
     assert "Precision: fp16" in said
+    assert "PROCESSES" not in said
+    # Kaggle's two.
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    cells.show_hardware()
+    assert "2 GPUs: PROCESSES = 2 in cell 5" in capsys.readouterr().out
 
 
 # The results

@@ -11,13 +11,7 @@ import torch
 from enstack.errors import ConfigError
 from enstack.parallel.launch import launched_processes, open_group
 from enstack.several_processes import in_processes
-
-LAUNCHED = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
-
-
-def launched(monkeypatch: pytest.MonkeyPatch, **more: str) -> None:
-    for name, value in {**LAUNCHED, **more}.items():
-        monkeypatch.setenv(name, value)
+from tests.support.launched import launched
 
 
 def test_without_a_launcher_there_is_one_process_and_nothing_is_done(
