@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 from scipy.special import logit
@@ -13,6 +14,9 @@ from enstack.models.fine_tuned import FineTunedModel
 
 __all__ = ["occlusion", "text_occlusion"]
 
+# More lines than these lose neighbours with them: each costs a reading of the whole function.
+MOST_PARTS = 256
+AT_ONCE = 2**22  # characters
 SMALLEST = 1e-12  # of a probability: a class that a model rules out has no log-odds
 
 
@@ -43,19 +47,27 @@ def text_occlusion(
     functions: Sequence[str],
     classes: Sequence[int],
 ) -> list[np.ndarray]:
-    """The same of any model that gives probabilities (n, k) of texts, which lose a line each."""
-    texts, asked, found = list[str](), list[int](), list[np.ndarray]()
+    """The same of any model that gives probabilities (n, k) of texts, which lose a line each.
+
+    Of functions of more than 256 lines they lose a part each, whose fall its lines share.
+    """
+    found = list[np.ndarray]()
     for function, place in zip(functions, classes, strict=True):
         lines = function.split("\n")
-        texts += [function, *("\n".join([*lines[:i], *lines[i + 1 :]]) for i in range(len(lines)))]
-        asked += [place] * (1 + len(lines))
-    said = predict_proba(texts)[np.arange(len(texts)), asked] if texts else np.zeros(0)
-    odds, start = logit(np.clip(said.astype(np.float64), SMALLEST, 1 - SMALLEST)), 0
-    for function in functions:
-        end = start + 2 + function.count("\n")
-        found.append(odds[start] - odds[start + 1 : end])
-        start = end
+        ends = np.linspace(0, len(lines), min(len(lines), MOST_PARTS) + 1).astype(np.int64)
+        texts = [function, *("\n".join(lines[:a] + lines[b:]) for a, b in pairwise(ends))]
+        said = np.concatenate([predict_proba(some)[:, place] for some in _in_calls(texts)])
+        odds = logit(np.clip(said.astype(np.float64), SMALLEST, 1 - SMALLEST))
+        n_lines = np.diff(ends)
+        found.append(np.repeat((odds[0] - odds[1:]) / n_lines, n_lines))
     return found
+
+
+def _in_calls(texts: list[str]) -> Iterator[list[str]]:
+    """The texts, so many at once as a call may take characters."""
+    at_once = 1 + AT_ONCE // (1 + len(texts[0]))
+    for start in range(0, len(texts), at_once):
+        yield texts[start : start + at_once]
 
 
 def _read_lines(tokens: TokensOfLines) -> np.ndarray:
