@@ -113,3 +113,5 @@ bench: $(READY)  ## the benchmarks
 	$(BIN)/enstack bench prepare
 	$(BIN)/enstack bench stacking
 	$(BIN)/enstack bench scan
+	$(BIN)/enstack bench overhead
+	$(BIN)/enstack bench first_batch

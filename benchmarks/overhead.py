@@ -32,7 +32,7 @@ from enstack.training.state import TrainingState
 from enstack.training.step import Step, in_steps, train_batch
 from enstack.training.trainer import train_epoch
 
-HIDDEN, LAYERS, STEPS, ROUNDS = 256, 4, 60, 5
+HIDDEN, LAYERS, STEPS, ROUNDS = 128, 4, 60, 5
 BATCH_SIZE = 16
 WARM_UP = 5  # steps of each turn
 BETWEEN_SAVES = 300.0  # seconds, as save_minutes has it

@@ -29,7 +29,7 @@ CONTENTS = {
         "troubleshooting",
     ],
     "Resume": ["resume", "old-checkpoints", "parallel"],
-    "Measured": ["juliet", "vdisc", "audit", "statistics"],
+    "Measured": ["speed", "gpu", "juliet", "vdisc", "audit", "statistics"],
     "Tiếng Việt": ["/README.vi", "guide.vi", "old-checkpoints.vi"],
     "Develop": ["/CONTRIBUTING", "architecture", "decisions", "log", "/CHANGELOG"],
 }
