@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from pathspec import GitIgnoreSpec
-from pathspec.pattern import RegexPattern
+from enstack.scanning.git_patterns import GitPattern, git_patterns
 
 __all__ = ["Ignored"]
-
-
-FOLDER = "ps_d"  # the group of pathspec's expressions in which a folder's slash is found
 
 
 class Ignored:
@@ -36,8 +31,8 @@ class Ignored:
             # The exclude file has rules for the repository as a whole.
             names = [".gitignore", ".git/info/exclude"] if place == self.top else [".gitignore"]
             for name in names:
-                relative = path.relative_to(place).as_posix() + "/" * is_folder
-                answer = _answer(self._rules(place / name), relative)
+                relative = path.relative_to(place).as_posix()
+                answer = _answer(self._rules(place / name), relative, is_folder=is_folder)
                 if answer is not None:
                     return answer
             if place == self.top:
@@ -45,33 +40,19 @@ class Ignored:
         return False
 
 
-def _answer(rules: list[RegexPattern], path: str) -> bool | None:
-    """What the last pattern says that means the path itself, and not a folder above it.
-
-    pathspec alone would take `!folder/` for everything in the folder, as git does not.
-    """
-    name = PurePosixPath(path).name + "/" * path.endswith("/")
+def _answer(rules: list[GitPattern], path: str, *, is_folder: bool) -> bool | None:
+    """What the last pattern says that means the path itself, and not a folder above it."""
+    name = os.fsencode(path)
     for pattern in reversed(rules):
-        asked = path if "/" in str(pattern.pattern).rstrip("/ ") else name
-        found = pattern.match_file(asked)
-        if found is not None and _means(found.match, asked):
-            return bool(pattern.include)
+        if pattern.means(name, is_folder=is_folder):
+            return not pattern.includes
     return None
 
 
-def _means(match: re.Match[str], path: str) -> bool:
-    """Whether a folder's slash, where an expression has found one, ends the path."""
-    return FOLDER not in match.re.groupindex or match.end(FOLDER) in (-1, len(path))
-
-
-def _rules(file: Path) -> list[RegexPattern]:
+def _rules(file: Path) -> list[GitPattern]:
     try:
         # As git, which reads none through a link; a pipe would never end.
         is_file = stat.S_ISREG(file.lstat().st_mode)
-        # A byte that is no UTF-8 matches the same byte in a name.
-        text = file.read_text(encoding="utf-8", errors="surrogateescape") if is_file else ""
-        lines = text.split("\n")
+        return git_patterns(file.read_bytes()) if is_file else []
     except OSError:
-        lines = []
-    every = GitIgnoreSpec.from_lines(lines).patterns
-    return [one for one in every if isinstance(one, RegexPattern) and one.include is not None]
+        return []

@@ -128,9 +128,25 @@ def test_an_ignored_folder_that_is_named_is_read(tmp_path: Path) -> None:
     assert listed(tmp_path, tmp_path / "build")[0] == ["build/a.c"]
 
 
+def test_patterns_that_match_nothing_or_only_what_lies_below_leave_the_rest(tmp_path: Path) -> None:
+    write(tmp_path, "a.c", "b/c.c", "b/keep.c", "z.c", "1.c")
+    rules = ["[z-a].c", "\\", "a.c\\", "[a.c", "b/**", "!b/keep.c", "[[:digit:]].c", "a.c\t"]
+    (tmp_path / ".gitignore").write_text("\n".join(rules))
+    files, skipped = listed(tmp_path)
+    assert files == ["a.c", "b/keep.c"]
+    assert skipped == dict.fromkeys(["1.c", "b/c.c", "z.c"], "in .gitignore")
+
+
+def test_many_stars_in_gitignore_take_no_longer_than_few(tmp_path: Path) -> None:
+    write(tmp_path, "a" * 200 + ".c")
+    (tmp_path / ".gitignore").write_text("*a" * 60 + "b\n")
+    assert len(listed(tmp_path)[0]) == 1
+
+
 PATTERNS = st.sampled_from(
     ["*.c", "!a.c", "/a.c", "b/", "b", "!b/", "b/*", "**/a.c", "!*.h", "*", "!*/", "b/**/c.h", "#x",
-     "", "\\!a.c", "[ab].c", "a.?", "!b/a.c", "/b/b", "*.h "]
+     "", "\\!a.c", "[ab].c", "a.?", "!b/a.c", "/b/b", "*.h ",
+     "b/**", "[c-a].c", "b\\", "[!a]*", "b*/*.c"]
 )  # fmt: skip
 
 
