@@ -31,7 +31,11 @@ def require_finished(run: RunFolder) -> None:
     config.json and data.json have no manifest of their own: the report's pins them.
     """
     if not run.path.is_dir():
-        raise CheckpointError(f"A run is a folder; {run.path} is none.")
+        found = "a file" if run.path.exists() else "nothing"
+        raise CheckpointError(
+            f"A run, and what was exported of one, is a folder; {run.path} is {found}. Name the "
+            "run_dir of a finished run, or a folder that enstack export has made."
+        )
     if not (run.report / MANIFEST).exists():
         raise CheckpointError(
             f"{run.path} must hold a finished run, it has no report: {_run_again(run)}."
@@ -209,4 +213,6 @@ def _require_no_strangers(best_model: Path) -> None:
 
 
 def _run_again(run: RunFolder) -> str:
+    if not run.config_file.exists():
+        return "no run has begun there; name the run_dir of one, or what enstack export has made"
     return f"run it to its end (enstack run {run.config_file})"

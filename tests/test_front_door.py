@@ -158,8 +158,15 @@ def test_a_name_that_the_run_does_not_have_is_refused_with_those_it_has(ensemble
 
 
 def test_an_unensemble_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="is none"):
+    with pytest.raises(CheckpointError, match=r"absent is nothing\. Name the run_dir"):
         enstack.load(tmp_path / "absent")
+    (tmp_path / "file").touch()
+    with pytest.raises(CheckpointError, match=r"file is a file\. Name the run_dir"):
+        enstack.load(tmp_path / "file")
+    # Advice to run a config.json that is not there would lead nowhere.
+    with pytest.raises(CheckpointError, match=r"must hold a finished run.*no run has begun there"):
+        enstack.load(tmp_path)
+    (tmp_path / "config.json").touch()
     with pytest.raises(CheckpointError, match=r"must hold a finished run.*run it to its end"):
         enstack.load(tmp_path)
 

@@ -31,7 +31,7 @@ def read_baseline(file: Path, named: Sequence[Path]) -> Baseline:
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise ConfigError(
             f"--baseline must be a JSON or SARIF file that {TOOL} has written; {file} is none: "
-            f"{_reason(error)}."
+            f"{_reason(error)}. Make one: enstack scan ... --output baseline.json"
         ) from error
     if baseline.missing:
         warn(
@@ -47,6 +47,7 @@ def _reason(error: Exception) -> str:
 
 
 def _read(told: dict[str, Any], file: str, root: Path) -> Baseline:
+    _require(isinstance(told, dict), "it is no JSON object")
     if "runs" in told:
         (run,) = told["runs"]
         _require(run["tool"]["driver"]["name"] == TOOL, f"its tool is no {TOOL}")

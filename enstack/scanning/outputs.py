@@ -99,11 +99,13 @@ def _form_of(path: Path) -> str:
 def _require_place(path: Path) -> None:
     """ConfigError for a file that is somebody else's, or in no folder: a scan may take hours."""
     if not path.parent.is_dir():
-        raise ConfigError(f"--output must lie in a folder that is there; {path.parent} is none.")
+        raise ConfigError(
+            f"--output must lie in a folder that is there; {path.parent} is none. Make it first."
+        )
     if path.is_symlink():
         raise ConfigError(f"--output must name a file itself, {path} is a link. Name its target.")
     if path.exists() and not path.is_file():
-        raise ConfigError(f"--output must name a file, {path} is none.")
+        raise ConfigError(f"--output must name a file, {path} is none. Name one in it, or beside.")
     try:
         content = b""
         if path.exists():

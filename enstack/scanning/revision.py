@@ -129,8 +129,11 @@ def _git(folder: Path, *arguments: str) -> str:
     except FileNotFoundError as error:
         raise ConfigError("--diff needs git, and there is none: install it.") from error
     except subprocess.CalledProcessError as error:
-        told = os.fsdecode(error.stderr).strip().splitlines()
-        raise ConfigError(f"--diff needs git in {folder}: {(told or ['it failed'])[0]}.") from error
+        told = (os.fsdecode(error.stderr).strip().splitlines() or ["it failed"])[0].rstrip(".")
+        raise ConfigError(
+            f"--diff needs git in {folder}: {told}. Scan what lies in a git repository, or "
+            "leave --diff out."
+        ) from error
     except OSError as error:
         raise ConfigError(f"--diff needs git in {folder}: {reason_of(error)}.") from error
     return os.fsdecode(done.stdout)

@@ -48,6 +48,9 @@ def _lines(scan: Scan) -> Iterator[str]:
         yield from map(_head, listed)
     if more := len(alerts[SHOWN + LISTED :]):
         yield f"... and {counted(more, 'finding')} more; --format json has all."
+    if len({one.class_name for one in alerts}) > 1:
+        yield ""
+        yield from _wrapped("Worst first: by level, then by how likely a weakness of any class is.")
     yield ""
     yield from _totals(scan)
     yield from _wrapped(honest_line(scan.profile))
