@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import threading
 import time
 from dataclasses import asdict
@@ -15,6 +14,7 @@ from enstack.progress.bars import Bar
 from enstack.progress.data_wait import DataWait
 from enstack.progress.say import say
 from enstack.progress.screen import LastCheckpoint, Part, TrainingView, current_screen, watch
+from enstack.storage.json_text import json_text, parsed_json
 
 __all__ = ["Feed", "FeedFollower", "FeedScreen", "Said"]
 
@@ -41,7 +41,7 @@ class Feed:
 
     def tell(self, what: str, **details: Any) -> None:
         """Tell one thing."""
-        line = json.dumps({"what": what, **details}) + "\n"
+        line = json_text({"what": what, **details}) + "\n"
         with self._one_at_a_time, contextlib.suppress(OSError):
             if not self._file.closed:
                 self._file.write(line)
@@ -159,7 +159,7 @@ class FeedFollower:
             self._read += len(new)
             *lines, self._rest = (self._rest + new).split(b"\n")
             for line in lines:
-                told = json.loads(line)
+                told = parsed_json(line)
                 getattr(self, f"_{told.pop('what')}")(**told)
 
     def end(self) -> None:
