@@ -14,9 +14,9 @@ from enstack.models.fine_tuned import FineTunedModel
 
 __all__ = ["occlusion", "text_occlusion"]
 
-# More lines than these lose neighbours with them: each costs a reading of the whole function.
-MOST_PARTS = 256
-AT_ONCE = 2**22  # characters
+# Each line left out costs a reading of the whole function: of a long one several go together.
+READ, AT_ONCE = 2**24, 2**22  # characters: in all but for the fewest parts, and in a call
+FEWEST_PARTS = 16
 SMALLEST = 1e-12  # of a probability: a class that a model rules out has no log-odds
 
 
@@ -49,12 +49,13 @@ def text_occlusion(
 ) -> list[np.ndarray]:
     """The same of any model that gives probabilities (n, k) of texts, which lose a line each.
 
-    Of functions of more than 256 lines they lose a part each, whose fall its lines share.
+    Of very long functions they lose a part each, whose fall its lines share.
     """
     found = list[np.ndarray]()
     for function, place in zip(functions, classes, strict=True):
         lines = function.split("\n")
-        ends = np.linspace(0, len(lines), min(len(lines), MOST_PARTS) + 1).astype(np.int64)
+        n_parts = min(len(lines), max(FEWEST_PARTS, READ // (1 + len(function))))
+        ends = np.linspace(0, len(lines), n_parts + 1).astype(np.int64)
         texts = [function, *("\n".join(lines[:a] + lines[b:]) for a, b in pairwise(ends))]
         said = np.concatenate([predict_proba(some)[:, place] for some in _in_calls(texts)])
         odds = logit(np.clip(said.astype(np.float64), SMALLEST, 1 - SMALLEST))
