@@ -204,8 +204,11 @@ def stop_button(message: dict[str, Any]) -> str | None:
     return str(message["content"]["comm_id"]) if opens else None
 
 
-def test_the_stop_button_saves_and_stops_and_the_cell_goes_on_from_there(place: Place) -> None:
-    form = cells(**{**FORM, "EPOCHS": 50})
+@pytest.mark.parametrize("more", [{}, pytest.param({"PROCESSES": 2}, marks=pytest.mark.slow)])
+def test_the_stop_button_saves_and_stops_and_the_cell_goes_on_from_there(
+    place: Place, more: dict[str, int]
+) -> None:
+    form = cells(**{**FORM, "EPOCHS": 50, **more})
     with place.kernel() as kernel:
         for number in (1, 2, 4, 5):
             kernel.run(form[number])
