@@ -186,17 +186,17 @@ def stop_training(notebook: NotebookPage, picture: Path | None = None) -> None:
 
 
 def skipped_batches(notebook: NotebookPage) -> int:
-    return number_in(notebook, r"⏭️  Resuming: will skip (\d+) batches")
+    return number_in(notebook, r"⏭️  Resuming: will skip ([\d,]+) batches")
 
 
 def saved_batches(notebook: NotebookPage) -> int:
-    return number_in(notebook, r"progress is saved: tiny-c, epoch 1, (\d+) of \d+ batches")
+    return number_in(notebook, r"progress is saved: tiny-c, epoch 1, ([\d,]+) of [\d,]+ batches")
 
 
 def number_in(notebook: NotebookPage, pattern: str) -> int:
     found = re.search(pattern, notebook.output_text(TRAINING))
     assert found, notebook.output_text(TRAINING)
-    return int(found[1])
+    return int(found[1].replace(",", ""))
 
 
 def test_a_stop_in_the_middle_of_an_epoch_saves_what_was_trained(
