@@ -19,4 +19,10 @@ def log_end(run: RunFolder, event: str, **details: Any) -> None:
     if fault is not None:
         say(f"⚠️  {run.events_file} can't be written ({fault}): the end of this run is not in it.")
     if event == "run_stopped" and is_ending():
-        fault_within(END_SECONDS, lambda: say(what_is_left(status_of(run))))
+        fault_within(END_SECONDS, functools.partial(_say_what_is_left, run))
+
+
+def _say_what_is_left(run: RunFolder) -> None:
+    # A session may end while its data is read, before the run has begun.
+    if run.config_file.exists():
+        say(what_is_left(status_of(run)))
