@@ -23,6 +23,7 @@ __all__ = ["WORTH_A_LOOK", "counts", "marked_lines", "scan_text", "shown_lines"]
 WIDTH = 80
 SHOWN, LISTED = 10, 40  # findings with code, and behind them those with a line each
 CODE_LINES = 12  # of each, at most
+SAME = 1e-6  # of two probabilities
 MARKED = 3  # of these, the lines that told the model most
 WORTH_A_LOOK = ("unknown", "unclosed brace", "statement")
 
@@ -48,7 +49,8 @@ def _lines(scan: Scan) -> Iterator[str]:
         yield from map(_head, listed)
     if more := len(alerts[SHOWN + LISTED :]):
         yield f"... and {counted(more, 'finding')} more; --format json has all."
-    if len({one.class_name for one in alerts}) > 1:
+    # Where it is the probability that is shown, the order needs no word.
+    if alerts[1:] and any(abs(one.function.score - one.probability) > SAME for one in alerts):
         yield ""
         yield from _wrapped("Worst first: by level, then by how likely a weakness of any class is.")
     yield ""
