@@ -48,6 +48,12 @@ def require_configuration(config: object) -> None:
     require_tensorboard(config)
 
 
+def require_data(config: RunConfig) -> None:
+    """Raise DataError where no data lies, or none that is known; nothing of it is read."""
+    if config.data_dir != "toy":
+        sources_of(Path(config.data_dir), asked_of(config))
+
+
 def scratch_disk(local_dir: str | Path | None = None) -> Path:
     """The scratch disk that is meant, or the usual one, once it is known that it can be used."""
     config = RunConfig(**({} if local_dir is None else {"local_dir": str(local_dir)}))

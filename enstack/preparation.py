@@ -60,15 +60,15 @@ class Prepared:
                 *(_line(one) for one in self.models),
                 f"⏱️  All of it: {_on_gpus(total)},",
                 f"   computed for {percent(UTILISATION, 0)} of each GPU's peak, not measured; a "
-                "run with session_hours measures",
+                "run with session_hours measures.",
             ]
         )
 
 
 def _line(one: ModelCost) -> str:
     return (
-        f"   - {one.name}: {one.padded_tokens / 1e6:,.1f} million tokens with padding in "
-        f"{counted(one.functions, 'function')}; {percent(one.truncated, 1)} of train are cut"
+        f"   - {one.name}: {one.padded_tokens:,} tokens with padding in "
+        f"{counted(one.functions, 'function')}; {percent(one.truncated, 1)} of train are cut."
     )
 
 

@@ -15,6 +15,7 @@ from enstack.config import RunConfig
 from enstack.console import put
 from enstack.counting import counted
 from enstack.errors import ConfigError, EnstackError, Interrupted, LostProcess
+from enstack.inputs import require_data
 from enstack.launched_run import ASKED, FEED
 from enstack.parallel.launch import is_launched, launched_processes
 from enstack.pipeline import RunResults
@@ -25,6 +26,8 @@ from enstack.progress.stopping import KEPT, end_scripts_when_interrupted, stop_r
 from enstack.reporting.leaderboard import read_leaderboard_frame
 from enstack.reporting.verdict import read_verdict
 from enstack.run_folder import RunFolder
+from enstack.run_place import own_run_folder
+from enstack.same_run import refuse_foreign_files, refuse_unwanted_resume
 from enstack.storage.json_text import json_text
 
 __all__ = ["run_in_processes", "wants_processes"]
@@ -55,6 +58,7 @@ def run_in_processes(config: RunConfig, *, announce: bool) -> RunResults:
     """
     end_scripts_when_interrupted()
     _require_gpus(config.processes)
+    _require_places(config)
     _free_gpu_memory()
     processes = counted(config.processes, "process", "processes")
     say(f"▶ Starting {processes} by torchrun, which takes some seconds")
@@ -158,6 +162,14 @@ def _environment(processes: int) -> dict[str, str]:
         before = environment.get("PYTHONPATH")
         environment["PYTHONPATH"] = f"{place}{os.pathsep}{before}" if before else str(place)
     return environment
+
+
+def _require_places(config: RunConfig) -> None:
+    """Refuse what can be told before torchrun starts, which takes some seconds."""
+    with own_run_folder(config) as run:
+        refuse_foreign_files(run)
+        refuse_unwanted_resume(config, run)
+        require_data(config)
 
 
 def _require_gpus(processes: int) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from enstack.config import RunConfig
+from enstack.config import RunConfig, lock_file
 from enstack.errors import CheckpointError, ConfigError
 from enstack.run_folder import WRITTEN_INTO, RunFolder
 from enstack.storage.disks import leaving_no_empty, only_one, require_writable
@@ -65,9 +65,9 @@ def _require_writable_run(run: RunFolder) -> None:
 
 def alone_in(config: RunConfig) -> AbstractContextManager[None]:
     """Hold the lock of a run's folder."""
-    # Not in run_dir: Drive's locks can't be relied on. Two machines there are not caught.
-    locks, place = Path(config.local_dir) / "locks", str(Path(config.run_dir).resolve())
-    return only_one(locks / config.run_key, f"run_dir {config.run_dir}", place)
+    run_dir = Path(config.run_dir)
+    place = lock_file(Path(config.local_dir), run_dir)
+    return only_one(place, f"run_dir {run_dir}", str(run_dir.resolve()))
 
 
 def require_local_dir(config: RunConfig) -> None:

@@ -43,6 +43,13 @@ BASELINES = {"baseline:tfidf_lr", "baseline:length", "baseline:majority"}
 KINDS = {"base:micro", "stack:lr", "stack:svm", *BASELINES} | FLAWFINDER_ROWS
 
 
+def test_the_session_that_wrote_the_report_is_not_called_cut_off_by_it(
+    finished_run: RunConfig,
+) -> None:
+    report = json.loads((Path(finished_run.run_dir) / "report/report.json").read_text())
+    assert [session["end"] for session in report["provenance"]["sessions"]] == ["at work"]
+
+
 def test_a_run_leaves_everything_that_the_contract_names(finished_run: RunConfig) -> None:
     run_dir = Path(finished_run.run_dir)
     for name in (

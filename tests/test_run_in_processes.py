@@ -65,6 +65,19 @@ def test_what_the_run_says_is_said_and_its_fault_is_raised_in_its_own_words(
     assert told.err == ""
 
 
+@pytest.mark.parametrize("name", ["data_dir", "run_dir", "local_dir"])
+def test_a_place_that_no_run_could_use_is_refused_before_a_process_is_started(
+    name: str, asked: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stood_in(monkeypatch, "sys.exit(9)")
+    (tmp_path / "letter.txt").write_text("Dear reader")
+    wrong = asked.model_copy(update={name: str(tmp_path / "letter.txt")})
+    with pytest.raises((DataError, CheckpointError, ConfigError), match=r"letter\.txt"):
+        run_in_processes(wrong, announce=False)
+    assert (tmp_path / "letter.txt").read_text() == "Dear reader"
+    assert not (tmp_path / "run").exists()
+
+
 def test_an_error_that_nobody_foresaw_is_a_sentence_and_its_trace_is_not_lost(
     asked: RunConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

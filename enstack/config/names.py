@@ -67,6 +67,12 @@ def scratch_dir(local_dir: Path, run_dir: Path) -> Path:
     return local_dir / "checkpoints" / run_key(run_dir)
 
 
+def lock_file(local_dir: Path, run_dir: Path) -> Path:
+    """What a process holds the lock of while it is at work in a run folder."""
+    # Not in run_dir: Drive's locks can't be relied on. Two machines there are not caught.
+    return local_dir / "locks" / run_key(run_dir)
+
+
 def named_again(base_models: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Base models that were asked for before, by another spelling too: name, and both spellings."""
     models = list(base_models)

@@ -52,8 +52,8 @@ class Session:
     """A start of the program that got something done; what older programs did not record is None.
 
     software: versions and commit; devices, precisions: of the trainings, several processes as
-    "2 x CPU"; ended: when something was last done; end: finished, stopped, or cut off, where no end
-    is recorded; then message is None.
+    "2 x CPU"; ended: when something was last done; end: finished, stopped, at work, or cut off,
+    where no end is recorded; then message is None.
     """
 
     started: str
@@ -67,8 +67,11 @@ class Session:
     stretches: list[Stretch]
 
 
-def read_sessions(lines: Iterable[str]) -> list[Session]:
-    """The sessions that the lines of an events.jsonl tell of, in order."""
+def read_sessions(lines: Iterable[str], at_work_since: str | None = None) -> list[Session]:
+    """The sessions that the lines of an events.jsonl tell of, in order.
+
+    at_work_since: when the process began that is at work now, as events are dated.
+    """
     parts: list[list[Event]] = []
     for event in events_of(lines):
         if event["event"] == "run_started" or not parts:
@@ -76,7 +79,9 @@ def read_sessions(lines: Iterable[str]) -> list[Session]:
         parts[-1].append(event)
     known: dict[str, set[str]] = {}  # digests of all checkpoints so far, by folder
     return [
-        _session(part, known) for part in parts if any(one["event"] in PROGRESS for one in part)
+        _session(part, known, at_work_since)
+        for part in parts
+        if any(one["event"] in PROGRESS for one in part)
     ]
 
 
@@ -91,15 +96,18 @@ def events_of(lines: Iterable[str]) -> Iterable[Event]:
             yield event
 
 
-def _session(events: list[Event], known: dict[str, set[str]]) -> Session:
+def _session(
+    events: list[Event], known: dict[str, set[str]], at_work_since: str | None
+) -> Session:
     last = [event for event in events if event["event"] in PROGRESS][-1]
     began = [event for event in events if event["event"] == "training_started"]
     ends = [event for event in events if event["event"] in ENDS]
     software, machine = events[0].get("software"), events[0].get("machine")
+    at_work = at_work_since is not None and str(events[0]["time"]) >= at_work_since
     return Session(
         started=events[0]["time"],
         ended=last["time"],
-        end=ENDS[ends[-1]["event"]] if ends else "cut off",
+        end=ENDS[ends[-1]["event"]] if ends else "at work" if at_work else "cut off",
         message=_text(ends[-1].get("message")) if ends else None,
         software=software if isinstance(software, dict) else None,
         machine=_text(machine),

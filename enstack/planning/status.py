@@ -11,6 +11,7 @@ from typing import Any
 from enstack.base_model_folder import BaseModelFolder
 from enstack.config import base_model_names
 from enstack.errors import CheckpointError
+from enstack.planning.at_work import at_work_since
 from enstack.planning.ledger import Session, Stretch, read_sessions
 from enstack.run_folder import RunFolder
 
@@ -38,7 +39,9 @@ class Status:
 
     hours_left: of training, without tokens, predictions and stacking; None where no session has
     recorded its pace. sessions_left: of session_hours, None where that is not set. reported:
-    whether stacking and report are done. sessions: the ledger. others: the same of other seeds.
+    whether stacking and report are done. at_work_since: when the process began that is at work
+    there on this machine, UTC, None where none is. sessions: the ledger. others: the same of other
+    seeds.
     """
 
     run_dir: str
@@ -47,6 +50,7 @@ class Status:
     reported: bool
     hours_left: float | None
     sessions_left: int | None
+    at_work_since: str | None
     sessions: list[Session]
     others: list[Status]
 
@@ -62,12 +66,15 @@ def status_of(run: RunFolder) -> Status:
     given = settings.get("seeds")
     seeds = given if isinstance(given, list) else [None]
     runs = [run, *map(run.of_seed, seeds[1:])]
-    ledgers = [read_sessions(one.events()) for one in runs]
+    at_work = [at_work_since(one, settings) for one in runs]
+    ledgers = [
+        read_sessions(one.events(), since) for one, since in zip(runs, at_work, strict=True)
+    ]
     # All of them tell how long an epoch takes, the first seed's last.
     paces = [one for ledger in reversed(ledgers) for one in _stretches(ledger)]
     first, *others = (
-        _of_seed(one, settings, seed, ledger, paces)
-        for one, seed, ledger in zip(runs, seeds, ledgers, strict=True)
+        _of_seed(one, settings, seed, since, ledger, paces)
+        for one, seed, since, ledger in zip(runs, seeds, at_work, ledgers, strict=True)
     )
     return _summed(first, others, settings.get("session_hours"))
 
@@ -80,6 +87,7 @@ def _of_seed(
     run: RunFolder,
     settings: dict[str, Any],
     seed: int | None,
+    since: str | None,
     sessions: list[Session],
     paces: list[Stretch],
 ) -> Status:
@@ -94,7 +102,7 @@ def _of_seed(
         for name, pace in pace_of.items()
     ]
     reported = run.report_page.exists() and all(model.finished for model in models)
-    return Status(str(run.path), seed, models, reported, None, None, sessions, [])
+    return Status(str(run.path), seed, models, reported, None, None, since, sessions, [])
 
 
 def _summed(first: Status, others: Sequence[Status], session_hours: Any) -> Status:

@@ -42,10 +42,14 @@ def _model(model: ModelStatus) -> str:
 
 
 def what_is_left(status: Status) -> str:
-    """One or two sentences: hours and sessions, and that the same command goes on."""
-    if all(one.reported for one in (status, *status.others)):
+    """One or two sentences: hours and sessions, and what goes on with it."""
+    every = (status, *status.others)
+    since = next((one.at_work_since for one in every if one.at_work_since), None)
+    if since is None and all(one.reported for one in every):
         return "✅ Finished: nothing is left to do."
     again = "The same command goes on."
+    if since is not None:
+        again = f"A process of this machine is at work on it, since {_when(since)} UTC."
     if status.hours_left is None:
         return f"How long the rest takes is known when a checkpoint of it is saved. {again}"
     sessions = status.sessions_left
@@ -86,12 +90,13 @@ def _when(time: str) -> str:
 def _stretch(one: Stretch) -> str:
     begin = "?" if one.first is None else _position(one.first)
     text = f"{PurePosixPath(one.folder).as_posix().removeprefix('base_models/')}: "
-    text += f"epochs {begin} to {_position(one.last)}"
+    text += f"from {begin} to {_position(one.last)} epochs"
     if one.training_seconds is None:
         return text
     saving, waiting = duration(one.saving_seconds or 0), duration(one.waiting_seconds or 0)
     return (
-        f"{text} in {duration(one.training_seconds)}; waited {saving} for saves, {waiting} for data"
+        f"{text} in {duration(one.training_seconds)}, with validation; of it waited {saving} for "
+        f"saves, {waiting} for data"
     )
 
 
@@ -100,7 +105,7 @@ def _pace(one: Stretch, session: Session) -> str:
     if one.functions_per_second is None or one.tokens_per_second is None or one.useful is None:
         return ""
     parts = [
-        f"functions/s: {one.functions_per_second:,.3g}, tokens/s: {one.tokens_per_second:,.0f}",
+        f"steps alone: functions/s {one.functions_per_second:,.3g}, tokens/s {one.tokens_per_second:,.0f}",
     ]
     parts += [f"{percent(one.useful)} of the work no padding"]
     whole = [peak_of(*pair) for pair in product(session.devices, session.precisions)]
@@ -129,7 +134,7 @@ def _proof(sessions: list[Session]) -> str:
         )
     joints = sum(one.fits is True for _, one in fits)
     if not joints:
-        return "No training was gone on with so far."
+        return "Each training was done within one session so far."
     return (
         f"✅ The parts fit together: training went on {counted(joints, 'time')}, from checkpoints "
         "that earlier sessions had left, by their digests."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enstack.planning.at_work import at_work_since
 from enstack.planning.ledger import events_of, read_sessions
 from enstack.reporting.background import BaseModelOrigin, Provenance
 from enstack.reporting.stored_run import StoredRun
@@ -20,7 +21,7 @@ def read_provenance(stored: StoredRun) -> Provenance:
         seed=seed if isinstance(seed, int) else None,
         data=stored.data["fingerprint"],
         base_models=[_origin(stored, row.name) for row in stored.rows if row.kind == "base"],
-        sessions=read_sessions(lines),
+        sessions=read_sessions(lines, at_work_since(stored.folder, stored.settings)),
     )
 
 

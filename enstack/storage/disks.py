@@ -77,6 +77,21 @@ def lock(path: Path, *, shared: bool = False, wait: bool = False) -> int | None:
     return descriptor
 
 
+def held_since(path: Path) -> float | None:
+    """When a process took the lock that it holds on a file, in Unix seconds; None where none does.
+
+    By `only_one`, which writes the file once it has the lock.
+    """
+    try:
+        since, descriptor = path.stat().st_mtime, lock(path, shared=True)
+    except OSError:
+        return None  # nobody ever held it here
+    if descriptor is None:
+        return since
+    os.close(descriptor)
+    return None
+
+
 def is_same(path: Path, descriptor: int) -> bool:
     """Whether a path still names what a descriptor has opened."""
     try:

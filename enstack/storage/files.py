@@ -10,6 +10,7 @@ import json
 import os
 import re
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -169,9 +170,10 @@ def write_if_changed(path: Path, text: str) -> None:
         write_text(path, text)
 
 
-def timestamp() -> str:
-    """Now, as events are dated: UTC, to the second."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+def timestamp(seconds: float | None = None) -> str:
+    """A time, given in Unix seconds, or now, as events are dated: UTC, to the second."""
+    when = time.time() if seconds is None else seconds
+    return datetime.datetime.fromtimestamp(when, datetime.UTC).isoformat(timespec="seconds")
 
 
 def append_json_line(path: Path, record: dict[str, Any]) -> None:

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from enstack.config import RunConfig
 from enstack.errors import CheckpointError
 from enstack.planning.status import status_of
-from enstack.planning.status_text import status_text
+from enstack.planning.status_text import status_text, what_is_left
 from enstack.run_folder import RunFolder
+from enstack.run_place import alone_in
 from tests.support.command_line import enstack_here
 
 
@@ -92,6 +94,29 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
         status_of(RunFolder(tmp_path))
 
 
+def test_a_run_that_is_at_work_on_this_machine_is_not_called_cut_off(tmp_path: Path) -> None:
+    local_dir = str(tmp_path / "local")
+    before = [STARTED, began(A, 0), saved(A, 1, 60)]  # long ago, and no end of it is recorded
+    run = run_with(tmp_path / "run", before, local_dir=local_dir)
+    with alone_in(RunConfig(run_dir=str(run.path), local_dir=local_dir)):
+        reading = status_of(run)  # nothing is recorded before the data is read
+        for event in ({**STARTED}, began(A, 1), saved(A, 2, 60)):
+            run.log(event.pop("event"), **event)
+        training = status_of(run)
+    assert [one.end for one in reading.sessions] == ["cut off"]
+    assert [one.end for one in training.sessions] == ["cut off", "at work"]
+    assert [one.end for one in status_of(run).sessions] == ["cut off", "cut off"]
+    for status in (reading, training):
+        assert "A process of this machine is at work on it, since 20" in what_is_left(status)
+    assert what_is_left(status_of(run)).endswith("The same command goes on.")
+
+
+def test_asking_for_the_status_makes_no_lock(tmp_path: Path) -> None:
+    run = run_with(tmp_path / "run", [STARTED], local_dir=str(tmp_path / "local"))
+    assert status_of(run).at_work_since is None
+    assert not (tmp_path / "local").exists()
+
+
 def test_the_command_prints_no_line_over_80_columns_and_json_of_the_same(tmp_path: Path) -> None:
     long = "a-base-model-with-a-name-that-somebody-gave-it-who-likes-long-names-of-folders-" * 2
     place = f"base_models/{long}"
@@ -132,6 +157,6 @@ def test_the_ledger_tells_how_fast_it_went_and_how_much_of_that_was_of_use(tmp_p
     events = [STARTED, began_on, began(A, 0), {**saved(A, 1, 600), **computed}]
     said = " ".join(status_text(status_of(run_with(tmp_path / "run", events))).split())
     assert (
-        "functions/s: 60, tokens/s: 16,380; 97.5 % of the work no padding; 40 % of the GPU's peak; "
+        "steps alone: functions/s 60, tokens/s 16,380; 97.5 % of the work no padding; 40 % of the GPU's peak; "
         "5.0 GiB of its memory; 0.035 kWh"
     ) in said
