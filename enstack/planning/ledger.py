@@ -96,9 +96,7 @@ def events_of(lines: Iterable[str]) -> Iterable[Event]:
             yield event
 
 
-def _session(
-    events: list[Event], known: dict[str, set[str]], at_work_since: str | None
-) -> Session:
+def _session(events: list[Event], known: dict[str, set[str]], at_work_since: str | None) -> Session:
     last = [event for event in events if event["event"] in PROGRESS][-1]
     began = [event for event in events if event["event"] == "training_started"]
     ends = [event for event in events if event["event"] in ENDS]

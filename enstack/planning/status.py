@@ -67,9 +67,7 @@ def status_of(run: RunFolder) -> Status:
     seeds = given if isinstance(given, list) else [None]
     runs = [run, *map(run.of_seed, seeds[1:])]
     at_work = [at_work_since(one, settings) for one in runs]
-    ledgers = [
-        read_sessions(one.events(), since) for one, since in zip(runs, at_work, strict=True)
-    ]
+    ledgers = [read_sessions(one.events(), since) for one, since in zip(runs, at_work, strict=True)]
     # All of them tell how long an epoch takes, the first seed's last.
     paces = [one for ledger in reversed(ledgers) for one in _stretches(ledger)]
     first, *others = (

@@ -104,9 +104,8 @@ def _pace(one: Stretch, session: Session) -> str:
     """How fast it went, and how much of that was use: of padding's rest, and of a known GPU."""
     if one.functions_per_second is None or one.tokens_per_second is None or one.useful is None:
         return ""
-    parts = [
-        f"steps alone: functions/s {one.functions_per_second:,.3g}, tokens/s {one.tokens_per_second:,.0f}",
-    ]
+    functions, tokens = f"{one.functions_per_second:,.3g}", f"{one.tokens_per_second:,.0f}"
+    parts = [f"steps alone: functions/s {functions}, tokens/s {tokens}"]
     parts += [f"{percent(one.useful)} of the work no padding"]
     whole = [peak_of(*pair) for pair in product(session.devices, session.precisions)]
     if len(whole) == 1 and whole[0] and one.flops_per_second:

@@ -157,6 +157,6 @@ def test_the_ledger_tells_how_fast_it_went_and_how_much_of_that_was_of_use(tmp_p
     events = [STARTED, began_on, began(A, 0), {**saved(A, 1, 600), **computed}]
     said = " ".join(status_text(status_of(run_with(tmp_path / "run", events))).split())
     assert (
-        "steps alone: functions/s 60, tokens/s 16,380; 97.5 % of the work no padding; 40 % of the GPU's peak; "
-        "5.0 GiB of its memory; 0.035 kWh"
+        "steps alone: functions/s 60, tokens/s 16,380; 97.5 % of the work no padding; "
+        "40 % of the GPU's peak; 5.0 GiB of its memory; 0.035 kWh"
     ) in said
