@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from enstack import batches as batches_module
 from enstack.batches import (
+    GROUPS_LOOKED_UP,
     ORDER,
     EpochBatches,
     Segment,
@@ -184,3 +185,19 @@ def test_a_stretch_of_a_shuffle_is_that_of_the_whole(first: int, last: int) -> N
     assert (
         shuffle().between(first, last).tolist() == shuffle().between(0, 5000)[first:last].tolist()
     )
+
+
+def test_of_a_whole_epoch_all_samples_are_looked_through_a_fixed_number_of_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked, flatnonzero = [0], np.flatnonzero
+
+    def counting(array: np.ndarray) -> np.ndarray:
+        looked[0] += 1
+        return flatnonzero(array)
+
+    monkeypatch.setattr(np, "flatnonzero", counting)
+    for n_samples in (100_000, 200_000):  # 98 and 196 groups
+        looked[0] = 0
+        assert sum(1 for _ in EpochBatches(np.ones(n_samples), 100, seed=1, epoch=1))
+        assert looked[0] <= GROUPS_LOOKED_UP
