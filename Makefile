@@ -13,6 +13,9 @@ DOCS_READY := .venv/docs-ready
 CHROMIUM := /usr/bin/chromium
 CHROMIUM_PACKAGES := chromium fonts-noto-color-emoji
 
+# The order in which conftest.py puts the files stays.
+WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
+
 COLAB := .venv-colab
 RESOLVE := $(BIN)/uv pip compile --quiet --output-file
 
@@ -38,13 +41,13 @@ demo: $(READY)  ## the whole pipeline on toy data, on the CPU, without a network
 	$(BIN)/enstack demo
 
 test: $(READY)  ## the test suite, the notebook included
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest $(WORKERS) -m "not slow"
 
 test-notebook: $(READY)  ## the notebook alone, cell by cell, on toy data (nbval)
 	$(BIN)/python -m pytest --nbval-lax --nbval-current-env notebooks
 
 test-slow: $(READY)  ## 200 kills, whole kernels, files of full size, and every property with many more examples
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "slow or hypothesis" --hypothesis-profile long
+	$(BIN)/python -m pytest $(WORKERS) -m "slow or hypothesis" --hypothesis-profile long
 
 # conftest.py hides GPUs from all other tests. Warnings are no errors here: versions of torch and of
 # drivers differ from machine to machine.
@@ -68,7 +71,7 @@ $(CHROMIUM):
 	$$root DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $(CHROMIUM_PACKAGES)
 
 test-colab: $(COLAB)/ready  ## the test suite under Colab's versions, on Colab's Python
-	$(COLAB)/bin/python -m pytest -n 2 --dist loadfile -m "not slow"
+	$(COLAB)/bin/python -m pytest $(WORKERS) -m "not slow"
 
 check: $(READY)  ## format, lint, types, import layers, pages made from the code, then the tests
 	$(BIN)/ruff format --check .

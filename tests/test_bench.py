@@ -31,6 +31,8 @@ from enstack.toy.tiny_models import TinyModel
 from enstack.training.saver import Saver
 from tests.support.command_line import enstack_here, refused
 
+pytestmark = pytest.mark.long
+
 SAMPLES, BATCH_SIZE, SKIP = 203, 4, 40
 TINY_CLASSIFIER = {
     "vocab_size": 1000,

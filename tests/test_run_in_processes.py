@@ -30,6 +30,8 @@ from tests.support.equality import same, training_outcome
 from tests.support.launched import launched
 from tests.support.trials import Trial
 
+pytestmark = pytest.mark.long
+
 # What stands in for torchrun and its processes; `tell` writes to the feed.
 STAND_IN = """
 import json, os, signal, sys

@@ -33,6 +33,8 @@ from enstack.stacking.stage import stack_base_models
 from enstack.toy.fake_vdisc import write_fake_vdisc
 from tests.support.data_files import write_hdf5
 
+pytestmark = pytest.mark.long
+
 REASONS = {"no flag", "no text", "not in the subset"}
 STRICT = {*REASONS, "several flags"}
 texts = st.sampled_from([b"", b" \n", b"f() { }", b"g(int a)\r\n{\r\n}", b"h() { /* \xe9 */ }"])

@@ -14,6 +14,8 @@ import pytest
 from tests.support.equality import tree_digest
 from tests.support.kernels import SECONDS, Kernel, cells, from_repository, git, publish
 
+pytestmark = pytest.mark.long
+
 FORM = {
     "SUBSET": 120,
     "EPOCHS": 2,

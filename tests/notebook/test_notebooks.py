@@ -21,6 +21,8 @@ from enstack.config import RunConfig
 from enstack.notebook.forms import LEFT_OPEN, TOY_SETTINGS, read_form_fields
 from tools.notebooks import canonical, faults, main
 
+pytestmark = pytest.mark.long
+
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 COLAB = FOLDER / "enstack_colab.ipynb"

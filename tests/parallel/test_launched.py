@@ -13,6 +13,8 @@ from enstack.parallel.launch import launched_processes, open_group
 from enstack.several_processes import in_processes
 from tests.support.launched import launched
 
+pytestmark = pytest.mark.long
+
 
 def test_without_a_launcher_there_is_one_process_and_nothing_is_done(
     monkeypatch: pytest.MonkeyPatch,
