@@ -68,7 +68,8 @@ class Prepared:
 def _line(one: ModelCost) -> str:
     return (
         f"   - {one.name}: {one.padded_tokens:,} tokens with padding in "
-        f"{counted(one.functions, 'function')}; {percent(one.truncated, 1)} of train are cut."
+        f"{counted(one.functions, 'function')} of all epochs; {percent(one.truncated, 1)} of train "
+        "are cut."
     )
 
 

@@ -25,4 +25,4 @@ def log_end(run: RunFolder, event: str, **details: Any) -> None:
 def _say_what_is_left(run: RunFolder) -> None:
     # A session may end while its data is read, before the run has begun.
     if run.config_file.exists():
-        say(what_is_left(status_of(run)))
+        say(what_is_left(status_of(run), at_its_end=True))

@@ -139,13 +139,11 @@ def _without_a_word(status: int, log: Path, processes: int) -> LostProcess:
     """What can be said of processes that were killed, or could not even begin."""
     text = log.read_text(encoding="utf-8", errors="replace").strip()
     told = [line for line in text.splitlines() if line.startswith("enstack: ")]
-    why = told[-1].removeprefix("enstack: ") if told else text[-LAST_OF_LOG:]
-    if not told:
-        why += f"\n{KEPT}"
-    return LostProcess(
-        f"A run must end with its report; torchrun and its {processes} processes ended with status "
-        f"{status}: {why}"
-    )
+    how = f"were ended by signal {-status}" if status < 0 else f"ended with status {status}"
+    ended = f"A run must end with its report; torchrun and its {processes} processes {how}"
+    if told:
+        return LostProcess(f"{ended}: {told[-1].removeprefix('enstack: ')}")
+    return LostProcess(f"{ended}: {text[-LAST_OF_LOG:]}\n{KEPT}" if text else f"{ended}. {KEPT}")
 
 
 def _environment(processes: int) -> dict[str, str]:

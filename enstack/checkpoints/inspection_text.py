@@ -246,7 +246,9 @@ def _advice(verdict: Verdict) -> str:
     n_left = at.remaining_batches
     left = f"; {counted(n_left, 'batch')} of that epoch to train" if n_left else ""
     goes_on = f"it goes on at {where}{left}."
-    return f"Nothing needs to be trained again: run the pipeline{old}, and {goes_on}"
+    # A machine that was killed may have trained on after this save.
+    saved = "" if verdict.layout == "legacy" else " that is saved here"
+    return f"Nothing needs to be trained again{saved}: run the pipeline{old}, and {goes_on}"
 
 
 def _advice_when_done(verdict: Verdict) -> str:

@@ -17,6 +17,7 @@ from pyarrow import feather
 
 from enstack.data.columns import read_table
 from enstack.data.readings import Reading, Source
+from enstack.data.same_bytes import contents_of, taken_over
 from enstack.data.table import Table
 from enstack.data.texts import read_sources
 from enstack.progress.bars import Bar
@@ -70,7 +71,7 @@ def read_columns(source: Source, cache_dir: Path | None = None) -> Columns:
     folder, made_from = _place(source, cache_dir)
     path = source.paths[0]
     # Its content is read in full: training on texts that have rotted would go unnoticed.
-    if not is_usable(folder, made_from):
+    if not is_usable(folder, made_from) and not taken_over(folder, made_from, source.files):
         if not _has_room(source, cache_dir):
             return _loaded(source)
         try:
@@ -225,6 +226,7 @@ def _store(source: Source, folder: Path, made_from: dict[str, Any]) -> None:
             "both": table.both,
             "starts": table.starts,
             "reading": table.reading.to_json(),
+            "contents": contents_of(source.files),
         }
         write_manifest(beside, made_from=made_from, digest=digest, **of_table)
 

@@ -56,9 +56,8 @@ def bring_caches(packed: Path, local_dir: Path) -> None:
 
 
 def _packed(folder: Path) -> list[Path]:
-    """Every cache of a folder that is not unfinished."""
-    found = sorted(place for kind in KINDS for place in folder.glob(f"{kind}/*/manifest.json"))
-    return [place.parent for place in found]
+    """Every cache of a folder, but for what is being filled beside them."""
+    return sorted(place for kind in KINDS for place in folder.glob(f"{kind}/[!.]*/"))
 
 
 def _copy_all(pairs: Iterable[tuple[Path, Path]], title: str) -> int:
@@ -86,7 +85,7 @@ def _size(manifest: dict[str, Any] | None) -> int:
 def _copy(source: Path, target: Path, manifest: dict[str, Any] | None) -> None:
     """Copy beside, hashed on the way; a CheckpointError where it is not what was written."""
     if manifest is None:
-        raise CheckpointError("its manifest is damaged")
+        raise CheckpointError("its manifest is missing or damaged")
     made_from = manifest.get("made_from", {})
     if is_current(target, made_from):
         return

@@ -24,6 +24,7 @@ from enstack.parallel.group import ALONE, Group, current_group
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 # A training is not all products: by less than this it would gain nothing.
 BF16_PAYS = 1.2
+TIMED, TURNS = (torch.float32, torch.bfloat16), 50
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,16 @@ class Hardware:
         num_workers: int | str = "auto",
         *,
         deterministic: bool = False,
+        before: str | None = None,
     ) -> Hardware:
-        """The GPU if there is one, else the CPU, and what suits it where a setting is "auto"."""
+        """The GPU if there is one, else the CPU, and what suits it where a setting is "auto".
+
+        before: the precision in which the run has trained on a CPU so far.
+        """
         device = choose_device()
         require_kernels()
-        precision, workers = choose_precision(precision, device), worker_count(num_workers, device)
+        precision = choose_precision(precision, device, before)
+        workers = worker_count(num_workers, device)
         return cls(device, precision, workers, current_group(), deterministic)
 
     def described(self) -> dict[str, str]:
@@ -110,14 +116,20 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
 
 
-def choose_precision(precision: str, device: torch.device) -> str:
-    """fp32, fp16 or bf16; "auto" takes bf16 where the hardware has it, else fp16 on a GPU."""
+def choose_precision(precision: str, device: torch.device, before: str | None = None) -> str:
+    """fp32, fp16 or bf16; "auto" takes bf16 where the hardware has it, else fp16 on a GPU.
+
+    before: on a CPU, "auto" stays what it was, for as long as the processor has that.
+    """
     if precision != "auto":
         return precision
     if device.type == "cuda":
         # A T4 emulates bf16, slower than fp16: emulation does not count.
         native = torch.cuda.is_bf16_supported(including_emulation=False)
         return "bf16" if native else "fp16"
+    # A timing may come out otherwise the next time; a run that goes on shall not.
+    if before == "fp32" or (before == "bf16" and _has_bf16()):
+        return before
     return "bf16" if bf16_pays_on_cpu() else "fp32"
 
 
@@ -135,10 +147,17 @@ def bf16_pays_on_cpu() -> bool:
     Where it lacks the instructions nothing is timed: bf16 runs there too, at .01 to .17 of
     float32's speed (measured).
     """
-    # Intel's and AMD's, and ARM's.
-    if not re.search(r"\b(avx512_bf16|amx_bf16|bf16)\b", _processor()):
+    if not _has_bf16():
         return False
-    return _seconds_of_product(torch.float32) > BF16_PAYS * _seconds_of_product(torch.bfloat16)
+    # In turns: what else runs on the machine, and comes and goes, meets both.
+    times = [[_seconds_of_product(type_) for type_ in TIMED] for _ in range(TURNS)]
+    in_float, in_bf16 = map(min, zip(*times, strict=True))
+    return in_float > BF16_PAYS * in_bf16
+
+
+def _has_bf16() -> bool:
+    """Whether this processor has instructions for bf16: Intel's and AMD's, or ARM's."""
+    return re.search(r"\b(avx512_bf16|amx_bf16|bf16)\b", _processor()) is not None
 
 
 def _processor() -> str:
@@ -150,10 +169,10 @@ def _processor() -> str:
 
 
 def _seconds_of_product(dtype: torch.dtype) -> float:
-    """The best time of some matrix products, which other programs disturb the least."""
+    """The time of a matrix product: the best of two, for the first finds nothing in the caches."""
     left, right = (torch.ones(512, 512, dtype=dtype) for _ in range(2))
     times = []
-    for _ in range(12):
+    for _ in range(2):
         before = time.perf_counter()
         left @ right
         times.append(time.perf_counter() - before)

@@ -20,7 +20,7 @@ def show_run_time(config: RunConfig) -> None:
     """
     from enstack.config import base_model_names
     from enstack.inputs import base_model, data_of
-    from enstack.models.hardware import Hardware
+    from enstack.training.run_hardware import hardware_of
     from enstack.training.run_plan import plan_lines
     from enstack.training.run_time import model_times
 
@@ -33,9 +33,7 @@ def show_run_time(config: RunConfig) -> None:
     say("Measuring a few batches ...")
     # Without a word: cell 4 told of the data, and cell 6 will.
     data = data_of(config)
-    hardware = Hardware.choose(
-        config.precision, config.num_workers, deterministic=config.deterministic
-    )
+    hardware = hardware_of(config, run)
     models = [base_model(name, model, config) for name, model in left.items()]
     times = model_times(models, data, config, run, hardware)
     for line in plan_lines(times, data, config):

@@ -59,10 +59,7 @@ def status_of(run: RunFolder) -> Status:
     """Read a run's status; nothing is written. Raises CheckpointError for no run folder."""
     settings = run.settings()
     if not settings.get("base_models"):
-        raise CheckpointError(
-            f"{run.path} must hold a run that has begun, it has no config.json that tells its base "
-            "models. Name the run_dir of a run; enstack inspect tells what checkpoints hold."
-        )
+        raise _no_run(run)
     given = settings.get("seeds")
     seeds = given if isinstance(given, list) else [None]
     runs = [run, *map(run.of_seed, seeds[1:])]
@@ -75,6 +72,21 @@ def status_of(run: RunFolder) -> Status:
         for one, seed, since, ledger in zip(runs, seeds, at_work, ledgers, strict=True)
     )
     return _summed(first, others, settings.get("session_hours"))
+
+
+def _no_run(run: RunFolder) -> CheckpointError:
+    """What to do with a folder that tells of no run."""
+    rule = f"{run.path} must hold a run that has begun"
+    if not run.path.is_dir():
+        return CheckpointError(f"{rule}; there is no such folder. Name the run_dir of a run.")
+    if run.prepared.is_dir():
+        return CheckpointError(
+            f"{rule}; it is prepared alone. Run the configuration that it was prepared with."
+        )
+    return CheckpointError(
+        f"{rule}, it has no config.json that tells its base models: a run writes it when training "
+        "begins. Name the run_dir of a run; enstack inspect tells what checkpoints hold."
+    )
 
 
 def _stretches(sessions: list[Session]) -> list[Stretch]:

@@ -37,19 +37,27 @@ def _model(model: ModelStatus) -> str:
     text = f"{model.name}: {done} of {counted(model.epochs, 'epoch')}"
     if model.finished:
         return f"{text}, finished"
+    if model.done >= model.epochs:
+        return f"{text}, its predictions to come"
     left = "" if model.hours_left is None else f", about {duration(3600 * model.hours_left)} left"
     return text + left
 
 
-def what_is_left(status: Status) -> str:
-    """One or two sentences: hours and sessions, and what goes on with it."""
+def what_is_left(status: Status, *, at_its_end: bool = False) -> str:
+    """One or two sentences: hours and sessions, and what goes on with it.
+
+    at_its_end: said by the process that is at work, of itself.
+    """
     every = (status, *status.others)
     since = next((one.at_work_since for one in every if one.at_work_since), None)
-    if since is None and all(one.reported for one in every):
+    at_work = since is not None and not at_its_end
+    if not at_work and all(one.reported for one in every):
         return "✅ Finished: nothing is left to do."
     again = "The same command goes on."
-    if since is not None:
+    if since is not None and at_work:
         again = f"A process of this machine is at work on it, since {_when(since)} UTC."
+    if all(model.done >= model.epochs for one in every for model in one.models):
+        return f"Training is done; predictions, stacking and the report are left. {again}"
     if status.hours_left is None:
         return f"How long the rest takes is known when a checkpoint of it is saved. {again}"
     sessions = status.sessions_left

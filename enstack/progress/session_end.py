@@ -20,13 +20,18 @@ class SessionEnd:
     """The moment at which a session ends, and the time before it that the last save needs."""
 
     def __init__(self, hours: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._at = clock() + 3600 * hours
+        self._clock, self._begun, self.hours = clock, clock(), hours
+        self.has_work = False
+        self._at = self._begun + 3600 * hours
         self._kept = min(MOST, SHARE * 3600 * hours)
 
     def keep_for_saves(self, seconds: float) -> None:
         """Keep time for a save that takes so many seconds to arrive, at least."""
         self._kept = max(self._kept, MARGIN * seconds)
+
+    def seconds_gone(self) -> float:
+        """Seconds since it began."""
+        return self._clock() - self._begun
 
     def is_near(self) -> bool:
         """Whether it is time to stop."""
@@ -62,8 +67,16 @@ def keep_for_saves(seconds: float) -> None:
 
 def require_time(what: str) -> None:
     """Raise Interrupted where nothing should be begun any more."""
-    if is_ending():
-        raise Interrupted(
-            f"session_hours are nearly over: {what} is not begun. What is done is saved. Run the "
-            "same again to go on."
-        )
+    if _end is None:
+        return
+    if not _end.is_near():
+        _end.has_work = True
+        return
+    told = f"session_hours are nearly over: {what} is not begun. What is done is saved. "
+    if _end.has_work:
+        raise Interrupted(f"{told}Run the same again to go on.")
+    # Reading data and counting tokens may have been for this once, and may not.
+    raise Interrupted(
+        f"{told}The start alone took {_end.seconds_gone():.0f} s. Run the same again to go on; "
+        f"where that ends here again, with more session_hours than {_end.hours:g}."
+    )

@@ -10,9 +10,9 @@ from enstack.config import RunConfig
 from enstack.counting import counted
 from enstack.data.functions import VulnerabilityData
 from enstack.models.base_models import BaseModel
-from enstack.models.hardware import Hardware
 from enstack.progress.say import duration, say
 from enstack.run_folder import RunFolder
+from enstack.training.run_hardware import hardware_of
 from enstack.training.run_time import ModelTime, model_times, price_of_folds
 
 __all__ = ["plan_lines", "tell_plan"]
@@ -27,9 +27,7 @@ def tell_plan(
     models: list[BaseModel], data: VulnerabilityData, config: RunConfig, run: RunFolder
 ) -> None:
     """Measure a few batches, and say before any is trained how long all of it will take."""
-    hardware = Hardware.choose(
-        config.precision, config.num_workers, deterministic=config.deterministic
-    )
+    hardware = hardware_of(config, run)
     times = model_times(models, data, config, run, hardware)
     if config.session_hours != "none":
         for line in plan_lines(times, data, config):

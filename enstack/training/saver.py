@@ -200,8 +200,8 @@ class Saver:
             details = {"best_epoch": progress["best_epoch"], **best, "made_from": state["identity"]}
             self._write_folder(BEST, weights, {SEEN_FILE: self._seen}, None, details)
         position = {key: state[key] for key in ("epoch", "step", "total_batches")}
-        details = {"saved": progress["saves"], **position, "made_from": state["identity"]}
-        self._write_folder(LAST, weights, {}, state, details)
+        about = {"made_from": state["identity"], "trained_on": state["trained_on"], **position}
+        self._write_folder(LAST, weights, {}, state, {"saved": progress["saves"], **about})
         # After the checkpoint: a resume takes a history for the sign that one was saved.
         self._write_history(progress["history"])
         self._saved = position, time.time()
@@ -234,8 +234,8 @@ class Saver:
             slots.install(self.job.scratch, name, keep=KEPT_ON_SCRATCH)
 
     def _write_history(self, history: list[dict[str, Any]]) -> None:
-        lines = [json_text(record) + "\n" for record in history]
-        write_text(self.job.scratch / HISTORY, "".join(lines))
+        lines = "".join(json_text(record) + "\n" for record in history)
+        write_text(self.job.scratch / HISTORY, lines)
 
     def _finish(self, error: BaseException | None) -> None:
         """End the save in flight, and bring all to run_dir, whatever became of that save."""

@@ -21,7 +21,7 @@ from enstack.data.holdout import SplitPlan
 from enstack.errors import ConfigError
 from enstack.metrics.label_task import LabelTask
 from enstack.models.base_models import BaseModel, load_tokenizer, require_length
-from enstack.models.hardware import Hardware, device_name
+from enstack.models.hardware import device_name
 from enstack.models.tokens import LabelledTokens, tokenize
 from enstack.parallel.group import Group, current_group
 from enstack.progress.say import say
@@ -32,6 +32,7 @@ from enstack.training.beginnings import refuse_foreign_checkpoints
 from enstack.training.job import EpochSaved, TrainingData, TrainingJob
 from enstack.training.predictions import Predicted, predictions
 from enstack.training.resume import check_resume_from
+from enstack.training.run_hardware import hardware_of
 from enstack.training.tensorboard import report_epoch
 from enstack.training.trainer import train_base_model
 
@@ -87,9 +88,7 @@ def fine_tune_and_predict(
     """
     trains: list[bool] = []
 
-    hardware = Hardware.choose(
-        config.precision, config.num_workers, deterministic=config.deterministic
-    )
+    hardware = hardware_of(config, run)
 
     def begin(this: bool) -> None:
         trains.append(this)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -85,6 +86,35 @@ def test_a_changed_file_is_read_anew(tmp_path: Path) -> None:
     before = read_data(folder, cache_dir=tmp_path / "cache").fingerprint
     write_all_hdf5(tmp_path, sources=[*SOURCES[:4], "other() { return 1; }", SOURCES[5]])
     after = read_data(folder, cache_dir=tmp_path / "cache").fingerprint
+    assert after != before
+    assert after == read_data(folder).fingerprint
+
+
+def test_files_that_were_fetched_anew_are_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, cache = write_all_hdf5(tmp_path), tmp_path / "cache"
+    before = read_data(folder, cache_dir=cache)
+    for path in folder.iterdir():
+        os.utime(path, (1, 1))
+    with monkeypatch.context() as patched:
+        refuse_reading(patched)
+        again = read_data(folder, cache_dir=cache)
+    assert again.fingerprint == before.fingerprint
+    for split, functions in before.splits.items():
+        assert again.splits[split].sources.equals(functions.sources)
+
+
+def test_another_byte_in_the_midst_of_a_file_of_the_same_size_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of a file of a few bytes both ends would be all of it.
+    monkeypatch.setattr("enstack.storage.files.digest_of_ends", lambda _: "the same ends")
+    folder, cache = write_all_hdf5(tmp_path), tmp_path / "cache"
+    before = read_data(folder, cache_dir=cache).fingerprint
+    other = SOURCES[4].translate(str.maketrans("abcdefgh", "bcdefgha"))
+    write_all_hdf5(tmp_path, sources=[*SOURCES[:4], other, SOURCES[5]])
+    after = read_data(folder, cache_dir=cache).fingerprint
     assert after != before
     assert after == read_data(folder).fingerprint
 

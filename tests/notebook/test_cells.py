@@ -203,7 +203,7 @@ def test_hardware_names_a_gpu_and_its_memory(
 ) -> None:
     card = types.SimpleNamespace(name="Tesla T4", total_memory=15 * 2**30, major=7, minor=5)
     monkeypatch.setattr("enstack.models.hardware.choose_device", lambda: torch.device("cuda"))
-    monkeypatch.setattr("enstack.models.hardware.choose_precision", lambda asked, device: "fp16")
+    monkeypatch.setattr("enstack.models.hardware.choose_precision", lambda *_: "fp16")
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device=None: card)
     monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_75"])
     cells.show_hardware()
