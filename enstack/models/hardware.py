@@ -24,7 +24,7 @@ from enstack.parallel.group import ALONE, Group, current_group
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 # A training is not all products: by less than this it would gain nothing.
 BF16_PAYS = 1.2
-TIMED, TURNS = (torch.float32, torch.bfloat16), 50
+TURNS = 50  # of a product in each, .4 s
 
 
 @dataclass(frozen=True)
@@ -150,9 +150,11 @@ def bf16_pays_on_cpu() -> bool:
     if not _has_bf16():
         return False
     # In turns: what else runs on the machine, and comes and goes, meets both.
-    times = [[_seconds_of_product(type_) for type_ in TIMED] for _ in range(TURNS)]
-    in_float, in_bf16 = map(min, zip(*times, strict=True))
-    return in_float > BF16_PAYS * in_bf16
+    in_float, in_bf16 = [], []
+    for _ in range(TURNS):
+        in_float.append(_seconds_of_product(torch.float32))
+        in_bf16.append(_seconds_of_product(torch.bfloat16))
+    return min(in_float) > BF16_PAYS * min(in_bf16)
 
 
 def _has_bf16() -> bool:
