@@ -181,6 +181,11 @@ def test_verify_resume_says_identical(
     refused(enstack_here("verify-resume", tmp_path / "none.yaml"), 2, "can't be read")
 
 
+@pytest.mark.parametrize("command", ["verify-resume", "verify-parallel"])
+def test_settings_may_stand_without_a_file(command: str) -> None:
+    refused(enstack_here(command, "batch_sise=4"), 2, "batch_sise")
+
+
 def test_inspect_of_no_checkpoint_ends_with_status_4(tmp_path: Path) -> None:
     refused(enstack_here("inspect", tmp_path), 4, "holds no checkpoint")
     refused(enstack_here("inspect", tmp_path / "none"), 4, "is none")

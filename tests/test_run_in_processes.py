@@ -169,10 +169,13 @@ def test_under_torchrun_nothing_is_started_and_its_own_number_is_said(
 SCRIPT = "import enstack, json, sys; enstack.run(enstack.configure(**json.loads(sys.argv[1])))"
 
 
+EPOCHS = 12  # enough to be stopped in
+
+
 def settings_of(trial: Trial, name: str, **more: Any) -> dict[str, Any]:
     places = {"run_dir": str(trial.folder / name), "local_dir": str(trial.folder / "scratch")}
     asked: dict[str, Any] = json.loads((trial.folder / "run.json").read_text())
-    return {**asked, **places, **more}
+    return {**asked, **places, "epochs": EPOCHS, **more}
 
 
 def outcome(trial: Trial, name: str) -> dict[str, Any]:
@@ -231,27 +234,20 @@ def test_a_run_that_starts_its_processes_is_the_one_by_torchrun_and_shows_what_i
     board = (trial.folder / by_torchrun / "stacking" / "leaderboard.csv").read_text()
     assert (trial.folder / "here" / "stacking" / "leaderboard.csv").read_text() == board
     said = capsys.readouterr().out
-    for words in ("2 processes train together", "Epoch 4 [Train]: 100% 7/7", "📄 Report:"):
+    for words in ("2 processes train together", "Epoch 12 [Train]: 100% 7/7", "📄 Report:"):
         assert said.count(words) == 1
     # Refused by the processes, for the folder holds another run.
     with pytest.raises(CheckpointError, match=r"holds a run with max_length=64, asked for is"):
         api.run(RunConfig(**settings_of(trial, "here", processes=2, max_length=32)))
 
 
-@pytest.fixture(scope="module")
-def unbroken(trial: Trial) -> str:
-    """The name of a longer run in two processes."""
-    api.run(RunConfig(**settings_of(trial, "unbroken", processes=2, epochs=12)))
-    return "unbroken"
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_stop_or_the_end_of_the_process_that_asked_stops_the_run_saved_and_it_goes_on(
-    trial: Trial, unbroken: str, number: signal.Signals, tmp_path: Path
+    trial: Trial, by_torchrun: str, number: signal.Signals, tmp_path: Path
 ) -> None:
     name = f"stopped-{number.name}"
-    asked = settings_of(trial, name, processes=2, epochs=12)
+    asked = settings_of(trial, name, processes=2)
     with (tmp_path / "said").open("w") as said:
         parent = subprocess.Popen(
             [sys.executable, "-c", SCRIPT, json.dumps(asked)], stdout=said, stderr=said
@@ -268,4 +264,4 @@ def test_a_stop_or_the_end_of_the_process_that_asked_stops_the_run_saved_and_it_
         assert "Interrupted; progress is saved" in (tmp_path / "said").read_text()
     wait_until_nobody_is_at_work(RunConfig(**asked))
     api.run(RunConfig(**asked))
-    assert same(outcome(trial, name), outcome(trial, unbroken))
+    assert same(outcome(trial, name), outcome(trial, by_torchrun))

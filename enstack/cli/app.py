@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import sys
 import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from enstack import __version__
+from enstack.config import RunConfig, load_config, parse_overrides
 from enstack.console import take_standard_streams
 from enstack.exit_status import DEBUG, finish_output, print_result, report_errors, show_warning
 from enstack.progress.quiet import quietly
@@ -73,6 +76,19 @@ def is_quiet() -> bool:
 def progress() -> contextlib.AbstractContextManager[Any]:
     """Where progress goes while a result is made: to standard error, or nowhere."""
     return quietly() if is_quiet() else contextlib.redirect_stdout(sys.stderr)
+
+
+def chosen_config(
+    config: Path | None, settings: Sequence[str] | None, otherwise: Mapping[str, Any]
+) -> RunConfig:
+    """The settings of a file and of KEY=VALUE; without a file, `otherwise` and KEY=VALUE."""
+    given = list(settings or ())
+    # The first of several words is taken for the file, whatever it is.
+    if config is not None and "=" in str(config) and not config.exists():
+        given, config = [str(config), *given], None
+    if config is not None:
+        return load_config(config, given)
+    return RunConfig(**{**otherwise, **parse_overrides(given)})
 
 
 def run_commands() -> None:

@@ -19,7 +19,7 @@ from enstack.cli import (  # noqa: F401 - they add themselves
     status_command,
     verify_parallel_command,
 )
-from enstack.cli.app import app, is_quiet, progress
+from enstack.cli.app import app, chosen_config, is_quiet, progress
 from enstack.config import RunConfig, load_config
 from enstack.console import put
 from enstack.errors import CheckpointError, ConfigError
@@ -157,7 +157,7 @@ def verify_resume(
 ) -> None:
     """Train a small model unbroken and interrupted, and hold one against the other, bit for bit."""
     with report_errors():
-        chosen = load_config(config, settings or ()) if config else RunConfig(**DEMO_SETTINGS)
+        chosen = chosen_config(config, settings, DEMO_SETTINGS)
         from enstack.verify_resume import verify_resume as verify
 
         verify(chosen, seed)

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from enstack.cli.app import app
-from enstack.config import RunConfig, load_config
+from enstack.cli.app import app, chosen_config
 from enstack.exit_status import report_errors
 
 TOY = {"data_dir": "toy", "label_mode": "cwe_or_clean"}
@@ -29,7 +28,7 @@ def verify_parallel(
 ) -> None:
     """Train a small model in one process and in several; gradients and predictions must agree."""
     with report_errors():
-        chosen = load_config(config, settings or ()) if config else RunConfig(**TOY)
+        chosen = chosen_config(config, settings, TOY)
         from enstack.verify_parallel import verify_parallel as verify
 
         verify(chosen, processes)
