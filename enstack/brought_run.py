@@ -8,8 +8,9 @@ from pathlib import Path
 
 from enstack.base_model_folder import SLOT, BaseModelFolder
 from enstack.checkpoints import slots
+from enstack.checkpoints.old_names import no_old_checkpoint, old_candidates
 from enstack.checkpoints.slots import BESIDE, BEST, LAST, OpenCheckpoint
-from enstack.config import RunConfig
+from enstack.config import RunConfig, base_model_names
 from enstack.errors import CheckpointError
 from enstack.progress.say import say
 from enstack.run_folder import RunFolder
@@ -42,15 +43,20 @@ def bring_run(config: RunConfig, run: RunFolder) -> RunConfig:
     is. Nothing is written there. Raises CheckpointError where no checkpoint there is whole.
     """
     place = Path(config.resume_from) if config.resume_from else None
-    if place is None or not _is_ours(place):
+    if place is None:
+        return config
+    # What was saved and never copied belongs to this run_dir too.
+    begun = run.has_trained() or any(config.scratch_dir.glob("**/manifest.json"))
+    if not _is_ours(place):
+        if not begun:
+            _require_an_old_checkpoint(config, place)
         return config
     chosen = place if _is_slot(place) else None
     source = RunFolder(place.parents[2] if chosen else place)
     same = source.path.resolve() == run.path.resolve()
     if chosen is not None:
         _require_a_checkpoint(chosen, inside_run_dir=same)
-    # What was saved and never copied belongs to this run_dir too.
-    if run.has_trained() or any(config.scratch_dir.glob("**/manifest.json")):
+    if begun:
         if not same:
             say(f"   · resume_from is not used: {run.path} holds a run of its own, and goes on")
     else:
@@ -71,6 +77,14 @@ def _is_slot(place: Path) -> bool:
         and SLOT.fullmatch(place.name) is not None
         and read_manifest(place) is not None
     )
+
+
+def _require_an_old_checkpoint(config: RunConfig, place: Path) -> None:
+    """Refuse what serves no base model, before data is read; training says which ones it serves."""
+    names = base_model_names(config.base_models)
+    alone = len(names) == 1
+    if not any(old_candidates(place, name, alone=alone) for name in names):
+        raise no_old_checkpoint(names, place, alone=alone)
 
 
 def _require_a_checkpoint(chosen: Path, *, inside_run_dir: bool) -> None:

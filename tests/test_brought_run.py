@@ -160,14 +160,14 @@ def _die_at(patched: pytest.MonkeyPatch, module: Any, name: str, place: int) -> 
     ("place", "told"),
     [
         (f"{MICRO}/best_model", r"has weights alone\. Name last_checkpoint .* base_models="),
-        ("no_run", r"resume_from must hold .*, or be a run folder; .* is no folder"),
+        ("no_run", r"resume_from must hold .*, or a checkpoint in one; .* is no folder"),
     ],
 )
-def test_what_can_not_be_gone_on_from_is_refused(
+def test_what_can_not_be_gone_on_from_is_refused_before_data_is_read(
     elsewhere: RunConfig, tmp_path: Path, place: str, told: str
 ) -> None:
     with pytest.raises(CheckpointError, match=told):
-        run_pipeline(going_on(elsewhere, tmp_path, place))
+        run_pipeline(changed(going_on(elsewhere, tmp_path, place), data_dir=str(tmp_path / "gone")))
 
 
 def test_an_older_checkpoint_of_run_dir_itself_goes_on_in_another_one_alone(

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from enstack.checkpoints.slots import BEST, LAST, STATE_FILE, WEIGHTS_FILE
+from enstack.errors import CheckpointError
 from enstack.storage.links import names_in
 from enstack.storage.manifest import MANIFEST
 
@@ -94,3 +95,22 @@ def _below(place: Path, name: str, alone: bool) -> list[Path]:
 
 def _holds_checkpoint(path: Path) -> bool:
     return (path / STATE_FILE).exists() or (path / WEIGHTS_FILE).exists()
+
+
+def no_old_checkpoint(names: list[str], place: Path, *, alone: bool) -> CheckpointError:
+    """What to say of a resume_from that serves no base model; alone: one is asked for."""
+    name = names[0]
+    lack = "holds none" if place.is_dir() else "is no folder"
+    others = [path for each in names for path in under_other_names(place, each, alone=alone)]
+    if others:
+        # Training from the start would cost what one of these holds.
+        return CheckpointError(
+            f"resume_from must hold an old checkpoint of {' or '.join(names)}; {place} has none by "
+            f"a name that old runs gave, but {', '.join(map(str, others))}. Name the one that is "
+            f"meant itself, such as resume_from={others[0]}."
+        )
+    return CheckpointError(
+        f"resume_from must hold an old checkpoint of {' or '.join(names)} (itself, in {name}/ or "
+        f"in checkpoints/{name}/), or be a run folder, or a checkpoint in one; {place} {lack}. "
+        "Correct it, or leave it out to train from the start."
+    )

@@ -98,7 +98,7 @@ def _when(time: str) -> str:
 def _stretch(one: Stretch) -> str:
     begin = "?" if one.first is None else _position(one.first)
     text = f"{PurePosixPath(one.folder).as_posix().removeprefix('base_models/')}: "
-    text += f"from {begin} to {_position(one.last)} epochs"
+    text += f"epochs {begin} → {_position(one.last)}"
     if one.training_seconds is None:
         return text
     saving, waiting = duration(one.saving_seconds or 0), duration(one.waiting_seconds or 0)

@@ -8,7 +8,7 @@ from typing import Any
 
 from enstack.checkpoints import newest_whole, slots, state_file
 from enstack.checkpoints.old_checkpoints import OldCheckpoint, find_old_checkpoint
-from enstack.checkpoints.old_names import old_candidates, under_other_names
+from enstack.checkpoints.old_names import no_old_checkpoint, old_candidates
 from enstack.config import RunConfig
 from enstack.counting import counted
 from enstack.errors import CheckpointError
@@ -53,27 +53,9 @@ def check_resume_from(base_models: list[BaseModel], config: RunConfig) -> None:
         else:
             unserved.append(base_model.name)
     if base_models and not served:
-        raise _no_old_checkpoint(unserved, place, alone=alone)
+        raise no_old_checkpoint(unserved, place, alone=alone)
     for name in unserved:
         say(f"⚠️  {place} holds no old checkpoint of {name}: it is trained from the start.")
-
-
-def _no_old_checkpoint(names: list[str], place: Path, *, alone: bool) -> CheckpointError:
-    name = names[0]
-    lack = "holds none" if place.is_dir() else "is no folder"
-    others = [path for each in names for path in under_other_names(place, each, alone=alone)]
-    if others:
-        # Training from the start would cost what one of these holds.
-        return CheckpointError(
-            f"resume_from must hold an old checkpoint of {' or '.join(names)}; {place} has none by "
-            f"a name that old runs gave, but {', '.join(map(str, others))}. Name the one that is "
-            f"meant itself, such as resume_from={others[0]}."
-        )
-    return CheckpointError(
-        f"resume_from must hold an old checkpoint of {' or '.join(names)} (itself, in {name}/ or "
-        f"in checkpoints/{name}/), or be a run folder; {place} {lack}. Correct it, or leave it out "
-        "to train from the start."
-    )
 
 
 def start_or_resume(job: TrainingJob) -> TrainingState:
@@ -236,7 +218,7 @@ def _find_old(job: TrainingJob) -> OldCheckpoint | None:
     old = find_old_checkpoint(job.old_runs, name, n_classes=n_classes, alone=alone)
     # With several base models check_resume_from has said which of them begin anew.
     if old is None and job.config.resume_from and alone:
-        raise _no_old_checkpoint([name], job.old_runs, alone=alone)
+        raise no_old_checkpoint([name], job.old_runs, alone=alone)
     if old is not None:
         _refuse_one_class_each(old, job.data)
         _refuse_other_model(old, job.base_model)
