@@ -58,6 +58,11 @@ class BaseModelFolder:
         return self.path / "probabilities"
 
     @property
+    def predicted(self) -> Path:
+        """Predictions that wait for the others of this base model, by split; gone in the end."""
+        return self.path / "predicted"
+
+    @property
     def folds(self) -> list[BaseModelFolder]:
         """Of out-of-fold features, the models that each left one fold out, in their order."""
         numbered = [path for path in self.path.glob("folds/*") if path.name.isdecimal()]

@@ -127,7 +127,8 @@ def _bring_base_model(source: BaseModelFolder, target: Path, chosen: Path | None
         _bring_slot(source.best_model, target, BEST)
     _copy(source.history, target / source.history.name)
     if chosen is None:
-        _copy(source.probabilities, target / source.probabilities.name)
+        for said in (source.probabilities, source.predicted):
+            _copy(said, target / said.name)
     for fold in source.folds:
         _bring_base_model(fold, target / "folds" / fold.path.name, None)
 

@@ -29,27 +29,6 @@ from enstack.storage.json_text import json_text
 from enstack.storage.links import require_file_place
 from enstack.storage.manifest import read_manifest
 
-# Folders that a run writes into; checkpoints are not among them, they are replaced whole.
-WRITTEN_INTO = (
-    "base_models",
-    "base_models/*",
-    "base_models/*/probabilities",
-    "base_models/*/folds",
-    "base_models/*/folds/*",
-    "added",
-    "added/*",
-    "added/*/probabilities",
-    "seeds",
-    "prepared",
-    "prepared/*",
-    "tensorboard",
-    "tensorboard/*",
-    "stacking",
-    "stacking/baselines",
-    "report",
-    "report/figures",
-)
-
 
 @dataclass(frozen=True)
 class RunFolder:

@@ -9,13 +9,37 @@ from pathlib import Path
 
 from enstack.config import RunConfig, lock_file
 from enstack.errors import CheckpointError, ConfigError
-from enstack.run_folder import WRITTEN_INTO, RunFolder
+from enstack.run_folder import RunFolder
 from enstack.storage.disks import leaving_no_empty, only_one, require_writable
 from enstack.storage.links import require_no_links
 from enstack.storage.places import require_own_place
 
-__all__ = ["alone_in", "own_run_folder", "require_local_dir"]
+__all__ = ["WRITTEN_INTO", "alone_in", "own_run_folder", "require_local_dir"]
 
+# Folders that a run writes into; checkpoints are not among them, they are replaced whole.
+WRITTEN_INTO = (
+    "base_models",
+    "base_models/*",
+    "base_models/*/probabilities",
+    "base_models/*/folds",
+    "base_models/*/folds/*",
+    "base_models/*/predicted",
+    "base_models/*/predicted/*",
+    "base_models/*/folds/*/predicted",
+    "base_models/*/folds/*/predicted/*",
+    "added",
+    "added/*",
+    "added/*/probabilities",
+    "seeds",
+    "prepared",
+    "prepared/*",
+    "tensorboard",
+    "tensorboard/*",
+    "stacking",
+    "stacking/baselines",
+    "report",
+    "report/figures",
+)
 # Folders of local_dir that are written into; those of single caches are replaced whole.
 LOCAL_FOLDERS = (
     "checkpoints",

@@ -16,6 +16,7 @@ from enstack.config import RunConfig
 from enstack.errors import CheckpointError
 from enstack.pipeline import run_pipeline
 from enstack.run_folder import RunFolder
+from enstack.training.job import TrainingJob
 from tests.support.data_files import write_rows
 from tests.support.equality import tree_digest
 from tests.support.pipeline_runs import changed
@@ -116,6 +117,54 @@ def test_a_run_that_began_with_folds_by_class_alone_goes_on_with_them(
     before = (Path(alike.run_dir) / "events.jsonl").read_text().count("base_model_finished")
     run_pipeline(alike)
     assert (Path(alike.run_dir) / "events.jsonl").read_text().count("base_model_finished") == before
+
+
+def test_what_was_predicted_before_a_stop_is_not_predicted_again(
+    alike: RunConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    said, predict = list[str](), TrainingJob.predict
+
+    def noted(job: Any, model: Any, examples: Any, title: str, stop: Any) -> Any:
+        said.append(f"{title} {job.folder.name}")
+        return predict(job, model, examples, title, stop)
+
+    unbroken = changed(alike, run_dir=str(tmp_path / "unbroken"))
+    monkeypatch.setattr(TrainingJob, "predict", noted)
+    run_pipeline(unbroken)
+    all_at_once = sorted(said)
+    said.clear()
+    stopped(alike, monkeypatch, 11)  # in the second fold: validation, test and the first are said
+    assert len(said) == len(all_at_once) - 2
+    run_pipeline(alike)
+    assert sorted(said) == all_at_once
+    assert results(alike).keys() == results(unbroken).keys()
+    assert_same(probabilities(alike), probabilities(unbroken))
+
+
+@pytest.mark.parametrize("fault", ["another model's", "damaged", "a user's file"])
+def test_a_kept_prediction_that_is_not_this_one_is_not_used(
+    alike: RunConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fault: str
+) -> None:
+    unbroken = changed(alike, run_dir=str(tmp_path / "unbroken"))
+    run_pipeline(unbroken)
+    stopped(alike, monkeypatch, 11)
+    kept = Path(alike.run_dir) / BASE / "predicted"
+    if fault == "another model's":
+        shutil.rmtree(kept / "test")
+        shutil.copytree(kept.parent / "folds" / "1" / "predicted" / "train", kept / "test")
+    elif fault == "damaged":
+        content = bytearray((kept / "test" / "probabilities.npz").read_bytes())
+        content[-200] ^= 1
+        (kept / "test" / "probabilities.npz").write_bytes(content)
+    else:
+        shutil.rmtree(kept / "test")
+        (kept / "test").write_text("mine")
+    run_pipeline(alike)
+    assert_same(probabilities(alike), probabilities(unbroken))
+    if fault == "a user's file":
+        assert (kept / "test").read_text() == "mine"
+    else:
+        assert results(alike).keys() == results(unbroken).keys()
 
 
 @pytest.mark.slow

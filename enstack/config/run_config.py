@@ -75,6 +75,11 @@ class RunConfig(Settings):
                 f"seeds must begin with seed={self.seed}, the run's own, found "
                 f"{', '.join(map(str, self.seeds))}; or leave seed out"
             )
+        if self.processes > self.batch_size:
+            raise ValueError(
+                f"batch_size is counted over all processes and must be at least {self.processes}, "
+                f"their number, found {self.batch_size}"
+            )
         if fault := label_mode_fault(self.label_mode, self.label_rule, self.subset):
             raise ValueError(fault)
         return self

@@ -156,7 +156,11 @@ def _stretch(folder: str, begun: Event | None, saves: list[Event], known: set[st
 def _epochs(event: Event) -> float:
     """Epochs trained at a position, where step 0 stands for a complete epoch."""
     epoch, step = int(event.get("epoch", 0)), int(event.get("step", 0))
-    return epoch - 1 + step / max(step, int(event.get("total_batches", 0))) if step else epoch
+    if not step:
+        return epoch
+    # Older programs recorded batches alone, which are of several sizes where that was changed.
+    part = event.get("part", step / max(step, int(event.get("total_batches", 0))))
+    return epoch - 1 + float(part)
 
 
 def _ratio(event: Event, of: str, to: str) -> float | None:

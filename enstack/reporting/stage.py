@@ -10,7 +10,8 @@ from enstack.progress.say import say
 from enstack.reporting.content import REPORT_EDITION
 from enstack.reporting.page import write_report
 from enstack.reporting.verdict import read_verdict, verdict_text
-from enstack.run_folder import WRITTEN_INTO, RunFolder
+from enstack.run_folder import RunFolder
+from enstack.run_place import WRITTEN_INTO
 from enstack.storage.links import require_no_links
 from enstack.storage.manifest import MANIFEST, is_current, write_manifest
 from enstack.verify_run import require_as_reported, require_stacked

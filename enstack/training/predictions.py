@@ -22,6 +22,7 @@ from enstack.storage.files import sha256_json
 from enstack.storage.manifest import folder_problems
 from enstack.training.divergence import refuse_spoilt_predictions
 from enstack.training.job import TrainingJob
+from enstack.training.kept_predictions import Said, keep_prediction, kept_prediction
 from enstack.training.trainer import train_base_model
 
 __all__ = ["Predicted", "predictions"]
@@ -95,6 +96,29 @@ def _predict(job: TrainingJob, examples: LabelledTokens, split: str) -> Predicte
             f"{best} must be whole to predict with, but {problems[0]}. Put a good copy back, or "
             "train anew with another run_dir."
         )
+    own = BaseModelFolder(job.folder)
+    made_from = {
+        **job.identity,
+        "best_model": own.best_model_digest(),
+        "ids": sha256_json(examples.ids.tolist()),
+        "precision": job.hardware.precision,
+    }
+    said = kept_prediction(own.predicted / split, made_from)
+    if said is None:
+        said = _said(job, best, examples, split)
+        keep_prediction(own.predicted / split, made_from, said)
+    # Stacking refuses rows that the model has seen; ids hold however the data was divided.
+    seen = _seen_ids(best / SEEN_FILE)
+    return Predicted(
+        said.probabilities,
+        np.isin(examples.ids, seen),
+        [own.best_model_digest()],
+        [sha256_json(seen.tolist())],
+        said.seconds,
+    )
+
+
+def _said(job: TrainingJob, best: Path, examples: LabelledTokens, split: str) -> Said:
     model = load_classifier(
         BaseModel(job.base_model.name, str(best)),
         job.data.class_names,
@@ -107,15 +131,7 @@ def _predict(job: TrainingJob, examples: LabelledTokens, split: str) -> Predicte
         probabilities = job.predict(model, examples, title, stop)
         seconds = time.perf_counter() - began
     refuse_spoilt_predictions(probabilities, examples.ids, split, job.hardware.precision)
-    # Stacking refuses rows that the model has seen; ids hold however the data was divided.
-    seen = _seen_ids(best / SEEN_FILE)
-    return Predicted(
-        probabilities,
-        np.isin(examples.ids, seen),
-        [BaseModelFolder(job.folder).best_model_digest()],
-        [sha256_json(seen.tolist())],
-        seconds,
-    )
+    return Said(probabilities, seconds)
 
 
 def _seen_ids(path: Path) -> np.ndarray:

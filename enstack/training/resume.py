@@ -136,11 +136,21 @@ def _load(training: TrainingState, state: dict[str, Any]) -> None:
 
 
 def _announce_rate(training: TrainingState, state: dict[str, Any]) -> None:
-    """Another number of epochs lays the schedule out anew: the rate jumps, and that is said."""
+    """What lays the schedule out anew, so that the rate jumps, is said: epochs, or their steps."""
     asked, before = training.config.epochs, state.get("epochs")
-    if before in (None, asked) or training.finished():
+    if training.finished():
         return
     rate_before = float(state["scheduler_state_dict"]["_last_lr"][0])
+    if before in (None, asked):
+        names = ("batch_size", "accumulation_steps")
+        now = {name: getattr(training.config, name) for name in names}
+        if told := [f"{k}={v}, before {state[k]}" for k, v in now.items() if state.get(k, v) != v]:
+            say(
+                f"   · {'; '.join(told)}: the schedule is laid out for the steps that this gives, "
+                f"and the learning rate goes on at {training.optimizer.next_rate():.3g}, from "
+                f"{rate_before:.3g}"
+            )
+        return
     say(
         f"⚠️  epochs={asked}, where the schedule was laid out for {before}: the learning rate goes "
         f"on at {training.optimizer.next_rate():.3g}, from {rate_before:.3g}. That is not the same "

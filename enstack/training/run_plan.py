@@ -46,7 +46,8 @@ def plan_lines(
 ) -> list[str]:
     """A line for the whole run, one for each base model, and one for what comes after them."""
     stacking = _stacking_seconds(data)
-    total = sum(one.total for one in times) + stacking
+    further = len(config.of_other_seeds())
+    total = (sum(one.total for one in times) + stacking) * (1 + further)
     done = time.strftime("%H:%M %Z", time.localtime(now() + total))
     days = "" if total < 86_400 else f" in {total / 86_400:.1f} days"
     patience = ", or sooner by early stopping" if config.early_stopping_patience else ""
@@ -55,6 +56,7 @@ def plan_lines(
         f"it starts now, until {done}{days}{_sessions(total, config)}",
         *(_line(one, config) for one in times),
         f"   - stacking and report: about {duration(stacking)}",
+        *([f"   - all of it again under {counted(further, 'further seed')}"] if further else []),
     ]
 
 
@@ -74,8 +76,6 @@ def _stacking_seconds(data: VulnerabilityData) -> float:
 def _line(one: ModelTime, config: RunConfig) -> str:
     folds = f" and {config.folds} folds" if config.meta_features == "out_of_fold" else ""
     memory = f"; {one.cost.memory / GIB:.1f} GiB of GPU memory" if one.cost.memory else ""
-    epochs = f"{counted(one.work.epochs, 'epoch')} of {duration(one.epoch)}"
-    return (
-        f"   - {one.name}: {duration(one.total)}, {epochs}"
-        f"{folds}, with tokens and predictions{memory}"
-    )
+    epochs = f", {counted(one.work.epochs, 'epoch')} of {duration(one.epoch)}"
+    left = f"{epochs if one.work.epochs else ''}{folds}"
+    return f"   - {one.name}: {duration(one.total)}{left}, with tokens and predictions{memory}"

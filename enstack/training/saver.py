@@ -72,8 +72,8 @@ class Saver:
             self._write_history(self.training.progress.history)
         self.mirror.start()
         if not self.training.finished():
-            position, checkpoint = self.training.position(), self.training.began_with
-            self.log("training_begun", folder=self._place, **position, checkpoint=checkpoint)
+            begun = {"part": self.training.epoch_part(), "checkpoint": self.training.began_with}
+            self.log("training_begun", folder=self._place, **self.training.position(), **begun)
         return self
 
     def __exit__(
@@ -159,7 +159,7 @@ class Saver:
             "waiting_seconds": sum(wait.waited for wait in training.waits),
         }
         rounded = {name: round(value, 3) for name, value in seconds.items()}
-        return rounded | training.computed.account()
+        return rounded | training.computed.account() | {"part": training.epoch_part()}
 
     def settle(self, *, required: bool = False) -> None:
         """Wait for the save in flight; one that failed is said aloud.

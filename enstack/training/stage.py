@@ -30,6 +30,7 @@ from enstack.storage.folders import replacing_folder
 from enstack.storage.manifest import is_current
 from enstack.training.beginnings import refuse_foreign_checkpoints
 from enstack.training.job import EpochSaved, TrainingData, TrainingJob
+from enstack.training.kept_predictions import drop_predictions
 from enstack.training.predictions import Predicted, predictions
 from enstack.training.resume import check_resume_from
 from enstack.training.run_hardware import hardware_of
@@ -162,6 +163,8 @@ def _store_probabilities(
             path, ids = beside / f"{split}.npz", examples[split].ids
             origin = _origin(job, inputs, said)
             save_probabilities(path, ids, said.probabilities, said.seen, origin)
+        # Before this is in place: a kill in between costs their time, and leaves nothing behind.
+        drop_predictions([one.predicted for one in (folder, *folder.folds)])
 
 
 def _truncated_by_class(

@@ -90,6 +90,11 @@ class TrainingState:
             "total_batches": self.total_batches(),
         }
 
+    def epoch_part(self) -> float:
+        """The share of its functions that the epoch in work has trained, 0 to 1."""
+        done = sum(segment.batch_size * segment.batches for segment in self.progress.segments)
+        return min(1.0, done / max(1, len(self.job.data.train)))
+
     def count_time(self) -> None:
         """Add to the progress the seconds since it was last done, or since this was made."""
         now = time.perf_counter()
@@ -158,6 +163,9 @@ class TrainingState:
             # For `inspect` alone: whether training is finished.
             "epochs": self.config.epochs,
             "early_stopping_patience": self.config.early_stopping_patience,
+            # For the line that says what lays the schedule out anew.
+            "batch_size": self.config.batch_size,
+            "accumulation_steps": self.config.accumulation_steps,
             "identity": self.identity,
             # For the line that says what another machine carries on.
             "trained_on": self.job.hardware.described(),

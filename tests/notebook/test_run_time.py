@@ -149,3 +149,14 @@ def test_a_long_run_says_in_how_many_days(
     monkeypatch.setattr(run_plan, "STACKING_SECONDS_PER_FUNCTION", 0.0)
     (first, *_) = run_plan.plan_lines([], toy_data, config, now=lambda: 0.0)
     assert told in first
+
+
+def test_the_plan_counts_every_seed(
+    config: RunConfig, toy_data: VulnerabilityData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_plan, "STACKING_SECONDS", 600)
+    monkeypatch.setattr(run_plan, "STACKING_SECONDS_PER_FUNCTION", 0.0)
+    seeds = config.model_copy(update={"seeds": [config.seed, 7, 8]})
+    lines = run_plan.plan_lines([], toy_data, seeds)
+    assert "About 30 min from here to the report" in lines[0]
+    assert lines[-1] == "   - all of it again under 2 further seeds"

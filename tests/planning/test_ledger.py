@@ -15,12 +15,16 @@ from tests.support.training import run_training, train_config
 
 
 def session(
-    parts: Any, run: RunFolder, monkeypatch: pytest.MonkeyPatch, stop_after: int = -1
+    parts: Any,
+    run: RunFolder,
+    monkeypatch: pytest.MonkeyPatch,
+    stop_after: int = -1,
+    **settings: Any,
 ) -> None:
     """One start of the program, which trains on, and is stopped after so many batches."""
     run.path.mkdir(exist_ok=True)
     run.log("run_started", software={"enstack": "9.9"}, machine="a machine")
-    config, stopped = train_config(run.path), stop_after > 0
+    config, stopped = train_config(run.path, **settings), stop_after > 0
     with pytest.raises(Interrupted) if stopped else contextlib.nullcontext():
         run_training(*parts, config, monkeypatch, stop_after, run.log)
     run.log("run_stopped" if stopped else "run_finished", message="Why.")
@@ -40,10 +44,10 @@ def test_each_session_goes_on_where_the_one_before_it_had_left(
     stretches = only_stretches(sessions)
     assert [one.end for one in sessions] == ["stopped", "stopped", "stopped", "finished"]
     assert [(one.first, one.last) for one in stretches] == [
-        (0, 4 / 11),
-        (4 / 11, 1),
-        (1, 1 + 5 / 11),
-        (1 + 5 / 11, 3),
+        (0, 16 / 42),
+        (16 / 42, 1),
+        (1, 1 + 20 / 42),
+        (1 + 20 / 42, 3),
     ]
     assert [one.fits for one in stretches] == [None, True, True, True]
     assert [one.began_with for one in stretches[1:]] == [one.left for one in stretches[:-1]]
@@ -51,6 +55,21 @@ def test_each_session_goes_on_where_the_one_before_it_had_left(
         assert 0 <= one.saving_seconds + one.waiting_seconds <= one.training_seconds
         assert 0.5 < one.useful <= 1
         assert one.functions_per_second < one.tokens_per_second < one.flops_per_second
+
+
+def test_a_place_in_an_epoch_is_told_by_functions_whatever_the_sizes_of_its_batches(
+    parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder(tmp_path / "run")
+    session(parts, run, monkeypatch, 5, batch_size=4)  # of 42 functions
+    session(parts, run, monkeypatch, 3, batch_size=2)
+    session(parts, run, monkeypatch, batch_size=7)
+    stretches = only_stretches(read_sessions(run.events()))
+    assert [(one.first, one.last) for one in stretches] == [
+        (0, 20 / 42),
+        (20 / 42, 26 / 42),
+        (26 / 42, 3),
+    ]
 
 
 def test_a_checkpoint_that_no_session_has_left_does_not_fit(

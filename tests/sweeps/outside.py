@@ -37,8 +37,7 @@ from enstack.config import RunConfig
 from enstack.data.functions import read_data
 from enstack.errors import EnstackError
 from enstack.pipeline import run_pipeline
-from enstack.run_folder import WRITTEN_INTO
-from enstack.run_place import LOCAL_FOLDERS
+from enstack.run_place import LOCAL_FOLDERS, WRITTEN_INTO
 from tests.support.command_line import enstack_here
 from tests.support.faults import FaultyDisk, faulty
 from tests.support.micro import write_micro_data, write_micro_model

@@ -116,6 +116,25 @@ def test_more_epochs_go_on_after_the_last_one(
     assert state_file.read_state(tmp_path / "last_checkpoint")["epoch"] == 2
 
 
+def test_batches_of_another_size_lay_the_schedule_out_anew_and_that_is_said(
+    parts: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config = train_config(tmp_path, epochs=2, batch_size=4)
+    with pytest.raises(Interrupted):
+        run_training(*parts, config, monkeypatch, stop_after=4)
+    capsys.readouterr()
+    changed = train_config(tmp_path, epochs=2, batch_size=8, accumulation_steps=2)
+    with pytest.raises(Interrupted):
+        run_training(*parts, changed, monkeypatch, stop_after=2)
+    said = capsys.readouterr().out
+    assert "   · batch_size=8, before 4; accumulation_steps=2, before 1: the schedule is" in said
+    run_training(*parts, changed, monkeypatch)
+    assert "before" not in capsys.readouterr().out
+
+
 def test_the_training_state_keeps_the_documented_keys_with_their_meaning(
     parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
