@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -141,8 +142,8 @@ def _without_a_word(status: int, log: Path, processes: int) -> LostProcess:
     told = [line for line in text.splitlines() if line.startswith("enstack: ")]
     how = f"were ended by signal {-status}" if status < 0 else f"ended with status {status}"
     ended = f"A run must end with its report; torchrun and its {processes} processes {how}"
-    if told:
-        return LostProcess(f"{ended}: {told[-1].removeprefix('enstack: ')}")
+    if told:  # by a process that outlived the first one
+        return LostProcess(re.sub(r"^enstack: (process \d+: )?", "", told[-1]))
     return LostProcess(f"{ended}: {text[-LAST_OF_LOG:]}\n{KEPT}" if text else f"{ended}. {KEPT}")
 
 

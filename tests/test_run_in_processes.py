@@ -102,7 +102,7 @@ def test_an_error_that_nobody_foresaw_is_a_sentence_and_its_trace_is_not_lost(
         ),
         (
             'print("enstack: process 1: process 0 has ended. Go on."); print("table"); sys.exit(1)',
-            r"status 1: process 1: process 0 has ended\. Go on\.$",
+            r"^process 0 has ended\. Go on\.$",
         ),
     ],
 )

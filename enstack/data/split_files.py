@@ -283,7 +283,8 @@ def _advice(missing: list[str], files: list[str]) -> str:
     if not missing:
         return " Name and pack them alike, as in a_train.csv, a_valid.csv, a_test.csv."
     if len(files) == 1:
-        return " Add it, or, for a table without splits, name this file as data_dir."
+        these = "it" if len(missing) == 1 else "them"
+        return f" Add {these}, or, for a table without splits, name this file as data_dir."
     return (
         " Add it, under a name like the others', or write all functions into one file, which is "
         "then divided."

@@ -22,14 +22,15 @@ __all__ = ["ModelStatus", "Status", "status_of"]
 class ModelStatus:
     """How far a base model is, its folds included.
 
-    done, epochs: epochs trained, with the part of one, and asked for; hours_left: of training, None
-    where no session has recorded its pace.
+    done, epochs: epochs trained, with the part of one, and asked for, folds' among them; folds: how
+    many; hours_left: of training, None where no session has recorded its pace.
     """
 
     name: str
     finished: bool
     done: float
     epochs: int
+    folds: int
     hours_left: float | None
 
 
@@ -144,7 +145,7 @@ def _model(
     finished = (folder.probabilities / "manifest.json").exists()
     left = sum(weights[place] * (epochs - done[place]) for place in weights)
     hours = 0.0 if finished else None if pace is None else left * pace / 3600
-    return ModelStatus(name, finished, sum(done.values()), epochs * len(weights), hours)
+    return ModelStatus(name, finished, sum(done.values()), epochs * len(weights), folds, hours)
 
 
 def _place(name: str) -> str:

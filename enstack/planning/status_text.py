@@ -34,7 +34,8 @@ def status_text(status: Status) -> str:
 
 def _model(model: ModelStatus) -> str:
     done = f"{model.done:.1f}".removesuffix(".0")
-    text = f"{model.name}: {done} of {counted(model.epochs, 'epoch')}"
+    folds = f" ({counted(model.folds, 'fold')} included)" if model.folds else ""
+    text = f"{model.name}: {done} of {counted(model.epochs, 'epoch')}{folds}"
     if model.finished:
         return f"{text}, finished"
     if model.done >= model.epochs:
@@ -103,8 +104,8 @@ def _stretch(one: Stretch) -> str:
         return text
     saving, waiting = duration(one.saving_seconds or 0), duration(one.waiting_seconds or 0)
     return (
-        f"{text} in {duration(one.training_seconds)}, with validation; of it waited {saving} for "
-        f"saves, {waiting} for data"
+        f"{text} in {duration(one.training_seconds)}, validation included; in it waits: {saving} "
+        f"for saves, {waiting} for data"
     )
 
 
@@ -141,7 +142,7 @@ def _proof(sessions: list[Session]) -> str:
         )
     joints = sum(one.fits is True for _, one in fits)
     if not joints:
-        return "Each training was done within one session so far."
+        return "Each training was done within one session."
     return (
         f"✅ The parts fit together: training went on {counted(joints, 'time')}, from checkpoints "
         "that earlier sessions had left, by their digests."

@@ -78,6 +78,14 @@ class TrainingJob:
         """The folder, relative to the run folder."""
         return self.folder.resolve().relative_to(Path(self.config.run_dir).resolve())
 
+    @property
+    def title(self) -> str:
+        """Its base model, and of a fold's training which fold that is."""
+        of_fold = self.folder.parent.name == "folds"
+        return (
+            f"{self.base_model.name}, fold {self.folder.name}" if of_fold else self.base_model.name
+        )
+
     @functools.cached_property
     def scratch(self) -> Path:
         """The base model's place on the scratch disk."""

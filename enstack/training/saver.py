@@ -282,8 +282,8 @@ class Saver:
 
     def _where(self) -> str:
         if self._saved is None:
-            return self.job.base_model.name
-        return f"{self.job.base_model.name}, {_where(self._saved[0])},"
+            return self.job.title
+        return f"{self.job.title}, {_where(self._saved[0])},"
 
 
 def _where(position: dict[str, int]) -> str:

@@ -248,7 +248,7 @@ def _save_and_stop(training: TrainingState, saver: Saver) -> NoReturn:
     saver.settle(required=True)
     progress = training.progress
     raise Interrupted(
-        f"{_why()}; progress is saved: {training.job.base_model.name}, epoch {progress.epoch}, "
+        f"{_why()}; progress is saved: {training.job.title}, epoch {progress.epoch}, "
         f"{progress.batches_done} of {counted(training.total_batches(), 'batch')}. "
         "Run the same again to go on."
     )
