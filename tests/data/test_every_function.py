@@ -69,7 +69,10 @@ def reason_of(text: bytes, flags: list[bool], label_mode: str, label_rule: str) 
     return None if text.strip() else "no text"
 
 
-@settings(suppress_health_check=[HealthCheck.filter_too_much])
+@settings(
+    max_examples=settings().max_examples // 2,
+    suppress_health_check=[HealthCheck.filter_too_much],
+)
 @given(splits=files, mode=modes, subset=subsets, seed=st.integers(0, 3), cached=st.booleans())
 def test_every_function_is_in_one_split_or_dropped_for_a_counted_reason(
     splits: Any, mode: tuple[str, str], subset: Any, seed: int, cached: bool
@@ -109,7 +112,7 @@ def test_every_function_is_in_one_split_or_dropped_for_a_counted_reason(
             assert all(f"{count:,} " in noted for count in dropped.values() if count)
 
 
-@settings(max_examples=settings().max_examples // 3)
+@settings(max_examples=settings().max_examples // 4)
 @given(n=st.integers(10, 60), batch_size=st.integers(1, 9), seed=st.integers(0, 2**32 - 1))
 def test_ids_stay_with_their_functions_through_subset_cache_buckets_and_shuffling(
     n: int, batch_size: int, seed: int, fake: Path, micro_tokenizer_here: Any
@@ -143,7 +146,7 @@ def opinion(name: str, ids: np.ndarray) -> BaseModelProbabilities:
     return BaseModelProbabilities(name, ids, np.stack([1 - shares, shares], axis=1), unseen)
 
 
-@settings(max_examples=settings().max_examples // 6)
+@settings(max_examples=settings().max_examples // 8)
 @given(
     n=st.integers(40, 90),
     seed=st.integers(0, 2**32 - 1),
