@@ -14,7 +14,7 @@ CHROMIUM := /usr/bin/chromium
 CHROMIUM_PACKAGES := chromium fonts-noto-color-emoji
 
 # The order in which conftest.py puts the files stays.
-WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
+BY_FILE := --dist loadfile --no-loadscope-reorder
 
 COLAB := .venv-colab
 RESOLVE := $(BIN)/uv pip compile --quiet --output-file
@@ -41,13 +41,14 @@ demo: $(READY)  ## the whole pipeline on toy data, on the CPU, without a network
 	$(BIN)/enstack demo
 
 test: $(READY)  ## the test suite, the notebook included
-	$(BIN)/python -m pytest $(WORKERS) -m "not slow"
+	$(BIN)/python -m pytest -n 2 $(BY_FILE) -m "not slow"
 
 test-notebook: $(READY)  ## the notebook alone, cell by cell, on toy data (nbval)
 	$(BIN)/python -m pytest --nbval-lax --nbval-current-env notebooks
 
+# Much of it waits for other processes: hence a worker more than most machines' cores.
 test-slow: $(READY)  ## 200 kills, whole kernels, files of full size, and every property with many more examples
-	$(BIN)/python -m pytest $(WORKERS) -m "slow or hypothesis" --hypothesis-profile long
+	$(BIN)/python -m pytest -n 3 $(BY_FILE) -m "slow or hypothesis" --hypothesis-profile long
 
 # conftest.py hides GPUs from all other tests. Warnings are no errors here: versions of torch and of
 # drivers differ from machine to machine.
@@ -71,7 +72,7 @@ $(CHROMIUM):
 	$$root DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $(CHROMIUM_PACKAGES)
 
 test-colab: $(COLAB)/ready  ## the test suite under Colab's versions, on Colab's Python
-	$(COLAB)/bin/python -m pytest $(WORKERS) -m "not slow"
+	$(COLAB)/bin/python -m pytest -n 2 $(BY_FILE) -m "not slow"
 
 check: $(READY)  ## format, lint, types, import layers, pages made from the code, then the tests
 	$(BIN)/ruff format --check .

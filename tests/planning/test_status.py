@@ -71,7 +71,7 @@ def test_folds_count_as_what_they_train_on(tmp_path: Path) -> None:
     )
     status = status_of(run)
     (model,) = status.models
-    assert "a: 5 of 12 epochs (2 folds included), about 4 h left" in status_text(status)
+    assert "a: 5 of 12 epochs (2 folds included), about 3 h 30 min left" in status_text(status)
     # Two folds of four epochs, each on half of train; one epoch of one of them is done.
     assert (model.done, model.epochs, model.hours_left) == (5, 12, 3.5)
 
