@@ -11,7 +11,7 @@ from enstack.counting import counted
 from enstack.planning.estimate import peak_of
 from enstack.planning.ledger import Session, Stretch
 from enstack.planning.status import ModelStatus, Status
-from enstack.progress.say import duration
+from enstack.progress.say import about, duration
 from enstack.rounding import percent
 
 __all__ = ["status_text", "what_is_left"]
@@ -40,7 +40,7 @@ def _model(model: ModelStatus) -> str:
         return f"{text}, finished"
     if model.done >= model.epochs:
         return f"{text}, its predictions to come"
-    left = "" if model.hours_left is None else f", about {duration(3600 * model.hours_left)} left"
+    left = "" if model.hours_left is None else f", {about(3600 * model.hours_left)} left"
     return text + left
 
 
@@ -64,7 +64,7 @@ def what_is_left(status: Status, *, at_its_end: bool = False) -> str:
     sessions = status.sessions_left
     of_them = "" if sessions is None else f", {counted(sessions, 'session')} of session_hours"
     return (
-        f"⏱️  About {duration(3600 * status.hours_left)} of training left by the pace so far"
+        f"⏱️  {about(3600 * status.hours_left).capitalize()} of training left by the pace so far"
         f"{of_them}; tokens, predictions and stacking come on top. {again}"
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from enstack.progress.bars import Bar
-from enstack.progress.say import duration
+from enstack.progress.say import about
 from enstack.progress.screen import Level, TrainingView
 
 __all__ = ["Remaining", "left_sentence"]
@@ -17,7 +17,7 @@ ENOUGH = 0.01
 def left_sentence(seconds: float) -> str:
     """How long the whole run will still take, and until when."""
     until = time.strftime("%H:%M %Z", time.localtime(time.time() + seconds))
-    return f"⏱️ About {duration(seconds)} left for the whole run, until about {until}"
+    return f"⏱️ {about(seconds).capitalize()} left for the whole run, until about {until}"
 
 
 class Remaining:

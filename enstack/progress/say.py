@@ -26,6 +26,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def about(seconds: float) -> str:
+    """An estimate of a length of time: about 10 min, or less than 1 s."""
+    return duration(seconds) if seconds < 1 else f"about {duration(seconds)}"
+
+
 def in_notebook() -> bool:
     """Whether this code runs in a Jupyter or Colab kernel."""
     # Not imported: where nobody has done so, this is no notebook.
