@@ -16,6 +16,7 @@ from enstack.config import RunConfig
 from enstack.errors import CheckpointError
 from enstack.pipeline import run_pipeline
 from enstack.run_folder import RunFolder
+from enstack.stacking import stage
 from enstack.training.job import TrainingJob
 from tests.support.data_files import write_rows
 from tests.support.equality import tree_digest
@@ -117,6 +118,16 @@ def test_a_run_that_began_with_folds_by_class_alone_goes_on_with_them(
     before = (Path(alike.run_dir) / "events.jsonl").read_text().count("base_model_finished")
     run_pipeline(alike)
     assert (Path(alike.run_dir) / "events.jsonl").read_text().count("base_model_finished") == before
+
+
+@pytest.mark.parametrize(("meta_features", "asked"), [("out_of_fold", []), ("holdout", None)])
+def test_out_of_fold_no_model_of_the_run_is_suspected_for_being_better_on_test(
+    alike: RunConfig, monkeypatch: pytest.MonkeyPatch, meta_features: str, asked: Any
+) -> None:
+    given = []
+    monkeypatch.setattr(stage, "leaps", lambda *all_: given.append(all_[3]) or [])
+    run_pipeline(changed(alike, meta_features=meta_features))
+    assert given == [asked]
 
 
 def test_what_was_predicted_before_a_stop_is_not_predicted_again(

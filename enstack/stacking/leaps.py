@@ -6,7 +6,7 @@ elsewhere. Ids, sums and seen marks can't tell that; the gap can.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from enstack.stacking.word_counts import WORDS
 
 __all__ = ["Leap", "Rows", "leaps"]
 
+BASE = "base:"
 # Chance alone gives 4 standard errors once in 30,000: of a run with twelve models, one in 2,500.
 STANDARD_ERRORS = 4.0
 # Of the probability given to what is true: another split may suit one model better, by hundredths.
@@ -53,7 +54,7 @@ class Rows:
     @property
     def keys(self) -> list[str]:
         """Base models, and word counts, which learned from train alone."""
-        return [key for key in self.probabilities if key.startswith("base:") or key == WORDS]
+        return [key for key in self.probabilities if key.startswith(BASE) or key == WORDS]
 
     def accuracy(self, key: str) -> float:
         """The share of rows that a model decides right; 0 where it is not asked."""
@@ -69,11 +70,18 @@ class Rows:
         return mean
 
 
-def leaps(before: Rows, on_test: Rows, clusters: np.ndarray | None = None) -> list[Leap]:
+def leaps(
+    before: Rows,
+    on_test: Rows,
+    clusters: np.ndarray | None = None,
+    asked: Container[str] | None = None,
+) -> list[Leap]:
     """The base models whose gain on test, less that of the other models, is far beyond chance.
 
     before: the rows that stacks are fitted on. clusters: (n,) of the test rows, which depend on
-    each other within one. Compared is the probability given to what is true, which moves less by
+    each other within one. asked: the names of those it is asked of; None: of all.
+
+    Compared is the probability given to what is true, which moves less by
     chance than whether a row is right; the mean of the others, word counts among them, tells how
     much easier test is. Method: two means, rows in clusters counted as the independent ones that
     would tell as much.
@@ -81,7 +89,9 @@ def leaps(before: Rows, on_test: Rows, clusters: np.ndarray | None = None) -> li
     keys = [key for key in on_test.keys if key in before.keys]
     sides = [(rows, {key: rows.given_to_truth(key) for key in keys}) for rows in (before, on_test)]
     found = []
-    for key in (key for key in keys if key.startswith("base:")):
+    for key in (key for key in keys if key.startswith(BASE)):
+        if asked is not None and key.removeprefix(BASE) not in asked:
+            continue
         others = [other for other in keys if other != key]
         apart = [
             given[key] - np.mean([given[other] for other in others] or [0 * given[key]], axis=0)

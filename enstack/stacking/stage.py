@@ -54,7 +54,7 @@ from enstack.storage.files import write_json
 from enstack.storage.folders import replacing_folder
 from enstack.storage.manifest import is_current
 
-STACKING_EDITION = 12  # raise when the folder holds something else, so that it is made again
+STACKING_EDITION = 13  # raise when the folder holds something else, so that it is made again
 FLAWFINDER = "baseline:flawfinder"
 
 
@@ -113,18 +113,28 @@ def stack_base_models(
         measured = _write_results(inputs, selected.best, probabilities, duplicates.clusters, folder)
         if selected.comparison is not None:
             declared = Declared(**selected.comparison, before=details["declared_before"])
-            verdict = _verdict(declared, before, measured, duplicates)
+            # Out of fold, models of fewer functions speak for the run's own on train: that these say
+            # more of test is no leap.
+            asked = run.added() if config.meta_features == "out_of_fold" else None
+            verdict = _verdict(declared, before, measured, duplicates, asked)
             write_json(folder.verdict, dataclasses.asdict(verdict))
     run.log(MEASURED)
 
 
 def _verdict(
-    declared: Declared, before: Rows, on_test: Rows, duplicates: DuplicatesOfTest
+    declared: Declared,
+    before: Rows,
+    on_test: Rows,
+    duplicates: DuplicatesOfTest,
+    asked: list[str] | None,
 ) -> Verdict:
-    """What was declared, measured on test; before: the rows that stacks are fitted on."""
+    """What was declared, measured on test; before: the rows that stacks are fitted on.
+
+    asked: base models that may be far better on test than before; None: all of them.
+    """
     clusters, near = duplicates.clusters, duplicates.near_train
     judged = Judged(on_test.task, on_test.labels, on_test.decisions, clusters, near)
-    found = leaps(before, on_test, clusters)
+    found = leaps(before, on_test, clusters, asked)
     return in_words(dataclasses.replace(judge(declared, judged), leaps=found))
 
 

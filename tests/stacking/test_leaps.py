@@ -77,6 +77,7 @@ def test_rows_that_are_copies_of_each_other_count_as_fewer() -> None:
         {key: made[copies] for key, made in few.decisions.items()},
     )
     assert leaps(before, test)
+    assert leaps(before, test, asked=["none of them"]) == []
     assert leaps(before, test, copies) == []
 
 
