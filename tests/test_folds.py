@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import shutil
 from pathlib import Path
@@ -24,6 +25,7 @@ from tests.support.pipeline_runs import changed
 from tests.support.training import Killed, kill_after
 
 BASE = "base_models/micro"
+SLOWLY = functools.partial(pytest.param, marks=pytest.mark.slow)
 
 
 def lines(number: int, variant: int) -> str:
@@ -120,7 +122,7 @@ def test_a_run_that_began_with_folds_by_class_alone_goes_on_with_them(
     assert (Path(alike.run_dir) / "events.jsonl").read_text().count("base_model_finished") == before
 
 
-@pytest.mark.parametrize(("meta_features", "asked"), [("out_of_fold", []), ("holdout", None)])
+@pytest.mark.parametrize(("meta_features", "asked"), [("out_of_fold", []), SLOWLY("holdout", None)])
 def test_out_of_fold_no_model_of_the_run_is_suspected_for_being_better_on_test(
     alike: RunConfig, monkeypatch: pytest.MonkeyPatch, meta_features: str, asked: Any
 ) -> None:
@@ -152,7 +154,7 @@ def test_what_was_predicted_before_a_stop_is_not_predicted_again(
     assert_same(probabilities(alike), probabilities(unbroken))
 
 
-@pytest.mark.parametrize("fault", ["another model's", "damaged", "a user's file"])
+@pytest.mark.parametrize("fault", ["another model's", SLOWLY("damaged"), SLOWLY("a user's file")])
 def test_a_kept_prediction_that_is_not_this_one_is_not_used(
     alike: RunConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fault: str
 ) -> None:

@@ -113,8 +113,8 @@ def stack_base_models(
         measured = _write_results(inputs, selected.best, probabilities, duplicates.clusters, folder)
         if selected.comparison is not None:
             declared = Declared(**selected.comparison, before=details["declared_before"])
-            # Out of fold, models of fewer functions speak for the run's own on train: that these say
-            # more of test is no leap.
+            # Out of fold, models of fewer functions speak for the run's own on train: that these
+            # say more of test is no leap.
             asked = run.added() if config.meta_features == "out_of_fold" else None
             verdict = _verdict(declared, before, measured, duplicates, asked)
             write_json(folder.verdict, dataclasses.asdict(verdict))

@@ -13,7 +13,7 @@ import pytest
 pytestmark = pytest.mark.long
 
 
-@pytest.mark.parametrize("kills", [16, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [8, pytest.param(200, marks=pytest.mark.slow)])
 def test_killed_at_random_instants_every_run_goes_on_and_ends_as_the_unbroken_one(
     kills: int,
 ) -> None:

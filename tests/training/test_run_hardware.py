@@ -14,7 +14,7 @@ from enstack.run_folder import RunFolder
 from tests.support.pipeline_runs import changed
 
 
-@pytest.mark.parametrize("first", ["fp32", "bf16"])
+@pytest.mark.parametrize("first", ["fp32", pytest.param("bf16", marks=pytest.mark.slow)])
 def test_auto_stays_the_precision_in_which_the_run_has_trained(
     config: RunConfig, monkeypatch: pytest.MonkeyPatch, first: str
 ) -> None:
