@@ -8,7 +8,14 @@ from collections.abc import Callable, Iterator
 
 from enstack.errors import Interrupted
 
-__all__ = ["SessionEnd", "is_ending", "keep_for_saves", "require_time", "session_of"]
+__all__ = [
+    "SessionEnd",
+    "is_ending",
+    "keep_for_saves",
+    "require_time",
+    "seconds_left",
+    "session_of",
+]
 
 # Kept for the last save and its copy to run_dir, until copies have shown how long they take.
 SHARE, MOST = 0.1, 300.0  # of the session; seconds
@@ -33,9 +40,13 @@ class SessionEnd:
         """Seconds since it began."""
         return self._clock() - self._begun
 
+    def seconds_left(self) -> float:
+        """Seconds until it is time to stop."""
+        return self._at - self._kept - self._clock()
+
     def is_near(self) -> bool:
         """Whether it is time to stop."""
-        return self._clock() >= self._at - self._kept
+        return self.seconds_left() <= 0
 
 
 _end: SessionEnd | None = None
@@ -57,6 +68,11 @@ def session_of(hours: float | None) -> Iterator[None]:
 def is_ending() -> bool:
     """Whether the session must be ended now, saved and copied."""
     return _end is not None and _end.is_near()
+
+
+def seconds_left() -> float | None:
+    """Seconds that this session has for work from now on; None where it has no end."""
+    return None if _end is None else max(0.0, _end.seconds_left())
 
 
 def keep_for_saves(seconds: float) -> None:

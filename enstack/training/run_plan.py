@@ -11,6 +11,7 @@ from enstack.counting import counted
 from enstack.data.functions import VulnerabilityData
 from enstack.models.base_models import BaseModel
 from enstack.progress.say import duration, say
+from enstack.progress.session_end import seconds_left
 from enstack.run_folder import RunFolder
 from enstack.training.run_hardware import hardware_of
 from enstack.training.run_time import ModelTime, model_times, price_of_folds
@@ -63,7 +64,9 @@ def plan_lines(
 def _sessions(seconds: float, config: RunConfig) -> str:
     if config.session_hours == "none":
         return ""
-    sessions = math.ceil(seconds / 3600 / config.session_hours)
+    whole = 3600 * config.session_hours
+    now = seconds_left()  # of this one some may be gone by now
+    sessions = 1 + max(0, math.ceil((seconds - (whole if now is None else now)) / whole))
     hours = f"{config.session_hours:g} h"
     return f"; {counted(sessions, 'session')} of {hours}, each saved before it ends"
 

@@ -16,6 +16,7 @@ from enstack.data.functions import VulnerabilityData
 from enstack.errors import ConfigError
 from enstack.models.base_models import BaseModel
 from enstack.notebook.run_time import show_run_time
+from enstack.progress.session_end import SessionEnd, session_of
 from enstack.training import run_plan
 from enstack.training.epoch_time import BatchCost
 from enstack.training.run_time import batch_widths, work_left
@@ -149,6 +150,21 @@ def test_a_long_run_says_in_how_many_days(
     monkeypatch.setattr(run_plan, "STACKING_SECONDS_PER_FUNCTION", 0.0)
     (first, *_) = run_plan.plan_lines([], toy_data, config, now=lambda: 0.0)
     assert told in first
+
+
+def test_the_plan_counts_what_is_left_of_the_session_it_is_told_in(
+    config: RunConfig, toy_data: VulnerabilityData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(SessionEnd.__init__, "__defaults__", (lambda: now[0],))
+    monkeypatch.setattr(run_plan, "STACKING_SECONDS", 3000)
+    monkeypatch.setattr(run_plan, "STACKING_SECONDS_PER_FUNCTION", 0.0)
+    hourly = config.model_copy(update={"session_hours": 1.0})
+    told = []
+    with session_of(1.0):
+        for now[0] in (0.0, 3000.0):
+            told += run_plan.plan_lines([], toy_data, hourly)[:1]
+    assert ["1 session of 1 h" in told[0], "2 sessions of 1 h" in told[1]] == [True, True]
 
 
 def test_the_plan_counts_every_seed(
