@@ -79,7 +79,7 @@ def _no_run(run: RunFolder) -> CheckpointError:
     """What to do with a folder that tells of no run."""
     rule = f"{run.path} must hold a run that has begun"
     if not run.path.is_dir():
-        return CheckpointError(f"{rule}; there is no such folder. Name the run_dir of a run.")
+        return CheckpointError(f"{rule}; it is no folder. Name the run_dir of a run.")
     if run.prepared.is_dir():
         return CheckpointError(
             f"{rule}; it is prepared alone. Run the configuration that it was prepared with."

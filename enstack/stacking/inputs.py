@@ -44,6 +44,13 @@ class StackingInputs:
         return [*base_model_names(self.config.base_models), *self.run.added()]
 
     @property
+    def suspects(self) -> list[str] | None:
+        """The base models that being far better on test speaks against; None: all of them."""
+        # Out of fold, models of fewer functions speak for the run's own on train: that these say
+        # more of test is no leap.
+        return self.run.added() if self.config.meta_features == "out_of_fold" else None
+
+    @property
     def task(self) -> LabelTask:
         """What is asked of each function."""
         return self.data.task

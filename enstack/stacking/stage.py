@@ -38,7 +38,7 @@ from enstack.stacking.flawfinder import (
 from enstack.stacking.inputs import StackingInputs
 from enstack.stacking.kept_pairs import listed_pairs_digest, write_pairs
 from enstack.stacking.kept_projects import write_projects
-from enstack.stacking.leaps import Rows, leaps
+from enstack.stacking.leaps import Leap, Rows, leaps
 from enstack.stacking.meta_features import ON_TEST, BaseModelProbabilities, refuse_leaks
 from enstack.stacking.primary_measure import primary_measure
 from enstack.stacking.ranking import leaderboard
@@ -113,28 +113,18 @@ def stack_base_models(
         measured = _write_results(inputs, selected.best, probabilities, duplicates.clusters, folder)
         if selected.comparison is not None:
             declared = Declared(**selected.comparison, before=details["declared_before"])
-            # Out of fold, models of fewer functions speak for the run's own on train: that these
-            # say more of test is no leap.
-            asked = run.added() if config.meta_features == "out_of_fold" else None
-            verdict = _verdict(declared, before, measured, duplicates, asked)
+            found = leaps(before, measured, duplicates.clusters, inputs.suspects)
+            verdict = _verdict(declared, found, measured, duplicates)
             write_json(folder.verdict, dataclasses.asdict(verdict))
     run.log(MEASURED)
 
 
 def _verdict(
-    declared: Declared,
-    before: Rows,
-    on_test: Rows,
-    duplicates: DuplicatesOfTest,
-    asked: list[str] | None,
+    declared: Declared, found: list[Leap], on_test: Rows, duplicates: DuplicatesOfTest
 ) -> Verdict:
-    """What was declared, measured on test; before: the rows that stacks are fitted on.
-
-    asked: base models that may be far better on test than before; None: all of them.
-    """
+    """What was declared, measured on test; found: base models that are far better there."""
     clusters, near = duplicates.clusters, duplicates.near_train
     judged = Judged(on_test.task, on_test.labels, on_test.decisions, clusters, near)
-    found = leaps(before, on_test, clusters, asked)
     return in_words(dataclasses.replace(judge(declared, judged), leaps=found))
 
 

@@ -13,7 +13,7 @@ from enstack.errors import reason_of
 from enstack.progress.say import say
 from enstack.storage.arrays import read_arrays
 from enstack.storage.folders import remove_own, replacing_folder
-from enstack.storage.manifest import is_current, read_manifest
+from enstack.storage.manifest import folder_problems, read_manifest
 
 __all__ = ["Said", "drop_predictions", "keep_prediction", "kept_prediction"]
 
@@ -29,7 +29,10 @@ class Said(NamedTuple):
 
 def kept_prediction(folder: Path, made_from: dict[str, Any]) -> Said | None:
     """What an earlier session has kept of this very prediction; None where it is not whole."""
-    if not is_current(folder, made_from):
+    if not folder.is_dir():
+        return None
+    if problems := folder_problems(folder, made_from=made_from):
+        say(f"   · {folder} is not used: {problems[0]}. Its functions are predicted anew")
         return None
     seconds = (read_manifest(folder) or {})["seconds"]
     return Said(read_arrays(folder / FILE, ("probabilities",))["probabilities"], seconds)

@@ -62,10 +62,10 @@ def plan_lines(
 
 
 def _sessions(seconds: float, config: RunConfig) -> str:
-    if config.session_hours == "none":
+    now = seconds_left()  # of this one some may be gone by now
+    if config.session_hours == "none" or now == 0:
         return ""
     whole = 3600 * config.session_hours
-    now = seconds_left()  # of this one some may be gone by now
     sessions = 1 + max(0, math.ceil((seconds - (whole if now is None else now)) / whole))
     hours = f"{config.session_hours:g} h"
     return f"; {counted(sessions, 'session')} of {hours}, each saved before it ends"
