@@ -29,7 +29,7 @@ from enstack.data.functions import VulnerabilityData
 from enstack.errors import CheckpointError, ConfigError, DataError, DivergenceError, Interrupted
 from enstack.pipeline import run_pipeline
 from enstack.run_folder import RunFolder
-from enstack.storage.disks import only_one
+from enstack.run_place import alone_in
 from enstack.storage.manifest import folder_problems, read_manifest, write_manifest
 from enstack.training import trainer
 from enstack.training.job import TrainingJob
@@ -730,7 +730,7 @@ def test_files_of_the_user_outlive_a_stage_that_is_done_again(finished_run: RunC
 
 def test_two_runs_at_once_in_one_folder_are_refused(finished_run: RunConfig) -> None:
     with (
-        only_one(Path(finished_run.local_dir) / "locks" / finished_run.run_key, "run_dir"),
+        alone_in(finished_run),
         pytest.raises(CheckpointError, match="another process is at work in it"),
     ):
         run_pipeline(finished_run)

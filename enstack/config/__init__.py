@@ -13,7 +13,6 @@ from enstack.config.names import (
     base_model_names,
     lock_file,
     named_again,
-    run_key,
     scratch_dir,
 )
 from enstack.config.run_config import RunConfig, configure
@@ -38,7 +37,6 @@ __all__ = [
     "lock_file",
     "named_again",
     "parse_overrides",
-    "run_key",
     "scratch_dir",
     "warn_of_swa",
 ]

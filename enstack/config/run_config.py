@@ -12,7 +12,7 @@ from pydantic import PrivateAttr, ValidationError, model_validator
 from enstack.config.defaults import PAPER_LEARNING_RATE
 from enstack.config.faults import explain
 from enstack.config.label_modes import label_mode_fault
-from enstack.config.names import base_model_names, run_key, scratch_dir
+from enstack.config.names import base_model_names, scratch_dir
 from enstack.config.settings import Settings
 from enstack.config.swa import asks_for_swa, warn_of_swa
 from enstack.config.values import lower_keys, seeds_given
@@ -99,11 +99,6 @@ class RunConfig(Settings):
             self.model_copy(update={**same, "seed": seed, "run_dir": str(place / str(seed))})
             for seed in self.seeds[1:]
         ]
-
-    @property
-    def run_key(self) -> str:
-        """A name for run_dir on the scratch disk, hex."""
-        return run_key(Path(self.run_dir))
 
     @property
     def scratch_dir(self) -> Path:

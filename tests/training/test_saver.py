@@ -113,7 +113,7 @@ def test_a_best_model_stands_in_run_dir_before_a_checkpoint_that_names_its_epoch
 
     monkeypatch.setattr(slots, "install", watch)
     train_base_model(job_of(parts, train_config(tmp_path / "run")))
-    assert {name for name, _, _ in seen} == {"run", train_config(tmp_path / "run").run_key}
+    assert {name for name, _, _ in seen} == {"run", train_config(tmp_path / "run").scratch_dir.name}
     assert all(named <= there for _, named, there in seen), seen
 
 
